@@ -1,0 +1,208 @@
+//! What decoders hand over: rows in one of three shapes, and the place in the object behind them.
+//!
+//! There are three shapes because numbers keep their text (a trip through Arrow would lose it) and because the
+//! straight way from CSV or JSON to a RECORD line is two to four times cheaper than one through columns.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use serde::{Deserialize, Serialize};
+
+/// A run of bytes in a batch's buffer. Batches stay far below 4 GiB: a decoder refuses a longer row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Span {
+    /// The first byte.
+    pub start: u32,
+    /// One past the last byte.
+    pub end: u32,
+}
+
+impl Span {
+    /// The bytes of this span in `buffer`.
+    #[must_use]
+    pub fn of(self, buffer: &[u8]) -> &[u8] {
+        &buffer[self.start as usize..self.end as usize]
+    }
+
+    /// As a range.
+    #[must_use]
+    pub fn range(self) -> Range<usize> {
+        self.start as usize..self.end as usize
+    }
+}
+
+/// Rows of text fields: CSV and TSV.
+#[derive(Debug, Clone, Default)]
+pub struct TextRows {
+    /// The names of the file's columns, in file order. Shared by all batches of a file: an encoder may compare
+    /// the pointer to know that its column mapping still holds.
+    pub columns: Arc<[Box<str>]>,
+    /// UTF-8, checked. Fields are unquoted and unescaped in place.
+    pub data: Vec<u8>,
+    /// `columns.len()` spans per row, row after row.
+    pub fields: Vec<Span>,
+    /// The number of rows.
+    pub rows: usize,
+}
+
+impl TextRows {
+    /// The spans of one row.
+    #[must_use]
+    pub fn row(&self, row: usize) -> &[Span] {
+        &self.fields[row * self.columns.len()..(row + 1) * self.columns.len()]
+    }
+}
+
+/// The JSON type of a value, known from its first byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonKind {
+    /// `null`
+    Null,
+    /// `true` or `false`
+    Boolean,
+    /// A number without fraction and exponent.
+    Integer,
+    /// Any other number.
+    Number,
+    /// A string.
+    String,
+    /// An array.
+    Array,
+    /// An object.
+    Object,
+}
+
+/// A top-level member of a JSON row.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonField {
+    /// The key's content between its quotes, as written (escapes are kept).
+    pub key: Span,
+    /// The value's text as written, a string's quotes included. It holds no line break.
+    pub value: Span,
+    /// The value's type.
+    pub kind: JsonKind,
+}
+
+/// Rows that were JSON objects: JSONL and JSON. Every span was validated as JSON and as UTF-8.
+#[derive(Debug, Clone, Default)]
+pub struct JsonRows {
+    /// The input's text.
+    pub data: Vec<u8>,
+    /// The members of all rows in input order.
+    pub fields: Vec<JsonField>,
+    /// For each row, one past its last member in `fields`.
+    pub row_ends: Vec<u32>,
+}
+
+impl JsonRows {
+    /// The members of one row.
+    #[must_use]
+    pub fn row(&self, row: usize) -> &[JsonField] {
+        let start = if row == 0 { 0 } else { self.row_ends[row - 1] as usize };
+        &self.fields[start..self.row_ends[row] as usize]
+    }
+}
+
+/// Rows, in the shape that their format gives.
+#[derive(Debug, Clone)]
+pub enum Batch {
+    /// Typed columns: Parquet, Avro, Excel.
+    Arrow(RecordBatch),
+    /// Text fields: CSV, TSV.
+    Text(TextRows),
+    /// JSON objects: JSONL, JSON.
+    Json(JsonRows),
+}
+
+impl Batch {
+    /// The number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Arrow(batch) => batch.num_rows(),
+            Self::Text(rows) => rows.rows,
+            Self::Json(rows) => rows.row_ends.len(),
+        }
+    }
+
+    /// The memory this batch holds, in bytes.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Arrow(batch) => batch.get_array_memory_size(),
+            Self::Text(rows) => rows.data.capacity() + rows.fields.capacity() * size_of::<Span>(),
+            Self::Json(rows) => {
+                rows.data.capacity() + rows.fields.capacity() * size_of::<JsonField>() + rows.row_ends.capacity() * 4
+            }
+        }
+    }
+}
+
+/// A place in an object at which decoding can go on. Part of the state document: its form never changes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(tag = "at", rename_all = "snake_case")]
+pub enum Place {
+    /// The first row.
+    #[default]
+    Start,
+    /// Line formats: `offset` is the first byte of the next row in the *decoded* text (the object itself, where it
+    /// is not compressed), `line` the number of lines before it, `columns` the header, since a reader that starts
+    /// in the middle does not see it.
+    Byte {
+        /// Bytes of decoded text before the next row.
+        offset: u64,
+        /// Lines before the next row.
+        line: u64,
+        /// The file's column names, for CSV.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        columns: Option<Arc<[Box<str>]>>,
+        /// Where decompression can start: bytes of the object as stored, and of decoded text, before the compressed
+        /// frame or member in which `offset` lies. Absent: from the object's start.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frame: Option<Frame>,
+    },
+    /// Avro: `offset` is a block's first byte (its row count), `row` the rows of that block that are done.
+    Block {
+        /// Bytes of the object before the block.
+        offset: u64,
+        /// Rows done in the block.
+        row: u64,
+    },
+    /// Parquet: the row group and the rows of it that are done. Formats that can only be counted (Excel) use
+    /// group 0.
+    RowGroup {
+        /// The row group's index in the file.
+        group: u64,
+        /// Rows done in the row group.
+        row: u64,
+    },
+}
+
+/// The start of a compressed frame (zstd, lz4, xz block) or member (gzip, bzip2 stream).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Frame {
+    /// Bytes of the object as stored before the frame.
+    pub stored: u64,
+    /// Bytes of decoded text before the frame.
+    pub decoded: u64,
+}
+
+/// How far an object was read: the rows handed over, and the place behind the last of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Position {
+    /// Rows of this object handed over so far.
+    pub rows: u64,
+    /// The place behind them.
+    #[serde(flatten)]
+    pub place: Place,
+}
+
+/// A batch and the position after it.
+#[derive(Debug, Clone)]
+pub struct Decoded {
+    /// The rows.
+    pub batch: Batch,
+    /// The position behind the last row.
+    pub after: Position,
+}

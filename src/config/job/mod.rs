@@ -1,0 +1,96 @@
+//! What a run is asked to do: the one typed form of every configuration dialect. Nothing else in the program sees
+//! a configuration as it was written.
+
+pub mod connection;
+
+use crate::object::Timestamp;
+use crate::options::{Compression, FormatOptions};
+use connection::Connection;
+
+/// A whole configuration, understood.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// How to reach the bucket.
+    pub connection: Connection,
+    /// The streams, in the order of the configuration.
+    pub streams: Vec<Stream>,
+    /// How parameters were understood, for logs and for `translate`.
+    pub provenance: Vec<Provenance>,
+    /// Files read at the same time; `None` lets the program choose.
+    pub parallel_files: Option<usize>,
+    /// The byte budget of a run in bytes; `None` is the default of `read/`.
+    pub memory_bytes: Option<usize>,
+}
+
+/// One stream: a set of objects read with the same options.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// The stream's name in catalog, records and state.
+    pub name: String,
+    /// Glob patterns on the whole key; an object belongs to the stream when one matches.
+    pub globs: Vec<String>,
+    /// If given, the only prefix that is listed (Airbyte's `legacy_prefix`, the flat form's `path_prefix`); the
+    /// globs hold on the whole key all the same.
+    pub list_prefix: Option<String>,
+    /// Format and its options.
+    pub format: FormatOptions,
+    /// Compression of the objects.
+    pub compression: Compression,
+    /// Only objects last modified at or after this time.
+    pub start_at: Option<Timestamp>,
+    /// Whether files that other tools leave as marks are left out: `_SUCCESS`, `_temporary/`, `.crc`, `_$folder$`,
+    /// zero bytes.
+    pub skip_markers: bool,
+    /// One record column `data` with the raw row, instead of a column each.
+    pub schemaless: bool,
+    /// Types given by the user, in place of inference: column name and Airbyte type name.
+    pub input_schema: Option<Vec<(String, String)>>,
+    /// What happens to records that do not conform to the catalog's schema.
+    pub validation_policy: ValidationPolicy,
+    /// The primary key to put into the catalog.
+    pub primary_key: Option<Vec<String>>,
+    /// Days before now in which unknown files are read when the history is full.
+    pub days_to_sync_if_history_is_full: u32,
+    /// Files used for inference at most; `None` is the default of discovery.
+    pub schema_sample_files: Option<usize>,
+    /// Rows per batch at most; `None` leaves it to the decoders.
+    pub batch_rows: Option<usize>,
+}
+
+/// Airbyte's `validation_policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ValidationPolicy {
+    /// `Emit Record`
+    #[default]
+    EmitRecord,
+    /// `Skip Record`
+    SkipRecord,
+    /// `Wait for Discover`
+    WaitForDiscover,
+}
+
+/// How one parameter was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// Where it stands in the configuration, as a JSON path such as `streams[0].globs`.
+    pub path: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// More about it, for a person; never a secret.
+    pub note: String,
+}
+
+/// What became of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Used as written.
+    Taken,
+    /// Not written; a default holds.
+    Defaulted,
+    /// Used under its present name.
+    Renamed,
+    /// Not known; without effect, with one warning.
+    Unknown,
+    /// Known and not supported.
+    Refused,
+}

@@ -1,0 +1,61 @@
+//! Bytes ↔ batches. Decoders are state machines that are handed bytes: they ask, they never fetch.
+//!
+//! ```text
+//!   bytes of the object ─ feed ─▶ decompress ─▶ split into rows ─▶ Step::Batch (rows + position after them)
+//!                         ◀── Step::NeedBytes / Step::NeedRanges
+//! ```
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::batch::Decoded;
+use crate::error::Result;
+
+/// What a decoder wants next, or has ready.
+#[derive(Debug)]
+pub enum Step {
+    /// The object's next bytes, in order: call [`Decode::feed`] with them, or [`Decode::finish`] when there are none.
+    NeedBytes,
+    /// These ranges of the object. All of them are fed (each from its start, in any pieces) before the next step.
+    /// They are as the format wants them: merging them into requests is `plan`'s work.
+    NeedRanges(Vec<Range<u64>>),
+    /// Rows, and the position behind them.
+    Batch(Decoded),
+    /// All rows were handed over.
+    Done,
+}
+
+/// How a decoder gets at the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// From this byte to the end, in order.
+    Stream {
+        /// The first byte wanted.
+        from: u64,
+    },
+    /// By ranges, as [`Step::NeedRanges`] asks.
+    Ranges,
+}
+
+/// A decoder of one object. It does no I/O and never blocks; its memory is bounded by its batch and by what it was
+/// fed and has not used.
+pub trait Decode: Send {
+    /// How it wants to be fed. Constant over its life.
+    fn access(&self) -> Access;
+
+    /// Goes on until a batch is ready or something is missing. After an error, or `Done`, it must not be called again.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Data`] with line, row or byte where the bytes are not what the format says.
+    fn step(&mut self) -> Result<Step>;
+
+    /// Hands over bytes of the object that begin at `offset`. For [`Access::Stream`] they follow one another.
+    ///
+    /// # Errors
+    /// As [`Decode::step`].
+    fn feed(&mut self, offset: u64, bytes: Bytes) -> Result<()>;
+
+    /// Says that the object has no more bytes ([`Access::Stream`] only).
+    fn finish(&mut self);
+}

@@ -1,0 +1,16 @@
+//! Tollgate moves data between S3 and ELT platforms and knows what every request costs.
+//!
+//! The rooms, and who may use whom, are listed in `integration_tests/edges.rs`.
+
+pub mod batch;
+pub mod clock;
+pub mod config;
+pub mod cost;
+pub mod error;
+pub mod format;
+pub mod memory;
+pub mod object;
+pub mod options;
+pub mod protocol;
+pub mod record;
+pub mod s3;

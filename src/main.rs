@@ -1,0 +1,3 @@
+//! The binary: arguments, then one verb.
+
+fn main() {}

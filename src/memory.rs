@@ -1,0 +1,67 @@
+//! The one byte budget of a run.
+//!
+//! Whatever holds data whose size a user chooses (bodies on their way, decoded batches, encoded lines) holds a
+//! [`Reservation`] for it. Who cannot get one waits; that is how a slow reader of stdout slows down the sockets.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes per permit of the semaphore: its counter is 32 bits wide on some platforms.
+const UNIT_BYTES: usize = 4096;
+
+/// The budget. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    units: Arc<Semaphore>,
+    total_units: u32,
+}
+
+/// A part of the budget, given back when dropped.
+#[derive(Debug)]
+pub struct Reservation {
+    permit: OwnedSemaphorePermit,
+}
+
+impl Budget {
+    /// A budget of `bytes`.
+    #[must_use]
+    pub fn new(bytes: usize) -> Self {
+        let units = u32::try_from(bytes / UNIT_BYTES).unwrap_or(u32::MAX >> 4).max(1);
+        Self { units: Arc::new(Semaphore::new(units as usize)), total_units: units }
+    }
+
+    /// The whole budget in bytes.
+    #[must_use]
+    pub fn total_bytes(&self) -> usize {
+        self.total_units as usize * UNIT_BYTES
+    }
+
+    /// Waits until `bytes` are free. A request for more than the whole budget gets the whole budget: one row that
+    /// is larger than the budget must pass alone rather than wait for ever.
+    pub async fn reserve(&self, bytes: usize) -> Reservation {
+        let permit = Arc::clone(&self.units)
+            .acquire_many_owned(self.units_for(bytes))
+            .await
+            .expect("the semaphore of a budget is never closed");
+        Reservation { permit }
+    }
+
+    /// As [`Budget::reserve`], without waiting.
+    #[must_use]
+    pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
+        let permit = Arc::clone(&self.units).try_acquire_many_owned(self.units_for(bytes)).ok()?;
+        Some(Reservation { permit })
+    }
+
+    fn units_for(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min(self.total_units)
+    }
+}
+
+impl Reservation {
+    /// Joins another reservation of the same budget to this one.
+    pub fn merge(&mut self, other: Self) {
+        self.permit.merge(other.permit);
+    }
+}

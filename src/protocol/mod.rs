@@ -1,0 +1,3 @@
+//! Airbyte protocol messages, in and out.
+
+pub mod schema;

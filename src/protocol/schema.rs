@@ -1,0 +1,138 @@
+//! Column types as the protocol's JSON schemas tell them.
+
+use serde_json::{Map, Value, json};
+
+/// The type of a column in a catalog.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ColumnType {
+    /// Only nulls.
+    Null,
+    /// `boolean`
+    Boolean,
+    /// `integer`
+    Integer,
+    /// `number`
+    Number,
+    /// `string` without format.
+    String,
+    /// `string`, format `date`.
+    Date,
+    /// `string`, format `date-time`.
+    Timestamp,
+    /// `string`, format `time`.
+    Time,
+    /// `array`
+    Array,
+    /// `object`
+    Object,
+    /// No type, or several: a value is emitted as it is.
+    Any,
+}
+
+/// A column of a catalog stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Column {
+    /// The name.
+    pub name: String,
+    /// The type.
+    pub kind: ColumnType,
+}
+
+/// The columns that a catalog asks for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Columns {
+    /// All columns, as they are (the catalog's `properties` are empty).
+    #[default]
+    All,
+    /// These columns and no others, in this order.
+    Listed(Vec<Column>),
+}
+
+/// Added to each record: the file's modification time.
+pub const MODIFIED_COLUMN: &str = "_ab_source_file_last_modified";
+/// Added to each record: the file's key.
+pub const URL_COLUMN: &str = "_ab_source_file_url";
+
+impl ColumnType {
+    /// The type of a property's schema: `{"type": ["null", "integer"]}`.
+    #[must_use]
+    pub fn of_property(property: &Value) -> Self {
+        let names: Vec<&str> = match property.get("type") {
+            Some(Value::String(name)) => vec![name],
+            Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+            _ => return Self::Any,
+        };
+        let mut others = names.iter().copied().filter(|name| *name != "null");
+        let (first, second) = (others.next(), others.next());
+        let format = property.get("format").and_then(Value::as_str);
+        match (first, second) {
+            (None, _) if names.is_empty() => Self::Any,
+            (None, _) => Self::Null,
+            (Some(_), Some(_)) => Self::Any,
+            (Some("boolean"), None) => Self::Boolean,
+            (Some("integer"), None) => Self::Integer,
+            (Some("number"), None) => Self::Number,
+            (Some("array"), None) => Self::Array,
+            (Some("object"), None) => Self::Object,
+            (Some("string"), None) => match format {
+                Some("date") => Self::Date,
+                Some("date-time") => Self::Timestamp,
+                Some("time") => Self::Time,
+                _ => Self::String,
+            },
+            (Some(_), None) => Self::Any,
+        }
+    }
+
+    /// The property's schema as discovery writes it: nullable, with a format where there is one.
+    #[must_use]
+    pub fn to_property(self) -> Value {
+        match self {
+            Self::Null => json!({"type": "null"}),
+            Self::Boolean => json!({"type": ["null", "boolean"]}),
+            Self::Integer => json!({"type": ["null", "integer"]}),
+            Self::Number => json!({"type": ["null", "number"]}),
+            Self::String => json!({"type": ["null", "string"]}),
+            Self::Date => json!({"type": ["null", "string"], "format": "date"}),
+            Self::Timestamp => json!({"type": ["null", "string"], "format": "date-time"}),
+            Self::Time => json!({"type": ["null", "string"], "format": "time"}),
+            Self::Array => json!({"type": ["null", "array"]}),
+            Self::Object => json!({"type": ["null", "object"]}),
+            Self::Any => json!({}),
+        }
+    }
+}
+
+impl Columns {
+    /// The columns of a stream's `json_schema`. The two added columns are not among them: they are written anyway.
+    #[must_use]
+    pub fn of_json_schema(json_schema: &Value) -> Self {
+        let Some(properties) = json_schema.get("properties").and_then(Value::as_object) else {
+            return Self::All;
+        };
+        if properties.is_empty() {
+            return Self::All;
+        }
+        let added = |name: &str| name == MODIFIED_COLUMN || name == URL_COLUMN;
+        Self::Listed(
+            properties
+                .iter()
+                .filter(|(name, _)| !added(name))
+                .map(|(name, property)| Column { name: name.clone(), kind: ColumnType::of_property(property) })
+                .collect(),
+        )
+    }
+}
+
+/// The `json_schema` of a stream: the two added columns first, then these.
+#[must_use]
+pub fn json_schema(columns: &[Column]) -> Value {
+    let mut properties = Map::new();
+    for name in [MODIFIED_COLUMN, URL_COLUMN] {
+        properties.insert(name.to_owned(), json!({"type": "string"}));
+    }
+    for column in columns {
+        properties.insert(column.name.clone(), column.kind.to_property());
+    }
+    json!({"type": "object", "properties": properties})
+}

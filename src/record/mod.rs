@@ -1,0 +1,1 @@
+//! Batches → RECORD lines: one encoder per column, chosen once per batch; casts; counts of what did not fit.

@@ -3,7 +3,9 @@
 //! The rooms, and who may use whom, are listed in `integration_tests/edges.rs`.
 
 pub mod batch;
+pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod cost;
 pub mod cursor;
@@ -14,5 +16,6 @@ pub mod object;
 pub mod options;
 pub mod plan;
 pub mod protocol;
+pub mod read;
 pub mod record;
 pub mod s3;

@@ -15,11 +15,11 @@ use crate::batch::{Place, Position};
 use crate::object::ObjectFacts;
 
 /// See the module's text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FullRefresh {
     generation: Option<i64>,
     through: Option<Arc<str>>,
-    pending: BTreeMap<Arc<str>, Pending>,
+    pub(super) pending: BTreeMap<Arc<str>, Pending>,
     list_after: Option<Arc<str>>,
 }
 
@@ -48,10 +48,6 @@ impl FullRefresh {
         }
         let read = self.through.as_deref().is_some_and(|through| &*object.key <= through);
         if read { Decision::AlreadyRead } else { Decision::Read }
-    }
-
-    pub(super) fn pending_mut(&mut self) -> &mut BTreeMap<Arc<str>, Pending> {
-        &mut self.pending
     }
 
     pub(super) fn begin(&mut self, object: &ObjectFacts, position: Position) {

@@ -23,12 +23,12 @@ use crate::object::{ObjectFacts, Timestamp};
 pub const HISTORY_ENTRIES: usize = 10_000;
 
 /// See the module's text.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Incremental {
     history: BTreeMap<Arc<str>, Timestamp>,
     /// The history again, in the order in which it is forgotten.
     by_time: std::collections::BTreeSet<(Timestamp, Arc<str>)>,
-    pending: BTreeMap<Arc<str>, Pending>,
+    pub(super) pending: BTreeMap<Arc<str>, Pending>,
     horizon: Option<Horizon>,
     min_sync_at: Option<Timestamp>,
     generation: Option<i64>,
@@ -86,10 +86,6 @@ impl Incremental {
             .is_some_and(|horizon| (object.modified_at, &*object.key) <= (horizon.modified_at, &*horizon.key));
         let before_bound = self.min_sync_at.is_some_and(|bound| object.modified_at < bound);
         if forgotten || before_bound { Decision::BeyondHistory } else { Decision::Read }
-    }
-
-    pub(super) fn pending_mut(&mut self) -> &mut BTreeMap<Arc<str>, Pending> {
-        &mut self.pending
     }
 
     pub(super) fn begin(&mut self, object: &ObjectFacts, position: Position) {

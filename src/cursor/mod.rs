@@ -17,6 +17,9 @@ pub use document::{Horizon, Mode, Part, Pending, StreamState};
 pub use full_refresh::FullRefresh;
 pub use incremental::{HISTORY_ENTRIES, Incremental};
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::batch::Position;
@@ -48,7 +51,7 @@ impl Decision {
 }
 
 /// The cursor of one stream in one run.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Cursor {
     /// `sync_mode: incremental`
     Incremental(Incremental),
@@ -86,12 +89,29 @@ impl Cursor {
 
     /// Rows of a begun file were handed to the sink; this is the position behind them.
     pub fn advance(&mut self, key: &str, position: Position) {
-        let pending = match self {
-            Self::Incremental(cursor) => cursor.pending_mut(),
-            Self::FullRefresh(cursor) => cursor.pending_mut(),
-        };
-        if let Some(entry) = pending.get_mut(key) {
+        if let Some(entry) = self.pending_mut().get_mut(key) {
             entry.position = position;
+        }
+    }
+
+    /// A pending file is not in the bucket any more.
+    pub fn forget(&mut self, key: &str) {
+        self.pending_mut().remove(key);
+    }
+
+    /// The files that were begun and not ended.
+    #[must_use]
+    pub fn pending(&self) -> &BTreeMap<Arc<str>, Pending> {
+        match self {
+            Self::Incremental(cursor) => &cursor.pending,
+            Self::FullRefresh(cursor) => &cursor.pending,
+        }
+    }
+
+    fn pending_mut(&mut self) -> &mut BTreeMap<Arc<str>, Pending> {
+        match self {
+            Self::Incremental(cursor) => &mut cursor.pending,
+            Self::FullRefresh(cursor) => &mut cursor.pending,
         }
     }
 

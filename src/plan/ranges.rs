@@ -10,7 +10,7 @@ pub const MERGE_GAP_BYTES: u64 = 1 << 20;
 pub const SPLIT_ABOVE_BYTES: u64 = 256 << 20;
 
 /// The length of one part of a split object.
-pub const PART_BYTES: u64 = 64 << 20;
+pub const PART_BYTES: u64 = 8 << 20;
 
 /// Merges wanted ranges into requests. The result is sorted, covers every wanted byte, and joins neighbours with a
 /// gap of at most `gap_bytes`. Empty ranges vanish.

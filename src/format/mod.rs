@@ -5,6 +5,9 @@
 //!                         ◀── Step::NeedBytes / Step::NeedRanges
 //! ```
 
+pub mod infer;
+pub mod parquet;
+
 use std::ops::Range;
 
 use bytes::Bytes;

@@ -16,6 +16,7 @@ pub mod object;
 pub mod options;
 pub mod plan;
 pub mod protocol;
+pub mod python_number;
 pub mod read;
 pub mod record;
 pub mod s3;

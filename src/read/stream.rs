@@ -144,7 +144,7 @@ impl StreamRun<'_> {
             budgets: self.budgets.clone(),
             outgoing: self.outgoing.clone(),
             projection: if stream.schemaless { Default::default() } else { columns_wanted(&configured.columns) },
-            encoder: StreamEncoder::new(&configured.name, configured.namespace.as_deref(), &configured.columns, EncodeOptions::of(stream)),
+            encoder: StreamEncoder::new(&configured.name, configured.namespace.as_deref(), &configured.columns, EncodeOptions::new(&stream.format, stream.schemaless)),
             limits: DecodeLimits { batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows), ..Default::default() },
             stream: stream.clone(),
             report: Report::default(),

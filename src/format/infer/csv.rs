@@ -1,7 +1,7 @@
 //! What the texts of one CSV column could be.
 
 use super::InferredType;
-use super::python_number::{integer, number};
+use crate::python_number::{integer, number};
 use crate::options::CsvOptions;
 
 /// The types that all values so far fit.

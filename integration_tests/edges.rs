@@ -35,7 +35,8 @@ const EDGES: &[(&str, &[&str])] = &[
 const PURE: &[&str] = &["config", "plan", "cost", "cursor", "format", "record", "object", "batch", "options"];
 
 /// What a pure room must not name.
-const IMPURE: &[&str] = &["tokio::", "async fn", ".await", "std::env::", "SystemTime", "Instant::now", "std::fs::", "std::net::"];
+const IMPURE: &[&str] =
+    &["tokio::", "async fn", ".await", "std::env::", "SystemTime", "Instant::now", "std::fs::", "std::net::"];
 
 struct SourceFile {
     room: String,
@@ -70,7 +71,8 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<SourceFile>) {
 /// The file without comments and without its tests, which may use what they need.
 fn code(path: &Path) -> String {
     let text = std::fs::read_to_string(path).unwrap();
-    let is_test_file = path.file_name().is_some_and(|name| name == "tests.rs") || path.components().any(|c| c.as_os_str() == "tests");
+    let is_test_file =
+        path.file_name().is_some_and(|name| name == "tests.rs") || path.components().any(|c| c.as_os_str() == "tests");
     if is_test_file {
         return String::new();
     }
@@ -100,12 +102,18 @@ fn uses(text: &str) -> BTreeSet<String> {
 }
 
 fn head(path: &str) -> String {
-    path.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect::<String>().trim_end_matches(':').to_owned()
+    path.chars()
+        .take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':')
+        .collect::<String>()
+        .trim_end_matches(':')
+        .to_owned()
 }
 
 fn allowed(room: &str, used: &str) -> bool {
-    let (_, edges) = EDGES.iter().find(|(name, _)| *name == room).unwrap_or_else(|| panic!("'{room}' is not in the table of rooms"));
-    let covers = |permitted: &str| used == permitted || used.strip_prefix(permitted).is_some_and(|rest| rest.starts_with("::"));
+    let (_, edges) =
+        EDGES.iter().find(|(name, _)| *name == room).unwrap_or_else(|| panic!("'{room}' is not in the table of rooms"));
+    let covers =
+        |permitted: &str| used == permitted || used.strip_prefix(permitted).is_some_and(|rest| rest.starts_with("::"));
     covers(room) || BASE.iter().any(|base| covers(base)) || edges.iter().any(|edge| *edge == "*" || covers(edge))
 }
 
@@ -127,7 +135,10 @@ fn rooms_use_only_what_the_map_allows() {
 #[test]
 fn the_check_sees_a_forbidden_use() {
     let used = uses("use crate::{s3::Store, error::Result};\nlet x = crate::clock::Clock::System;");
-    assert_eq!(used.iter().map(String::as_str).collect::<Vec<_>>(), ["clock::Clock::System", "error::Result", "s3::Store"]);
+    assert_eq!(
+        used.iter().map(String::as_str).collect::<Vec<_>>(),
+        ["clock::Clock::System", "error::Result", "s3::Store"]
+    );
     assert!(!allowed("plan", "s3::Store"));
     assert!(!allowed("s3", "config::job::Stream"));
     assert!(allowed("s3", "config::job::connection::Secret"));

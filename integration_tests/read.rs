@@ -4,7 +4,7 @@ mod support;
 
 use serde_json::{Value, json};
 use support::testkit::{ObjectOptions, VirtualBucket, VirtualObject};
-use support::{Bench, BUCKET, catalog, catalog_with, finish, gzipped};
+use support::{BUCKET, Bench, catalog, catalog_with, finish, gzipped};
 
 fn csv_stream(globs: &[&str]) -> Value {
     json!([{"name": "s", "globs": globs, "format": {"filetype": "csv"}}])
@@ -38,7 +38,11 @@ fn jsonl_gzip_and_plain_give_the_same_records() {
     let streams = json!([{"name": "s", "globs": ["j/*"], "format": {"filetype": "jsonl"}}]);
     let output = bench.read(&bench.config(streams), &catalog("s", "incremental"), None).ok();
     let text = &output.text;
-    assert_eq!(text.matches(r#"{"a":1,"b":{"c": [1, null]},"#).count(), 2, "numbers and nesting keep their text, a null is dropped: {text}");
+    assert_eq!(
+        text.matches(r#"{"a":1,"b":{"c": [1, null]},"#).count(),
+        2,
+        "numbers and nesting keep their text, a null is dropped: {text}"
+    );
     assert_eq!(text.matches(r#"{"a":12345678901234567890123,"b":"ü","#).count(), 2, "{text}");
 }
 
@@ -127,7 +131,19 @@ fn marks_of_other_tools_are_left_out_in_the_flat_form() {
 #[test]
 fn odd_keys_are_listed_and_read() {
     let bench = Bench::new();
-    let keys = ["a b.csv", "a+b.csv", "a%41.csv", "ä/é.csv", "q?x=1&y.csv", "a#b.csv", "x:y@z.csv", "t\tb.csv", "日本/🎉.csv", "a//b.csv", "quote'\".csv"];
+    let keys = [
+        "a b.csv",
+        "a+b.csv",
+        "a%41.csv",
+        "ä/é.csv",
+        "q?x=1&y.csv",
+        "a#b.csv",
+        "x:y@z.csv",
+        "t\tb.csv",
+        "日本/🎉.csv",
+        "a//b.csv",
+        "quote'\".csv",
+    ];
     for (index, key) in keys.iter().enumerate() {
         bench.put(key, format!("x\n{index}\n"), 1);
     }
@@ -156,7 +172,11 @@ fn archived_objects_are_counted_and_left_out() {
     bench.server.store().put(BUCKET, "b.csv", "x\n2\n", ObjectOptions::storage_class("GLACIER"));
     let output = bench.read(&bench.config(csv_stream(&["*"])), &catalog("s", "incremental"), None).ok();
     assert_eq!(output.column("x"), ["1"]);
-    assert!(output.logs().iter().any(|line| line.starts_with("WARN") && line.contains("1 archived")), "{:#?}", output.logs());
+    assert!(
+        output.logs().iter().any(|line| line.starts_with("WARN") && line.contains("1 archived")),
+        "{:#?}",
+        output.logs()
+    );
     assert!(output.state()[0]["stream"]["stream_state"]["history"].get("b.csv").is_none());
 }
 

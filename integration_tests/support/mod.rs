@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-pub use tollgate_testkit as testkit;
 use testkit::{BucketOptions, ObjectOptions, Options, Server};
+pub use tollgate_testkit as testkit;
 
 pub const BUCKET: &str = "bucket";
 pub const ACCESS_KEY: &str = "AKIATEST";
@@ -186,7 +186,12 @@ impl Output {
     }
 
     pub fn errors(&self) -> Vec<&Value> {
-        self.of_type("TRACE").into_iter().map(|m| &m["trace"]).filter(|t| t["type"] == "ERROR").map(|t| &t["error"]).collect()
+        self.of_type("TRACE")
+            .into_iter()
+            .map(|m| &m["trace"])
+            .filter(|t| t["type"] == "ERROR")
+            .map(|t| &t["error"])
+            .collect()
     }
 
     pub fn statuses(&self) -> Vec<&str> {
@@ -195,7 +200,9 @@ impl Output {
     }
 
     pub fn logs(&self) -> Vec<String> {
-        let text = |message: &Value| format!("{} {}", message["log"]["level"].as_str().unwrap(), message["log"]["message"].as_str().unwrap());
+        let text = |message: &Value| {
+            format!("{} {}", message["log"]["level"].as_str().unwrap(), message["log"]["message"].as_str().unwrap())
+        };
         self.of_type("LOG").into_iter().map(text).collect()
     }
 

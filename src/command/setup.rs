@@ -77,7 +77,13 @@ pub(super) fn log_requests(ledger: &Ledger) {
         .snapshot()
         .into_iter()
         .map(|(row, totals)| {
-            format!("{} {} {} ({} bytes)", row.request_usage_type(), row.operation.name(), totals.requests, totals.bytes_received)
+            format!(
+                "{} {} {} ({} bytes)",
+                row.request_usage_type(),
+                row.operation.name(),
+                totals.requests,
+                totals.bytes_received
+            )
         })
         .collect();
     log(

@@ -59,11 +59,9 @@ impl Decompressor {
     pub fn new(compression: Compression, caps: Caps) -> Result<Self> {
         let codec = match compression {
             Compression::None => Codec::Plain,
-            Compression::Gzip => Codec::Gzip(Gzip {
-                member: Decompress::new_gzip(GZIP_WINDOW_BITS),
-                inside: false,
-                padding: false,
-            }),
+            Compression::Gzip => {
+                Codec::Gzip(Gzip { member: Decompress::new_gzip(GZIP_WINDOW_BITS), inside: false, padding: false })
+            }
             Compression::Auto => return Err(Error::internal("the compression was not resolved")),
         };
         Ok(Self { codec, caps, stored: 0, decoded: 0 })
@@ -101,9 +99,11 @@ impl Decompressor {
     /// `Data` where the data ends in the middle.
     pub fn finish(&self) -> Result<()> {
         match &self.codec {
-            Codec::Gzip(gzip) if gzip.inside => Err(Error::data("the gzip data ends in the middle: the file is truncated")
-                .with("byte", self.stored)
-                .hint("upload the file again")),
+            Codec::Gzip(gzip) if gzip.inside => {
+                Err(Error::data("the gzip data ends in the middle: the file is truncated")
+                    .with("byte", self.stored)
+                    .hint("upload the file again"))
+            }
             Codec::Plain | Codec::Gzip(_) => Ok(()),
         }
     }

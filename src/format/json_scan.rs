@@ -1,6 +1,7 @@
 //! Finds the members of a JSON object and validates every byte of it (RFC 8259). Values are not converted: they go
 //! out with the text that came in.
 
+use super::simd;
 use crate::batch::{JsonField, JsonKind, Span};
 
 /// Nesting beyond which a value is refused, as in `serde_json`.
@@ -207,34 +208,17 @@ fn word(text: &[u8], at: usize, word: &[u8]) -> Scan<usize> {
 }
 
 /// The number of bytes before the first quote, backslash or control character.
-#[cfg(target_arch = "x86_64")]
 #[inline]
 fn plain_length(text: &[u8]) -> usize {
-    use std::arch::x86_64::{
-        _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
-    };
     let mut at = 0;
     while let Some(chunk) = text[at..].first_chunk::<16>() {
-        let half = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().expect("eight bytes"));
-        let bytes = _mm_set_epi64x(half(&chunk[8..]), half(&chunk[..8]));
-        let ends = _mm_or_si128(
-            _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'"'.cast_signed())),
-            _mm_cmpeq_epi8(bytes, _mm_set1_epi8(b'\\'.cast_signed())),
-        );
-        let control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1f)), bytes);
-        let mask = _mm_movemask_epi8(_mm_or_si128(ends, control)).cast_unsigned();
+        let mask = simd::ends_json_text(chunk);
         if mask != 0 {
             return at + mask.trailing_zeros() as usize;
         }
         at += 16;
     }
     at + plain_length_bytewise(&text[at..])
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-#[inline]
-fn plain_length(text: &[u8]) -> usize {
-    plain_length_bytewise(text)
 }
 
 #[inline]

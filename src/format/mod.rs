@@ -12,6 +12,7 @@ pub mod infer;
 mod json_scan;
 pub mod jsonl;
 pub mod parquet;
+mod simd;
 mod text;
 
 use std::ops::Range;

@@ -57,10 +57,7 @@ async fn json_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, Str
     if files.is_empty() {
         notes.push((
             Level::Warn,
-            format!(
-                "No files were identified in the stream {}. Setting default schema for the stream.",
-                stream.name
-            ),
+            format!("No files were identified in the stream {}. Setting default schema for the stream.", stream.name),
         ));
         return Ok(schemaless());
     }

@@ -74,7 +74,9 @@ impl Files {
         loop {
             match &mut self.source {
                 Source::Ordered { files, order } => {
-                    let Some(object) = order.next().and_then(|index| files.get(index as usize)) else { return Ok(None) };
+                    let Some(object) = order.next().and_then(|index| files.get(index as usize)) else {
+                        return Ok(None);
+                    };
                     let from = start_of(&self.cursor.decide(&object)).unwrap_or_default();
                     return Ok(Some((object, from)));
                 }
@@ -85,8 +87,11 @@ impl Files {
                 }
             }
             let Some(listed) = self.listing.next_page().await? else { return Ok(None) };
-            let decided: VecDeque<_> =
-                listed.into_iter().filter_map(|object| Some((self.decide(&object)?, object))).map(|(from, object)| (object, from)).collect();
+            let decided: VecDeque<_> = listed
+                .into_iter()
+                .filter_map(|object| Some((self.decide(&object)?, object)))
+                .map(|(from, object)| (object, from))
+                .collect();
             self.source = Source::Streaming { page: decided };
         }
     }

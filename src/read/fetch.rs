@@ -60,11 +60,13 @@ impl Stream {
     /// The next bytes and their offset in the object; `None` at its end.
     pub(super) async fn next(&mut self) -> Result<Option<(u64, Bytes)>> {
         loop {
+            if self.current.is_none() && !self.open_next().await? {
+                return Ok(None);
+            }
             let piece = match &mut self.current {
                 Some(Current::Body(body, _)) => body.next().await?,
                 Some(Current::Part(pieces, _)) => pieces.next(),
-                None if !self.open_next().await? => return Ok(None),
-                None => continue,
+                None => None,
             };
             let Some(bytes) = piece else {
                 self.current = None;

@@ -87,8 +87,7 @@ impl<'a> FileTask<'a> {
         let stream = &shared.stream;
         let compression = stream.compression.resolve(&object.key);
         let resume = (from != Position::default()).then_some(&from);
-        let decoder =
-            format::open(&stream.format, compression, &shared.projection, &object, resume, &shared.limits)?;
+        let decoder = format::open(&stream.format, compression, &shared.projection, &object, resume, &shared.limits)?;
         let encoder = shared.encoder.file(&object, shared.clock.now().millis());
         Ok(Self { shared, object, decoder, encoder, alone, lines: Vec::new(), rows: 0, after: from })
     }
@@ -133,7 +132,8 @@ impl<'a> FileTask<'a> {
                     drop(held.take());
                     let decoder = &mut *self.decoder;
                     let budget = &shared.budgets.fetched;
-                    held = fetch::feed_ranges(&shared.store, &self.object, wanted, budget, decoder, &shared.stop).await?;
+                    held =
+                        fetch::feed_ranges(&shared.store, &self.object, wanted, budget, decoder, &shared.stop).await?;
                     if held.is_none() {
                         break;
                     }

@@ -10,7 +10,6 @@ use crate::plan::select::{Selection, Verdict};
 use crate::s3::{ListRequest, Store};
 
 /// A listing that is under way. It holds one page.
-#[derive(Debug)]
 pub(super) struct Listing {
     store: Store,
     selection: Selection,
@@ -36,7 +35,8 @@ impl Listing {
     pub(super) fn new(store: &Store, stream: &Stream, after: Option<&str>) -> Self {
         let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers);
         let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
-        let behind = |prefix: &String| after.is_none_or(|after| prefix.as_str() > after || after.starts_with(prefix.as_str()));
+        let behind =
+            |prefix: &String| after.is_none_or(|after| prefix.as_str() > after || after.starts_with(prefix.as_str()));
         Self {
             store: store.clone(),
             prefixes: prefixes.into_iter().filter(behind).collect(),

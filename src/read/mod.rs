@@ -63,8 +63,11 @@ fn stream_named<'job>(
 ) -> Result<&'job crate::config::job::Stream> {
     streams.iter().find(|stream| stream.name == name).ok_or_else(|| {
         let known: Vec<_> = streams.iter().map(|stream| format!("'{}'", stream.name)).collect();
-        Error::new(ErrorKind::Config, format!("the catalog asks for stream '{name}', which the configuration does not have"))
-            .with("stream", name)
-            .hint(format!("refresh the connection's schema; the configuration has {}", known.join(", ")))
+        Error::new(
+            ErrorKind::Config,
+            format!("the catalog asks for stream '{name}', which the configuration does not have"),
+        )
+        .with("stream", name)
+        .hint(format!("refresh the connection's schema; the configuration has {}", known.join(", ")))
     })
 }

@@ -72,12 +72,28 @@ impl Counts {
                 lines.push((level, format!("stream {stream}: {count} {what}")));
             }
         };
-        say(Level::Info, listing.markers, "objects left out as marks of other tools (_SUCCESS, _temporary/, .crc, _$folder$, no bytes)");
+        say(
+            Level::Info,
+            listing.markers,
+            "objects left out as marks of other tools (_SUCCESS, _temporary/, .crc, _$folder$, no bytes)",
+        );
         say(Level::Info, listing.too_old, "objects left out as older than the start date");
-        say(Level::Warn, listing.archived, "archived objects left out; they are read when they are restored into another storage class");
-        say(Level::Warn, decisions.changed, "objects changed since the last run stopped inside them; they are read from the start");
+        say(
+            Level::Warn,
+            listing.archived,
+            "archived objects left out; they are read when they are restored into another storage class",
+        );
+        say(
+            Level::Warn,
+            decisions.changed,
+            "objects changed since the last run stopped inside them; they are read from the start",
+        );
         say(Level::Warn, decisions.older, "objects are older than when they were last read; they are left out");
-        say(Level::Warn, decisions.beyond_history, "objects are older than what the state remembers, and count as read");
+        say(
+            Level::Warn,
+            decisions.beyond_history,
+            "objects are older than what the state remembers, and count as read",
+        );
         say(Level::Warn, self.vanished as u64, "objects that the last run left unfinished are not there any more");
         for note in self.files.notes() {
             lines.push((Level::Warn, format!("stream {stream}: {note}")));

@@ -62,7 +62,12 @@ pub(super) async fn footer(store: &Store, object: &ObjectFacts) -> Result<Footer
 }
 
 /// Reads batches from the beginning of a text file. A sample that ends before the file does is not an error.
-pub(super) async fn rows(store: &Store, stream: &Stream, object: &ObjectFacts, limits: SampleLimits) -> Result<Vec<Batch>> {
+pub(super) async fn rows(
+    store: &Store,
+    stream: &Stream,
+    object: &ObjectFacts,
+    limits: SampleLimits,
+) -> Result<Vec<Batch>> {
     let compression = stream.compression.resolve(&object.key);
     let decode = DecodeLimits { batch_rows: BATCH_ROWS, ..DecodeLimits::default() };
     let mut decoder = format::open(&stream.format, compression, &Projection::All, object, None, &decode)?;
@@ -82,8 +87,11 @@ async fn stream_rows(
     let mut taken = Taken::new(limits);
     loop {
         match decoder.step()? {
-            Step::Batch(decoded) if !taken.add(decoded.batch) => return Ok(taken.batches),
-            Step::Batch(_) => {}
+            Step::Batch(decoded) => {
+                if !taken.add(decoded.batch) {
+                    return Ok(taken.batches);
+                }
+            }
             Step::Done | Step::NeedRanges(_) => return Ok(taken.batches),
             Step::NeedBytes => match body.next().await? {
                 Some(bytes) => {

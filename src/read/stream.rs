@@ -44,7 +44,6 @@ pub struct ReadOptions {
 }
 
 /// Reads streams.
-#[derive(Debug)]
 pub struct Reader<'a> {
     job: &'a Job,
     store: Store,
@@ -76,7 +75,13 @@ impl<'a> Reader<'a> {
 
     /// Reads the streams of the catalog one after the other, files of a stream side by side, and writes everything to
     /// the sink. Comes back when all is written, or when the run was asked to stop and has drained.
-    pub async fn read(&self, catalog: &ConfiguredCatalog, states: &StateFile, sink: Box<dyn Sink>, stop: &Stop) -> Failures {
+    pub async fn read(
+        &self,
+        catalog: &ConfiguredCatalog,
+        states: &StateFile,
+        sink: Box<dyn Sink>,
+        stop: &Stop,
+    ) -> Failures {
         let (outgoing, emitter) = emit::start(sink, self.options.clock, stop.clone());
         let ticker = tokio::spawn(tick(outgoing.clone()));
         let budgets = Budgets::new(self.job.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES));
@@ -144,14 +149,28 @@ impl StreamRun<'_> {
             budgets: self.budgets.clone(),
             outgoing: self.outgoing.clone(),
             projection: if stream.schemaless { Default::default() } else { columns_wanted(&configured.columns) },
-            encoder: StreamEncoder::new(&configured.name, configured.namespace.as_deref(), &configured.columns, EncodeOptions::new(&stream.format, stream.schemaless)),
-            limits: DecodeLimits { batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows), ..Default::default() },
+            encoder: StreamEncoder::new(
+                &configured.name,
+                configured.namespace.as_deref(),
+                &configured.columns,
+                EncodeOptions::new(&stream.format, stream.schemaless),
+            ),
+            limits: DecodeLimits {
+                batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows),
+                ..Default::default()
+            },
             stream: stream.clone(),
             report: Report::default(),
         }))
     }
 
-    async fn read_files(&mut self, stream: &Stream, mode: SyncMode, cursor: Cursor, shared: &Arc<Shared>) -> Result<()> {
+    async fn read_files(
+        &mut self,
+        stream: &Stream,
+        mode: SyncMode,
+        cursor: Cursor,
+        shared: &Arc<Shared>,
+    ) -> Result<()> {
         let listing = Listing::new(&shared.store, stream, cursor.list_after());
         let files = match mode {
             SyncMode::FullRefresh => Some(Files::streaming(listing, cursor)),
@@ -198,9 +217,8 @@ impl StreamRun<'_> {
     }
 
     async fn ended(&mut self, ended: Result<Result<FileEnd>, tokio::task::JoinError>, health: &mut Health) {
-        let ended = ended.unwrap_or_else(|error| {
-            Err(Error::internal("the reading of a file ended unexpectedly").caused_by(error))
-        });
+        let ended = ended
+            .unwrap_or_else(|error| Err(Error::internal("the reading of a file ended unexpectedly").caused_by(error)));
         match ended {
             Ok(_) => health.transient_in_a_row = 0,
             Err(error) => {

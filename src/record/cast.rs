@@ -188,9 +188,15 @@ mod tests {
         ] {
             assert_eq!(cast(kind, text), (expected.to_owned(), Outcome::Written), "{kind:?} '{text}'");
         }
-        for (kind, text) in
-            [(Integer, "1.0"), (Integer, "1e3"), (Integer, ""), (Number, "x"), (Boolean, "True"), (Array, "{}"), (Object, "{")]
-        {
+        for (kind, text) in [
+            (Integer, "1.0"),
+            (Integer, "1e3"),
+            (Integer, ""),
+            (Number, "x"),
+            (Boolean, "True"),
+            (Array, "{}"),
+            (Object, "{"),
+        ] {
             assert_eq!(cast(kind, text), (format!("{text:?}"), Outcome::Misfit), "{kind:?} '{text}'");
         }
     }

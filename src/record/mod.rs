@@ -17,10 +17,10 @@ mod text;
 use std::io::Write as _;
 use std::sync::Arc;
 
-pub use self::report::FileReport;
 use self::arrow::ArrowEncoder;
 use self::json::JsonEncoder;
 use self::json_string::{write_key, write_string};
+pub use self::report::FileReport;
 use self::text::TextEncoder;
 use crate::batch::Batch;
 use crate::error::{Error, Result};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cast::{Cast, Outcome};
 use super::json_string::write_key;
-use super::{EncodeOptions, Frame, FileReport, added};
+use super::{EncodeOptions, FileReport, Frame, added};
 use crate::batch::TextRows;
 use crate::options::CsvOptions;
 use crate::protocol::schema::{ColumnType, Columns};

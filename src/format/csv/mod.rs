@@ -225,8 +225,12 @@ impl CsvDecoder {
         if self.unnamed > 0 {
             self.drop_unnamed(&mut rows, &data)?;
         }
-        let place =
-            Place::Byte { offset: self.text.offset(), line: self.line, columns: Some(self.columns.clone()), frame: None };
+        let place = Place::Byte {
+            offset: self.text.offset(),
+            line: self.line,
+            columns: Some(self.columns.clone()),
+            frame: None,
+        };
         let batch = TextRows { columns: Arc::clone(&self.columns), data, fields: rows.fields, rows: rows.count };
         Ok(Some(Decoded { batch: Batch::Text(batch), after: Position { rows: self.rows, place } }))
     }

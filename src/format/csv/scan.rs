@@ -1,5 +1,7 @@
 //! Finding the bytes that have a meaning.
 
+use crate::format::simd;
+
 /// Bytes looked at together.
 const CHUNK: usize = 64;
 
@@ -62,31 +64,11 @@ fn mask_at(text: &[u8], base: usize, special: Special) -> u64 {
     mask(&padded, special) & !(u64::MAX << rest.len())
 }
 
-#[cfg(target_arch = "x86_64")]
 #[inline]
 fn mask(chunk: &[u8; CHUNK], special: Special) -> u64 {
-    use std::arch::x86_64::{__m128i, _mm_cmpeq_epi8, _mm_movemask_epi8, _mm_or_si128, _mm_set1_epi8, _mm_set_epi64x};
-    let half = |bytes: &[u8]| i64::from_le_bytes(bytes.try_into().expect("eight bytes"));
-    let load = |bytes: &[u8]| -> __m128i { _mm_set_epi64x(half(&bytes[8..]), half(&bytes[..8])) };
-    let all = |byte: u8| _mm_set1_epi8(byte.cast_signed());
-    let (delimiter, quote) = (all(special.delimiter), all(special.quote));
-    let (feed, carriage) = (all(b'\n'), all(b'\r'));
-    let mut mask = 0;
-    for (index, bytes) in chunk.chunks_exact(16).enumerate() {
-        let bytes = load(bytes);
-        let fields = _mm_or_si128(_mm_cmpeq_epi8(bytes, delimiter), _mm_cmpeq_epi8(bytes, quote));
-        let lines = _mm_or_si128(_mm_cmpeq_epi8(bytes, feed), _mm_cmpeq_epi8(bytes, carriage));
-        let bits = _mm_movemask_epi8(_mm_or_si128(fields, lines)).cast_unsigned();
-        mask |= u64::from(bits) << (index * 16);
-    }
-    mask
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-#[inline]
-fn mask(chunk: &[u8; CHUNK], special: Special) -> u64 {
-    let is_special = |byte: u8| byte == special.delimiter || byte == special.quote || byte == b'\n' || byte == b'\r';
-    chunk.iter().enumerate().fold(0, |mask, (index, &byte)| mask | (u64::from(is_special(byte)) << index))
+    let wanted = [special.delimiter, special.quote, b'\n', b'\r'];
+    let (parts, _) = chunk.as_chunks::<16>();
+    parts.iter().enumerate().fold(0, |mask, (index, part)| mask | (simd::any_of(part, wanted) << (index * 16)))
 }
 
 /// The length of the first physical line, its end included. `None` where it has no end yet.

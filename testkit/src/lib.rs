@@ -13,6 +13,7 @@
 
 mod access;
 mod answer;
+mod checksums;
 mod connection;
 mod content;
 mod control;

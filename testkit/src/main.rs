@@ -48,7 +48,7 @@ struct Serve {
     /// Region of the server
     #[arg(long, default_value = "us-east-1")]
     region: String,
-    /// Let anyone list and read the loaded buckets
+    /// Let anyone list and read all buckets without a signature
     #[arg(long)]
     anonymous: bool,
     /// Write the request log to this file at the end, one JSON object per line
@@ -88,6 +88,7 @@ fn run(serve: &Serve) -> anyhow::Result<()> {
     load(&server, serve)?;
     for computed in &serve.computed {
         server.store().virtual_bucket(&computed.bucket, computed.make());
+        server.store().create_bucket(&computed.bucket, bucket_options(serve));
     }
     wait_for_end(&server)?;
     if let Some(path) = &serve.log {
@@ -96,11 +97,14 @@ fn run(serve: &Serve) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn bucket_options(serve: &Serve) -> BucketOptions {
+    BucketOptions { anonymous: serve.anonymous, ..BucketOptions::default() }
+}
+
 fn load(server: &Server, serve: &Serve) -> anyhow::Result<()> {
-    let options = || BucketOptions { anonymous: serve.anonymous, ..BucketOptions::default() };
     let store = server.store();
     if let Some(bucket) = &serve.bucket {
-        store.create_bucket(bucket, options());
+        store.create_bucket(bucket, bucket_options(serve));
         if let Some(data) = &serve.data {
             store.load_dir(bucket, data)?;
         }
@@ -113,7 +117,7 @@ fn load(server: &Server, serve: &Serve) -> anyhow::Result<()> {
             continue;
         }
         let name = folder.file_name().and_then(|name| name.to_str()).context("a folder's name is not UTF-8")?;
-        store.create_bucket(name, options());
+        store.create_bucket(name, bucket_options(serve));
         store.load_dir(name, &folder)?;
     }
     Ok(())

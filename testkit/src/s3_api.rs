@@ -1,5 +1,6 @@
 //! S3's operations on the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Extensions;
@@ -7,11 +8,12 @@ use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use crate::access::MayList;
+use crate::checksums::{Known, verify};
 use crate::content::Content;
 use crate::failure::with_detail;
 use crate::listing::{self, Listed, Page, Query};
 use crate::multipart::{Upload, UploadedPart};
-use crate::objects::{Conditions, Facts, body, check_write, read_body, select, timestamp};
+use crate::objects::{Conditions, Facts, Selected, body, check_write, read_body, select, timestamp};
 use crate::store::{Bucket as StoredBucket, BucketOptions, Object as StoredObject, Store, md5_hex, unix_seconds};
 
 /// A page of a listing has at most this many entries.
@@ -88,6 +90,12 @@ fn metadata(object: &StoredObject) -> Option<Metadata> {
 fn restore(object: &StoredObject) -> Option<String> {
     let text = "ongoing-request=\"false\", expiry-date=\"Fri, 31 Dec 2100 00:00:00 GMT\"";
     object.restored.then(|| text.to_owned())
+}
+
+/// The checksum for a reader who asks for it and reads the whole object.
+fn told_checksum(object: &StoredObject, mode: Option<ChecksumMode>, selected: &Selected) -> Option<Known> {
+    let asked = mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED) && selected.content_range.is_none();
+    asked.then(|| object.checksum.clone()).flatten()
 }
 
 fn signed(length: u64) -> Option<i64> {
@@ -258,6 +266,7 @@ impl S3 for Api {
             return Err(archived(&object));
         }
         let selected = select(&object, input.range, input.part_number)?;
+        let checksum = told_checksum(&object, input.checksum_mode, &selected);
         let output = GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_length: signed(selected.range.end - selected.range.start),
@@ -275,6 +284,9 @@ impl S3 for Api {
             ..GetObjectOutput::default()
         };
         let mut response = S3Response::new(output);
+        if let Some(checksum) = checksum {
+            checksum.insert_into(&mut response.headers);
+        }
         response.extensions.insert(Facts::of(&object));
         Ok(response)
     }
@@ -290,7 +302,7 @@ impl S3 for Api {
         };
         conditions.check(&object)?;
         let selected = select(&object, input.range, input.part_number)?;
-        let partial = selected.content_range.is_some();
+        let checksum = told_checksum(&object, input.checksum_mode, &selected);
         let output = HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_length: signed(selected.range.end - selected.range.start),
@@ -307,15 +319,18 @@ impl S3 for Api {
             ..HeadObjectOutput::default()
         };
         let mut response = S3Response::new(output);
-        response.status = partial.then_some(http::StatusCode::PARTIAL_CONTENT);
+        if let Some(checksum) = checksum {
+            checksum.insert_into(&mut response.headers);
+        }
         response.extensions.insert(Facts::of(&object));
         Ok(response)
     }
 
-    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let bucket = self.bucket(&request.input.bucket)?;
+        let bytes = read_body(request.input.body.take()).await?;
+        let checksum = verify(&request, &bytes)?;
         let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
-        let bytes = read_body(input.body).await?;
         let mut object = StoredObject::new(Content::Stored(bytes.clone()), md5_hex(&bytes), self.now_s());
         if let Some(class) = input.storage_class {
             object.storage_class = class.as_str().to_owned().into();
@@ -328,12 +343,16 @@ impl S3 for Api {
             request_charged: self.charged(&input.bucket),
             ..PutObjectOutput::default()
         };
+        object.checksum.clone_from(&checksum);
         let facts = Facts::of(&object);
         let allowed = |current: Option<&StoredObject>| {
             check_write(current, input.if_match.as_ref(), input.if_none_match.as_ref())
         };
         bucket.insert_if(&input.key, object, allowed)?;
         let mut response = S3Response::new(output);
+        if let Some(checksum) = checksum {
+            checksum.insert_into(&mut response.headers);
+        }
         response.extensions.insert(facts);
         Ok(response)
     }
@@ -354,6 +373,7 @@ impl S3 for Api {
         if !source.part_sizes.is_empty() {
             object.etag = md5_hex(&source.content.to_bytes());
             object.part_sizes.clear();
+            object.checksum = None;
         }
         if input.metadata_directive.is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE) {
             object.content_type = input.content_type;
@@ -409,24 +429,33 @@ impl S3 for Api {
         object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
         let mut uploads = bucket.uploads();
         let upload_id = self.store.next_upload_id();
-        uploads.insert(upload_id.clone(), Upload { key: input.key.clone(), object, parts: Default::default() });
+        let full_object = input.checksum_type.as_ref().is_some_and(|kind| kind.as_str() == ChecksumType::FULL_OBJECT);
+        let upload = Upload { key: input.key.clone(), object, parts: BTreeMap::new(), full_object };
+        uploads.insert(upload_id.clone(), upload);
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: Some(input.key),
             upload_id: Some(upload_id),
+            checksum_algorithm: input.checksum_algorithm,
+            checksum_type: input.checksum_type,
             ..CreateMultipartUploadOutput::default()
         }))
     }
 
-    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(&self, mut request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        let bucket = self.bucket(&request.input.bucket)?;
+        check_part_number(request.input.part_number)?;
+        let bytes = read_body(request.input.body.take()).await?;
+        let part = UploadedPart::new(bytes.clone(), self.now_s(), verify(&request, &bytes)?);
         let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
-        check_part_number(input.part_number)?;
-        let part = UploadedPart::new(read_body(input.body).await?, self.now_s());
         let output = UploadPartOutput { e_tag: Some(ETag::Strong(part.etag.clone())), ..UploadPartOutput::default() };
+        let mut response = S3Response::new(output);
+        if let Some(checksum) = &part.checksum {
+            checksum.insert_into(&mut response.headers);
+        }
         let mut uploads = bucket.uploads();
         open_upload(&mut uploads, &input.upload_id, &input.key)?.parts.insert(input.part_number, part);
-        Ok(S3Response::new(output))
+        Ok(response)
     }
 
     async fn upload_part_copy(
@@ -445,7 +474,7 @@ impl S3 for Api {
         let range = input.copy_source_range.as_deref().map(Range::parse).transpose();
         let range = range.map_err(|_| s3_error!(InvalidArgument, "the copy source range is not a range"))?;
         let selected = select(&source, range, None)?;
-        let part = UploadedPart::new(source.content.slice(selected.range), self.now_s());
+        let part = UploadedPart::new(source.content.slice(selected.range), self.now_s(), None);
         let result = CopyPartResult {
             e_tag: Some(ETag::Strong(part.etag.clone())),
             last_modified: Some(timestamp(part.modified_s)),
@@ -524,19 +553,23 @@ impl S3 for Api {
         let named = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
         let mut uploads = bucket.uploads();
         let object = open_upload(&mut uploads, &input.upload_id, &input.key)?.complete(&named)?;
-        let e_tag = etag(&object);
+        let (e_tag, checksum) = (etag(&object), object.checksum.clone());
         let allowed = |current: Option<&StoredObject>| {
             check_write(current, input.if_match.as_ref(), input.if_none_match.as_ref())
         };
         bucket.insert_if(&input.key, object, allowed)?;
         uploads.remove(&input.upload_id);
-        Ok(S3Response::new(CompleteMultipartUploadOutput {
+        let mut output = CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, url_encode(&input.key))),
             bucket: Some(input.bucket),
             key: Some(input.key),
             e_tag,
             ..CompleteMultipartUploadOutput::default()
-        }))
+        };
+        if let Some(checksum) = checksum {
+            checksum.fill(&mut output);
+        }
+        Ok(S3Response::new(output))
     }
 
     async fn abort_multipart_upload(
@@ -604,11 +637,7 @@ fn check_part_number(number: i32) -> S3Result<()> {
     Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"))
 }
 
-fn open_upload<'a>(
-    uploads: &'a mut std::collections::BTreeMap<String, Upload>,
-    upload_id: &str,
-    key: &str,
-) -> S3Result<&'a mut Upload> {
+fn open_upload<'a>(uploads: &'a mut BTreeMap<String, Upload>, upload_id: &str, key: &str) -> S3Result<&'a mut Upload> {
     uploads.get_mut(upload_id).filter(|upload| upload.key == key).ok_or_else(|| S3ErrorCode::NoSuchUpload.into())
 }
 

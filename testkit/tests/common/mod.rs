@@ -135,6 +135,13 @@ impl Client {
 
     /// Sends a request only.
     pub fn write(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) {
+        let request = self.signed_bytes(method, target, headers, body);
+        // A server that answers early may have closed already: the answer tells.
+        let _ = self.stream.write_all(&request);
+    }
+
+    /// The bytes of a request as they are sent.
+    pub fn signed_bytes(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
         let mut all: Vec<(String, String)> = vec![("host".into(), self.host.clone())];
         all.extend(headers.iter().map(|(name, value)| (name.to_lowercase(), (*value).to_owned())));
         if let Some(signer) = &self.signer {
@@ -150,8 +157,7 @@ impl Client {
         head.push_str("\r\n");
         let mut request = head.into_bytes();
         request.extend_from_slice(body);
-        // A server that answers early may have closed already: the answer tells.
-        let _ = self.stream.write_all(&request);
+        request
     }
 
     /// Reads one answer.

@@ -19,6 +19,7 @@ mod content;
 mod control;
 mod failure;
 mod faults;
+mod list_page;
 mod listing;
 mod multipart;
 mod objects;

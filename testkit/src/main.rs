@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use tollgate_testkit::{BucketOptions, Options, Server, User};
+use tollgate_testkit::{Access, BucketOptions, Options, Server, User};
 
 mod virtual_option;
 
@@ -45,6 +45,9 @@ struct Serve {
     /// Session token that each request must carry
     #[arg(long, value_name = "TOKEN")]
     session_token: Option<String>,
+    /// One more user, for example `KEY:SECRET:none`; rights are `all`, `read` or `none`
+    #[arg(long = "user", value_name = "KEY:SECRET:RIGHTS", value_parser = user_option)]
+    users: Vec<User>,
     /// Region of the server
     #[arg(long, default_value = "us-east-1")]
     region: String,
@@ -79,7 +82,7 @@ fn run(serve: &Serve) -> anyhow::Result<()> {
     };
     let server = Server::start(Options {
         port: serve.port,
-        users: vec![user],
+        users: [user].into_iter().chain(serve.users.iter().cloned()).collect(),
         region: serve.region.clone(),
         threads: serve.threads,
         log: !serve.no_log,
@@ -95,6 +98,18 @@ fn run(serve: &Serve) -> anyhow::Result<()> {
         server.log().write_jsonl(path)?;
     }
     Ok(())
+}
+
+fn user_option(text: &str) -> anyhow::Result<User> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [key, secret, rights] = parts[..] else { anyhow::bail!("`{text}` is not KEY:SECRET:RIGHTS") };
+    let access = match rights {
+        "all" => Access::All,
+        "read" => Access::ReadOnly,
+        "none" => Access::Rules(Vec::new()),
+        _ => anyhow::bail!("`{rights}` is not a right: all, read, none"),
+    };
+    Ok(User::new(key, secret).with_access(access))
 }
 
 fn bucket_options(serve: &Serve) -> BucketOptions {

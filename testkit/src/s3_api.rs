@@ -11,13 +11,11 @@ use crate::access::MayList;
 use crate::checksums::{Known, verify};
 use crate::content::Content;
 use crate::failure::with_detail;
-use crate::listing::{self, Listed, Page, Query};
+use crate::list_page::{MAX_KEYS, Rows, encoder, limit, token, url_encode};
+use crate::listing::{self, Query};
 use crate::multipart::{Upload, UploadedPart};
 use crate::objects::{Conditions, Facts, Selected, body, check_write, read_body, select, timestamp};
 use crate::store::{Bucket as StoredBucket, BucketOptions, Object as StoredObject, Store, md5_hex, unix_seconds};
-
-/// A page of a listing has at most this many entries.
-const MAX_KEYS: i32 = 1000;
 
 /// The implementation of S3 over a [`Store`].
 pub(crate) struct Api {
@@ -102,84 +100,6 @@ fn signed(length: u64) -> Option<i64> {
     Some(i64::try_from(length).unwrap_or(i64::MAX))
 }
 
-/// URL-encodes as S3 does for `encoding-type=url`: a space becomes a plus, slash and asterisk stay.
-fn url_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'*' => {
-                encoded.push(char::from(byte))
-            }
-            b' ' => encoded.push('+'),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
-}
-
-/// Whether names are to be URL-encoded; refuses other encodings.
-fn encoder(encoding: Option<&EncodingType>) -> S3Result<fn(&str) -> String> {
-    match encoding.map(EncodingType::as_str) {
-        None => Ok(str::to_owned),
-        Some(EncodingType::URL) => Ok(url_encode),
-        Some(_) => Err(s3_error!(InvalidArgument, "Invalid Encoding Method specified in Request")),
-    }
-}
-
-fn limit(max_keys: Option<i32>) -> S3Result<i32> {
-    match max_keys.unwrap_or(MAX_KEYS) {
-        ..0 => Err(s3_error!(InvalidArgument, "max-keys must not be negative")),
-        keys => Ok(keys.min(MAX_KEYS)),
-    }
-}
-
-/// Objects and common prefixes of a page for the XML.
-fn rows(page: &Page, encode: fn(&str) -> String) -> (ObjectList, CommonPrefixList) {
-    let mut objects = ObjectList::new();
-    let mut prefixes = CommonPrefixList::new();
-    for entry in &page.entries {
-        match entry {
-            Listed::Prefix(prefix) => prefixes.push(CommonPrefix { prefix: Some(encode(prefix)) }),
-            Listed::Object(key, object) => objects.push(Object {
-                key: Some(encode(key)),
-                e_tag: etag(object),
-                size: signed(object.content.size_bytes()),
-                last_modified: Some(timestamp(object.modified_s)),
-                storage_class: Some(ObjectStorageClass::from(object.storage_class.to_string())),
-                ..Object::default()
-            }),
-        }
-    }
-    (objects, prefixes)
-}
-
-/// Continuation tokens are opaque base64 with a check sum, so that one that was not made here is refused.
-mod token {
-    use base64_simd::STANDARD;
-
-    pub(super) fn write(after: &str) -> String {
-        let mut bytes = check_sum(after.as_bytes()).to_vec();
-        bytes.extend(after.bytes().zip(mask()).map(|(byte, mask)| byte ^ mask));
-        STANDARD.encode_to_string(bytes)
-    }
-
-    pub(super) fn read(token: &str) -> Option<String> {
-        let bytes = STANDARD.decode_to_vec(token).ok()?;
-        let (sum, name) = bytes.split_at_checked(8)?;
-        let name: Vec<u8> = name.iter().zip(mask()).map(|(byte, mask)| byte ^ mask).collect();
-        (check_sum(&name) == *sum).then(|| String::from_utf8(name).ok())?
-    }
-
-    fn mask() -> impl Iterator<Item = u8> {
-        (0_u8..=255).cycle().map(|index| index.wrapping_mul(151) ^ 0xa7)
-    }
-
-    fn check_sum(bytes: &[u8]) -> [u8; 8] {
-        let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        bytes.iter().fold(0x9ae1_6a3b_2f90_404f, step).to_be_bytes()
-    }
-}
-
 #[async_trait::async_trait]
 impl S3 for Api {
     async fn list_objects_v2(
@@ -203,13 +123,10 @@ impl S3 for Api {
         };
         let page = listing::list(&bucket, query);
         let next = page.truncated.then(|| page.entries.last().map(|last| token::write(last.name()))).flatten();
-        let (contents, common_prefixes) = rows(&page, encode);
-        Ok(S3Response::new(ListObjectsV2Output {
+        let mut response = S3Response::new(ListObjectsV2Output {
             key_count: Some(i32::try_from(page.entries.len()).unwrap_or(i32::MAX)),
             is_truncated: Some(page.truncated),
             next_continuation_token: next,
-            contents: Some(contents),
-            common_prefixes: Some(common_prefixes),
             prefix: Some(encode(query.prefix)),
             delimiter: input.delimiter.as_deref().map(encode),
             start_after: input.start_after.as_deref().map(encode),
@@ -218,7 +135,10 @@ impl S3 for Api {
             encoding_type: input.encoding_type,
             request_charged: self.charged(&input.bucket),
             name: Some(input.bucket),
-        }))
+            ..ListObjectsV2Output::default()
+        });
+        response.extensions.insert(Rows::of(&page, encode));
+        Ok(response)
     }
 
     async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
@@ -236,12 +156,9 @@ impl S3 for Api {
         // Without a delimiter the last key is the marker, and S3 does not say it again.
         let says_next = page.truncated && !query.delimiter.is_empty();
         let next = says_next.then(|| page.entries.last().map(|last| encode(last.name()))).flatten();
-        let (contents, common_prefixes) = rows(&page, encode);
-        Ok(S3Response::new(ListObjectsOutput {
+        let mut response = S3Response::new(ListObjectsOutput {
             is_truncated: Some(page.truncated),
             next_marker: next,
-            contents: Some(contents),
-            common_prefixes: Some(common_prefixes),
             prefix: Some(encode(query.prefix)),
             delimiter: input.delimiter.as_deref().map(encode),
             marker: Some(encode(query.after)),
@@ -249,7 +166,10 @@ impl S3 for Api {
             encoding_type: input.encoding_type,
             request_charged: self.charged(&input.bucket),
             name: Some(input.bucket),
-        }))
+            ..ListObjectsOutput::default()
+        });
+        response.extensions.insert(Rows::of(&page, encode));
+        Ok(response)
     }
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -336,7 +256,7 @@ impl S3 for Api {
             object.storage_class = class.as_str().to_owned().into();
         }
         object.content_type = input.content_type;
-        object.content_encoding = input.content_encoding;
+        object.content_encoding = stored_encoding(input.content_encoding);
         object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
         let output = PutObjectOutput {
             e_tag: etag(&object),
@@ -377,7 +297,7 @@ impl S3 for Api {
         }
         if input.metadata_directive.is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE) {
             object.content_type = input.content_type;
-            object.content_encoding = input.content_encoding;
+            object.content_encoding = stored_encoding(input.content_encoding);
             object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
         }
         let result = CopyObjectResult {
@@ -425,7 +345,7 @@ impl S3 for Api {
             object.storage_class = class.as_str().to_owned().into();
         }
         object.content_type = input.content_type;
-        object.content_encoding = input.content_encoding;
+        object.content_encoding = stored_encoding(input.content_encoding);
         object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
         let mut uploads = bucket.uploads();
         let upload_id = self.store.next_upload_id();
@@ -630,6 +550,13 @@ impl S3 for Api {
     }
 }
 
+/// `Content-Encoding` without `aws-chunked`, which is the framing of a request and not the object's.
+fn stored_encoding(encoding: Option<String>) -> Option<String> {
+    let encoding = encoding?;
+    let kept: Vec<&str> = encoding.split(',').map(str::trim).filter(|part| *part != "aws-chunked").collect();
+    (!kept.is_empty()).then(|| kept.join(","))
+}
+
 fn check_part_number(number: i32) -> S3Result<()> {
     if (1..=10_000).contains(&number) {
         return Ok(());
@@ -648,29 +575,5 @@ fn listed_part((number, part): (&i32, &UploadedPart)) -> Part {
         size: signed(part.bytes.len() as u64),
         last_modified: Some(timestamp(part.modified_s)),
         ..Part::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_come_back_and_others_do_not() {
-        for name in ["", "a", "dir/é😀\n", &"x".repeat(1024)] {
-            let written = token::write(name);
-            assert_eq!(token::read(&written).as_deref(), Some(name));
-            let mut broken = written.into_bytes();
-            broken[3] = if broken[3] == b'A' { b'B' } else { b'A' };
-            assert_eq!(token::read(&String::from_utf8_lossy(&broken)), None, "{name}");
-        }
-        for garbage in ["", "garbage", "!!!", "AAAA", "AAAAAAAAAAAAAAAA"] {
-            assert_eq!(token::read(garbage), None, "{garbage}");
-        }
-    }
-
-    #[test]
-    fn names_are_url_encoded_as_s3_does() {
-        assert_eq!(url_encode("a b/c+d%é*~()"), "a+b/c%2Bd%25%C3%A9*%7E%28%29");
     }
 }

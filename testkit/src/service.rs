@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::control;
 use crate::failure::{Failure, escape, usual_code};
 use crate::faults::{Action, Change, Faults, Plan, Subject};
+use crate::list_page::Rows;
 use crate::objects::Facts;
 use crate::request_log::{Entry, RequestLog};
 use crate::store::{ObjectOptions, Store};
@@ -113,6 +114,10 @@ impl Service {
         match Failure::of(&mut response) {
             Some(failure) => Ok(with_code(failure, target, request_id)),
             None => {
+                if let (Some(rows), Some(xml)) = (response.extensions_mut().remove::<Rows>(), response.body().bytes()) {
+                    *response.body_mut() = Body::from(rows.splice(&xml));
+                    response.headers_mut().remove("content-length");
+                }
                 // The framework answers every HEAD of an object with 200.
                 if response.headers().contains_key("content-range") {
                     *response.status_mut() = StatusCode::PARTIAL_CONTENT;

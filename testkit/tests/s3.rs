@@ -355,6 +355,28 @@ fn checksums_are_compared_kept_and_told() {
 }
 
 #[test]
+fn chunked_bodies_with_a_trailer_are_unframed_and_compared() {
+    let server = start();
+    server.store().create_bucket("chunked", BucketOptions::default());
+    let mut client = Client::new(&server);
+    let headers = [
+        ("x-amz-content-sha256", "STREAMING-UNSIGNED-PAYLOAD-TRAILER"),
+        ("content-encoding", "aws-chunked"),
+        ("x-amz-decoded-content-length", "9"),
+        ("x-amz-trailer", "x-amz-checksum-crc32"),
+    ];
+    let body = |sum: &str| format!("4\r\n1234\r\n5\r\n56789\r\n0\r\nx-amz-checksum-crc32:{sum}\r\n\r\n");
+    let answer = client.send("PUT", "/chunked/k", &headers, body("y/Q5Jg==").as_bytes());
+    assert_eq!((answer.status, answer.header("x-amz-checksum-crc32")), (200, Some("y/Q5Jg==")), "{}", answer.text());
+    assert_eq!(client.get("/chunked/k").text(), "123456789");
+    assert_eq!(client.head("/chunked/k").header("content-encoding"), None, "the framing is not the object's");
+    codes(&client.send("PUT", "/chunked/k", &headers, body("AAAAAA==").as_bytes()), 400, "BadDigest");
+    let wrong = [("x-amz-content-sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")];
+    codes(&client.send("PUT", "/chunked/k", &wrong, b"not empty"), 400, "XAmzContentSHA256Mismatch");
+    assert_eq!(client.get("/chunked/k").text(), "123456789");
+}
+
+#[test]
 fn multipart_uploads_from_begin_to_end() {
     let server = start();
     server.store().create_bucket("mp", BucketOptions::default());

@@ -243,9 +243,13 @@ fn sign(signer: &Signer, method: &str, target: &str, headers: &mut Vec<(String, 
     let now = OffsetDateTime::now_utc();
     let stamp = now.format(format_description!("[year][month][day]T[hour][minute][second]Z")).expect("a time");
     let day = &stamp[..8];
-    let payload = hex(&Sha256::digest(body));
     headers.push(("x-amz-date".into(), stamp.clone()));
-    headers.push(("x-amz-content-sha256".into(), payload.clone()));
+    let given = headers.iter().find(|(name, _)| name == "x-amz-content-sha256").map(|(_, value)| value.clone());
+    let payload = given.unwrap_or_else(|| {
+        let payload = hex(&Sha256::digest(body));
+        headers.push(("x-amz-content-sha256".into(), payload.clone()));
+        payload
+    });
     if let Some(token) = &signer.token {
         headers.push(("x-amz-security-token".into(), token.clone()));
     }

@@ -512,8 +512,7 @@ impl S3 for Api {
         let constraint = input.create_bucket_configuration.and_then(|chosen| chosen.location_constraint);
         let region = constraint.map(|constraint| constraint.as_str().to_owned());
         self.store.create_bucket(&input.bucket, BucketOptions { region, ..BucketOptions::default() });
-        let output =
-            CreateBucketOutput { location: Some(format!("/{}", input.bucket)), ..CreateBucketOutput::default() };
+        let output = CreateBucketOutput { location: Some(format!("/{}", input.bucket)) };
         Ok(S3Response::new(output))
     }
 

@@ -193,6 +193,11 @@ impl Client {
         answer
     }
 
+    /// Waits for the first bytes of the answer and goes away.
+    pub fn abandon(mut self) {
+        assert_eq!(self.more(&mut Vec::new()), None, "an answer begins");
+    }
+
     fn more(&mut self, into: &mut Vec<u8>) -> Option<End> {
         let mut buffer = vec![0; 256 * 1024];
         match self.stream.read(&mut buffer) {

@@ -45,10 +45,12 @@ impl Service {
             return Ok(response.map(|body| AnswerBody::new(body, Arc::clone(connection), None)));
         }
         let target = Target::of(request.method(), request.uri(), request.headers(), &self.domains);
-        let request_id = request_id(self.log.next_id());
+        let number = self.log.next_id();
+        let request_id = request_id(number);
         let signer = Signer::of(request.headers(), request.uri());
         let exchange = self.log.begin(|entry| {
             describe(entry, &request, &target, signer.as_ref());
+            entry.number = number;
             entry.remote = remote.to_string();
             entry.request_id.clone_from(&request_id);
         });

@@ -73,7 +73,7 @@ fn folders_become_buckets_and_the_log_a_file() {
     let lines = std::fs::read_to_string(&log).expect("the log");
     let entries: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     let operations: Vec<&str> = entries.iter().map(|entry| entry["operation"].as_str().expect("a text")).collect();
-    assert_eq!(operations, ["REST.GET.SERVICE", "REST.GET.OBJECT", "REST.GET.BUCKET", "REST.GET.OBJECT"]);
+    assert_eq!(operations, ["REST.GET.SERVICE", "REST.GET.OBJECT", "REST.GET.BUCKET", "REST.GET.OBJECT"], "{lines}");
     std::fs::remove_dir_all(&data).expect("the folder");
 }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use crate::faults::Fault;
 use crate::service::Service;
-use crate::store::{ObjectOptions, parse_time};
+use crate::store::{BucketOptions, ObjectOptions, parse_time};
 use crate::target::{percent_decode, query_value};
 
 /// Where control begins.
@@ -35,6 +35,7 @@ pub(crate) async fn answer(service: &Service, request: Request<Incoming>) -> Res
             service.log.clear();
             Ok(Body::empty())
         }
+        (&Method::PUT, "bucket") => make_bucket(service, query),
         (&Method::PUT, "object") => put(service, query, body),
         (&Method::DELETE, "object") => {
             bucket_and_key(query).map(|(bucket, key)| json(&service.store.remove(&bucket, &key)))
@@ -70,6 +71,18 @@ fn log(service: &Service) -> anyhow::Result<Body> {
         lines.push(b'\n');
     }
     Ok(Body::from(Bytes::from(lines)))
+}
+
+fn make_bucket(service: &Service, query: &str) -> anyhow::Result<Body> {
+    let name = parameter(query, "bucket").ok_or_else(|| anyhow::anyhow!("the parameter `bucket` is missing"))?;
+    let yes = |name| parameter(query, name).is_some_and(|text| text == "true");
+    let options = BucketOptions {
+        region: parameter(query, "region"),
+        anonymous: yes("anonymous"),
+        requester_pays: yes("requester_pays"),
+    };
+    service.store.create_bucket(&name, options);
+    Ok(Body::empty())
 }
 
 fn put(service: &Service, query: &str, body: Bytes) -> anyhow::Result<Body> {

@@ -1,5 +1,7 @@
 //! Error answers in the words and the XML of S3.
 
+use std::borrow::Cow;
+
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use s3s::{Body, S3Error, S3ErrorCode};
@@ -102,7 +104,12 @@ fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     rest.split_once(&format!("</{name}>")).map(|(text, _)| text)
 }
 
-pub(crate) fn escape(text: &str) -> String {
+/// Escapes a text for XML.
+pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+    let plain = |byte: u8| !matches!(byte, b'&' | b'<' | b'>' | b'"' | 0..0x20 | 0x7f..);
+    if text.bytes().all(plain) {
+        return Cow::Borrowed(text);
+    }
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -114,7 +121,7 @@ pub(crate) fn escape(text: &str) -> String {
             other => escaped.push(other),
         }
     }
-    escaped
+    Cow::Owned(escaped)
 }
 
 /// The error code that goes with a status when a fault names none.

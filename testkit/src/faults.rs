@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// What happens to a request. Byte numbers count in the body of the answer, from 0.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Answers with a status and S3's error XML instead of doing anything.
@@ -42,7 +42,7 @@ pub enum Action {
     Delay(u64),
     /// Replaces the object's bytes (and so its ETag) just before the request is answered; its time becomes now.
     /// Later faults still apply.
-    ChangeObjectBefore(Vec<u8>),
+    ChangeObjectBefore(#[serde(deserialize_with = "text_bytes")] Vec<u8>),
     /// Removes the object just before the request is answered. Later faults still apply.
     DeleteBefore,
     /// Inverts the lowest bit of one byte of the body.
@@ -83,8 +83,13 @@ impl Action {
     }
 }
 
+/// In JSON the new bytes are a text.
+fn text_bytes<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+    String::deserialize(from).map(String::into_bytes)
+}
+
 /// Which requests a fault hits: all conditions that are given must hold.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct When {
     /// The method, for example `GET`.
@@ -133,7 +138,7 @@ impl When {
 }
 
 /// One line of the script.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
     /// What happens.
@@ -398,6 +403,9 @@ mod tests {
         let text = r#"{"action":{"status":{"status":503,"retry_after_s":1}},"times":2,"when":{"method":"GET"}}"#;
         let fault: Fault = serde_json::from_str(text).expect("a fault");
         assert_eq!(fault.action, Action::Status { status: 503, code: None, retry_after_s: Some(1) });
+        let text = r#"{"action":{"change_object_before":"new"}}"#;
+        let fault: Fault = serde_json::from_str(text).expect("a fault");
+        assert_eq!(fault.action, Action::ChangeObjectBefore(b"new".to_vec()));
         for text in [r#"{"action":"reset"}"#, r#"{"action":{"reset_after":10}}"#, r#"{"action":{"delay":10}}"#] {
             assert!(serde_json::from_str::<Fault>(text).is_ok(), "{text}");
         }

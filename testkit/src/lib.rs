@@ -13,11 +13,13 @@
 
 mod access;
 mod answer;
+mod checksums;
 mod connection;
 mod content;
 mod control;
 mod failure;
 mod faults;
+mod list_page;
 mod listing;
 mod multipart;
 mod objects;

@@ -147,3 +147,171 @@ impl<'a> Keys<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{ObjectOptions, Store};
+    use crate::virtual_bucket::VirtualObject;
+
+    /// Pieces of keys that sort differently as text, as UTF-16 and as paths, or that trip up encoders.
+    const PIECES: [&str; 24] = [
+        "a",
+        "b",
+        "ab",
+        "/",
+        "//",
+        "a/b",
+        ".",
+        "../",
+        "-",
+        "!",
+        "0",
+        "~",
+        " ",
+        "+",
+        "%41",
+        "=",
+        "&",
+        "\u{1}",
+        "\n",
+        "e\u{301}",
+        "é",
+        "\u{ffe5}",
+        "😀",
+        "\u{10ffff}",
+    ];
+
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, limit: usize) -> usize {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            usize::try_from(self.0 % limit as u64).expect("below a usize")
+        }
+
+        fn text(&mut self, most_pieces: usize) -> String {
+            (0..self.below(most_pieces + 1)).map(|_| PIECES[self.below(PIECES.len())]).collect()
+        }
+    }
+
+    /// A bucket with the keys: all stored (0), all computed (1), or mixed with one computed key that is hidden (2).
+    fn bucket(keys: &[String], kind: usize, random: &mut Random) -> Arc<Bucket> {
+        let (mut stored, mut computed) = (Vec::new(), Vec::new());
+        for key in keys {
+            let lot = if kind == 2 { random.below(3) } else { kind };
+            if lot != 1 {
+                stored.push(key.clone());
+            }
+            if lot != 0 {
+                computed.push(key.clone());
+            }
+        }
+        let hidden = format!("{}hidden", random.text(3));
+        if kind == 2 && !keys.contains(&hidden) {
+            computed.push(hidden.clone());
+        }
+        computed.sort();
+        let store = Store::default();
+        let count = computed.len() as u64;
+        let object = move |index| VirtualObject::new(computed[usize::try_from(index).expect("small")].clone(), "");
+        store.virtual_bucket("b", VirtualBucket::new(count, object));
+        for key in stored {
+            store.put("b", &key, "", ObjectOptions::default());
+        }
+        if kind == 2 && !keys.contains(&hidden) {
+            store.remove("b", &hidden);
+        }
+        store.bucket("b").expect("just made")
+    }
+
+    /// What a listing is, said plainly: the sorted set of keys and common prefixes above a name.
+    fn expected(keys: &[String], query: Query<'_>) -> Vec<String> {
+        let mut names: Vec<String> = keys
+            .iter()
+            .filter(|key| key.starts_with(query.prefix))
+            .map(|key| {
+                let rest = &key[query.prefix.len()..];
+                match rest.split_once(query.delimiter) {
+                    Some((head, _)) if !query.delimiter.is_empty() => {
+                        format!("{}{head}{}/prefix", query.prefix, query.delimiter)
+                    }
+                    _ => format!("{key}/object"),
+                }
+            })
+            .filter(|name| name.rsplit_once('/').expect("a kind").0 > query.after)
+            .collect();
+        names.sort_by(|left, right| left.rsplit_once('/').cmp(&right.rsplit_once('/')));
+        names.dedup();
+        names
+    }
+
+    /// All pages one after the other, each begun where the last one ended.
+    fn listed(bucket: &Bucket, query: Query<'_>) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut after = query.after.to_owned();
+        loop {
+            let page = list(bucket, Query { after: &after, ..query });
+            assert!(page.entries.len() <= query.limit);
+            assert!(!page.truncated || page.entries.len() == query.limit, "a page that goes on is full");
+            names.extend(page.entries.iter().map(|entry| match entry {
+                Listed::Object(key, _) => format!("{key}/object"),
+                Listed::Prefix(prefix) => format!("{prefix}/prefix"),
+            }));
+            match page.entries.last() {
+                Some(last) if page.truncated => last.name().clone_into(&mut after),
+                _ => return names,
+            }
+        }
+    }
+
+    #[test]
+    fn pages_of_any_size_equal_the_plain_model() {
+        let mut random = Random(0x5eed_0001);
+        for round in 0..600 {
+            let mut keys: Vec<String> = (0..random.below(40)).map(|_| random.text(4)).collect();
+            keys.retain(|key| !key.is_empty());
+            keys.sort();
+            keys.dedup();
+            let bucket = bucket(&keys, round % 3, &mut random);
+            for _ in 0..20 {
+                let prefix = random.text(2);
+                let after = if random.below(2) == 0 { String::new() } else { random.text(3) };
+                let delimiter = ["", "/", "a", "//", "é", "😀"][random.below(6)];
+                let limit = 1 + random.below(7);
+                let query = Query { prefix: &prefix, delimiter, after: &after, limit };
+                assert_eq!(listed(&bucket, query), expected(&keys, query), "round {round}: {query:?} of {keys:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_keys_are_asked_for() {
+        let bucket = bucket(&["a".to_owned()], 0, &mut Random(1));
+        let page = list(&bucket, Query { prefix: "", delimiter: "", after: "", limit: 0 });
+        assert!(page.entries.is_empty() && !page.truncated);
+    }
+
+    #[test]
+    fn a_page_of_a_computed_bucket_looks_at_few_of_its_objects() {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        let looks = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&looks);
+        let computed = VirtualBucket::new(1_000_000_000, move |index| {
+            counter.fetch_add(1, Ordering::Relaxed);
+            VirtualObject::new(format!("{:04}/{:06}", index / 1_000_000, index % 1_000_000), "")
+        });
+        let store = Store::default();
+        store.virtual_bucket("b", computed);
+        let bucket = store.bucket("b").expect("just made");
+        let page = list(&bucket, Query { prefix: "0500/", delimiter: "", after: "0500/000009", limit: 100 });
+        assert_eq!(page.entries[0].name(), "0500/000010");
+        assert!(page.truncated);
+        assert!(looks.swap(0, Ordering::Relaxed) < 100 + 100, "bisection and one page");
+        let page = list(&bucket, Query { prefix: "", delimiter: "/", after: "", limit: 1000 });
+        assert_eq!((page.entries.len(), page.truncated), (1000, false));
+        assert!(looks.load(Ordering::Relaxed) < 1000 * 40, "one bisection for each common prefix");
+    }
+}

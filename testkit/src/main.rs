@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
-use tollgate_testkit::{BucketOptions, Options, Server, User};
+use tollgate_testkit::{Access, BucketOptions, Options, Server, User};
 
 mod virtual_option;
 
@@ -45,10 +45,13 @@ struct Serve {
     /// Session token that each request must carry
     #[arg(long, value_name = "TOKEN")]
     session_token: Option<String>,
+    /// One more user, for example `KEY:SECRET:none`; rights are `all`, `read` or `none`
+    #[arg(long = "user", value_name = "KEY:SECRET:RIGHTS", value_parser = user_option)]
+    users: Vec<User>,
     /// Region of the server
     #[arg(long, default_value = "us-east-1")]
     region: String,
-    /// Let anyone list and read the loaded buckets
+    /// Let anyone list and read all buckets without a signature
     #[arg(long)]
     anonymous: bool,
     /// Write the request log to this file at the end, one JSON object per line
@@ -79,7 +82,7 @@ fn run(serve: &Serve) -> anyhow::Result<()> {
     };
     let server = Server::start(Options {
         port: serve.port,
-        users: vec![user],
+        users: [user].into_iter().chain(serve.users.iter().cloned()).collect(),
         region: serve.region.clone(),
         threads: serve.threads,
         log: !serve.no_log,
@@ -88,6 +91,7 @@ fn run(serve: &Serve) -> anyhow::Result<()> {
     load(&server, serve)?;
     for computed in &serve.computed {
         server.store().virtual_bucket(&computed.bucket, computed.make());
+        server.store().create_bucket(&computed.bucket, bucket_options(serve));
     }
     wait_for_end(&server)?;
     if let Some(path) = &serve.log {
@@ -96,11 +100,26 @@ fn run(serve: &Serve) -> anyhow::Result<()> {
     Ok(())
 }
 
+fn user_option(text: &str) -> anyhow::Result<User> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let [key, secret, rights] = parts[..] else { anyhow::bail!("`{text}` is not KEY:SECRET:RIGHTS") };
+    let access = match rights {
+        "all" => Access::All,
+        "read" => Access::ReadOnly,
+        "none" => Access::Rules(Vec::new()),
+        _ => anyhow::bail!("`{rights}` is not a right: all, read, none"),
+    };
+    Ok(User::new(key, secret).with_access(access))
+}
+
+fn bucket_options(serve: &Serve) -> BucketOptions {
+    BucketOptions { anonymous: serve.anonymous, ..BucketOptions::default() }
+}
+
 fn load(server: &Server, serve: &Serve) -> anyhow::Result<()> {
-    let options = || BucketOptions { anonymous: serve.anonymous, ..BucketOptions::default() };
     let store = server.store();
     if let Some(bucket) = &serve.bucket {
-        store.create_bucket(bucket, options());
+        store.create_bucket(bucket, bucket_options(serve));
         if let Some(data) = &serve.data {
             store.load_dir(bucket, data)?;
         }
@@ -113,7 +132,7 @@ fn load(server: &Server, serve: &Serve) -> anyhow::Result<()> {
             continue;
         }
         let name = folder.file_name().and_then(|name| name.to_str()).context("a folder's name is not UTF-8")?;
-        store.create_bucket(name, options());
+        store.create_bucket(name, bucket_options(serve));
         store.load_dir(name, &folder)?;
     }
     Ok(())

@@ -7,6 +7,7 @@ use md5::{Digest as _, Md5};
 use s3s::dto::CompletedPart;
 use s3s::{S3ErrorCode, S3Result};
 
+use crate::checksums::Known;
 use crate::content::Content;
 use crate::store::{Object, md5_hex};
 
@@ -20,6 +21,8 @@ pub(crate) struct Upload {
     /// The object to be: everything but its bytes. Its time is when the upload began, as on S3.
     pub(crate) object: Object,
     pub(crate) parts: BTreeMap<i32, UploadedPart>,
+    /// The checksum is to be one over all bytes, not one of the parts' checksums.
+    pub(crate) full_object: bool,
 }
 
 /// One part that has arrived.
@@ -28,12 +31,13 @@ pub(crate) struct UploadedPart {
     pub(crate) bytes: Bytes,
     pub(crate) etag: String,
     pub(crate) modified_s: i64,
+    pub(crate) checksum: Option<Known>,
 }
 
 impl UploadedPart {
-    pub(crate) fn new(bytes: Bytes, modified_s: i64) -> Self {
+    pub(crate) fn new(bytes: Bytes, modified_s: i64, checksum: Option<Known>) -> Self {
         let etag = md5_hex(&bytes);
-        Self { bytes, etag, modified_s }
+        Self { bytes, etag, modified_s, checksum }
     }
 }
 
@@ -49,7 +53,10 @@ impl Upload {
         }
         let digest: String = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
         let mut object = self.object.clone();
-        object.content = Content::Stored(all.freeze());
+        let all = all.freeze();
+        let checksums: Vec<Option<&Known>> = parts.iter().map(|part| part.checksum.as_ref()).collect();
+        object.checksum = Known::of_parts(&checksums, &all, self.full_object);
+        object.content = Content::Stored(all);
         object.etag = format!("{digest}-{}", parts.len());
         object.part_sizes = parts.iter().map(|part| part.bytes.len() as u64).collect();
         Ok(object)

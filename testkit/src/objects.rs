@@ -202,11 +202,7 @@ pub(crate) async fn read_body(body: Option<StreamingBlob>) -> S3Result<Bytes> {
     let mut first = Bytes::new();
     let mut all = BytesMut::new();
     while let Some(piece) = body.next().await {
-        // Broken framing, a wrong chunk signature or a cut connection; the framework's message says which.
-        let piece = piece.map_err(|error| match error.downcast::<S3Error>() {
-            Ok(error) => *error,
-            Err(error) => S3Error::with_source(S3ErrorCode::IncompleteBody, error),
-        })?;
+        let piece = piece.map_err(body_error)?;
         if first.is_empty() && all.is_empty() {
             first = piece;
             continue;
@@ -217,4 +213,18 @@ pub(crate) async fn read_body(body: Option<StreamingBlob>) -> S3Result<Bytes> {
         all.extend_from_slice(&piece);
     }
     Ok(if all.is_empty() { first } else { all.freeze() })
+}
+
+/// What went wrong with a body. The framework does not export the types, so that only their names tell.
+fn body_error(error: StdError) -> S3Error {
+    let text = error.to_string();
+    if text.contains("SignatureMismatch") {
+        return S3ErrorCode::SignatureDoesNotMatch.into();
+    }
+    if text.contains("Sha256Mismatch") {
+        let mut error = S3Error::new(S3ErrorCode::Custom("XAmzContentSHA256Mismatch".into()));
+        error.set_status_code(StatusCode::BAD_REQUEST);
+        return error;
+    }
+    S3Error::with_source(S3ErrorCode::IncompleteBody, error)
 }

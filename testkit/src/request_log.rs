@@ -55,6 +55,9 @@ pub struct Entry {
     pub complete: bool,
     /// The fault that was applied, for example `status`.
     pub fault: Option<&'static str>,
+    /// Counts requests in the order in which they arrived.
+    #[serde(skip)]
+    pub(crate) number: u64,
 }
 
 #[derive(Debug, Default)]
@@ -98,7 +101,7 @@ impl Default for RequestLog {
 }
 
 impl RequestLog {
-    /// All entries so far, in the order in which the answers ended.
+    /// All entries so far, in the order in which the requests arrived.
     #[must_use]
     pub fn entries(&self) -> Vec<Entry> {
         self.settled().entries.clone()
@@ -188,7 +191,10 @@ impl RequestLog {
     /// not read.
     fn settled(&self) -> MutexGuard<'_, Written> {
         self.wait_until(Duration::from_secs(1), |written| written.finishing == 0);
-        self.lock()
+        let mut written = self.lock();
+        // Entries are written as answers end: nearly in order, so that this costs little.
+        written.entries.sort_by_key(|entry| entry.number);
+        written
     }
 
     fn lock(&self) -> MutexGuard<'_, Written> {
@@ -222,7 +228,7 @@ impl RequestLog {
         }
     }
 
-    /// A number for the next request's id.
+    /// The next of the numbers that identify requests.
     pub(crate) fn next_id(&self) -> u64 {
         self.shared.last_id.fetch_add(1, Ordering::Relaxed) + 1
     }

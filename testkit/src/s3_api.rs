@@ -1,5 +1,6 @@
 //! S3's operations on the store.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::Extensions;
@@ -7,15 +8,14 @@ use s3s::dto::*;
 use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
 
 use crate::access::MayList;
+use crate::checksums::{Known, verify};
 use crate::content::Content;
 use crate::failure::with_detail;
-use crate::listing::{self, Listed, Page, Query};
+use crate::list_page::{MAX_KEYS, Rows, encoder, limit, token, url_encode};
+use crate::listing::{self, Query};
 use crate::multipart::{Upload, UploadedPart};
-use crate::objects::{Conditions, Facts, body, check_write, read_body, select, timestamp};
+use crate::objects::{Conditions, Facts, Selected, body, check_write, read_body, select, timestamp};
 use crate::store::{Bucket as StoredBucket, BucketOptions, Object as StoredObject, Store, md5_hex, unix_seconds};
-
-/// A page of a listing has at most this many entries.
-const MAX_KEYS: i32 = 1000;
 
 /// The implementation of S3 over a [`Store`].
 pub(crate) struct Api {
@@ -90,86 +90,14 @@ fn restore(object: &StoredObject) -> Option<String> {
     object.restored.then(|| text.to_owned())
 }
 
+/// The checksum for a reader who asks for it and reads the whole object.
+fn told_checksum(object: &StoredObject, mode: Option<ChecksumMode>, selected: &Selected) -> Option<Known> {
+    let asked = mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED) && selected.content_range.is_none();
+    asked.then(|| object.checksum.clone()).flatten()
+}
+
 fn signed(length: u64) -> Option<i64> {
     Some(i64::try_from(length).unwrap_or(i64::MAX))
-}
-
-/// URL-encodes as S3 does for `encoding-type=url`: a space becomes a plus, slash and asterisk stay.
-fn url_encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'*' => {
-                encoded.push(char::from(byte))
-            }
-            b' ' => encoded.push('+'),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
-}
-
-/// Whether names are to be URL-encoded; refuses other encodings.
-fn encoder(encoding: Option<&EncodingType>) -> S3Result<fn(&str) -> String> {
-    match encoding.map(EncodingType::as_str) {
-        None => Ok(str::to_owned),
-        Some(EncodingType::URL) => Ok(url_encode),
-        Some(_) => Err(s3_error!(InvalidArgument, "Invalid Encoding Method specified in Request")),
-    }
-}
-
-fn limit(max_keys: Option<i32>) -> S3Result<i32> {
-    match max_keys.unwrap_or(MAX_KEYS) {
-        ..0 => Err(s3_error!(InvalidArgument, "max-keys must not be negative")),
-        keys => Ok(keys.min(MAX_KEYS)),
-    }
-}
-
-/// Objects and common prefixes of a page for the XML.
-fn rows(page: &Page, encode: fn(&str) -> String) -> (ObjectList, CommonPrefixList) {
-    let mut objects = ObjectList::new();
-    let mut prefixes = CommonPrefixList::new();
-    for entry in &page.entries {
-        match entry {
-            Listed::Prefix(prefix) => prefixes.push(CommonPrefix { prefix: Some(encode(prefix)) }),
-            Listed::Object(key, object) => objects.push(Object {
-                key: Some(encode(key)),
-                e_tag: etag(object),
-                size: signed(object.content.size_bytes()),
-                last_modified: Some(timestamp(object.modified_s)),
-                storage_class: Some(ObjectStorageClass::from(object.storage_class.to_string())),
-                ..Object::default()
-            }),
-        }
-    }
-    (objects, prefixes)
-}
-
-/// Continuation tokens are opaque base64 with a check sum, so that one that was not made here is refused.
-mod token {
-    use base64_simd::STANDARD;
-
-    pub(super) fn write(after: &str) -> String {
-        let mut bytes = check_sum(after.as_bytes()).to_vec();
-        bytes.extend(after.bytes().zip(mask()).map(|(byte, mask)| byte ^ mask));
-        STANDARD.encode_to_string(bytes)
-    }
-
-    pub(super) fn read(token: &str) -> Option<String> {
-        let bytes = STANDARD.decode_to_vec(token).ok()?;
-        let (sum, name) = bytes.split_at_checked(8)?;
-        let name: Vec<u8> = name.iter().zip(mask()).map(|(byte, mask)| byte ^ mask).collect();
-        (check_sum(&name) == *sum).then(|| String::from_utf8(name).ok())?
-    }
-
-    fn mask() -> impl Iterator<Item = u8> {
-        (0_u8..=255).cycle().map(|index| index.wrapping_mul(151) ^ 0xa7)
-    }
-
-    fn check_sum(bytes: &[u8]) -> [u8; 8] {
-        let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        bytes.iter().fold(0x9ae1_6a3b_2f90_404f, step).to_be_bytes()
-    }
 }
 
 #[async_trait::async_trait]
@@ -195,13 +123,10 @@ impl S3 for Api {
         };
         let page = listing::list(&bucket, query);
         let next = page.truncated.then(|| page.entries.last().map(|last| token::write(last.name()))).flatten();
-        let (contents, common_prefixes) = rows(&page, encode);
-        Ok(S3Response::new(ListObjectsV2Output {
+        let mut response = S3Response::new(ListObjectsV2Output {
             key_count: Some(i32::try_from(page.entries.len()).unwrap_or(i32::MAX)),
             is_truncated: Some(page.truncated),
             next_continuation_token: next,
-            contents: Some(contents),
-            common_prefixes: Some(common_prefixes),
             prefix: Some(encode(query.prefix)),
             delimiter: input.delimiter.as_deref().map(encode),
             start_after: input.start_after.as_deref().map(encode),
@@ -210,7 +135,10 @@ impl S3 for Api {
             encoding_type: input.encoding_type,
             request_charged: self.charged(&input.bucket),
             name: Some(input.bucket),
-        }))
+            ..ListObjectsV2Output::default()
+        });
+        response.extensions.insert(Rows::of(&page, encode));
+        Ok(response)
     }
 
     async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
@@ -228,12 +156,9 @@ impl S3 for Api {
         // Without a delimiter the last key is the marker, and S3 does not say it again.
         let says_next = page.truncated && !query.delimiter.is_empty();
         let next = says_next.then(|| page.entries.last().map(|last| encode(last.name()))).flatten();
-        let (contents, common_prefixes) = rows(&page, encode);
-        Ok(S3Response::new(ListObjectsOutput {
+        let mut response = S3Response::new(ListObjectsOutput {
             is_truncated: Some(page.truncated),
             next_marker: next,
-            contents: Some(contents),
-            common_prefixes: Some(common_prefixes),
             prefix: Some(encode(query.prefix)),
             delimiter: input.delimiter.as_deref().map(encode),
             marker: Some(encode(query.after)),
@@ -241,7 +166,10 @@ impl S3 for Api {
             encoding_type: input.encoding_type,
             request_charged: self.charged(&input.bucket),
             name: Some(input.bucket),
-        }))
+            ..ListObjectsOutput::default()
+        });
+        response.extensions.insert(Rows::of(&page, encode));
+        Ok(response)
     }
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
@@ -258,6 +186,7 @@ impl S3 for Api {
             return Err(archived(&object));
         }
         let selected = select(&object, input.range, input.part_number)?;
+        let checksum = told_checksum(&object, input.checksum_mode, &selected);
         let output = GetObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_length: signed(selected.range.end - selected.range.start),
@@ -275,6 +204,9 @@ impl S3 for Api {
             ..GetObjectOutput::default()
         };
         let mut response = S3Response::new(output);
+        if let Some(checksum) = checksum {
+            checksum.insert_into(&mut response.headers);
+        }
         response.extensions.insert(Facts::of(&object));
         Ok(response)
     }
@@ -290,7 +222,7 @@ impl S3 for Api {
         };
         conditions.check(&object)?;
         let selected = select(&object, input.range, input.part_number)?;
-        let partial = selected.content_range.is_some();
+        let checksum = told_checksum(&object, input.checksum_mode, &selected);
         let output = HeadObjectOutput {
             accept_ranges: Some("bytes".to_owned()),
             content_length: signed(selected.range.end - selected.range.start),
@@ -307,33 +239,40 @@ impl S3 for Api {
             ..HeadObjectOutput::default()
         };
         let mut response = S3Response::new(output);
-        response.status = partial.then_some(http::StatusCode::PARTIAL_CONTENT);
+        if let Some(checksum) = checksum {
+            checksum.insert_into(&mut response.headers);
+        }
         response.extensions.insert(Facts::of(&object));
         Ok(response)
     }
 
-    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+    async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let bucket = self.bucket(&request.input.bucket)?;
+        let bytes = read_body(request.input.body.take()).await?;
+        let checksum = verify(&request, &bytes)?;
         let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
-        let bytes = read_body(input.body).await?;
         let mut object = StoredObject::new(Content::Stored(bytes.clone()), md5_hex(&bytes), self.now_s());
         if let Some(class) = input.storage_class {
             object.storage_class = class.as_str().to_owned().into();
         }
         object.content_type = input.content_type;
-        object.content_encoding = input.content_encoding;
+        object.content_encoding = stored_encoding(input.content_encoding);
         object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
         let output = PutObjectOutput {
             e_tag: etag(&object),
             request_charged: self.charged(&input.bucket),
             ..PutObjectOutput::default()
         };
+        object.checksum.clone_from(&checksum);
         let facts = Facts::of(&object);
         let allowed = |current: Option<&StoredObject>| {
             check_write(current, input.if_match.as_ref(), input.if_none_match.as_ref())
         };
         bucket.insert_if(&input.key, object, allowed)?;
         let mut response = S3Response::new(output);
+        if let Some(checksum) = checksum {
+            checksum.insert_into(&mut response.headers);
+        }
         response.extensions.insert(facts);
         Ok(response)
     }
@@ -354,10 +293,11 @@ impl S3 for Api {
         if !source.part_sizes.is_empty() {
             object.etag = md5_hex(&source.content.to_bytes());
             object.part_sizes.clear();
+            object.checksum = None;
         }
         if input.metadata_directive.is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE) {
             object.content_type = input.content_type;
-            object.content_encoding = input.content_encoding;
+            object.content_encoding = stored_encoding(input.content_encoding);
             object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
         }
         let result = CopyObjectResult {
@@ -405,28 +345,37 @@ impl S3 for Api {
             object.storage_class = class.as_str().to_owned().into();
         }
         object.content_type = input.content_type;
-        object.content_encoding = input.content_encoding;
+        object.content_encoding = stored_encoding(input.content_encoding);
         object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
         let mut uploads = bucket.uploads();
         let upload_id = self.store.next_upload_id();
-        uploads.insert(upload_id.clone(), Upload { key: input.key.clone(), object, parts: Default::default() });
+        let full_object = input.checksum_type.as_ref().is_some_and(|kind| kind.as_str() == ChecksumType::FULL_OBJECT);
+        let upload = Upload { key: input.key.clone(), object, parts: BTreeMap::new(), full_object };
+        uploads.insert(upload_id.clone(), upload);
         Ok(S3Response::new(CreateMultipartUploadOutput {
             bucket: Some(input.bucket),
             key: Some(input.key),
             upload_id: Some(upload_id),
+            checksum_algorithm: input.checksum_algorithm,
+            checksum_type: input.checksum_type,
             ..CreateMultipartUploadOutput::default()
         }))
     }
 
-    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+    async fn upload_part(&self, mut request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        let bucket = self.bucket(&request.input.bucket)?;
+        check_part_number(request.input.part_number)?;
+        let bytes = read_body(request.input.body.take()).await?;
+        let part = UploadedPart::new(bytes.clone(), self.now_s(), verify(&request, &bytes)?);
         let input = request.input;
-        let bucket = self.bucket(&input.bucket)?;
-        check_part_number(input.part_number)?;
-        let part = UploadedPart::new(read_body(input.body).await?, self.now_s());
         let output = UploadPartOutput { e_tag: Some(ETag::Strong(part.etag.clone())), ..UploadPartOutput::default() };
+        let mut response = S3Response::new(output);
+        if let Some(checksum) = &part.checksum {
+            checksum.insert_into(&mut response.headers);
+        }
         let mut uploads = bucket.uploads();
         open_upload(&mut uploads, &input.upload_id, &input.key)?.parts.insert(input.part_number, part);
-        Ok(S3Response::new(output))
+        Ok(response)
     }
 
     async fn upload_part_copy(
@@ -445,7 +394,7 @@ impl S3 for Api {
         let range = input.copy_source_range.as_deref().map(Range::parse).transpose();
         let range = range.map_err(|_| s3_error!(InvalidArgument, "the copy source range is not a range"))?;
         let selected = select(&source, range, None)?;
-        let part = UploadedPart::new(source.content.slice(selected.range), self.now_s());
+        let part = UploadedPart::new(source.content.slice(selected.range), self.now_s(), None);
         let result = CopyPartResult {
             e_tag: Some(ETag::Strong(part.etag.clone())),
             last_modified: Some(timestamp(part.modified_s)),
@@ -524,19 +473,23 @@ impl S3 for Api {
         let named = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
         let mut uploads = bucket.uploads();
         let object = open_upload(&mut uploads, &input.upload_id, &input.key)?.complete(&named)?;
-        let e_tag = etag(&object);
+        let (e_tag, checksum) = (etag(&object), object.checksum.clone());
         let allowed = |current: Option<&StoredObject>| {
             check_write(current, input.if_match.as_ref(), input.if_none_match.as_ref())
         };
         bucket.insert_if(&input.key, object, allowed)?;
         uploads.remove(&input.upload_id);
-        Ok(S3Response::new(CompleteMultipartUploadOutput {
+        let mut output = CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, url_encode(&input.key))),
             bucket: Some(input.bucket),
             key: Some(input.key),
             e_tag,
             ..CompleteMultipartUploadOutput::default()
-        }))
+        };
+        if let Some(checksum) = checksum {
+            checksum.fill(&mut output);
+        }
+        Ok(S3Response::new(output))
     }
 
     async fn abort_multipart_upload(
@@ -559,8 +512,7 @@ impl S3 for Api {
         let constraint = input.create_bucket_configuration.and_then(|chosen| chosen.location_constraint);
         let region = constraint.map(|constraint| constraint.as_str().to_owned());
         self.store.create_bucket(&input.bucket, BucketOptions { region, ..BucketOptions::default() });
-        let output =
-            CreateBucketOutput { location: Some(format!("/{}", input.bucket)), ..CreateBucketOutput::default() };
+        let output = CreateBucketOutput { location: Some(format!("/{}", input.bucket)) };
         Ok(S3Response::new(output))
     }
 
@@ -597,6 +549,13 @@ impl S3 for Api {
     }
 }
 
+/// `Content-Encoding` without `aws-chunked`, which is the framing of a request and not the object's.
+fn stored_encoding(encoding: Option<String>) -> Option<String> {
+    let encoding = encoding?;
+    let kept: Vec<&str> = encoding.split(',').map(str::trim).filter(|part| *part != "aws-chunked").collect();
+    (!kept.is_empty()).then(|| kept.join(","))
+}
+
 fn check_part_number(number: i32) -> S3Result<()> {
     if (1..=10_000).contains(&number) {
         return Ok(());
@@ -604,11 +563,7 @@ fn check_part_number(number: i32) -> S3Result<()> {
     Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"))
 }
 
-fn open_upload<'a>(
-    uploads: &'a mut std::collections::BTreeMap<String, Upload>,
-    upload_id: &str,
-    key: &str,
-) -> S3Result<&'a mut Upload> {
+fn open_upload<'a>(uploads: &'a mut BTreeMap<String, Upload>, upload_id: &str, key: &str) -> S3Result<&'a mut Upload> {
     uploads.get_mut(upload_id).filter(|upload| upload.key == key).ok_or_else(|| S3ErrorCode::NoSuchUpload.into())
 }
 
@@ -619,29 +574,5 @@ fn listed_part((number, part): (&i32, &UploadedPart)) -> Part {
         size: signed(part.bytes.len() as u64),
         last_modified: Some(timestamp(part.modified_s)),
         ..Part::default()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tokens_come_back_and_others_do_not() {
-        for name in ["", "a", "dir/é😀\n", &"x".repeat(1024)] {
-            let written = token::write(name);
-            assert_eq!(token::read(&written).as_deref(), Some(name));
-            let mut broken = written.into_bytes();
-            broken[3] = if broken[3] == b'A' { b'B' } else { b'A' };
-            assert_eq!(token::read(&String::from_utf8_lossy(&broken)), None, "{name}");
-        }
-        for garbage in ["", "garbage", "!!!", "AAAA", "AAAAAAAAAAAAAAAA"] {
-            assert_eq!(token::read(garbage), None, "{garbage}");
-        }
-    }
-
-    #[test]
-    fn names_are_url_encoded_as_s3_does() {
-        assert_eq!(url_encode("a b/c+d%é*~()"), "a+b/c%2Bd%25%C3%A9*%7E%28%29");
     }
 }

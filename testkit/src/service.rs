@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::control;
 use crate::failure::{Failure, escape, usual_code};
 use crate::faults::{Action, Change, Faults, Plan, Subject};
+use crate::list_page::Rows;
 use crate::objects::Facts;
 use crate::request_log::{Entry, RequestLog};
 use crate::store::{ObjectOptions, Store};
@@ -44,10 +45,12 @@ impl Service {
             return Ok(response.map(|body| AnswerBody::new(body, Arc::clone(connection), None)));
         }
         let target = Target::of(request.method(), request.uri(), request.headers(), &self.domains);
-        let request_id = request_id(self.log.next_id());
+        let number = self.log.next_id();
+        let request_id = request_id(number);
         let signer = Signer::of(request.headers(), request.uri());
         let exchange = self.log.begin(|entry| {
             describe(entry, &request, &target, signer.as_ref());
+            entry.number = number;
             entry.remote = remote.to_string();
             entry.request_id.clone_from(&request_id);
         });
@@ -112,7 +115,17 @@ impl Service {
         let mut response = response.map_err(|_| io::Error::other("the S3 framework gave no answer"))?;
         match Failure::of(&mut response) {
             Some(failure) => Ok(with_code(failure, target, request_id)),
-            None => Ok(response),
+            None => {
+                if let (Some(rows), Some(xml)) = (response.extensions_mut().remove::<Rows>(), response.body().bytes()) {
+                    *response.body_mut() = Body::from(rows.splice(&xml));
+                    response.headers_mut().remove("content-length");
+                }
+                // The framework answers every HEAD of an object with 200.
+                if response.headers().contains_key("content-range") {
+                    *response.status_mut() = StatusCode::PARTIAL_CONTENT;
+                }
+                Ok(response)
+            }
         }
     }
 

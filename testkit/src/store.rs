@@ -14,6 +14,7 @@ use md5::{Digest as _, Md5};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::checksums::Known;
 use crate::content::Content;
 use crate::multipart::Upload;
 use crate::virtual_bucket::VirtualBucket;
@@ -132,6 +133,8 @@ pub(crate) struct Object {
     pub(crate) metadata: BTreeMap<String, String>,
     /// Sizes of the parts of a multipart upload, for `partNumber`; empty when it was sent in one piece.
     pub(crate) part_sizes: Vec<u64>,
+    /// The checksum that the writer gave.
+    pub(crate) checksum: Option<Known>,
 }
 
 impl Object {
@@ -146,6 +149,7 @@ impl Object {
             content_encoding: None,
             metadata: BTreeMap::new(),
             part_sizes: Vec::new(),
+            checksum: None,
         }
     }
 
@@ -251,9 +255,11 @@ impl Store {
         *write(&bucket.options) = options;
     }
 
-    /// Makes a bucket whose objects are computed. Objects that are put into it lie over the computed ones.
+    /// Makes a bucket whose objects are computed. Objects that are put into it lie over the computed ones. A bucket
+    /// of that name is replaced; its options stay.
     pub fn virtual_bucket(&self, name: &str, computed: VirtualBucket) {
-        let bucket = Bucket { computed: Some(computed), ..Bucket::default() };
+        let options = self.bucket(name).map(|bucket| bucket.options()).unwrap_or_default();
+        let bucket = Bucket { options: RwLock::new(options), computed: Some(computed), ..Bucket::default() };
         write(&self.shared.buckets).insert(name.to_owned(), Arc::new(bucket));
     }
 

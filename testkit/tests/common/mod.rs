@@ -135,6 +135,13 @@ impl Client {
 
     /// Sends a request only.
     pub fn write(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) {
+        let request = self.signed_bytes(method, target, headers, body);
+        // A server that answers early may have closed already: the answer tells.
+        let _ = self.stream.write_all(&request);
+    }
+
+    /// The bytes of a request as they are sent.
+    pub fn signed_bytes(&mut self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Vec<u8> {
         let mut all: Vec<(String, String)> = vec![("host".into(), self.host.clone())];
         all.extend(headers.iter().map(|(name, value)| (name.to_lowercase(), (*value).to_owned())));
         if let Some(signer) = &self.signer {
@@ -150,8 +157,7 @@ impl Client {
         head.push_str("\r\n");
         let mut request = head.into_bytes();
         request.extend_from_slice(body);
-        // A server that answers early may have closed already: the answer tells.
-        let _ = self.stream.write_all(&request);
+        request
     }
 
     /// Reads one answer.
@@ -185,6 +191,11 @@ impl Client {
         }
         assert_eq!(answer.body.len(), length, "bytes beyond the answer");
         answer
+    }
+
+    /// Waits for the first bytes of the answer and goes away.
+    pub fn abandon(mut self) {
+        assert_eq!(self.more(&mut Vec::new()), None, "an answer begins");
     }
 
     fn more(&mut self, into: &mut Vec<u8>) -> Option<End> {
@@ -237,9 +248,13 @@ fn sign(signer: &Signer, method: &str, target: &str, headers: &mut Vec<(String, 
     let now = OffsetDateTime::now_utc();
     let stamp = now.format(format_description!("[year][month][day]T[hour][minute][second]Z")).expect("a time");
     let day = &stamp[..8];
-    let payload = hex(&Sha256::digest(body));
     headers.push(("x-amz-date".into(), stamp.clone()));
-    headers.push(("x-amz-content-sha256".into(), payload.clone()));
+    let given = headers.iter().find(|(name, _)| name == "x-amz-content-sha256").map(|(_, value)| value.clone());
+    let payload = given.unwrap_or_else(|| {
+        let payload = hex(&Sha256::digest(body));
+        headers.push(("x-amz-content-sha256".into(), payload.clone()));
+        payload
+    });
     if let Some(token) = &signer.token {
         headers.push(("x-amz-security-token".into(), token.clone()));
     }

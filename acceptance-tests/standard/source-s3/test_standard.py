@@ -21,13 +21,13 @@ class Program:
 def run_the_binary(monkeypatch, program):
     """The suite calls a Python class; this runs the same command line as a program."""
 
-    def run(_source, arguments, expecting_exception=None, *, expected_outcome=None):
-        done = subprocess.run([program, *arguments], capture_output=True, text=True, timeout=300, check=False)
-        failure = subprocess.CalledProcessError(done.returncode, [program, *arguments], done.stdout, done.stderr)
+    def run(source, args, expecting_exception=None, *, expected_outcome=None):
+        done = subprocess.run([program, *args], capture_output=True, text=True, timeout=300, check=False)
+        failure = subprocess.CalledProcessError(done.returncode, [program, *args], done.stdout, done.stderr)
         return entrypoint_wrapper.EntrypointOutput(
             messages=done.stdout.splitlines(),
             stderr=done.stderr,
-            command=[str(program), *arguments],
+            command=[str(program), *args],
             uncaught_exception=failure if done.returncode else None,
         )
 

@@ -74,7 +74,9 @@ def test_sigterm_as_the_first_process(name, config, connector, testkit, open_fol
     try:
         head = process.stdout.readline()
         assert docker("docker", "kill", "--signal", "TERM", container).returncode == 0
-        stdout, stderr = process.communicate(timeout=30)
+        stdout = process.stdout.read()
+        stderr = process.stderr.read()
+        process.wait(30)
     finally:
         docker("docker", "rm", "--force", container)
     output = checked(process.returncode, head + stdout, stderr)

@@ -247,10 +247,10 @@ def test_debug_is_accepted(connector, config):
 
 
 @pytest.mark.parametrize("arguments", [[], ["unknown"], ["read"], ["check"], ["read", "--config"]], ids=str)
-def test_wrong_arguments_end_with_a_usage_on_stderr(connector, arguments):
+def test_wrong_arguments_end_with_advice_on_stderr(connector, arguments):
     output = connector.run(*arguments)
     assert output.exit_code == 2
-    assert "usage" in output.stderr.lower()
+    assert "usage" in output.stderr.lower() or "--help" in output.stderr
     assert not output.of_type("RECORD")
 
 

@@ -44,8 +44,9 @@ def test_a_failed_check_is_told(airbyte, program, config):
 
 
 def test_a_failed_read_is_told(airbyte, program, config, testkit, tmp_path):
-    testkit.put("pyairbyte/broken/x.csv", csv_file(rows(0, 5)) + b"1,2\n")
+    testkit.put("pyairbyte/broken/x.csv", csv_file(rows(0, 5)))
     settings = config(streams=[make_stream("csv", "rows", ["pyairbyte/broken/**"])])
     source = airbyte.get_source("source-s3", local_executable=program, config=settings, streams="*", install_if_missing=False)
-    with pytest.raises(airbyte.exceptions.AirbyteError):
+    testkit.put("pyairbyte/broken/x.csv", csv_file(rows(0, 5)) + b"1,2\n")
+    with pytest.raises(airbyte.exceptions.AirbyteConnectorFailedError):
         source.read(cache=airbyte.new_local_cache("broken", cache_dir=tmp_path / "cache"))

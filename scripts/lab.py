@@ -88,34 +88,33 @@ class Server:
 class Testkit(Server):
     """Our own S3 server, with a log of every request it answered."""
 
-    def __init__(self, folder: pathlib.Path, bucket: str = "demo", extra: tuple = ()):
-        self.port = free_port()
+    def __init__(self, folder: pathlib.Path, bucket: str, extra: tuple = (), port: int | None = None):
+        self.port = port or free_port()
         self.bucket = bucket
         self.endpoint = f"http://127.0.0.1:{self.port}"
-        self.data = folder / "data"
-        self.data.mkdir(parents=True, exist_ok=True)
         self.requests_path = folder / "requests.jsonl"
         command = [
-            executable("TESTKIT_BIN", "testkit"), "serve", "--port", self.port, "--data", self.data,
-            "--bucket", bucket, "--log", self.requests_path,
-            "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY, *extra,
+            executable("TESTKIT_BIN", "testkit"), "serve", "--port", self.port, "--bucket", bucket,
+            "--log", self.requests_path, "--access-key", ACCESS_KEY, "--secret-key", SECRET_KEY, *extra,
         ]  # fmt: skip
         super().__init__(command, folder / "testkit.log")
         self.wait_until_open(self.port)
 
-    def put(self, key: str, body: bytes) -> None:
-        """Stores an object."""
-        put_object(self.endpoint, self.bucket, key, body)
+    def put(self, key: str, body: bytes, modified_at: str | None = None) -> None:
+        """Stores an object by a signed upload, or with a time of its own by the control interface."""
+        if modified_at is None:
+            put_object(self.endpoint, self.bucket, key, body)
+        else:
+            query = urllib.parse.urlencode({"bucket": self.bucket, "key": key, "modified_at": modified_at}, quote_via=urllib.parse.quote)
+            self.control("PUT", f"object?{query}", body)
 
-    def control(self, method: str, path: str, body: dict | None = None) -> bytes:
-        """Talks to the control endpoints under /__testkit/."""
-        return _http(self.endpoint, method, f"/__testkit/{path}", json.dumps(body).encode() if body else b"", {})
+    def control(self, method: str, path: str, body: bytes = b"") -> bytes:
+        """Talks to the control interface under /__testkit/."""
+        return _http(self.endpoint, method, f"/__testkit/{path}", body, {})
 
     def requests(self) -> list[dict]:
-        """Every request answered so far."""
-        if not self.requests_path.exists():
-            return []
-        return [json.loads(line) for line in self.requests_path.read_text().splitlines()]
+        """Every request answered so far, in the fields of S3's server access logs."""
+        return [json.loads(line) for line in self.control("GET", "log").splitlines()]
 
 
 # --- one signed request ------------------------------------------------------------------------------------------

@@ -49,4 +49,8 @@ pub struct ReadFiles {
     /// The file with the state of the last run.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Write a STATE at least every so many bytes of records. A platform that stores states quickly loses less when a
+    /// run is cut; the default suits all.
+    #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, hide = true)]
+    pub state_bytes: u64,
 }

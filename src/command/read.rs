@@ -26,12 +26,13 @@ pub(super) fn run(files: &ReadFiles) -> Ending {
         Ok(prepared) => prepared,
         Err(error) => return failed(&error),
     };
+    let options = ReadOptions { clock: CLOCK, state_bytes: files.state_bytes };
     let ending = runtime.block_on(async {
         let stop = Stop::default();
         watch_stdout(stop.clone());
         tokio::spawn(request_on_signal(stop.clone()));
         tokio::select! {
-            ending = read(&job, &catalog, &states, &stop) => ending,
+            ending = read(&job, &catalog, &states, &stop, options) => ending,
             ending = too_late(&stop) => ending,
         }
     });
@@ -50,13 +51,13 @@ fn prepare(files: &ReadFiles) -> Result<(Job, ConfiguredCatalog, StateFile)> {
     Ok((job, catalog, states))
 }
 
-async fn read(job: &Job, catalog: &ConfiguredCatalog, states: &StateFile, stop: &Stop) -> Ending {
+async fn read(job: &Job, catalog: &ConfiguredCatalog, states: &StateFile, stop: &Stop, options: ReadOptions) -> Ending {
     let ledger = Ledger::new();
     let store = match setup::store(job, &ledger).await {
         Ok(store) => store,
         Err(error) => return failed(&error),
     };
-    let reader = Reader::new(job, store, ReadOptions { clock: CLOCK });
+    let reader = Reader::new(job, store, options);
     let failures = reader.read(catalog, states, Box::new(Stdout), stop).await;
     if stop.reason() == Some(StopReason::OutputClosed) {
         return Ending::Failure;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
 use super::stop::{Stop, StopReason};
+use super::stream::ReadOptions;
 use crate::batch::Position;
 use crate::clock::{Clock, Stopwatch};
 use crate::cursor::Cursor;
@@ -19,9 +20,6 @@ use crate::protocol::sink::Sink;
 
 /// A STATE at least this often while there is something to wait for: platforms take RECORD and STATE as signs of life.
 const STATE_INTERVAL: Duration = Duration::from_secs(60);
-
-/// A STATE at least every so many bytes of lines.
-const STATE_BYTES: u64 = 256 << 20;
 
 /// Events that may wait for the emitter. Blocks of lines are bounded by the byte budget as well.
 const QUEUE_EVENTS: usize = 64;
@@ -86,10 +84,11 @@ impl Outgoing {
 }
 
 /// Starts the emitter's thread. It ends when all senders are gone, or when nobody reads the sink.
-pub(super) fn start(sink: Box<dyn Sink>, clock: Clock, stop: Stop) -> (Outgoing, std::thread::JoinHandle<()>) {
+pub(super) fn start(sink: Box<dyn Sink>, options: ReadOptions, stop: Stop) -> (Outgoing, std::thread::JoinHandle<()>) {
     let (events, receiver) = mpsc::channel(QUEUE_EVENTS);
     let spare = Arc::new(Mutex::new(Vec::new()));
-    let emitter = Emitter { sink, clock, spare: Arc::clone(&spare), current: None };
+    let ReadOptions { clock, state_bytes } = options;
+    let emitter = Emitter { sink, clock, state_bytes, spare: Arc::clone(&spare), current: None };
     let thread = std::thread::Builder::new()
         .name("emitter".to_owned())
         .spawn(move || {
@@ -104,6 +103,7 @@ pub(super) fn start(sink: Box<dyn Sink>, clock: Clock, stop: Stop) -> (Outgoing,
 struct Emitter {
     sink: Box<dyn Sink>,
     clock: Clock,
+    state_bytes: u64,
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
     current: Option<Current>,
 }
@@ -203,7 +203,7 @@ impl Emitter {
 
     fn state_if_due(&mut self) -> io::Result<()> {
         let Some(current) = &mut self.current else { return Ok(()) };
-        let due = current.bytes_since_state >= STATE_BYTES || current.since_state.elapsed() >= STATE_INTERVAL;
+        let due = current.bytes_since_state >= self.state_bytes || current.since_state.elapsed() >= STATE_INTERVAL;
         if !due {
             return Ok(());
         }

@@ -41,6 +41,8 @@ const ENOUGH_READY_FILES: usize = 4;
 pub struct ReadOptions {
     /// The clock.
     pub clock: Clock,
+    /// A STATE at least every so many bytes of records.
+    pub state_bytes: u64,
 }
 
 /// Reads streams.
@@ -82,7 +84,7 @@ impl<'a> Reader<'a> {
         sink: Box<dyn Sink>,
         stop: &Stop,
     ) -> Failures {
-        let (outgoing, emitter) = emit::start(sink, self.options.clock, stop.clone());
+        let (outgoing, emitter) = emit::start(sink, self.options, stop.clone());
         let ticker = tokio::spawn(tick(outgoing.clone()));
         let budgets = Budgets::new(self.job.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES));
         let mut failures = Failures::default();

@@ -1,0 +1,239 @@
+//! Runs that are cut at random moments: what the next runs make of the last STATE, compared with the truth.
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arrow::array::{Int64Array, RecordBatch, StringArray};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
+use serde_json::{Value, json};
+use support::{Bench, Output, gzipped, parse};
+
+/// Runs that are cut, over all chains.
+const KILLS: usize = 200;
+
+const ROWS: usize = 600;
+const STREAMS: [&str; 3] = ["csv", "jsonl", "parquet"];
+
+/// Two files per format, wide rows, so that a file is several blocks of lines.
+fn fill(bench: &Bench) {
+    let pad = "lorem ipsum dolor sit amet ".repeat(60);
+    for file in 0..2 {
+        let id = |row: usize| file * ROWS + row;
+        let csv: String = (0..ROWS).map(|row| format!("{},\"{pad}\n\"\n", id(row))).collect();
+        let jsonl: String = (0..ROWS).map(|row| format!("{{\"id\": \"{}\", \"pad\": \"{pad}\"}}\n", id(row))).collect();
+        let csv = format!("id,pad\n{csv}");
+        if file == 0 {
+            bench.put("csv/0.csv", csv, 1);
+            bench.put("jsonl/0.jsonl", jsonl, 1);
+        } else {
+            bench.put("csv/1.csv.gz", gzipped(csv.as_bytes()), 2);
+            bench.put("jsonl/1.jsonl.gz", gzipped(jsonl.as_bytes()), 2);
+        }
+        bench.put(&format!("parquet/{file}.parquet"), parquet_file(id(0), &pad), 3);
+    }
+}
+
+fn parquet_file(first: usize, pad: &str) -> Vec<u8> {
+    let ids = StringArray::from_iter_values((first..first + ROWS).map(|id| id.to_string()));
+    let pads = StringArray::from_iter_values((0..ROWS).map(|_| pad));
+    let numbers = Int64Array::from_iter_values(0..ROWS as i64);
+    let batch = RecordBatch::try_from_iter([
+        ("id", Arc::new(ids) as _),
+        ("pad", Arc::new(pads) as _),
+        ("n", Arc::new(numbers) as _),
+    ])
+    .unwrap();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(97)).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+fn config(bench: &Bench) -> Value {
+    let stream =
+        |format: &&str| json!({"name": format, "globs": [format!("{format}/*")], "format": {"filetype": format}});
+    bench.config(STREAMS.iter().map(stream).collect())
+}
+
+fn catalog(mode: &str) -> Value {
+    let stream = |name: &&str| {
+        json!({"stream": {"name": name, "json_schema": {}, "supported_sync_modes": [mode]},
+        "sync_mode": mode, "destination_sync_mode": "append", "generation_id": 4})
+    };
+    json!({"streams": STREAMS.iter().map(stream).collect::<Vec<_>>()})
+}
+
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 % n as u64) as usize
+    }
+}
+
+/// What a platform has stored: the states of streams, and the records that they cover.
+#[derive(Default)]
+struct Platform {
+    states: BTreeMap<String, Value>,
+    /// How often each row of each stream was stored.
+    stored: BTreeMap<(String, String), usize>,
+}
+
+impl Platform {
+    fn state_file(&self) -> Value {
+        self.states.values().cloned().collect()
+    }
+
+    /// Stores what a run printed, up to the last STATE of each stream; what came behind it is lost.
+    fn store(&mut self, output: &Output) {
+        let mut since_state: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for message in &output.messages {
+            if message["type"] == "RECORD" {
+                let record = &message["record"];
+                let row = record["data"]["id"].as_str().unwrap().to_owned();
+                since_state.entry(record["stream"].as_str().unwrap().to_owned()).or_default().push(row);
+            } else if message["type"] == "STATE" {
+                let stream = message["state"]["stream"]["stream_descriptor"]["name"].as_str().unwrap().to_owned();
+                let rows = since_state.remove(&stream).unwrap_or_default();
+                assert_eq!(message["state"]["sourceStats"]["recordCount"], json!(rows.len() as f64));
+                for row in rows {
+                    *self.stored.entry((stream.clone(), row)).or_default() += 1;
+                }
+                self.states.insert(stream, message["state"].clone());
+            }
+        }
+    }
+
+    #[track_caller]
+    fn check(&self) {
+        for stream in STREAMS {
+            for row in 0..2 * ROWS {
+                let times = self.stored.get(&(stream.to_owned(), row.to_string())).copied().unwrap_or_default();
+                assert_eq!(times, 1, "row {row} of stream {stream} was stored {times} times");
+            }
+        }
+    }
+}
+
+fn start(mut command: Command) -> Child {
+    // A STATE every few blocks of lines.
+    command.args(["--state-bytes", "700000"]).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.spawn().unwrap()
+}
+
+/// Reads `bytes` of stdout, or all there is. The whole lines of it are what a platform got.
+fn read(child: &mut Child, bytes: u64) -> Vec<u8> {
+    let mut text = Vec::new();
+    child.stdout.as_mut().unwrap().take(bytes).read_to_end(&mut text).unwrap();
+    text
+}
+
+fn whole_lines(mut text: Vec<u8>) -> Output {
+    let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+    text.truncate(end);
+    parse(&text)
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+/// Cuts a run after some bytes, in one of three ways, and gives what a platform got of it.
+fn cut(mut child: Child, bytes: u64, way: usize) -> (Output, bool) {
+    let mut text = read(&mut child, bytes);
+    let finished = (text.len() as u64) < bytes;
+    match way {
+        _ if finished => {
+            assert_eq!(child.wait().unwrap().code(), Some(0));
+        }
+        0 => {
+            child.kill().unwrap();
+            text.extend(read(&mut child, u64::MAX));
+            child.wait().unwrap();
+        }
+        1 => {
+            signal(&child, "-TERM");
+            text.extend(read(&mut child, u64::MAX));
+            let status = child.wait().unwrap();
+            assert!(status.signal() == Some(15) || status.code() == Some(0), "{status:?}");
+            let output = whole_lines(text.clone());
+            assert_eq!(output.errors(), Vec::<&Value>::new());
+            assert_eq!(output.text.len(), text.len(), "the last line is whole");
+            return (output, status.code() == Some(0));
+        }
+        _ => {
+            drop(child.stdout.take());
+            let since = Instant::now();
+            let status = child.wait().unwrap();
+            assert_eq!(status.code(), Some(1), "{status:?}");
+            assert!(since.elapsed() < Duration::from_secs(5), "{:?} after stdout was closed", since.elapsed());
+        }
+    }
+    (whole_lines(text), finished)
+}
+
+#[test]
+fn runs_that_are_cut_at_random_moments_lose_no_row_and_store_none_twice() {
+    let bench = Bench::new();
+    fill(&bench);
+    let config = config(&bench);
+    let whole = bench.read(&config, &catalog("full_refresh"), None).ok().text.len();
+    let mut random = Random(0x5eed_1234_abcd_0001);
+    let (mut kills, mut chains) = (0, 0);
+    while kills < KILLS {
+        let catalog = catalog(["incremental", "full_refresh"][chains % 2]);
+        let mut platform = Platform::default();
+        chains += 1;
+        loop {
+            let child = start(bench.read_command(&config, &catalog, Some(&platform.state_file())));
+            let bytes = 1 + random.below(whole / 2) as u64;
+            let (output, finished) = cut(child, bytes, random.below(3));
+            platform.store(&output);
+            if finished {
+                break;
+            }
+            kills += 1;
+        }
+        platform.check();
+    }
+    assert!(chains > 5, "{kills} kills in {chains} chains");
+}
+
+#[test]
+fn a_terminated_run_says_incomplete_and_no_error() {
+    let bench = Bench::new();
+    fill(&bench);
+    let mut child = start(bench.read_command(&config(&bench), &catalog("incremental"), None));
+    let mut text = read(&mut child, 300_000);
+    signal(&child, "-TERM");
+    text.extend(read(&mut child, u64::MAX));
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+    let output = parse(&text);
+    assert_eq!(output.statuses().last(), Some(&"INCOMPLETE"));
+    assert!(!output.of_type("STATE").is_empty());
+    assert_eq!(output.errors(), Vec::<&Value>::new());
+}
+
+#[test]
+fn a_stdout_that_is_closed_while_nothing_is_written_ends_the_run() {
+    use support::testkit::{Action, Fault, When};
+    let bench = Bench::new();
+    fill(&bench);
+    bench.server.faults().add(Fault::new(Action::Delay(20_000)).when(When::list()));
+    let mut child = start(bench.read_command(&config(&bench), &catalog("incremental"), None));
+    read(&mut child, 50);
+    drop(child.stdout.take());
+    let since = Instant::now();
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+}

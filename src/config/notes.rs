@@ -32,6 +32,11 @@ impl Notes {
         self.set(path, Outcome::Defaulted, note);
     }
 
+    /// Used as written, said after the reading.
+    pub(super) fn accepted(&mut self, path: &str, value: &Value) {
+        self.set(path.to_owned(), Outcome::Taken, shown(path, value));
+    }
+
     /// Used under its present name, or in another shape.
     pub(super) fn renamed(&mut self, path: impl Into<String>, note: impl Into<String>) {
         self.set(path.into(), Outcome::Renamed, note.into());

@@ -56,6 +56,18 @@ fn airbyte_csv(changes: Value) -> Value {
     airbyte_stream(json!({"format": merged(json!({"filetype": "csv"}), changes)}))
 }
 
+/// A configuration of version 3 with `changes` merged into it.
+fn v3(changes: Value) -> Value {
+    merged(
+        json!({"dataset": "s", "path_pattern": "**", "format": {"filetype": "csv"}, "provider": {"bucket": "b"}}),
+        changes,
+    )
+}
+
+fn fivetran(changes: Value) -> Value {
+    merged(json!({"bucket": "b", "file_type": "csv"}), changes)
+}
+
 fn merged(mut base: Value, changes: Value) -> Value {
     let Value::Object(changes) = changes else { panic!("an object") };
     for (key, value) in changes {
@@ -111,6 +123,74 @@ fn a_minimal_flat_config_has_the_defaults_of_its_specification() {
     }
 }
 
+/// What a dialect does where nothing is written, as it was released. A row that changes breaks saved configurations.
+#[test]
+fn the_defaults_of_each_dialect_stay_what_they_are() {
+    let v3_nulls = "|#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|N/A|NA|NULL|NaN|n/a|nan|null";
+    let v4_words = ("y|yes|t|true|on|1", "n|no|f|false|off|0");
+    let (strings, typed) = (CsvInference::None, CsvInference::PrimitiveTypesOnly);
+    let provider = json!({"bucket": "b"});
+    // config, region, (skip markers, rows, files), encoding, null values, (strings can be null, inference), words
+    let table = [
+        (airbyte(json!({})), None, (false, None, None), "utf8", None, (true, strings), v4_words),
+        (
+            json!({"dataset": "s", "path_pattern": "**", "format": {}, "provider": provider}),
+            None,
+            (false, None, None),
+            "utf8",
+            Some(v3_nulls),
+            (false, typed),
+            ("1|True|TRUE|true", "0|False|FALSE|false"),
+        ),
+        (
+            json!({"bucket": "b"}),
+            Some("us-east-1"),
+            (true, Some(10_000), Some(4)),
+            "utf-8",
+            None,
+            (true, strings),
+            v4_words,
+        ),
+        (json!({"bucket": "b", "file_type": "csv"}), None, (true, None, None), "utf8", None, (true, typed), v4_words),
+    ];
+    for (config, region, (skip_markers, rows, files), encoding, nulls, (nullable, inference), (trues, falses)) in table
+    {
+        let job = job(&config);
+        let stream = &job.streams[0];
+        let FormatOptions::Csv(csv) = &stream.format else { panic!("{config}") };
+        assert_eq!(job.connection.region.as_deref(), region, "{config}");
+        assert_eq!(
+            (stream.skip_markers, stream.batch_rows, job.parallel_files),
+            (skip_markers, rows, files),
+            "{config}"
+        );
+        assert_eq!((csv.encoding.as_str(), csv.delimiter, csv.quote, csv.escape), (encoding, b',', Some(b'"'), None));
+        let expected_nulls: Vec<&str> = nulls.map(|nulls| nulls.split('|').collect()).unwrap_or_default();
+        assert_eq!(csv.null_values, expected_nulls, "{config}");
+        assert_eq!((csv.strings_can_be_null, csv.inference, csv.double_quote), (nullable, inference, true), "{config}");
+        assert_eq!((csv.true_values.join("|"), csv.false_values.join("|")), (trues.to_owned(), falses.to_owned()));
+        assert_eq!(
+            (csv.header.clone(), csv.skip_rows_before_header, csv.skip_rows_after_header),
+            (CsvHeader::FromFile, 0, 0)
+        );
+        assert_eq!((stream.compression, stream.days_to_sync_if_history_is_full), (Compression::Auto, 3), "{config}");
+        assert_eq!((stream.globs.as_slice(), &stream.list_prefix), (["**".to_owned()].as_slice(), &None), "{config}");
+        assert!(
+            !job.connection.requester_pays && !stream.schemaless && !csv.ignore_errors_on_fields_mismatch,
+            "{config}"
+        );
+    }
+    let decimals =
+        |config: Value| matches!(&stream(&config).format, FormatOptions::Parquet(parquet) if parquet.decimal_as_float);
+    let parquet = json!({"filetype": "parquet"});
+    assert!(decimals(json!({"dataset": "s", "path_pattern": "**", "format": parquet, "provider": {"bucket": "b"}})));
+    assert!(!decimals(airbyte_stream(json!({"format": parquet}))));
+    assert!(!decimals(json!({"bucket": "b", "file_format": "parquet"})));
+    assert!(!decimals(json!({"bucket": "b", "file_type": "parquet"})));
+    assert!(stream(&json!({"bucket": "b", "file_type": "jsonl"})).schemaless, "packed");
+    assert!(!stream(&json!({"bucket": "b", "file_format": "jsonl"})).schemaless);
+}
+
 #[test]
 fn credentials_of_every_generation() {
     let keys = |token: Option<&str>| Credentials::Static {
@@ -154,6 +234,26 @@ fn credentials_of_every_generation() {
         (json!({"bucket": "b", "access_key": "no", "access_key_id": "AK", "secret_access_key": "SK"}), keys(None)),
         (json!({"bucket": "b", "role_arn": arn, "external_id": "x"}), role(Some("x"))),
         (json!({"bucket": "b", "anonymous": true}), Credentials::Anonymous),
+        (
+            v3(json!({"provider": {"bucket": "b", "aws_access_key_id": "AK", "aws_secret_access_key": "SK"}})),
+            keys(None),
+        ),
+        (v3(json!({"provider": {"bucket": "b", "role_arn": arn}})), Credentials::DefaultChain),
+        (fivetran(json!({"access_key_id": "AK", "access_key_secret": "SK", "session_token": "T"})), keys(Some("T"))),
+        (fivetran(json!({"role_arn": arn, "external_id": "x"})), role(Some("x"))),
+        (
+            fivetran(
+                json!({"auth_type": "ACCESS_KEY", "access_key_id": "AK", "access_key_secret": "SK", "role_arn": arn}),
+            ),
+            keys(None),
+        ),
+        (
+            fivetran(json!({"auth_type": "IAM_ROLE", "access_key_id": "AK", "role_arn": arn, "is_public": true})),
+            role(None),
+        ),
+        (fivetran(json!({"auth_type": "PUBLIC_BUCKET", "role_arn": arn})), Credentials::Anonymous),
+        (fivetran(json!({"is_public": true})), Credentials::Anonymous),
+        (fivetran(json!({})), Credentials::DefaultChain),
     ];
     for (config, expected) in table {
         assert_eq!(job(&config).connection.credentials, expected, "{config}");
@@ -203,6 +303,8 @@ fn endpoints_as_people_write_them() {
         (nested(" https://h.example:9000// "), Some("https://h.example:9000")),
         (nested("h.example"), Some("https://h.example")),
         (nested("HTTP://127.0.0.1:1"), Some("http://127.0.0.1:1")),
+        (v3(json!({"provider": {"bucket": "b", "endpoint": "h.example"}})), Some("https://h.example")),
+        (fivetran(json!({"endpoint_url": "h.example", "use_ssl": false})), Some("http://h.example")),
         (flat("h.example:9000", false), Some("http://h.example:9000")),
         (flat("h.example:9000", true), Some("https://h.example:9000")),
         (flat("https://h.example", false), Some("https://h.example")),
@@ -371,6 +473,54 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
             json!({"bucket": "arn:aws:s3:eu-west-1:1:accesspoint/p", "region": "us-east-1"}),
             "`region` is 'us-east-1', expected 'eu-west-1', the region of the access point",
         ),
+        (json!({"dataset": "s"}), "'path_pattern' is a required property"),
+        (v3(json!({"provider": {}})), "'provider.bucket' is a required property"),
+        (v3(json!({"provider": {"bucket": 1}})), "`provider.bucket` is integer `1`, expected a string"),
+        (
+            v3(json!({"provider": {"bucket": "b", "aws_access_key_id": "x"}})),
+            "`provider.aws_secret_access_key` is missing beside `provider.aws_access_key_id`",
+        ),
+        (
+            v3(json!({"format": {"filetype": "x"}})),
+            "`format.filetype` is \"x\", expected one of 'csv', 'parquet', 'jsonl', 'avro'",
+        ),
+        (
+            v3(json!({"format": {"delimiter": "ab"}})),
+            "`format.delimiter` is \"ab\": delimiter should only be one character",
+        ),
+        (
+            v3(json!({"format": {"advanced_options": "{"}})),
+            "`format.advanced_options` is a text that is not valid JSON",
+        ),
+        (
+            v3(json!({"format": {"advanced_options": "{\"skip_rows\": \"1\"}"}})),
+            "`format.advanced_options.skip_rows` is string \"1\", expected a whole number",
+        ),
+        (v3(json!({"schema": "{\"a\": 1}"})), "`schema`: The provided schema could not be transformed"),
+        (
+            v3(json!({"provider": {"bucket": "b", "start_date": "x"}})),
+            "`provider.start_date` is 'x', expected YYYY-MM-DD",
+        ),
+        (
+            fivetran(json!({"auth_type": "KEY"})),
+            "`auth_type` is 'KEY', expected one of 'IAM_ROLE', 'ACCESS_KEY', 'PUBLIC_BUCKET'",
+        ),
+        (fivetran(json!({"auth_type": "IAM_ROLE"})), "'role_arn' is a required property where `auth_type` is IAM_ROLE"),
+        (fivetran(json!({"access_key_id": "x"})), "`access_key_secret` is missing beside `access_key_id`"),
+        (fivetran(json!({"files": [{"file_pattern": "a"}]})), "'files[0].table_name' is a required property"),
+        (
+            fivetran(json!({"is_private_link_required": "no"})),
+            "`is_private_link_required` is \"no\", expected a boolean",
+        ),
+        (
+            fivetran(json!({"file_type": "exe"})),
+            "`file_type` is 'exe', expected one of 'csv', 'tsv', 'jsonl', 'parquet'",
+        ),
+        (fivetran(json!({"compression": "rar"})), "`compression` is 'rar', expected one of 'infer', 'uncompressed'"),
+        (
+            fivetran(json!({"files": [{"table_name": "a"}, {"table_name": "a"}]})),
+            "`streams[1].name` is 'a', which `streams[0].name` is already",
+        ),
         (json!({"streams": []}), "'bucket' is a required property"),
         (json!({"bucket": "b", "credentials": {}}), "'streams' is a required property"),
         (airbyte(json!({"streams": []})), "`streams` is an empty list: No streams are available"),
@@ -497,6 +647,24 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         (flat(json!({"compression": "lz4"})), "`compression` is 'lz4', which is not supported yet"),
         (flat(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),
         (json!({"bucket": "arn:aws:s3::1:accesspoint/m.mrap"}), "multi-region access point"),
+        (v3(json!({"cost_limit_usd": 5.0})), "`cost_limit_usd` is not supported yet"),
+        (fivetran(json!({"dev_max_files": 5})), "`dev_max_files` is not supported yet"),
+        (
+            fivetran(json!({"connection_type": "PrivateLink"})),
+            "`connection_type` is not supported yet; run the connector",
+        ),
+        (fivetran(json!({"is_private_link_required": true})), "`is_private_link_required` is not supported yet"),
+        (fivetran(json!({"file_mapping_method": "EXTRACT_TABLES"})), "`file_mapping_method` is not supported yet"),
+        (fivetran(json!({"extraction_pattern": "(?<table>.*)"})), "`extraction_pattern` is not supported yet"),
+        (fivetran(json!({"archive_pattern": ".*"})), "`archive_pattern` is not supported yet"),
+        (fivetran(json!({"files": [{"table_name": "a", "selected_range": "A1"}]})), "`files[0].selected_range` is not"),
+        (fivetran(json!({"delimiter": "||"})), "delimiters of several characters are not supported yet"),
+        (fivetran(json!({"line_separator": ";"})), "`line_separator` is not supported yet"),
+        (fivetran(json!({"skip_after": 1})), "`skip_after` is not supported yet"),
+        (fivetran(json!({"escape_char_options": "DELIMITED_ONLY"})), "`escape_char_options` is not supported yet"),
+        (fivetran(json!({"file_type": "xml"})), "`file_type` is 'xml', which is not supported yet"),
+        (fivetran(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),
+        (fivetran(json!({"pattern": r"\d+"})), r"`pattern` is '\d+', and expressions with `+` behind"),
         (airbyte(json!({"cost_limit_usd": 5.0})), "`cost_limit_usd` is not supported yet"),
         (
             airbyte_stream(json!({"format": {"filetype": "avro"}})),
@@ -556,4 +724,122 @@ fn no_message_and_no_line_shows_a_secret() {
         };
         assert!(!shown.contains(secret) && !shown.contains("123456789"), "{config}\n{shown}");
     }
+}
+
+/// The same numbers on every run.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, bound: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % bound as u64).expect("below a usize")
+    }
+}
+
+/// Replaces, removes, renames or doubles something at a random place, but leaves keys that hold a secret alone.
+fn mutate(value: &mut Value, random: &mut Random) {
+    let junk = [
+        json!(null),
+        json!(true),
+        json!(-1),
+        json!(0),
+        json!(1e300),
+        json!(9_007_199_254_740_993_u64),
+        json!(u64::MAX),
+        json!(""),
+        json!("\t"),
+        json!("\\t"),
+        json!("**"),
+        json!("s3://"),
+        json!("arn:aws:s3:x:1:accesspoint/"),
+        json!("é"),
+        json!("\u{0}"),
+        json!("((((((((((((a|b)|c)|d){9}){9}"),
+        json!(".*.+[a-z]{64}(x|y)?"),
+        json!("2021-02-30"),
+        json!("http://[::"),
+        json!("{}"),
+        json!("{\"a\":{}}"),
+        json!([]),
+        json!({}),
+        json!([[]]),
+        json!([null]),
+        json!({"auth_type": "iam_user"}),
+        json!({"filetype": "csv"}),
+        json!("a".repeat(3000)),
+    ];
+    let index = random.below(junk.len());
+    match value {
+        Value::Object(object) if !object.is_empty() && random.below(5) > 0 => {
+            let key = object.keys().nth(random.below(object.len())).expect("a key").clone();
+            if super::notes::secret_name(&key) {
+                return;
+            }
+            match random.below(6) {
+                0 => drop(object.shift_remove(&key)),
+                1 => drop(object.insert(key, junk[index].clone())),
+                2 => drop(object.insert(format!("{key}x"), junk[index].clone())),
+                _ => mutate(&mut object[&key], random),
+            }
+        }
+        Value::Array(items) if !items.is_empty() && random.below(3) > 0 => {
+            let at = random.below(items.len());
+            mutate(&mut items[at], random);
+        }
+        Value::Object(_) => {}
+        other => *other = junk[index].clone(),
+    }
+}
+
+#[test]
+fn no_input_panics_and_no_message_shows_a_secret() {
+    let secret = "sup3rS3cretValue";
+    let keys = json!({"auth_type": "iam_user", "aws_access_key_id": secret, "aws_secret_access_key": secret});
+    let seeds = [
+        merged(
+            airbyte_csv(
+                json!({"header_definition": {"header_definition_type": "User Provided", "column_names": ["a"]}}),
+            ),
+            json!({"credentials": keys, "start_date": "2021-01-01", "endpoint": "h", "delivery_method": {"delivery_type": "x"}}),
+        ),
+        merged(
+            airbyte(json!({})),
+            json!({"aws_access_key_id": secret, "aws_secret_access_key": secret, "role_arn": "r"}),
+        ),
+        json!({"bucket": "s3://b/p", "path_prefix": "p", "file_format": "tsv", "compression": "gzip", "access_key_id": secret,
+            "secret_access_key": secret, "session_token": secret, "endpoint_url": "h:1", "use_ssl": false, "csv_delimiter": ";",
+            "prefix": "x", "format": "csv", "secret_key": secret, "batch_size": 5, "cost_limit_usd": 1, "region": "r"}),
+        v3(json!({"schema": "{}", "format": {"filetype": "csv", "advanced_options": "{\"skip_rows\": 1}"},
+            "provider": {"bucket": "b", "aws_access_key_id": secret, "aws_secret_access_key": secret, "start_date": "2021-01-01"}})),
+        fivetran(
+            json!({"auth_type": "ACCESS_KEY", "access_key_id": secret, "access_key_secret": secret, "pattern": ".*x", "prefix": "/a",
+            "files": [{"table_name": "t", "file_pattern": "a.*"}], "pgp_secret_key": secret, "skip_before": 1, "escape_char": "\\"}),
+        ),
+    ];
+    let mut random = Random(0x5EED_1234_ABCD_0001);
+    let mut accepted = 0;
+    for round in 0..2_000 {
+        let mut config = seeds[round % seeds.len()].clone();
+        for _ in 0..=random.below(3) {
+            mutate(&mut config, &mut random);
+        }
+        let mut bytes = config.to_string().into_bytes();
+        if random.below(4) == 0 {
+            let at = random.below(bytes.len());
+            bytes[at] = u8::try_from(random.below(256)).expect("a byte");
+        }
+        let shown = match (parse(&bytes), super::translate(&bytes)) {
+            (Ok(job), Ok(translation)) => {
+                accepted += 1;
+                format!("{:?} {}", job.provenance, translation.config)
+            }
+            (Err(error), Ok(translation)) => format!("{error:?} {translation:?}"),
+            (Err(error), Err(other)) => format!("{error:?} {other:?}"),
+            (Ok(job), Err(error)) => panic!("parsed and not translated: {error:?} {job:?}"),
+        };
+        assert!(!shown.contains(secret), "{}\n{shown}", String::from_utf8_lossy(&bytes));
+    }
+    assert!(accepted > 100, "the mutations leave too little to accept: {accepted}");
 }

@@ -382,12 +382,8 @@ fn stream(
         notes.unknown(join(path, "skip_full_check_for_parquet"), note);
     }
     let legacy_prefix = written.legacy_prefix.filter(|prefix| !prefix.is_empty());
-    let in_bucket = |glob: String| match bucket_prefix {
-        "" => glob,
-        prefix => format!("{}{glob}", place::escaped(prefix)),
-    };
     Ok(Stream {
-        globs: written.globs.into_iter().map(in_bucket).collect(),
+        globs: written.globs.iter().map(|glob| place::inside(bucket_prefix, glob)).collect(),
         list_prefix: legacy_prefix.map(|prefix| format!("{bucket_prefix}{prefix}")),
         compression: written.compression.into(),
         start_at,

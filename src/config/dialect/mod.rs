@@ -3,7 +3,10 @@
 mod additions;
 mod airbyte;
 mod airbyte_format;
+mod airbyte_v3;
+mod fivetran;
 mod flat;
+mod regex;
 
 use super::defaults;
 use super::job::connection::Connection;
@@ -15,6 +18,8 @@ use crate::options::FormatOptions;
 
 pub(super) use additions::Additions;
 pub(super) use airbyte::Written as AirbyteWritten;
+pub(super) use airbyte_v3::Written as AirbyteV3Written;
+pub(super) use fivetran::Written as FivetranWritten;
 pub(super) use flat::Written as FlatWritten;
 
 /// A way to write a configuration.
@@ -80,9 +85,8 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     let job = match recognise(&object) {
         Dialect::Airbyte => airbyte::understand(&object, notes)?,
         Dialect::Flat => flat::understand(object, notes)?,
-        Dialect::AirbyteV3 | Dialect::Fivetran => {
-            return Err(Error::new(crate::error::ErrorKind::Unsupported, "this dialect is not supported yet"));
-        }
+        Dialect::AirbyteV3 => airbyte_v3::understand(object, notes)?,
+        Dialect::Fivetran => fivetran::understand(object, notes)?,
     };
     unique_names(&job.streams)?;
     Ok(job)
@@ -102,7 +106,7 @@ fn unique_names(streams: &[Stream]) -> Result<()> {
 }
 
 /// A stream with the defaults of its dialect.
-fn stream(dialect: Dialect, name: String, format: FormatOptions) -> Stream {
+pub(super) fn stream(dialect: Dialect, name: String, format: FormatOptions) -> Stream {
     Stream {
         name,
         globs: defaults::words(defaults::GLOBS.of(dialect)),

@@ -50,7 +50,10 @@ impl Notes {
     /// Known and not supported. The reading goes on, so that all of them are named at once.
     pub(super) fn refused(&mut self, path: impl Into<String>, note: impl Into<String>) {
         let (path, note) = (path.into(), note.into());
-        self.refused.push((path.clone(), note.clone()));
+        // A parameter of the root is looked at once per stream; it is named once.
+        if self.refused.iter().all(|(refused, _)| *refused != path) {
+            self.refused.push((path.clone(), note.clone()));
+        }
         self.set(path, Outcome::Refused, note);
     }
 

@@ -211,6 +211,21 @@ const ONE_VALUE: &[(&str, &str, &str)] = &[
     ("on_error", "fail", "set it to 'fail'"),
 ];
 
+/// Parameters that only one kind of file makes use of.
+const OF_CSV: &[&str] = &[
+    "delimiter",
+    "quote_char",
+    "quote_character_enabled",
+    "non_standard_escape_char",
+    "escape_char_options",
+    "escape_char",
+    "null_sequence",
+    "line_separator",
+    "skip_before",
+    "skip_after",
+    "empty_header",
+];
+
 /// Switches that are supported only when they are off, with the way out.
 const OFF_ONLY: &[(&str, &str)] = &[
     ("is_private_link_required", "set `endpoint_url` to the endpoint inside your network"),
@@ -236,6 +251,7 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     let (connection, bucket_prefix) = written.connection(notes)?;
     let folder = format!("{bucket_prefix}{}", folder(written.prefix.as_deref().unwrap_or_default()));
     let streams = written.streams(&folder, &connection.bucket, &object, notes)?;
+    idle(&streams, &object, notes);
     let credentials = written.credentials(&object, notes)?;
     let job = super::job(Connection { credentials, ..connection }, streams);
     additions.applied(DIALECT, job, notes)
@@ -289,6 +305,21 @@ fn without_effect(object: &Object, written: &Written, notes: &mut Notes) {
     }
 }
 
+/// Fivetran's interface returns the options of all formats; those of formats that no stream has are remarked on.
+fn idle(streams: &[Stream], object: &Object, notes: &mut Notes) {
+    let any = |wanted: fn(&FormatOptions) -> bool| streams.iter().any(|stream| wanted(&stream.format));
+    let csv = any(|format| matches!(format, FormatOptions::Csv(_)));
+    let jsonl = any(|format| *format == FormatOptions::Jsonl);
+    let of_csv = OF_CSV.iter().filter(|_| !csv);
+    let of_json = ["json_delivery_mode"].iter().filter(|_| !jsonl);
+    for key in of_csv.chain(of_json) {
+        match object.contains_key(*key) {
+            true => notes.remark(key, "not used: it belongs to another kind of file"),
+            false => notes.forget_default(key),
+        }
+    }
+}
+
 impl Written {
     /// The way to the bucket; who asks is filled in later.
     fn connection(&self, notes: &mut Notes) -> Result<(Connection, String)> {
@@ -323,6 +354,13 @@ impl Written {
             return Err(Error::config(format!("'{needed}' is a required property where `auth_type` is {auth_type}")));
         }
         let kept = |key: &str| !idle.contains(&key);
+        // Fivetran fills in the id of the group, role or not.
+        if self.role_arn.as_deref().unwrap_or_default().is_empty()
+            && self.external_id.take().is_some()
+            && kept("external_id")
+        {
+            notes.unknown("external_id", "without effect: there is no `role_arn`");
+        }
         let anonymous = if auth_type == "PUBLIC_BUCKET" { Some("auth_type") } else { None };
         Identity {
             access_key_id: ("access_key_id", self.access_key_id.filter(|_| kept("access_key_id"))),

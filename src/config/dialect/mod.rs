@@ -80,13 +80,42 @@ pub(super) fn recognise(object: &Object) -> Dialect {
     Dialect::Flat
 }
 
+/// Keys that only the flat form has.
+const FLAT: &[&str] = &[
+    "path_prefix",
+    "file_format",
+    "secret_access_key",
+    "access_key",
+    "secret_key",
+    "csv_delimiter",
+    "csv_header",
+    "csv_encoding",
+];
+
+/// Refuses a mixture of the flat form and Fivetran's names: half of it would be without effect, and files would be read
+/// that nobody asked for.
+fn one_dialect(object: &Object) -> Result<()> {
+    let first = |keys: &[&'static str]| keys.iter().find(|&&key| object.contains_key(key)).copied();
+    match (first(FIVETRAN), first(FLAT)) {
+        (Some(fivetran), Some(flat)) => {
+            let message =
+                format!("`{fivetran}` belongs to a Fivetran-style configuration and `{flat}` to the flat form");
+            Err(Error::config(message).hint("use the names of one of them"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Turns a configuration into a job; its provenance goes to the notes.
 pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     let job = match recognise(&object) {
         Dialect::Airbyte => airbyte::understand(&object, notes)?,
         Dialect::Flat => flat::understand(object, notes)?,
         Dialect::AirbyteV3 => airbyte_v3::understand(object, notes)?,
-        Dialect::Fivetran => fivetran::understand(object, notes)?,
+        Dialect::Fivetran => {
+            one_dialect(&object)?;
+            fivetran::understand(object, notes)?
+        }
     };
     unique_names(&job.streams)?;
     Ok(job)

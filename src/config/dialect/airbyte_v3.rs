@@ -12,6 +12,7 @@ use super::{Dialect, additions, airbyte, airbyte_format};
 use crate::config::defaults::{self, words};
 use crate::config::identity::Identity;
 use crate::config::job::Job;
+use crate::config::job::connection::Connection;
 use crate::config::notes::{Notes, join};
 use crate::config::place::{self, Access};
 use crate::config::read::{Guarded, Object, Section, Whole, section, tag_of, without_nulls};
@@ -187,34 +188,13 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
         Some(text) => airbyte::input_schema(text, "schema", notes)?,
         None => None,
     };
-    let provider = without_nulls(written.provider.0);
-    let provider: Provider = section(&provider, "provider", &["storage"], notes)?;
+    let provider: Provider = section(&without_nulls(written.provider.0), "provider", &["storage"], notes)?;
     let start_at = match provider.start_date.as_deref() {
         Some(text) => Some(place::start_date(text, "provider.start_date")?),
         None => None,
     };
-    if provider.role_arn.as_deref().is_some_and(|arn| !arn.is_empty()) {
-        let note = "without effect, as in the migration of version 4; use `credentials` with `auth_type` iam_role";
-        notes.unknown("provider.role_arn", note);
-    }
-    let access = Access {
-        bucket: ("provider.bucket", &provider.bucket),
-        endpoint: ("provider.endpoint", provider.endpoint.as_deref()),
-        tls: defaults::USE_SSL.of(DIALECT),
-        region: ("provider.region_name", provider.region_name.as_deref()),
-        default_region: defaults::REGION.of(DIALECT),
-    };
-    let credentials = Identity {
-        access_key_id: ("provider.aws_access_key_id", provider.aws_access_key_id),
-        secret_access_key: ("provider.aws_secret_access_key", provider.aws_secret_access_key),
-        session_token: None,
-        role_arn: None,
-        external_id: None,
-        anonymous: None,
-    }
-    .credentials()?;
-    let (connection, bucket_prefix) = place::connection(&access, credentials, notes)?;
-    let path_prefix = provider.path_prefix.filter(|prefix| !prefix.is_empty());
+    let path_prefix = provider.path_prefix.clone().filter(|prefix| !prefix.is_empty());
+    let (connection, bucket_prefix) = provider.connection(notes)?;
 
     let mut stream = super::stream(DIALECT, written.dataset, format);
     stream.globs = written.path_pattern.split('|').map(|glob| place::inside(&bucket_prefix, glob)).collect();
@@ -223,6 +203,33 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     stream.start_at = start_at;
     present_names(&object, notes);
     additions.applied(DIALECT, super::job(connection, vec![stream]), notes)
+}
+
+impl Provider {
+    /// The way to the bucket, and the prefix that was written into it.
+    fn connection(self, notes: &mut Notes) -> Result<(Connection, String)> {
+        if self.role_arn.as_deref().is_some_and(|arn| !arn.is_empty()) {
+            let note = "without effect, as in the migration of version 4; use `credentials` with `auth_type` iam_role";
+            notes.unknown("provider.role_arn", note);
+        }
+        let access = Access {
+            bucket: ("provider.bucket", &self.bucket),
+            endpoint: ("provider.endpoint", self.endpoint.as_deref()),
+            tls: defaults::USE_SSL.of(DIALECT),
+            region: ("provider.region_name", self.region_name.as_deref()),
+            default_region: defaults::REGION.of(DIALECT),
+        };
+        let credentials = Identity {
+            access_key_id: ("provider.aws_access_key_id", self.aws_access_key_id),
+            secret_access_key: ("provider.aws_secret_access_key", self.aws_secret_access_key),
+            session_token: None,
+            role_arn: None,
+            external_id: None,
+            anonymous: None,
+        }
+        .credentials()?;
+        place::connection(&access, credentials, notes)
+    }
 }
 
 /// What the parameters are called in version 4.

@@ -11,6 +11,7 @@ mod defaults;
 mod dialect;
 mod identity;
 pub mod job;
+mod native;
 mod notes;
 mod place;
 mod read;
@@ -18,8 +19,10 @@ pub mod spec;
 #[cfg(test)]
 mod tests;
 
+use serde_json::Value;
+
 use crate::error::Result;
-use job::Job;
+use job::{Job, Provenance};
 use notes::Notes;
 
 /// Understands a configuration of any dialect.
@@ -29,10 +32,34 @@ use notes::Notes;
 /// values that would be right. Unsupported when it asks for something that is known and not done yet. No message
 /// shows a secret.
 pub fn parse(bytes: &[u8]) -> Result<Job> {
+    understand(bytes, Notes::supported)
+}
+
+/// A configuration in the one form that can say everything, and how each parameter was understood.
+#[derive(Debug, Clone)]
+pub struct Translation {
+    /// The configuration that means the same, in version 4.16 of Airbyte's form with this program's additions. What
+    /// is the default there is left out, what is refused as well, and each secret is `****`.
+    pub config: Value,
+    /// A line per parameter, in the order of reading; never with a secret.
+    pub provenance: Vec<Provenance>,
+}
+
+/// Shows how a configuration of any dialect is understood. Parameters that are refused have their line and are no error
+/// here, so that all of them can be seen.
+///
+/// # Errors
+/// As [`parse`], but for refused parameters.
+pub fn translate(bytes: &[u8]) -> Result<Translation> {
+    let job = understand(bytes, |_| Ok(()))?;
+    Ok(Translation { config: native::configuration(&job), provenance: job.provenance })
+}
+
+fn understand(bytes: &[u8], verdict: impl FnOnce(&Notes) -> Result<()>) -> Result<Job> {
     let object = read::root(bytes)?;
     let secrets = notes::secrets_of(&object);
     let mut notes = Notes::default();
-    let understood = dialect::understand(object, &mut notes).and_then(|job| notes.supported().map(|()| job));
+    let understood = dialect::understand(object, &mut notes).and_then(|job| verdict(&notes).map(|()| job));
     let mut job = understood.map_err(|error| notes::without_secrets(error, &secrets))?;
     job.provenance = notes.into_lines();
     notes::lines_without_secrets(&mut job.provenance, &secrets);

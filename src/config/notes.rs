@@ -32,6 +32,11 @@ impl Notes {
         self.set(path, Outcome::Defaulted, note);
     }
 
+    /// Used as written, said after the reading.
+    pub(super) fn accepted(&mut self, path: &str, value: &Value) {
+        self.set(path.to_owned(), Outcome::Taken, shown(path, value));
+    }
+
     /// Used under its present name, or in another shape.
     pub(super) fn renamed(&mut self, path: impl Into<String>, note: impl Into<String>) {
         self.set(path.into(), Outcome::Renamed, note.into());
@@ -45,7 +50,10 @@ impl Notes {
     /// Known and not supported. The reading goes on, so that all of them are named at once.
     pub(super) fn refused(&mut self, path: impl Into<String>, note: impl Into<String>) {
         let (path, note) = (path.into(), note.into());
-        self.refused.push((path.clone(), note.clone()));
+        // A parameter of the root is looked at once per stream; it is named once.
+        if self.refused.iter().all(|(refused, _)| *refused != path) {
+            self.refused.push((path.clone(), note.clone()));
+        }
         self.set(path, Outcome::Refused, note);
     }
 

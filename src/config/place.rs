@@ -133,6 +133,19 @@ pub(super) struct Access<'a> {
     pub(super) default_region: Option<&'a str>,
 }
 
+/// Switching TLS off without an endpoint would mean AWS without TLS, which is never done.
+///
+/// # Errors
+/// Unsupported.
+pub(super) fn tls_has_effect(access: &Access<'_>, name: &str) -> Result<()> {
+    let (endpoint_name, endpoint) = access.endpoint;
+    if access.tls || endpoint.is_some_and(|url| !url.trim().is_empty()) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Unsupported, format!("`{name}` is false without an `{endpoint_name}`"))
+        .hint(format!("remove `{name}`: AWS is always reached through TLS")))
+}
+
 /// The connection, and the prefix that was written into the bucket.
 ///
 /// # Errors
@@ -193,6 +206,11 @@ pub(super) fn escaped(text: &str) -> String {
         glob.push(c);
     }
     glob
+}
+
+/// A glob that holds below a prefix.
+pub(super) fn inside(prefix: &str, glob: &str) -> String {
+    format!("{}{glob}", escaped(prefix))
 }
 
 /// A pair of keys, where both or neither must be there.

@@ -9,7 +9,7 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use super::dialect::{Additions, AirbyteWritten, FlatWritten};
+use super::dialect::{Additions, AirbyteV3Written, AirbyteWritten, FivetranWritten, FlatWritten};
 
 /// The `spec` object of the SPEC message.
 #[must_use]
@@ -17,8 +17,9 @@ pub fn source() -> Value {
     serde_json::from_str(include_str!("../../spec/source.json")).expect("a committed file that a test compares")
 }
 
-/// The `spec` object as the types generate it.
-fn generate() -> Value {
+/// The `spec` object as the types generate it: what [`source`] must be.
+#[must_use]
+pub fn generate() -> Value {
     json!({
         "documentationUrl": env!("CARGO_PKG_REPOSITORY"),
         "supportsIncremental": true,
@@ -39,11 +40,10 @@ fn connection_specification() -> Value {
     for (name, property) in properties_of::<Additions>() {
         properties.insert(name, property);
     }
-    for (name, property) in properties_of::<FlatWritten>() {
-        // `format` is a text in the flat form and an object in version 3 of Airbyte's connector.
-        if name != "format" {
-            properties.entry(name).or_insert_with(|| of_other_dialect(property));
-        }
+    let others =
+        [properties_of::<FlatWritten>(), properties_of::<AirbyteV3Written>(), properties_of::<FivetranWritten>()];
+    for (name, property) in others.into_iter().flatten() {
+        properties.entry(name).or_insert_with(|| of_other_dialect(property));
     }
     for (order, property) in properties.values_mut().enumerate() {
         property["order"] = order.into();
@@ -134,9 +134,10 @@ mod tests {
     #[test]
     fn committed_file_is_what_the_types_generate() {
         let committed = std::fs::read_to_string(PATH).expect("spec/source.json");
-        let hint = "cargo test --lib config::spec -- --ignored bless";
-        assert_eq!(committed, pretty(), "spec/source.json is out of date: run `{hint}`");
-        assert_eq!(source(), generate());
+        let (generated, hint) = (pretty(), "cargo test --lib config::spec -- --ignored bless");
+        let differs = committed.lines().zip(generated.lines()).enumerate().find(|(_, (left, right))| left != right);
+        assert!(committed == generated, "spec/source.json is out of date, first at {differs:?}: run `{hint}`");
+        assert!(source() == generate(), "the program embeds another file");
     }
 
     #[test]

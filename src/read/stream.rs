@@ -13,7 +13,7 @@ use super::report::Report;
 use super::stop::Stop;
 use super::{Budgets, DEFAULT_MEMORY_BYTES, DEFAULT_PARALLEL_FILES, stream_named};
 use crate::clock::Clock;
-use crate::config::job::{Job, Stream};
+use crate::config::job::{Job, Stream, ValidationPolicy};
 use crate::cursor::{Cursor, FullRefresh, Incremental, StreamState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::DecodeLimits;
@@ -21,7 +21,7 @@ use crate::protocol::catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
 use crate::protocol::message::Level;
 use crate::protocol::sink::Sink;
 use crate::protocol::state_file::StateFile;
-use crate::record::{EncodeOptions, StreamEncoder, columns_wanted};
+use crate::record::{EncodeOptions, StreamEncoder, Validation, columns_wanted};
 use crate::s3::Store;
 
 /// Files in a row that may fail for a passing reason before the stream is given up: each was retried already.
@@ -155,7 +155,7 @@ impl StreamRun<'_> {
                 &configured.name,
                 configured.namespace.as_deref(),
                 &configured.columns,
-                EncodeOptions::new(&stream.format, stream.schemaless),
+                encode_options(stream),
             ),
             limits: DecodeLimits {
                 batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows),
@@ -277,6 +277,15 @@ impl Health {
         }
         Ok(())
     }
+}
+
+fn encode_options(stream: &Stream) -> EncodeOptions {
+    let validation = match stream.validation_policy {
+        ValidationPolicy::EmitRecord => Validation::Emit,
+        ValidationPolicy::SkipRecord => Validation::Skip,
+        ValidationPolicy::WaitForDiscover => Validation::Stop,
+    };
+    EncodeOptions::new(&stream.format, stream.schemaless, validation)
 }
 
 fn cursor(configured: &ConfiguredStream, states: &StateFile) -> Result<Cursor> {

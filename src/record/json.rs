@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 
+use super::conform::{Validation, json_conforms, listed_type, stopped};
 use super::{Frame, added};
 use crate::batch::{JsonField, JsonKind, JsonRows};
-use crate::protocol::schema::Columns;
+use crate::error::Result;
+use crate::protocol::schema::{ColumnType, Columns};
 
 /// Encodes the JSON rows of one file.
 ///
@@ -28,6 +30,8 @@ struct Member {
     key: Box<[u8]>,
     /// `"key":`, or nothing where the member is left out.
     prefix: Vec<u8>,
+    /// The type of the catalog's column; `None` where the catalog has none.
+    kind: Option<ColumnType>,
     /// Rows so far when it was last met: twice in one row is a duplicate.
     row: u64,
 }
@@ -37,18 +41,40 @@ impl JsonEncoder {
         Self { keeps_nulls, ..Self::default() }
     }
 
-    pub(super) fn encode(&mut self, rows: &JsonRows, columns: &Columns, frame: &Frame<'_>, out: &mut Vec<u8>) -> u64 {
+    pub(super) fn encode(
+        &mut self,
+        rows: &JsonRows,
+        columns: &Columns,
+        validation: Validation,
+        frame: &Frame<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<u64> {
+        let mut written = 0;
         for row in 0..rows.row_ends.len() {
+            let fields = rows.row(row);
+            if validation.looks() && !self.conforms(fields, &rows.data, columns) {
+                if validation == Validation::Stop {
+                    return Err(stopped(row as u64 + 1));
+                }
+                continue;
+            }
             let start = out.len();
             out.extend_from_slice(frame.prefix);
-            let fields = rows.row(row);
             if !self.encode_row(fields, &rows.data, columns, out) {
                 out.truncate(start + frame.prefix.len());
                 self.encode_duplicates(fields, &rows.data, columns, out);
             }
             frame.end(out);
+            written += 1;
         }
-        rows.row_ends.len() as u64
+        Ok(written)
+    }
+
+    fn conforms(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) -> bool {
+        fields.iter().enumerate().all(|(place, field)| {
+            let index = self.member_at(place, field.key.of(data), columns);
+            self.members[index].kind.is_some_and(|kind| json_conforms(field.kind, kind))
+        })
     }
 
     /// Whether the row has each key once; otherwise what was written is to be dropped.
@@ -103,7 +129,10 @@ impl JsonEncoder {
             return index;
         }
         let index = self.members.len();
-        self.members.push(Member { key: key.into(), prefix: prefix(key, columns), row: 0 });
+        let name = unescaped(key);
+        let kind = if added(&name) { Some(ColumnType::Any) } else { listed_type(columns, &name) };
+        let prefix = if kind.is_none() || added(&name) { Vec::new() } else { [b"\"".as_slice(), key, b"\":"].concat() };
+        self.members.push(Member { key: key.into(), prefix, kind, row: 0 });
         self.by_key.insert(key.into(), index);
         index
     }
@@ -117,19 +146,6 @@ fn write(member: &Member, field: &JsonField, data: &[u8], keeps_nulls: bool, out
     out.extend_from_slice(&member.prefix);
     out.extend_from_slice(field.value.of(data));
     out.push(b',');
-}
-
-/// `"key":` where the member is written.
-fn prefix(key: &[u8], columns: &Columns) -> Vec<u8> {
-    let name = unescaped(key);
-    let listed = match columns {
-        Columns::All => true,
-        Columns::Listed(columns) => columns.iter().any(|column| column.name == name),
-    };
-    if !listed || added(&name) {
-        return Vec::new();
-    }
-    [b"\"".as_slice(), key, b"\":"].concat()
 }
 
 fn unescaped(key: &[u8]) -> String {

@@ -7,6 +7,7 @@
 
 pub mod arrow;
 mod cast;
+mod conform;
 mod json;
 mod json_string;
 mod number_text;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use self::arrow::ArrowEncoder;
 use self::json::JsonEncoder;
 use self::json_string::{write_key, write_string};
+pub use self::conform::Validation;
 pub use self::report::FileReport;
 use self::text::TextEncoder;
 use crate::batch::Batch;
@@ -37,18 +39,22 @@ pub struct EncodeOptions {
     pub csv: CsvOptions,
     /// Decimals as numbers.
     pub decimal_as_float: bool,
+    /// What happens to records that are not what the catalog says.
+    pub validation: Validation,
 }
 
 impl EncodeOptions {
     /// The options of a format.
     #[must_use]
-    pub fn new(format: &FormatOptions, schemaless: bool) -> Self {
+    pub fn new(format: &FormatOptions, schemaless: bool, validation: Validation) -> Self {
         let (csv, decimal_as_float) = match format {
             FormatOptions::Csv(csv) => (csv.clone(), false),
             FormatOptions::Parquet(parquet) => (CsvOptions::default(), parquet.decimal_as_float),
             FormatOptions::Jsonl => (CsvOptions::default(), false),
         };
-        Self { schemaless, csv, decimal_as_float }
+        // A row as it is has no columns that a catalog could know.
+        let validation = if schemaless { Validation::Emit } else { validation };
+        Self { schemaless, csv, decimal_as_float, validation }
     }
 }
 
@@ -184,19 +190,23 @@ impl FileEncoder {
             None => Rows::new(batch, shared)?,
         };
         let rows = self.rows.insert(rows);
-        match (rows, batch) {
+        let written = match (rows, batch) {
             (Rows::Arrow(encoder), Batch::Arrow(batch)) => {
                 if !encoder.fits(&batch.schema()) {
-                    *encoder = ArrowEncoder::new(&batch.schema(), &shared.columns, shared.options.decimal_as_float)?;
+                    *encoder = ArrowEncoder::new(&batch.schema(), &shared.columns, &shared.options)?;
                 }
-                encoder.encode(batch, &frame, out)
+                encoder.encode(batch, &frame, out)?
             }
             (Rows::Text(encoder), Batch::Text(rows)) => {
-                Ok(encoder.encode(rows, &shared.columns, &shared.options, &frame, out, &mut self.report))
+                encoder.encode(rows, &shared.columns, &shared.options, &frame, out, &mut self.report)?
             }
-            (Rows::Json(encoder), Batch::Json(rows)) => Ok(encoder.encode(rows, &shared.columns, &frame, out)),
-            _ => Err(Error::internal("the batches of a file have different shapes")),
-        }
+            (Rows::Json(encoder), Batch::Json(rows)) => {
+                encoder.encode(rows, &shared.columns, shared.options.validation, &frame, out)?
+            }
+            _ => return Err(Error::internal("the batches of a file have different shapes")),
+        };
+        self.report.add_skipped(batch.rows() as u64 - written);
+        Ok(written)
     }
 
     /// What did not fit so far.
@@ -210,7 +220,7 @@ impl Rows {
     fn new(batch: &Batch, shared: &Shared) -> Result<Self> {
         Ok(match batch {
             Batch::Arrow(batch) => {
-                Self::Arrow(ArrowEncoder::new(&batch.schema(), &shared.columns, shared.options.decimal_as_float)?)
+                Self::Arrow(ArrowEncoder::new(&batch.schema(), &shared.columns, &shared.options)?)
             }
             Batch::Text(_) => Self::Text(TextEncoder::default()),
             Batch::Json(_) => Self::Json(JsonEncoder::new(shared.options.schemaless)),

@@ -16,6 +16,7 @@ struct Misfits {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FileReport {
     misfits: BTreeMap<String, Misfits>,
+    skipped: u64,
 }
 
 /// Characters of an example that are shown.
@@ -31,8 +32,14 @@ impl FileReport {
             .count += count;
     }
 
+    /// Counts records that were left out, since they do not conform to the catalog.
+    pub(super) fn add_skipped(&mut self, records: u64) {
+        self.skipped += records;
+    }
+
     /// Adds the counts of another file.
     pub fn merge(&mut self, other: &Self) {
+        self.skipped += other.skipped;
         for (column, misfits) in &other.misfits {
             self.add_misfits(column, misfits.expected, misfits.count, &misfits.example);
         }
@@ -49,6 +56,8 @@ impl FileReport {
                 misfits.example
             )
         };
-        self.misfits.iter().map(note).collect()
+        let skipped = (self.skipped > 0)
+            .then(|| format!("{} records did not pass the validation policy and were left out", self.skipped));
+        self.misfits.iter().map(note).chain(skipped).collect()
     }
 }

@@ -4,9 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::cast::{Cast, Outcome};
+use super::conform::{Validation, listed_type, misfit_conforms, stopped};
 use super::json_string::write_key;
 use super::{EncodeOptions, FileReport, Frame, added};
 use crate::batch::TextRows;
+use crate::error::Result;
 use crate::options::CsvOptions;
 use crate::protocol::schema::{ColumnType, Columns};
 
@@ -16,6 +18,8 @@ pub(super) struct TextEncoder {
     /// The file's columns that `members` were made for.
     columns: Arc<[Box<str>]>,
     members: Vec<Member>,
+    /// Whether the file has columns that the catalog does not have.
+    unlisted: bool,
 }
 
 /// A column that is written.
@@ -28,7 +32,6 @@ struct Member {
     cast: Cast,
     /// Whether texts of this column can mean null.
     nullable: bool,
-    misfits: u64,
 }
 
 impl TextEncoder {
@@ -40,15 +43,20 @@ impl TextEncoder {
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
         report: &mut FileReport,
-    ) -> u64 {
+    ) -> Result<u64> {
         if !Arc::ptr_eq(&self.columns, &rows.columns) {
             self.columns = Arc::clone(&rows.columns);
             self.members = members(&rows.columns, columns, &options.csv);
+            self.unlisted = rows.columns.iter().any(|name| !added(name) && listed_type(columns, name).is_none());
         }
+        let validation = options.validation;
+        let mut written = 0;
         // Decoders hand over checked text, and fields begin and end at characters.
         let text = std::str::from_utf8(&rows.data);
         for row in 0..rows.rows {
             let fields = rows.row(row);
+            let start = out.len();
+            let mut conforms = !self.unlisted;
             out.extend_from_slice(frame.prefix);
             for member in &mut self.members {
                 let span = fields[member.index];
@@ -57,29 +65,39 @@ impl TextEncoder {
                     // Unquoting leaves odd bytes between fields; the fields themselves are whole.
                     Err(_) => String::from_utf8_lossy(span.of(&rows.data)),
                 };
-                member.write(&field, &options.csv, out, report);
+                let outcome = member.write(&field, &options.csv, out, report);
+                conforms &= outcome == Outcome::Written || misfit_conforms(member.kind);
+            }
+            if validation.looks() && !conforms {
+                out.truncate(start);
+                if validation == Validation::Stop {
+                    return Err(stopped(row as u64 + 1));
+                }
+                continue;
             }
             frame.end(out);
+            written += 1;
         }
-        rows.rows as u64
+        Ok(written)
     }
 }
 
 impl Member {
     #[inline]
-    fn write(&mut self, field: &str, options: &CsvOptions, out: &mut Vec<u8>, report: &mut FileReport) {
+    fn write(&mut self, field: &str, options: &CsvOptions, out: &mut Vec<u8>, report: &mut FileReport) -> Outcome {
         let null = (self.nullable && options.null_values.iter().any(|null| null == field))
             || (self.kind == ColumnType::Null && field.is_empty());
         if null {
-            return;
+            return Outcome::Written;
         }
         out.extend_from_slice(&self.key);
-        if self.cast.write(field, options, out) == Outcome::Misfit {
-            self.misfits += 1;
+        let outcome = self.cast.write(field, options, out);
+        if outcome == Outcome::Misfit {
             let name = String::from_utf8_lossy(&self.key[1..self.key.len() - 2]);
             report.add_misfits(&name, self.kind, 1, field);
         }
         out.push(b',');
+        outcome
     }
 }
 
@@ -97,7 +115,7 @@ fn members(names: &[Box<str>], columns: &Columns, options: &CsvOptions) -> Vec<M
         let mut key = Vec::with_capacity(name.len() + 3);
         write_key(name, &mut key);
         let nullable = !options.null_values.is_empty() && (cast != Cast::String || options.strings_can_be_null);
-        members.push(Member { index, key, kind, cast, nullable, misfits: 0 });
+        members.push(Member { index, key, kind, cast, nullable });
     }
     members.reverse();
     members

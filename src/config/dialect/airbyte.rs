@@ -269,17 +269,15 @@ pub(super) fn understand(object: &Object, notes: &mut Notes) -> Result<Job> {
         return Err(Error::config("`streams` is an empty list: No streams are available for the source")
             .hint("add a stream with a name, globs and a format"));
     }
-    let keys = (written.aws_access_key_id, written.aws_secret_access_key);
     let credentials = match &written.credentials {
         Some(nested) => {
-            for key in ["aws_access_key_id", "aws_secret_access_key", "role_arn"] {
-                if object.contains_key(key) {
-                    notes.unknown(key, "without effect beside `credentials`");
-                }
-            }
+            idle_keys(&["aws_access_key_id", "aws_secret_access_key", "role_arn"], "credentials", object, notes);
             authentication(&nested.0, notes)?
         }
-        None => root_credentials(keys, written.role_arn, object, notes)?,
+        None => {
+            let keys = (written.aws_access_key_id, written.aws_secret_access_key);
+            root_credentials(keys, written.role_arn, object, notes)?
+        }
     };
     let (connection, bucket_prefix) = place::connection(&access, credentials, notes)?;
     let mut streams = Vec::with_capacity(written.streams.len());
@@ -287,6 +285,13 @@ pub(super) fn understand(object: &Object, notes: &mut Notes) -> Result<Job> {
         streams.push(stream(&section.0, &format!("streams[{index}]"), &bucket_prefix, start_at, notes)?);
     }
     additions.applied(DIALECT, super::job(connection, streams), notes)
+}
+
+/// Notes the keys that something else makes idle.
+fn idle_keys(keys: &[&str], beside: &str, object: &Object, notes: &mut Notes) {
+    for key in keys.iter().filter(|key| object.contains_key(**key)) {
+        notes.unknown(*key, format!("without effect beside `{beside}`"));
+    }
 }
 
 fn authentication(object: &Object, notes: &mut Notes) -> Result<Credentials> {
@@ -330,9 +335,7 @@ fn root_credentials(
     let names = ["aws_access_key_id", "aws_secret_access_key"];
     if let Some(role_arn) = role_arn.filter(|arn| !arn.trim().is_empty()) {
         notes.renamed("role_arn", "now `credentials.role_arn` with `auth_type` iam_role");
-        for key in names.iter().filter(|key| object.contains_key(**key)) {
-            notes.unknown(*key, "without effect beside `role_arn`");
-        }
+        idle_keys(&names, "role_arn", object, notes);
         return Ok(Credentials::AssumeRole { role_arn: role_arn.trim().to_owned(), external_id: None });
     }
     let given = |secret: Option<Guarded>| secret.filter(|secret| !secret.empty());
@@ -382,12 +385,8 @@ fn stream(
         notes.unknown(join(path, "skip_full_check_for_parquet"), note);
     }
     let legacy_prefix = written.legacy_prefix.filter(|prefix| !prefix.is_empty());
-    let in_bucket = |glob: String| match bucket_prefix {
-        "" => glob,
-        prefix => format!("{}{glob}", place::escaped(prefix)),
-    };
     Ok(Stream {
-        globs: written.globs.into_iter().map(in_bucket).collect(),
+        globs: written.globs.iter().map(|glob| place::inside(bucket_prefix, glob)).collect(),
         list_prefix: legacy_prefix.map(|prefix| format!("{bucket_prefix}{prefix}")),
         compression: written.compression.into(),
         start_at,

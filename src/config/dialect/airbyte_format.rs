@@ -12,6 +12,7 @@ use crate::options::{CsvHeader, CsvInference, CsvOptions, FormatOptions, Parquet
 /// The formats that can be read.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "filetype", rename_all = "lowercase")]
+#[expect(clippy::large_enum_variant, reason = "it tells the schema of a section and is never built")]
 pub(in crate::config) enum Format {
     #[schemars(title = "CSV Format")]
     Csv(CsvFormat),

@@ -98,8 +98,9 @@ pub(in crate::config) struct Written {
     /// Former name of `path_prefix`, which wins where both are given.
     #[schemars(title = "Path Prefix (former name)")]
     prefix: Option<String>,
-    /// Former name of `file_format`, which wins where both are given.
-    #[schemars(title = "File Format (former name)")]
+    /// Former name of `file_format`, which wins where both are given. It is not in the specification, where version 3
+    /// of Airbyte's connector has an object of the same name.
+    #[schemars(skip)]
     format: Option<String>,
     /// Former name of `access_key_id`, which wins where both are given.
     #[schemars(title = "Access Key ID (former name)")]
@@ -211,10 +212,6 @@ impl Written {
             Some(text) => Some(place::start_date(text, "start_date")?),
             None => None,
         };
-        if !self.use_ssl && self.endpoint_url.as_deref().is_none_or(|url| url.trim().is_empty()) {
-            return Err(Error::new(ErrorKind::Unsupported, "`use_ssl` is false without an `endpoint_url`")
-                .hint("remove `use_ssl`: AWS is always reached through TLS"));
-        }
         let access = Access {
             bucket: ("bucket", &self.bucket),
             endpoint: ("endpoint_url", self.endpoint_url.as_deref()),
@@ -222,6 +219,7 @@ impl Written {
             region: ("region", self.region.as_deref()),
             default_region: defaults::REGION.of(DIALECT),
         };
+        place::tls_has_effect(&access, "use_ssl")?;
         let credentials = Identity {
             access_key_id: ("access_key_id", self.access_key_id),
             secret_access_key: ("secret_access_key", self.secret_access_key),

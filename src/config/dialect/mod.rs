@@ -3,7 +3,10 @@
 mod additions;
 mod airbyte;
 mod airbyte_format;
+mod airbyte_v3;
+mod fivetran;
 mod flat;
+mod regex;
 
 use super::defaults;
 use super::job::connection::Connection;
@@ -15,6 +18,8 @@ use crate::options::FormatOptions;
 
 pub(super) use additions::Additions;
 pub(super) use airbyte::Written as AirbyteWritten;
+pub(super) use airbyte_v3::Written as AirbyteV3Written;
+pub(super) use fivetran::Written as FivetranWritten;
 pub(super) use flat::Written as FlatWritten;
 
 /// A way to write a configuration.
@@ -75,13 +80,41 @@ pub(super) fn recognise(object: &Object) -> Dialect {
     Dialect::Flat
 }
 
+/// Keys that only the flat form has.
+const FLAT: &[&str] = &[
+    "path_prefix",
+    "file_format",
+    "secret_access_key",
+    "access_key",
+    "secret_key",
+    "csv_delimiter",
+    "csv_header",
+    "csv_encoding",
+];
+
+/// Refuses a mixture of the flat form and Fivetran's names: half of it would be without effect, and files would be read
+/// that nobody asked for.
+fn one_dialect(object: &Object) -> Result<()> {
+    let first = |keys: &[&'static str]| keys.iter().find(|&&key| object.contains_key(key)).copied();
+    match (first(FIVETRAN), first(FLAT)) {
+        (Some(fivetran), Some(flat)) => {
+            let message =
+                format!("`{fivetran}` belongs to a Fivetran-style configuration and `{flat}` to the flat form");
+            Err(Error::config(message).hint("use the names of one of them"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Turns a configuration into a job; its provenance goes to the notes.
 pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     let job = match recognise(&object) {
         Dialect::Airbyte => airbyte::understand(&object, notes)?,
         Dialect::Flat => flat::understand(object, notes)?,
-        Dialect::AirbyteV3 | Dialect::Fivetran => {
-            return Err(Error::new(crate::error::ErrorKind::Unsupported, "this dialect is not supported yet"));
+        Dialect::AirbyteV3 => airbyte_v3::understand(object, notes)?,
+        Dialect::Fivetran => {
+            one_dialect(&object)?;
+            fivetran::understand(object, notes)?
         }
     };
     unique_names(&job.streams)?;
@@ -102,7 +135,7 @@ fn unique_names(streams: &[Stream]) -> Result<()> {
 }
 
 /// A stream with the defaults of its dialect.
-fn stream(dialect: Dialect, name: String, format: FormatOptions) -> Stream {
+pub(super) fn stream(dialect: Dialect, name: String, format: FormatOptions) -> Stream {
     Stream {
         name,
         globs: defaults::words(defaults::GLOBS.of(dialect)),

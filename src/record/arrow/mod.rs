@@ -39,7 +39,8 @@ impl ArrowEncoder {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the name of a column whose type has no JSON form (intervals, unions).
-    pub fn new(schema: &SchemaRef, columns: &Columns, decimal_as_float: bool) -> Result<Self> {
+    pub fn new(schema: &SchemaRef, columns: &Columns, options: &EncodeOptions) -> Result<Self> {
+        let decimal_as_float = options.decimal_as_float;
         let listed = |name: &str| match columns {
             _ if added(name) => false,
             Columns::All => true,

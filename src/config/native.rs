@@ -1,0 +1,150 @@
+//! A job as a configuration: version 4.16 of Airbyte's form with this program's additions, which can say everything that
+//! any dialect can. What is the default there is left out; secrets are masked.
+
+use serde_json::{Map, Value, json};
+
+use super::defaults;
+use super::dialect::Dialect;
+use super::job::connection::{Connection, Credentials};
+use super::job::{Job, Stream, ValidationPolicy};
+use super::notes::MASK;
+use crate::options::{Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions};
+
+/// The configuration that means this job, but for the secrets.
+pub(super) fn configuration(job: &Job) -> Value {
+    let Connection { bucket, region, endpoint, path_style: _, credentials, requester_pays } = &job.connection;
+    let mut root = Map::new();
+    root.insert("bucket".to_owned(), bucket.as_str().into());
+    root.insert("credentials".to_owned(), authentication(credentials));
+    put(&mut root, "endpoint", endpoint.as_deref());
+    put(&mut root, "region_name", region.as_deref());
+    // Every dialect has one start date for all of its streams, and one batch size.
+    put(&mut root, "start_date", job.streams.iter().find_map(|stream| stream.start_at).map(|at| at.to_string()));
+    put(&mut root, "requester_pays", Some(*requester_pays).filter(|pays| *pays));
+    put(&mut root, "parallel_workers", job.parallel_files);
+    put(&mut root, "batch_size", job.streams.iter().find_map(|stream| stream.batch_rows));
+    root.insert("streams".to_owned(), job.streams.iter().map(stream).collect());
+    Value::Object(root)
+}
+
+fn put(object: &mut Map<String, Value>, key: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        object.insert(key.to_owned(), value.into());
+    }
+}
+
+fn authentication(credentials: &Credentials) -> Value {
+    let mut object = Map::new();
+    match credentials {
+        Credentials::Static { session_token, .. } => {
+            object.insert("auth_type".to_owned(), "iam_user".into());
+            object.insert("aws_access_key_id".to_owned(), MASK.into());
+            object.insert("aws_secret_access_key".to_owned(), MASK.into());
+            put(&mut object, "aws_session_token", session_token.as_ref().map(|_| MASK));
+        }
+        Credentials::AssumeRole { role_arn, external_id } => {
+            object.insert("auth_type".to_owned(), "iam_role".into());
+            object.insert("role_arn".to_owned(), role_arn.as_str().into());
+            put(&mut object, "external_id", external_id.as_deref());
+        }
+        Credentials::DefaultChain => put(&mut object, "auth_type", Some("default_credentials")),
+        Credentials::Anonymous => put(&mut object, "auth_type", Some("anonymous")),
+    }
+    Value::Object(object)
+}
+
+fn stream(stream: &Stream) -> Value {
+    let default = super::dialect::stream(Dialect::Airbyte, stream.name.clone(), stream.format.clone());
+    let mut object = Map::new();
+    object.insert("name".to_owned(), stream.name.as_str().into());
+    object.insert("globs".to_owned(), stream.globs.as_slice().into());
+    put(&mut object, "legacy_prefix", stream.list_prefix.as_deref());
+    object.insert("format".to_owned(), format(&stream.format));
+    let compression = match stream.compression {
+        Compression::Auto => None,
+        Compression::None => Some("none"),
+        Compression::Gzip => Some("gzip"),
+    };
+    put(&mut object, "compression", compression);
+    put(&mut object, "skip_markers", changed(stream.skip_markers, default.skip_markers));
+    put(&mut object, "schemaless", changed(stream.schemaless, default.schemaless));
+    put(&mut object, "input_schema", stream.input_schema.as_deref().map(input_schema));
+    let policy = match stream.validation_policy {
+        ValidationPolicy::EmitRecord => "Emit Record",
+        ValidationPolicy::SkipRecord => "Skip Record",
+        ValidationPolicy::WaitForDiscover => "Wait for Discover",
+    };
+    put(
+        &mut object,
+        "validation_policy",
+        Some(policy).filter(|_| stream.validation_policy != default.validation_policy),
+    );
+    put(
+        &mut object,
+        "primary_key",
+        stream.primary_key.as_ref().and_then(|columns| columns.first()).map(String::as_str),
+    );
+    let (days, default_days) = (stream.days_to_sync_if_history_is_full, default.days_to_sync_if_history_is_full);
+    put(&mut object, "days_to_sync_if_history_is_full", changed(days, default_days));
+    put(&mut object, "recent_n_files_to_read_for_schema_discovery", stream.schema_sample_files);
+    Value::Object(object)
+}
+
+fn changed<T: PartialEq>(value: T, default: T) -> Option<T> {
+    Some(value).filter(|value| *value != default)
+}
+
+fn input_schema(columns: &[(String, String)]) -> String {
+    let types: Map<String, Value> = columns.iter().map(|(name, kind)| (name.clone(), kind.as_str().into())).collect();
+    Value::Object(types).to_string()
+}
+
+fn format(format: &FormatOptions) -> Value {
+    match format {
+        FormatOptions::Csv(options) => csv(options),
+        FormatOptions::Jsonl => json!({"filetype": "jsonl"}),
+        FormatOptions::Parquet(options) => {
+            let mut object = Map::new();
+            object.insert("filetype".to_owned(), "parquet".into());
+            let default = defaults::PARQUET_DECIMAL_AS_FLOAT.of(Dialect::Airbyte);
+            put(&mut object, "decimal_as_float", changed(options.decimal_as_float, default));
+            Value::Object(object)
+        }
+    }
+}
+
+fn csv(csv: &CsvOptions) -> Value {
+    let default = defaults::csv(Dialect::Airbyte);
+    let mut object = Map::new();
+    object.insert("filetype".to_owned(), "csv".into());
+    let text = |byte: u8| if byte == b'\t' { "\\t".to_owned() } else { char::from(byte).to_string() };
+    put(&mut object, "delimiter", changed(csv.delimiter, default.delimiter).map(text));
+    // A tab is written out here: only the delimiter has a short form for it.
+    let plain = |byte: Option<u8>| byte.map(|byte| char::from(byte).to_string()).unwrap_or_default();
+    put(&mut object, "quote_char", changed(csv.quote, default.quote).map(plain));
+    put(&mut object, "escape_char", changed(csv.escape, default.escape).map(plain));
+    put(&mut object, "double_quote", changed(csv.double_quote, default.double_quote));
+    put(&mut object, "encoding", changed(csv.encoding.as_str(), default.encoding.as_str()));
+    let header = match &csv.header {
+        CsvHeader::FromFile => None,
+        CsvHeader::Autogenerated => Some(json!({"header_definition_type": "Autogenerated"})),
+        CsvHeader::UserProvided(names) => {
+            Some(json!({"header_definition_type": "User Provided", "column_names": names}))
+        }
+    };
+    put(&mut object, "header_definition", header);
+    put(&mut object, "skip_rows_before_header", changed(csv.skip_rows_before_header, default.skip_rows_before_header));
+    put(&mut object, "skip_rows_after_header", changed(csv.skip_rows_after_header, default.skip_rows_after_header));
+    put(&mut object, "null_values", changed(csv.null_values.as_slice(), default.null_values.as_slice()));
+    put(&mut object, "strings_can_be_null", changed(csv.strings_can_be_null, default.strings_can_be_null));
+    put(&mut object, "true_values", changed(csv.true_values.as_slice(), default.true_values.as_slice()));
+    put(&mut object, "false_values", changed(csv.false_values.as_slice(), default.false_values.as_slice()));
+    let inference = match csv.inference {
+        CsvInference::None => "None",
+        CsvInference::PrimitiveTypesOnly => "Primitive Types Only",
+    };
+    put(&mut object, "inference_type", Some(inference).filter(|_| csv.inference != default.inference));
+    let ignored = changed(csv.ignore_errors_on_fields_mismatch, default.ignore_errors_on_fields_mismatch);
+    put(&mut object, "ignore_errors_on_fields_mismatch", ignored);
+    Value::Object(object)
+}

@@ -1,0 +1,137 @@
+//! Whether a record is what the catalog says: Airbyte's validation policies.
+//!
+//! A value conforms when its type is the column's or narrower: null < boolean < integer < number < string < object; a
+//! column that the catalog does not have never conforms. Unlike in the connector we replace, an array conforms to a
+//! column of arrays whatever its items are.
+
+use arrow::datatypes::DataType;
+
+use crate::batch::JsonKind;
+use crate::error::Error;
+use crate::protocol::schema::{ColumnType, Columns};
+
+/// What happens to a record that does not conform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Validation {
+    /// It is emitted as it is.
+    #[default]
+    Emit,
+    /// It is left out, counted and reported.
+    Skip,
+    /// Its file ends there, as with a bad row.
+    Stop,
+}
+
+impl Validation {
+    /// Whether anybody must look.
+    pub(super) fn looks(self) -> bool {
+        self != Self::Emit
+    }
+}
+
+/// The type of a column of the catalog; `None` where it has no such column, or where it takes all columns as they are.
+pub(super) fn listed_type(columns: &Columns, name: &str) -> Option<ColumnType> {
+    match columns {
+        Columns::All => Some(ColumnType::Any),
+        Columns::Listed(listed) => listed.iter().find(|column| column.name == name).map(|column| column.kind),
+    }
+}
+
+/// Whether a JSON value conforms to a column.
+pub(super) fn json_conforms(value: JsonKind, column: ColumnType) -> bool {
+    match (value, column) {
+        (JsonKind::Null, _) | (_, ColumnType::Any | ColumnType::Object) => true,
+        (JsonKind::Array, column) => column == ColumnType::Array || text(column),
+        (_, ColumnType::Array) => false,
+        (value, column) => rank_of_json(value) <= rank(column),
+    }
+}
+
+/// Whether the values of an Arrow column conform to a column of the catalog; nulls always do.
+pub(super) fn arrow_conforms(kind: &DataType, decimal_as_float: bool, column: ColumnType) -> bool {
+    let value = match kind {
+        DataType::Null => JsonKind::Null,
+        DataType::Boolean => JsonKind::Boolean,
+        kind if kind.is_integer() => JsonKind::Integer,
+        DataType::Float16 | DataType::Float32 | DataType::Float64 | DataType::Duration(_) => JsonKind::Number,
+        kind if kind.is_decimal() && decimal_as_float => JsonKind::Number,
+        DataType::List(_)
+        | DataType::LargeList(_)
+        | DataType::FixedSizeList(_, _)
+        | DataType::ListView(_)
+        | DataType::LargeListView(_) => JsonKind::Array,
+        DataType::Struct(_) | DataType::Map(_, _) => JsonKind::Object,
+        DataType::Dictionary(_, values) => return arrow_conforms(values, decimal_as_float, column),
+        DataType::RunEndEncoded(_, values) => return arrow_conforms(values.data_type(), decimal_as_float, column),
+        _ => JsonKind::String,
+    };
+    // The catalog of the connector we replace types durations as integers.
+    let duration = matches!(kind, DataType::Duration(_)) && column == ColumnType::Integer;
+    duration || json_conforms(value, column)
+}
+
+/// Whether a text that could not be cast conforms: it went out as a string.
+pub(super) fn misfit_conforms(column: ColumnType) -> bool {
+    json_conforms(JsonKind::String, column)
+}
+
+/// The error of [`Validation::Stop`].
+pub(super) fn stopped(row: u64) -> Error {
+    Error::data("a record does not conform to the catalog's schema, and the stream's validation policy is 'Wait for Discover'")
+        .with("record", row)
+        .hint("refresh the connection's schema, then sync again")
+}
+
+fn text(column: ColumnType) -> bool {
+    matches!(column, ColumnType::String | ColumnType::Date | ColumnType::Timestamp | ColumnType::Time)
+}
+
+fn rank_of_json(value: JsonKind) -> u8 {
+    match value {
+        JsonKind::Null => 0,
+        JsonKind::Boolean => 1,
+        JsonKind::Integer => 2,
+        JsonKind::Number => 3,
+        JsonKind::String | JsonKind::Array => 4,
+        JsonKind::Object => 5,
+    }
+}
+
+fn rank(column: ColumnType) -> u8 {
+    match column {
+        ColumnType::Null => 0,
+        ColumnType::Boolean => 1,
+        ColumnType::Integer => 2,
+        ColumnType::Number => 3,
+        ColumnType::String | ColumnType::Date | ColumnType::Timestamp | ColumnType::Time | ColumnType::Array => 4,
+        ColumnType::Object | ColumnType::Any => 5,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_conforms_to_its_type_and_wider_ones() {
+        use ColumnType as C;
+        use JsonKind as J;
+        for (value, column, expected) in [
+            (J::Null, C::Integer, true),
+            (J::Boolean, C::Integer, true),
+            (J::Integer, C::Number, true),
+            (J::Number, C::Integer, false),
+            (J::String, C::Number, false),
+            (J::Integer, C::String, true),
+            (J::Array, C::Array, true),
+            (J::Integer, C::Array, false),
+            (J::Array, C::String, true),
+            (J::Object, C::String, false),
+            (J::Object, C::Object, true),
+            (J::String, C::Object, true),
+            (J::Object, C::Any, true),
+        ] {
+            assert_eq!(json_conforms(value, column), expected, "{value:?} {column:?}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The store: the three questions a source asks S3.
 
+use std::fmt;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -215,6 +216,12 @@ impl Door {
 
     fn payer(&self) -> Option<RequestPayer> {
         self.connection.requester_pays.then_some(RequestPayer::Requester)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.door.connection).finish()
     }
 }
 

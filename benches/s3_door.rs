@@ -3,7 +3,7 @@
 //! `cargo bench --bench s3_door` starts itself once more as a server on 127.0.0.1 with canned answers, so that the figures
 //! hold the client alone: user and system time of this process, from `/proc/self/stat` (ticks of 10 ms).
 //! `cargo bench --bench s3_door -- --endpoint http://HOST:PORT/` asks another server, which must have the objects
-//! `bucket/small` (1,024 bytes) and `bucket/large` (1 GiB).
+//! `bucket/small` (1,024 bytes) and `bucket/large` (1 GiB). `--only small|large|list` and `--count N` run a part, for a profiler.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -24,7 +24,8 @@ fn main() {
     if arguments.iter().any(|argument| argument == "--serve") {
         return serve();
     }
-    let given = arguments.iter().position(|argument| argument == "--endpoint").map(|at| arguments[at + 1].clone());
+    let value = |name: &str| arguments.iter().position(|argument| argument == name).map(|at| arguments[at + 1].clone());
+    let given = value("--endpoint");
     let mut server = None;
     let endpoint = given.unwrap_or_else(|| {
         let mut child =
@@ -35,14 +36,23 @@ fn main() {
         line.trim().to_owned()
     });
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(measure(&endpoint));
+    runtime.block_on(async {
+        let store = store(&endpoint).await;
+        let count = value("--count").map(|count| count.parse().unwrap());
+        match value("--only").as_deref() {
+            Some("small") => small(&store, 1, count.unwrap_or(40_000)).await,
+            Some("large") => large(&store).await,
+            Some("list") => pages(&store, count.unwrap_or(500)).await,
+            _ => all(&store).await,
+        }
+    });
     if let Some(mut child) = server {
         child.kill().unwrap();
         child.wait().unwrap();
     }
 }
 
-async fn measure(endpoint: &str) {
+async fn store(endpoint: &str) -> Store {
     let connection = Connection {
         bucket: "bucket".to_owned(),
         region: Some("us-east-1".to_owned()),
@@ -55,15 +65,18 @@ async fn measure(endpoint: &str) {
         },
         requester_pays: false,
     };
-    let store = Store::connect(&connection, Ledger::new(), StoreOptions::default()).await.unwrap();
-    small(&store, 1, 2_000).await; // warm
+    Store::connect(&connection, Ledger::new(), StoreOptions::default()).await.unwrap()
+}
+
+async fn all(store: &Store) {
+    small(store, 1, 2_000).await; // warm
     for in_flight in [1, 16, 64] {
-        small(&store, in_flight, 40_000).await;
+        small(store, in_flight, 40_000).await;
     }
     for _ in 0..3 {
-        large(&store).await;
+        large(store).await;
     }
-    pages(&store, 500).await;
+    pages(store, 500).await;
 }
 
 fn object(key: &str, size: u64) -> ObjectFacts {

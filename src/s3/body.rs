@@ -4,6 +4,7 @@
 //! goes on with a ranged GET from the next byte, pinned to the same ETag, until as many attempts in a row as the options
 //! allow brought no byte.
 
+use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -193,6 +194,12 @@ impl Body {
     fn place(&self, error: Error) -> Error {
         let error = error.with("bucket", self.store.bucket()).with("key", &self.object.key);
         error.with("byte", self.span.next)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("key", &self.object.key).field("span", &self.span).finish_non_exhaustive()
     }
 }
 

@@ -63,8 +63,8 @@ pub(super) enum Network {
 }
 
 impl Failure {
-    /// Reads an error of the SDK.
-    pub(super) fn read<E>(error: SdkError<E, HttpResponse>) -> Self
+    /// Reads an error of the SDK that came after so many attempts.
+    pub(super) fn read<E>(error: SdkError<E, HttpResponse>, attempts: u32) -> Self
     where
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
@@ -75,11 +75,11 @@ impl Failure {
                 cause: chain(&SdkError::<E, HttpResponse>::ResponseError(context)),
             },
             SdkError::TimeoutError(_) => Self::Network { kind: Network::Timeout, cause: chain(&error) },
-            other => Self::read_unsent(other),
+            other => Self::read_unanswered(other, attempts),
         }
     }
 
-    fn read_unsent<E>(error: SdkError<E, HttpResponse>) -> Self
+    fn read_unanswered<E>(error: SdkError<E, HttpResponse>, attempts: u32) -> Self
     where
         E: StdError + Send + Sync + 'static,
     {
@@ -88,11 +88,10 @@ impl Failure {
         }
         let cause = chain(&error);
         let timeout = matches!(&error, SdkError::DispatchFailure(failure) if failure.is_timeout());
-        let dispatched = matches!(&error, SdkError::DispatchFailure(_));
         let kind = if timeout { Network::Timeout } else { network_kind(&error) };
         match ours(error) {
             Some(refusal) => Self::Ours(refusal),
-            None if dispatched => Self::Network { kind, cause },
+            None if attempts > 0 => Self::Network { kind, cause },
             None => Self::Unmade { cause },
         }
     }

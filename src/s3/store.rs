@@ -1,5 +1,6 @@
 //! The store: the three questions a source asks S3.
 
+use std::fmt;
 use std::future::Future;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,10 +55,20 @@ impl Store {
     /// # Errors
     /// [`crate::error::ErrorKind::Config`] for an endpoint that is no URL of a server.
     pub async fn connect(connection: &Connection, ledger: Ledger, options: StoreOptions) -> Result<Self> {
+        let inner = client::http_client(&options);
+        Self::through(connection, ledger, options, inner).await
+    }
+
+    /// As [`Store::connect`], over an HTTP client.
+    pub(super) async fn through(
+        connection: &Connection,
+        ledger: Ledger,
+        options: StoreOptions,
+        inner: SharedHttpClient,
+    ) -> Result<Self> {
         check_endpoint(connection.endpoint.as_deref())?;
         let environment = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| std::env::var(name).ok());
         let region = region::first(connection.region.as_deref(), &connection.bucket, environment.as_deref());
-        let inner = client::http_client(&options);
         let credentials = identity::provider(&connection.credentials, &region, inner.clone()).await;
         let meter = Meter { ledger, gate: options.gate.clone(), stall_timeout: options.stall_timeout };
         let http = SharedHttpClient::new(MeteredClient::new(inner, meter));
@@ -163,7 +174,7 @@ impl Door {
                 }
                 Err(error) => error,
             };
-            let failure = Failure::read(error);
+            let failure = Failure::read(error, attempts);
             if !switched && failure.region().is_some_and(|region| self.switch(&route, region)) {
                 switched = true;
                 continue;
@@ -215,6 +226,12 @@ impl Door {
 
     fn payer(&self) -> Option<RequestPayer> {
         self.connection.requester_pays.then_some(RequestPayer::Requester)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.door.connection).finish()
     }
 }
 

@@ -1,6 +1,8 @@
 //! The whole door against a scripted server on a socket: what is sent, how often, and what becomes of each answer.
 
+mod addresses;
 mod bodies;
+mod environment;
 mod requests;
 mod server;
 

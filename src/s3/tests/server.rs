@@ -1,6 +1,6 @@
 //! A server that answers as a test says, one thread per connection.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +12,7 @@ pub struct Request {
     /// Path and query.
     pub target: String,
     headers: Vec<(String, String)>,
+    pub body: String,
 }
 
 impl Request {
@@ -177,6 +178,10 @@ fn read_request(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     let mut first = lines.first()?.split(' ');
     let (method, target) = (first.next()?.to_owned(), first.next()?.to_owned());
     let pairs = lines[1..].iter().filter_map(|line| line.split_once(": "));
-    let headers = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
-    Some(Request { method, target, headers })
+    let headers: Vec<_> = pairs.map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned())).collect();
+    let mut request = Request { method, target, headers, body: String::new() };
+    let mut body = vec![0; request.header("content-length").map_or(0, |length| length.parse().unwrap())];
+    reader.read_exact(&mut body).ok()?;
+    request.body = String::from_utf8_lossy(&body).into_owned();
+    Some(request)
 }

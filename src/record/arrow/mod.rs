@@ -8,6 +8,7 @@ mod column;
 mod json_string;
 mod number_text;
 mod time_text;
+mod zone;
 
 use arrow::array::{RecordBatch, new_empty_array};
 use arrow::datatypes::{Field, SchemaRef};

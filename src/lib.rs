@@ -14,3 +14,4 @@ pub mod options;
 pub mod protocol;
 pub mod record;
 pub mod s3;
+pub mod simd;

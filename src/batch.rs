@@ -139,6 +139,79 @@ impl Batch {
     }
 }
 
+/// The type of a column, as far as a sample tells.
+///
+/// Types form a lattice, so that a merge never fails and its result does not depend on the order:
+///
+/// ```text
+///   null ─▶ boolean ─▶ integer ─▶ number ─┐
+///   null ─▶ date, timestamp, time ────────┼─▶ string
+///   null ─▶ array, object ────────────────┘
+/// ```
+///
+/// Two types have the nearest type behind both. String is behind all, since any JSON value has a text: where the old
+/// connector fails (an array and anything else, even null), discovery goes on here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum InferredType {
+    /// Only nulls.
+    Null,
+    /// True or false.
+    Boolean,
+    /// A whole number.
+    Integer,
+    /// Any number.
+    Number,
+    /// Text, or values of several types.
+    String,
+    /// A date.
+    Date,
+    /// A date and time, with or without offset.
+    Timestamp,
+    /// A time of day, as a type of its own.
+    Time,
+    /// A list.
+    Array,
+    /// Members by name.
+    Object,
+}
+
+impl InferredType {
+    /// The nearest type that holds the values of both.
+    #[must_use]
+    pub fn merge(self, other: Self) -> Self {
+        let rank = |kind: Self| match kind {
+            Self::Null => Some(0),
+            Self::Boolean => Some(1),
+            Self::Integer => Some(2),
+            Self::Number => Some(3),
+            Self::String => Some(4),
+            Self::Date | Self::Timestamp | Self::Time | Self::Array | Self::Object => None,
+        };
+        match (rank(self), rank(other)) {
+            _ if self == other => self,
+            (Some(one), Some(two)) => {
+                if one > two {
+                    self
+                } else {
+                    other
+                }
+            }
+            (Some(0), None) => other,
+            (None, Some(0)) => self,
+            _ => Self::String,
+        }
+    }
+}
+
+/// A column and its type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InferredColumn {
+    /// The name.
+    pub name: String,
+    /// The type.
+    pub kind: InferredType,
+}
+
 /// A place in an object at which decoding can go on. Part of the state document: its form never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(tag = "at", rename_all = "snake_case")]

@@ -1,0 +1,106 @@
+//! CPU time of Parquet → record lines, from memory, on one thread.
+//!
+//! `cargo bench --bench parquet -- FILE [ROWS_PER_BATCH…]` decodes a file and encodes all its columns and rows, three
+//! times, and prints the fastest. The machine should be otherwise idle: times are wall-clock times.
+#![expect(clippy::print_stdout, reason = "a bench prints its results")]
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use tollgate::batch::Batch;
+use tollgate::format::parquet::{Limits, ParquetDecoder};
+use tollgate::format::{Decode, Step};
+use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate::options::Projection;
+use tollgate::protocol::schema::Columns;
+use tollgate::record::arrow::ArrowEncoder;
+
+const PREFIX: &[u8] = br#"{"type":"RECORD","record":{"stream":"parquet","data":{"#;
+const SUFFIX: &[u8] = b"\"_ab_source_file_last_modified\":\"2026-11-21T11:11:02.000000Z\",\"_ab_source_file_url\":\"parquet/all.parquet\"},\"emitted_at\":1795259475356}}\n";
+
+/// What one run took.
+#[derive(Default, Clone, Copy)]
+struct Run {
+    decode: Duration,
+    encode: Duration,
+    rows: u64,
+    output_bytes: u64,
+}
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let Some(path) = arguments.next() else {
+        println!("usage: cargo bench --bench parquet -- FILE [ROWS_PER_BATCH…]");
+        return Ok(());
+    };
+    let file = Bytes::from(std::fs::read(&path).with_context(|| path.clone())?);
+    let mut sizes: Vec<usize> = arguments.map(|size| size.parse()).collect::<Result<_, _>>()?;
+    if sizes.is_empty() {
+        sizes.push(Limits::default().batch_rows);
+    }
+    println!("{path}: {} bytes", file.len());
+    println!("rows/batch       rows   decode ms   encode ms    total ms   out MB/s");
+    for batch_rows in sizes {
+        let mut best: Option<Run> = None;
+        for _ in 0..3 {
+            let run = run(&file, batch_rows)?;
+            if best.is_none_or(|best| run.decode + run.encode < best.decode + best.encode) {
+                best = Some(run);
+            }
+        }
+        let best = best.unwrap_or_default();
+        let total = best.decode + best.encode;
+        let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+        println!(
+            "{batch_rows:10} {:10} {:11.1} {:11.1} {:11.1} {:10.0}",
+            best.rows,
+            ms(best.decode),
+            ms(best.encode),
+            ms(total),
+            best.output_bytes as f64 / 1e6 / total.as_secs_f64()
+        );
+    }
+    Ok(())
+}
+
+fn run(file: &Bytes, batch_rows: usize) -> Result<Run> {
+    let object = ObjectFacts {
+        key: "parquet/all.parquet".into(),
+        size: file.len() as u64,
+        modified_at: Timestamp::default(),
+        etag: "".into(),
+        storage_class: StorageClass::Standard,
+    };
+    let limits = Limits { batch_rows, ..Limits::default() };
+    let mut decoder = ParquetDecoder::new(&object, &Projection::All, None, limits)?;
+    let mut encoder = None;
+    let mut out = Vec::new();
+    let mut run = Run::default();
+    loop {
+        let started = Instant::now();
+        let step = decoder.step()?;
+        run.decode += started.elapsed();
+        match step {
+            Step::NeedRanges(ranges) => {
+                for range in ranges {
+                    decoder.feed(range.start, file.slice(range.start as usize..range.end as usize))?;
+                }
+            }
+            Step::Batch(decoded) => {
+                let Batch::Arrow(batch) = decoded.batch else { bail!("not columns") };
+                let started = Instant::now();
+                let encoder = match &mut encoder {
+                    Some(encoder) => encoder,
+                    empty => empty.insert(ArrowEncoder::new(&batch.schema(), &Columns::All, false)?),
+                };
+                out.clear();
+                run.rows += encoder.encode(&batch, PREFIX, SUFFIX, &mut out)?;
+                run.encode += started.elapsed();
+                run.output_bytes += out.len() as u64;
+            }
+            Step::NeedBytes => bail!("a decoder of ranges asks for a stream"),
+            Step::Done => return Ok(run),
+        }
+    }
+}

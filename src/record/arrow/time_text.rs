@@ -1,0 +1,294 @@
+//! Dates and times as Python's `isoformat` writes them: the form that Airbyte's file-based connectors emit.
+//!
+//! Fractions have six digits, none where the fraction is zero, and nine where microseconds do not suffice. Years
+//! outside of 0 to 9999, which Python does not have, are written in ISO 8601's expanded form (`+12024-01-01`).
+
+use arrow::datatypes::TimeUnit;
+
+const DAY_SECONDS: i64 = 86_400;
+
+/// How many of a unit make a second.
+pub(super) fn per_second(unit: TimeUnit) -> i64 {
+    match unit {
+        TimeUnit::Second => 1,
+        TimeUnit::Millisecond => 1_000,
+        TimeUnit::Microsecond => 1_000_000,
+        TimeUnit::Nanosecond => 1_000_000_000,
+    }
+}
+
+/// The time zone of a timestamp column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Zone {
+    /// None: a wall clock somewhere.
+    Naive,
+    /// So many seconds east of UTC.
+    Fixed(i32),
+}
+
+impl Zone {
+    /// Reads a time zone as Arrow spells it: `+02:00`, `UTC`, or a name.
+    ///
+    /// A name other than UTC's is taken for UTC, since this program holds no time zone database: the text then tells
+    /// the same instant with the offset `+00:00`, where the old connector shows local time.
+    pub(super) fn of(name: Option<&str>) -> Self {
+        name.map_or(Self::Naive, |name| Self::Fixed(fixed_offset(name).unwrap_or(0)))
+    }
+}
+
+/// `+HH:MM`, `+HHMM` or `+HH` in seconds.
+fn fixed_offset(text: &str) -> Option<i32> {
+    let (sign, digits) = match text.as_bytes() {
+        [b'+', digits @ ..] => (1, digits),
+        [b'-', digits @ ..] => (-1, digits),
+        _ => return None,
+    };
+    let number = |tens: u8, ones: u8| -> Option<i32> {
+        (tens.is_ascii_digit() && ones.is_ascii_digit()).then(|| i32::from(tens - b'0') * 10 + i32::from(ones - b'0'))
+    };
+    let (hours, minutes) = match *digits {
+        [a, b] => (number(a, b)?, 0),
+        [a, b, c, d] | [a, b, b':', c, d] => (number(a, b)?, number(c, d)?),
+        _ => return None,
+    };
+    (hours < 24 && minutes < 60).then_some(sign * (hours * 3600 + minutes * 60))
+}
+
+/// `"2024-02-29"`, for days since 1970.
+pub(super) fn write_date(days: i64, out: &mut Vec<u8>) {
+    let mut text = Text::new();
+    text.date(days);
+    text.finish(out);
+}
+
+/// `"01:02:03.004000"`, for a time since midnight. `None` when that is not within a day.
+pub(super) fn write_time(value: i64, unit: TimeUnit, out: &mut Vec<u8>) -> Option<()> {
+    let per_second = per_second(unit);
+    let seconds = value.div_euclid(per_second);
+    if !(0..DAY_SECONDS).contains(&seconds) {
+        return None;
+    }
+    let mut text = Text::new();
+    text.clock(seconds as u32);
+    text.fraction((value.rem_euclid(per_second) * (1_000_000_000 / per_second)) as u32);
+    text.finish(out);
+    Some(())
+}
+
+/// `"2024-01-02T03:04:05.000006+00:00"`, for a time since 1970.
+#[inline]
+pub(super) fn write_timestamp(value: i64, unit: TimeUnit, zone: Zone, out: &mut Vec<u8>) {
+    // Written out per unit, so that each division is by a constant.
+    let (seconds, nanos) = match unit {
+        TimeUnit::Second => (value, 0),
+        TimeUnit::Millisecond => (value.div_euclid(1_000), value.rem_euclid(1_000) * 1_000_000),
+        TimeUnit::Microsecond => (value.div_euclid(1_000_000), value.rem_euclid(1_000_000) * 1_000),
+        TimeUnit::Nanosecond => (value.div_euclid(1_000_000_000), value.rem_euclid(1_000_000_000)),
+    };
+    let offset = match zone {
+        Zone::Naive => 0,
+        Zone::Fixed(offset) => offset,
+    };
+    // Saturation touches only times in the last hours of i64's 292 billion years.
+    let local = seconds.saturating_add(i64::from(offset));
+    let mut text = Text::new();
+    text.date(local.div_euclid(DAY_SECONDS));
+    text.byte(b'T');
+    text.clock(local.rem_euclid(DAY_SECONDS) as u32);
+    text.fraction(nanos as u32);
+    if zone != Zone::Naive {
+        text.offset(offset);
+    }
+    text.finish(out);
+}
+
+/// The text of one value in the making, with the quote in front. The longest is a timestamp with an expanded year:
+/// `"+292277026596-12-04T15:30:08.123456789+23:59"`, 46 bytes.
+struct Text {
+    bytes: [u8; 48],
+    length: usize,
+}
+
+impl Text {
+    #[inline]
+    fn new() -> Self {
+        let mut bytes = [0; 48];
+        bytes[0] = b'"';
+        Self { bytes, length: 1 }
+    }
+
+    #[inline]
+    fn byte(&mut self, byte: u8) {
+        self.bytes[self.length] = byte;
+        self.length += 1;
+    }
+
+    #[inline]
+    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
+        self.bytes[self.length..self.length + N].copy_from_slice(&bytes);
+        self.length += N;
+    }
+
+    #[inline]
+    fn date(&mut self, days: i64) {
+        let (year, month, day) = civil(days);
+        if (0..=9999).contains(&year) {
+            let [c, y] = [pair(year as u32 / 100), pair(year as u32 % 100)];
+            self.put([c[0], c[1], y[0], y[1]]);
+        } else {
+            self.expanded_year(year);
+        }
+        let [m, d] = [pair(month), pair(day)];
+        self.put([b'-', m[0], m[1], b'-', d[0], d[1]]);
+    }
+
+    #[cold]
+    fn expanded_year(&mut self, year: i64) {
+        self.byte(if year < 0 { b'-' } else { b'+' });
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(year.unsigned_abs()).as_bytes();
+        for _ in digits.len()..4 {
+            self.byte(b'0');
+        }
+        for &digit in digits {
+            self.byte(digit);
+        }
+    }
+
+    #[inline]
+    fn clock(&mut self, seconds: u32) {
+        let [h, m, s] = [pair(seconds / 3600), pair(seconds / 60 % 60), pair(seconds % 60)];
+        self.put([h[0], h[1], b':', m[0], m[1], b':', s[0], s[1]]);
+    }
+
+    #[inline]
+    fn fraction(&mut self, nanos: u32) {
+        if nanos == 0 {
+            return;
+        }
+        let micros = nanos / 1_000;
+        let [a, b, c] = [pair(micros / 10_000), pair(micros / 100 % 100), pair(micros % 100)];
+        self.put([b'.', a[0], a[1], b[0], b[1], c[0], c[1]]);
+        let rest = nanos % 1_000;
+        if rest != 0 {
+            let low = pair(rest % 100);
+            self.put([b'0' + (rest / 100) as u8, low[0], low[1]]);
+        }
+    }
+
+    #[inline]
+    fn offset(&mut self, seconds: i32) {
+        let minutes = seconds.unsigned_abs() / 60;
+        let [h, m] = [pair(minutes / 60), pair(minutes % 60)];
+        self.put([if seconds < 0 { b'-' } else { b'+' }, h[0], h[1], b':', m[0], m[1]]);
+    }
+
+    #[inline]
+    fn finish(mut self, out: &mut Vec<u8>) {
+        self.byte(b'"');
+        out.extend_from_slice(&self.bytes[..self.length]);
+    }
+}
+
+/// Two decimal digits.
+#[inline]
+fn pair(number: u32) -> [u8; 2] {
+    [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
+}
+
+/// Year, month and day of days since 1970 in the proleptic Gregorian calendar, by Hinnant's `civil_from_days`: a
+/// year that begins in March has its leap day at its end, and the length of months becomes a straight line.
+#[inline]
+fn civil(days: i64) -> (i64, u32, u32) {
+    const ERA_DAYS: i64 = 146_097;
+    // i64::MAX seconds are 1.07e14 days: no sum here can overflow. Days from a date64 column are below that, too.
+    let days = days + 719_468;
+    let era = days.div_euclid(ERA_DAYS);
+    let day_of_era = days.rem_euclid(ERA_DAYS) as u32;
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted_month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
+    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    (i64::from(year_of_era) + era * 400 + i64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{Datelike, NaiveDate};
+
+    use super::*;
+
+    fn timestamp(value: i64, unit: TimeUnit, zone: Zone) -> String {
+        let mut out = Vec::new();
+        write_timestamp(value, unit, zone, &mut out);
+        String::from_utf8(out).expect("text")
+    }
+
+    #[test]
+    fn timestamps_have_the_text_of_python() {
+        use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
+        let utc = Zone::Fixed(0);
+        for (value, unit, zone, text) in [
+            (1_704_164_645_000_006, Microsecond, Zone::Naive, "2024-01-02T03:04:05.000006"),
+            (1_704_164_645_000_000, Microsecond, Zone::Naive, "2024-01-02T03:04:05"),
+            (1_704_164_645, Second, utc, "2024-01-02T03:04:05+00:00"),
+            (1_704_164_645_006, Millisecond, utc, "2024-01-02T03:04:05.006000+00:00"),
+            (1_704_164_645_000_000_123, Nanosecond, Zone::Naive, "2024-01-02T03:04:05.000000123"),
+            (1_704_164_645_000_001_000, Nanosecond, Zone::Naive, "2024-01-02T03:04:05.000001"),
+            (1_719_889_445, Second, Zone::Fixed(7200), "2024-07-02T05:04:05+02:00"),
+            (0, Second, Zone::Fixed(-12_600), "1969-12-31T20:30:00-03:30"),
+            (-1, Nanosecond, Zone::Naive, "1969-12-31T23:59:59.999999999"),
+            (-62_135_596_800, Second, Zone::Naive, "0001-01-01T00:00:00"),
+            (253_402_300_800, Second, Zone::Naive, "+10000-01-01T00:00:00"),
+            (i64::MAX, Second, Zone::Fixed(86_340), "+292277026596-12-04T15:30:07+23:59"),
+            (i64::MIN, Second, Zone::Fixed(-86_340), "-292277022657-01-27T08:29:52-23:59"),
+            (i64::MIN, Microsecond, Zone::Naive, "-290308-12-21T19:59:05.224192"),
+        ] {
+            assert_eq!(timestamp(value, unit, zone), format!("\"{text}\""), "{value} {unit:?}");
+        }
+    }
+
+    #[test]
+    fn dates_agree_with_chrono_on_every_day_of_ten_thousand_years() {
+        let first = NaiveDate::from_ymd_opt(0, 1, 1).expect("a date");
+        let epoch = NaiveDate::from_ymd_opt(1970, 1, 1).expect("a date");
+        let offset = first.signed_duration_since(epoch).num_days();
+        for (day, date) in first.iter_days().take(3_652_425).enumerate() {
+            assert_eq!(civil(day as i64 + offset), (i64::from(date.year()), date.month(), date.day()), "{date}");
+        }
+    }
+
+    #[test]
+    fn times_have_the_text_of_python() {
+        use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
+        for (value, unit, text) in [
+            (3723, Second, Some("01:02:03")),
+            (3_723_004, Millisecond, Some("01:02:03.004000")),
+            (86_399_999_999, Microsecond, Some("23:59:59.999999")),
+            (1, Nanosecond, Some("00:00:00.000000001")),
+            (86_400, Second, None),
+            (-1, Nanosecond, None),
+            (i64::MIN, Nanosecond, None),
+        ] {
+            let mut out = Vec::new();
+            let done = write_time(value, unit, &mut out);
+            assert_eq!(done.map(|()| out), text.map(|text| format!("\"{text}\"").into_bytes()), "{value} {unit:?}");
+        }
+    }
+
+    #[test]
+    fn zones_are_read_in_the_spellings_of_arrow() {
+        for (name, zone) in [
+            (None, Zone::Naive),
+            (Some("UTC"), Zone::Fixed(0)),
+            (Some("+00:00"), Zone::Fixed(0)),
+            (Some("+02:00"), Zone::Fixed(7200)),
+            (Some("-0330"), Zone::Fixed(-12_600)),
+            (Some("+05"), Zone::Fixed(18_000)),
+            (Some("+99:00"), Zone::Fixed(0)),
+        ] {
+            assert_eq!(Zone::of(name), zone, "{name:?}");
+        }
+    }
+}

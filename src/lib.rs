@@ -3,14 +3,21 @@
 //! The rooms, and who may use whom, are listed in `integration_tests/edges.rs`.
 
 pub mod batch;
+pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod cost;
+pub mod cursor;
 pub mod error;
 pub mod format;
 pub mod memory;
 pub mod object;
 pub mod options;
+pub mod plan;
 pub mod protocol;
+pub mod python_number;
+pub mod read;
 pub mod record;
 pub mod s3;
+pub mod simd;

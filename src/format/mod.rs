@@ -5,15 +5,25 @@
 //!                         ◀── Step::NeedBytes / Step::NeedRanges
 //! ```
 
+pub mod compression;
+pub mod csv;
+mod encoding;
 pub mod infer;
+mod json_scan;
+pub mod jsonl;
 pub mod parquet;
+mod simd;
+mod text;
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::batch::Decoded;
+use self::compression::{Caps, Decompressor};
+use crate::batch::{Decoded, Position};
 use crate::error::Result;
+use crate::object::ObjectFacts;
+use crate::options::{Compression, FormatOptions, Projection};
 
 /// What a decoder wants next, or has ready.
 #[derive(Debug)]
@@ -61,4 +71,50 @@ pub trait Decode: Send {
 
     /// Says that the object has no more bytes ([`Access::Stream`] only).
     fn finish(&mut self);
+}
+
+/// How much a decoder may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeLimits {
+    /// Rows of a batch at most.
+    pub batch_rows: usize,
+    /// Bytes of one text row at most; a longer one is an error.
+    pub row_bytes: usize,
+    /// What decompression may produce.
+    pub caps: Caps,
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self { batch_rows: 8192, row_bytes: 32 << 20, caps: Caps::default() }
+    }
+}
+
+/// A decoder of an object, from `resume` on or from its start. `compression` is not `Auto`.
+///
+/// # Errors
+/// `Unsupported` for options that no decoder has, `Config` for a position of another format.
+pub fn open(
+    options: &FormatOptions,
+    compression: Compression,
+    projection: &Projection,
+    object: &ObjectFacts,
+    resume: Option<&Position>,
+    limits: &DecodeLimits,
+) -> Result<Box<dyn Decode>> {
+    match options {
+        FormatOptions::Csv(options) => {
+            let decompressor = Decompressor::new(compression, limits.caps)?;
+            Ok(Box::new(csv::CsvDecoder::new(options, decompressor, resume, *limits)?))
+        }
+        FormatOptions::Jsonl => {
+            let decompressor = Decompressor::new(compression, limits.caps)?;
+            Ok(Box::new(jsonl::JsonlDecoder::new(decompressor, resume, *limits)?))
+        }
+        // Parquet compresses inside; what is around it as a whole is not read.
+        FormatOptions::Parquet(_) => {
+            let limits = parquet::Limits { batch_rows: limits.batch_rows, ..parquet::Limits::default() };
+            Ok(Box::new(parquet::ParquetDecoder::new(object, projection, resume, limits)?))
+        }
+    }
 }

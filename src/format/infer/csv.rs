@@ -1,8 +1,8 @@
 //! What the texts of one CSV column could be.
 
 use super::InferredType;
-use super::python_number::{integer, number};
 use crate::options::CsvOptions;
+use crate::python_number::{integer, number};
 
 /// The types that all values so far fit.
 #[derive(Debug, Clone, Copy)]

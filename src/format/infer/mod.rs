@@ -3,7 +3,6 @@
 //! Types widen along [`InferredType`]'s lattice, so that merging files never fails and does not depend on the order.
 
 mod csv;
-mod python_number;
 
 use std::collections::HashMap;
 

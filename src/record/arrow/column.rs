@@ -7,10 +7,10 @@ use arrow::array::{FixedSizeBinaryArray, StructArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::*;
 
-use super::json_string::{write_key, write_string};
-use super::number_text::{DecimalForm, write_decimal128, write_decimal256, write_double, write_integer};
 use super::time_text::{write_date, write_time, write_timestamp};
 use super::zone::Zone;
+use crate::record::json_string::{write_key, write_string};
+use crate::record::number_text::{DecimalForm, write_decimal128, write_decimal256, write_double, write_integer};
 
 /// A column of a batch.
 #[derive(Debug)]

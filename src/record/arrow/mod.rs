@@ -5,8 +5,6 @@
 //! of lists and structs have the same text as outside, and maps inside of them are objects too.
 
 mod column;
-mod json_string;
-mod number_text;
 mod time_text;
 mod zone;
 
@@ -14,7 +12,8 @@ use arrow::array::{RecordBatch, new_empty_array};
 use arrow::datatypes::{Field, SchemaRef};
 
 use self::column::{Bad, Column};
-use self::json_string::write_key;
+use super::json_string::write_key;
+use super::{Frame, added};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::schema::Columns;
 
@@ -43,6 +42,7 @@ impl ArrowEncoder {
     /// [`ErrorKind::Unsupported`] with the name of a column whose type has no JSON form (intervals, unions).
     pub fn new(schema: &SchemaRef, columns: &Columns, decimal_as_float: bool) -> Result<Self> {
         let listed = |name: &str| match columns {
+            _ if added(name) => false,
             Columns::All => true,
             Columns::Listed(list) => list.iter().any(|column| column.name == name),
         };
@@ -57,17 +57,16 @@ impl ArrowEncoder {
         Ok(Self { schema: schema.clone(), members, decimal_as_float })
     }
 
-    /// Appends a line per row to `out`: `prefix`, the members with a comma behind each, `suffix`. Returns the number
-    /// of lines.
+    /// Appends a line per row to `out`. Returns the number of lines.
     ///
     /// # Errors
     /// [`ErrorKind::Data`] with the column and `batch_row`, the row's index in this batch. `out` then ends with the
     /// line of the row before it.
-    pub fn encode(&mut self, batch: &RecordBatch, prefix: &[u8], suffix: &[u8], out: &mut Vec<u8>) -> Result<u64> {
+    pub(super) fn encode(&mut self, batch: &RecordBatch, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<u64> {
         let columns = self.bind(batch)?;
         for row in 0..batch.num_rows() {
             let start = out.len();
-            out.extend_from_slice(prefix);
+            out.extend_from_slice(frame.prefix);
             for (key, column) in &columns {
                 if column.null(row) {
                     continue;
@@ -79,9 +78,14 @@ impl ArrowEncoder {
                 }
                 out.push(b',');
             }
-            out.extend_from_slice(suffix);
+            frame.end(out);
         }
         Ok(batch.num_rows() as u64)
+    }
+
+    /// Whether batches of this schema can be encoded.
+    pub(super) fn fits(&self, schema: &SchemaRef) -> bool {
+        std::sync::Arc::ptr_eq(&self.schema, schema) || self.schema == *schema
     }
 
     fn bind<'a>(&'a self, batch: &'a RecordBatch) -> Result<Vec<(&'a [u8], Column<'a>)>> {

@@ -5,7 +5,7 @@ use arrow::datatypes::i256;
 /// A finite number in the shortest digits that read back as the same double: `1.0`, `-0.0`, `1e-10`, `1e+22`.
 /// NaN and the infinities, which JSON does not have, become `null`.
 #[inline]
-pub(super) fn write_double(value: f64, out: &mut Vec<u8>) {
+pub(in crate::record) fn write_double(value: f64, out: &mut Vec<u8>) {
     if value.is_finite() {
         out.extend_from_slice(zmij::Buffer::new().format_finite(value).as_bytes());
     } else {
@@ -15,27 +15,27 @@ pub(super) fn write_double(value: f64, out: &mut Vec<u8>) {
 
 /// An integer.
 #[inline]
-pub(super) fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
+pub(in crate::record) fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// How decimals are written.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct DecimalForm {
+pub(in crate::record) struct DecimalForm {
     /// Digits behind the point; negative for zeros in front of it.
-    pub(super) scale: i8,
+    pub(in crate::record) scale: i8,
     /// As the nearest double instead of a string with all digits.
-    pub(super) as_float: bool,
+    pub(in crate::record) as_float: bool,
 }
 
 /// A decimal of at most 38 digits.
-pub(super) fn write_decimal128(value: i128, form: DecimalForm, out: &mut Vec<u8>) {
+pub(in crate::record) fn write_decimal128(value: i128, form: DecimalForm, out: &mut Vec<u8>) {
     let mut digits = itoa::Buffer::new();
     write_decimal(value < 0, digits.format(value.unsigned_abs()), form, out);
 }
 
 /// A decimal of at most 76 digits.
-pub(super) fn write_decimal256(value: i256, form: DecimalForm, out: &mut Vec<u8>) {
+pub(in crate::record) fn write_decimal256(value: i256, form: DecimalForm, out: &mut Vec<u8>) {
     match value.to_i128() {
         Some(value) => write_decimal128(value, form, out),
         None => {

@@ -6,13 +6,15 @@
 const INT_DIGITS: usize = 4300;
 
 /// Whether `int()` takes the text.
-pub(super) fn integer(text: &str) -> bool {
+#[must_use]
+pub fn integer(text: &str) -> bool {
     let (digits, rest) = digits(unsigned(strip(text)));
     rest.is_empty() && (1..=INT_DIGITS).contains(&digits)
 }
 
 /// Whether `float()` takes the text: also `nan`, `inf`, `infinity`, `.5`, `5.` and exponents beyond a double's.
-pub(super) fn number(text: &str) -> bool {
+#[must_use]
+pub fn number(text: &str) -> bool {
     let text = unsigned(strip(text));
     if ["nan", "inf", "infinity"].iter().any(|word| text.eq_ignore_ascii_case(word)) {
         return true;
@@ -29,6 +31,24 @@ pub(super) fn number(text: &str) -> bool {
             count > 0 && rest.is_empty()
         }
     }
+}
+
+/// The text with plain digits and without what Python allows beyond them: white space around, underscores, digits of
+/// other scripts, a plus sign. What is left is what Rust and JSON can be asked about.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let text = strip(text);
+    let unsigned = text.strip_prefix('+').unwrap_or(text);
+    unsigned.chars().filter(|c| *c != '_').map(ascii_digit).collect()
+}
+
+fn ascii_digit(c: char) -> char {
+    if c.is_ascii() || !digit(c) {
+        return c;
+    }
+    let code = c as u32;
+    let zero = ZEROS[ZEROS.partition_point(|zero| *zero <= code) - 1];
+    char::from_digit(code - zero, 10).unwrap_or(c)
 }
 
 /// Python's white space has the four separators `0x1C` to `0x1F` more than Unicode's property.

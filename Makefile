@@ -1,0 +1,64 @@
+# Everything that a contributor needs; CI runs the same targets. All paths are relative, so that the folder's
+# name may hold spaces.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+
+CARGO ?= cargo
+VENV := .venv
+PYTHON_IN_VENV := $(VENV)/bin/python
+IMAGE ?= tollgate/source-s3:dev
+# What pytest is given, for example: make acceptance PYTEST_ARGS="-k protocol -x"
+PYTEST_ARGS ?=
+
+.PHONY: help demo test unit integration acceptance lint fmt clippy deny build image bench venv clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
+
+demo: ## Read real public data out of a local S3 server and show what happened
+	@$(CARGO) build --release --locked --workspace
+	@python3 scripts/demo.py
+
+test: venv ## All tests: unit, integration, acceptance
+	$(CARGO) test --locked --workspace
+	@$(MAKE) acceptance
+
+unit: ## Tests beside the code
+	$(CARGO) test --locked --workspace --lib --bins
+
+integration: ## Tests of the library and of whole commands against the testkit server
+	$(CARGO) test --locked --workspace --test '*'
+
+acceptance: build venv ## Black-box tests of the release binary: protocol, errors, PyAirbyte, Airbyte's own suites
+	$(PYTHON_IN_VENV) -m pytest acceptance-tests $(PYTEST_ARGS)
+
+lint: fmt clippy deny ## Format, lints, and licences, bans and sources of dependencies
+
+fmt: ## Check the format (cargo fmt --all mends it)
+	$(CARGO) fmt --all --check
+
+clippy: ## Lints, as errors
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+deny: ## Licences, bans and sources of dependencies (installs cargo-deny once)
+	scripts/cargo-deny.sh
+
+build: ## Release binaries: target/release/tollgate and target/release/testkit
+	$(CARGO) build --release --locked --workspace
+
+image: build ## The connector's image; IMAGE names it (needs docker)
+	scripts/image.sh "$(IMAGE)"
+
+bench: build ## Compare with other readers on the same data in one run; writes benches/results.md (about 40 minutes)
+	python3 benches/peers/peers.py
+
+venv: ## The Python environment of the acceptance tests
+	@scripts/venv.sh $(VENV) acceptance-tests/requirements.txt
+
+clean: ## Remove what was built, downloaded and installed here
+	$(CARGO) clean
+	rm -rf $(VENV) .cache

@@ -1,0 +1,52 @@
+//! Arguments of the program, as Airbyte platforms give them.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Reads objects in S3 as an Airbyte source.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// Also write debug messages.
+    #[arg(long, global = true)]
+    pub debug: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Print the specification of the configuration.
+    Spec,
+    /// Find out whether the streams of a configuration can be read.
+    Check(ConfigFile),
+    /// Print the catalog: the streams and their columns.
+    Discover(ConfigFile),
+    /// Read the streams of a configured catalog.
+    Read(ReadFiles),
+}
+
+/// The configuration.
+#[derive(Debug, Args)]
+pub struct ConfigFile {
+    /// The file with the configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// The files of a read.
+#[derive(Debug, Args)]
+pub struct ReadFiles {
+    /// The file with the configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The file with the configured catalog.
+    #[arg(long, value_name = "FILE")]
+    pub catalog: PathBuf,
+    /// The file with the state of the last run.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+}

@@ -1,0 +1,26 @@
+//! `check`: the answer is CONNECTION_STATUS; the exit code is 0 either way.
+
+use super::Ending;
+use super::setup::{self, block_on, log_requests, print};
+use crate::cli::ConfigFile;
+use crate::cost::Ledger;
+use crate::error::Result;
+use crate::protocol::message;
+use crate::read;
+
+pub(super) fn run(files: &ConfigFile) -> Ending {
+    block_on(async {
+        let ledger = Ledger::new();
+        let checked = check(files, &ledger).await;
+        log_requests(&ledger);
+        let failure = checked.err().map(|error| message::failure_text(&error));
+        print(&message::connection_status(failure.as_deref()));
+        Ending::Success
+    })
+}
+
+async fn check(files: &ConfigFile, ledger: &Ledger) -> Result<()> {
+    let job = setup::job(&files.config)?;
+    let store = setup::store(&job, ledger).await?;
+    read::check(&job, &store).await
+}

@@ -1,0 +1,35 @@
+//! `discover`
+
+use super::Ending;
+use super::ending::failed;
+use super::setup::{self, block_on, log_requests, print};
+use crate::cli::ConfigFile;
+use crate::cost::Ledger;
+use crate::error::Result;
+use crate::protocol::message;
+use crate::read;
+
+pub(super) fn run(files: &ConfigFile) -> Ending {
+    block_on(async {
+        let ledger = Ledger::new();
+        let discovered = discover(files, &ledger).await;
+        log_requests(&ledger);
+        match discovered {
+            Ok(line) => {
+                print(&line);
+                Ending::Success
+            }
+            Err(error) => failed(&error),
+        }
+    })
+}
+
+async fn discover(files: &ConfigFile, ledger: &Ledger) -> Result<String> {
+    let job = setup::job(&files.config)?;
+    let store = setup::store(&job, ledger).await?;
+    let discovered = read::discover(&job, &store).await?;
+    for (level, text) in &discovered.notes {
+        setup::log(*level, text);
+    }
+    Ok(message::catalog(&discovered.streams))
+}

@@ -1,0 +1,74 @@
+//! How the process ends: exit codes and signals.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::setup::print;
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::protocol::message;
+
+/// The end of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything was done.
+    Success,
+    /// Something was not, and said so; or nobody reads what is written.
+    Failure,
+    /// Ended by a signal of this number.
+    Signal(i32),
+}
+
+/// The signals that end a run in an orderly way.
+const SIGNALS: [SignalKind; 2] = [SignalKind::terminate(), SignalKind::interrupt()];
+
+impl Ending {
+    /// Ends the process. A signal is raised again with its default handling, so that the parent sees it; the first
+    /// process of a container cannot die of one and exits with its number plus 128.
+    #[must_use]
+    pub fn finish(self) -> ExitCode {
+        match self {
+            Self::Success => ExitCode::SUCCESS,
+            Self::Failure => ExitCode::FAILURE,
+            Self::Signal(number) => raise(number),
+        }
+    }
+}
+
+fn raise(number: i32) -> ExitCode {
+    if std::process::id() != 1 {
+        _ = signal_hook::low_level::emulate_default_handler(number);
+    }
+    ExitCode::from(u8::try_from(128 + number).unwrap_or(1))
+}
+
+/// Prints the one TRACE ERROR of a failed command.
+pub(super) fn failed(error: &Error) -> Ending {
+    print(&message::error(error, Clock::System.now()));
+    Ending::Failure
+}
+
+/// Waits for SIGTERM or SIGINT and gives its number.
+pub(super) async fn wait_for_signal() -> i32 {
+    let [terminate, interrupt] = SIGNALS;
+    match (signal(terminate), signal(interrupt)) {
+        (Ok(mut terminated), Ok(mut interrupted)) => tokio::select! {
+            _ = terminated.recv() => terminate.as_raw_value(),
+            _ = interrupted.recv() => interrupt.as_raw_value(),
+        },
+        // Without handlers the signals keep their default: they end the process.
+        _ => std::future::pending().await,
+    }
+}
+
+/// The end of a command that panicked.
+#[must_use]
+pub fn defect(panic: &(dyn std::any::Any + Send)) -> Ending {
+    let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+    failed(
+        &Error::internal("the connector has a defect and ended")
+            .with("panic", text.unwrap_or("without a text"))
+            .hint("report it with the log and, if you can, the configuration"),
+    )
+}

@@ -1,0 +1,23 @@
+//! One file per verb: wiring only.
+
+mod check;
+mod discover;
+mod ending;
+mod read;
+mod setup;
+mod spec;
+
+pub use ending::{Ending, defect};
+
+use crate::cli::{Cli, Verb};
+
+/// Carries out what the arguments say.
+#[must_use]
+pub fn run(cli: &Cli) -> Ending {
+    match &cli.verb {
+        Verb::Spec => spec::run(),
+        Verb::Check(files) => check::run(files),
+        Verb::Discover(files) => discover::run(files),
+        Verb::Read(files) => read::run(files),
+    }
+}

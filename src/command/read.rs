@@ -1,0 +1,117 @@
+//! `read`
+
+use std::time::Duration;
+
+use super::Ending;
+use super::ending::{failed, wait_for_signal};
+use super::setup::{self, CLOCK, log_requests, read_file};
+use crate::cli::ReadFiles;
+use crate::config::job::Job;
+use crate::cost::Ledger;
+use crate::error::Result;
+use crate::protocol::catalog::ConfiguredCatalog;
+use crate::protocol::sink::Stdout;
+use crate::protocol::state_file::StateFile;
+use crate::read::{Failures, ReadOptions, Reader, Stop, StopReason};
+
+/// After a signal: the time to hand on what is decoded and to write the last STATE.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// After stdout was closed: the time for everything else.
+const CLOSED_DRAIN: Duration = Duration::from_millis(300);
+
+pub(super) fn run(files: &ReadFiles) -> Ending {
+    let prepared = prepare(files).and_then(|prepared| Ok((prepared, setup::runtime()?)));
+    let ((job, catalog, states), runtime) = match prepared {
+        Ok(prepared) => prepared,
+        Err(error) => return failed(&error),
+    };
+    let ending = runtime.block_on(async {
+        let stop = Stop::default();
+        watch_stdout(stop.clone());
+        tokio::spawn(request_on_signal(stop.clone()));
+        tokio::select! {
+            ending = read(&job, &catalog, &states, &stop) => ending,
+            ending = too_late(&stop) => ending,
+        }
+    });
+    // Tasks that wait for the network must not hold up the end.
+    runtime.shutdown_background();
+    ending
+}
+
+fn prepare(files: &ReadFiles) -> Result<(Job, ConfiguredCatalog, StateFile)> {
+    let job = setup::job(&files.config)?;
+    let catalog = ConfiguredCatalog::read(&read_file(&files.catalog, "catalog")?)?;
+    let states = match &files.state {
+        Some(path) => StateFile::read(&read_file(path, "state")?)?,
+        None => StateFile::default(),
+    };
+    Ok((job, catalog, states))
+}
+
+async fn read(job: &Job, catalog: &ConfiguredCatalog, states: &StateFile, stop: &Stop) -> Ending {
+    let ledger = Ledger::new();
+    let store = match setup::store(job, &ledger).await {
+        Ok(store) => store,
+        Err(error) => return failed(&error),
+    };
+    let reader = Reader::new(job, store, ReadOptions { clock: CLOCK });
+    let failures = reader.read(catalog, states, Box::new(Stdout), stop).await;
+    if stop.reason() == Some(StopReason::OutputClosed) {
+        return Ending::Failure;
+    }
+    log_requests(&ledger);
+    ending(failures, stop)
+}
+
+/// A signal is no error of the run: whoever sent it knows why. The last STATE was written.
+fn ending(failures: Failures, stop: &Stop) -> Ending {
+    if let Some(StopReason::Signal(number)) = stop.reason() {
+        return Ending::Signal(number);
+    }
+    match failures.first {
+        None => Ending::Success,
+        Some(error) if failures.count > 1 => failed(&error.with("failures", failures.count)),
+        Some(error) => failed(&error),
+    }
+}
+
+async fn request_on_signal(stop: Stop) {
+    stop.request(StopReason::Signal(wait_for_signal().await));
+}
+
+/// Ends a run that does not drain in time: a reader of stdout may be as stuck as a server.
+async fn too_late(stop: &Stop) -> Ending {
+    match stop.wait().await {
+        StopReason::Signal(number) => {
+            tokio::time::sleep(DRAIN).await;
+            Ending::Signal(number)
+        }
+        StopReason::OutputClosed => {
+            tokio::time::sleep(CLOSED_DRAIN).await;
+            Ending::Failure
+        }
+    }
+}
+
+/// Notices a reader of stdout that went away even while nothing is written, as in a long listing.
+fn watch_stdout(stop: Stop) {
+    let watch = move || {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let stdout = std::io::stdout();
+        loop {
+            // Asks for nothing: errors and hang-ups are always reported.
+            let mut descriptors = [PollFd::new(&stdout, PollFlags::empty())];
+            match poll(&mut descriptors, None) {
+                Ok(_) if descriptors[0].revents().intersects(PollFlags::ERR | PollFlags::HUP) => {
+                    return stop.request(StopReason::OutputClosed);
+                }
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    };
+    // Without the thread, a closed stdout is noticed at the next write.
+    _ = std::thread::Builder::new().name("stdout-watch".to_owned()).spawn(watch);
+}

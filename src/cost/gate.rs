@@ -1,0 +1,124 @@
+//! The gate in front of every HTTP attempt, where a limit can say no before anything is sent.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::usage::Row;
+use crate::error::Result;
+
+/// An attempt that is about to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// Its bill row.
+    pub row: Row,
+    /// Bytes of the body that is asked for; `None` where only the answer will tell.
+    pub body_bytes: Option<u64>,
+}
+
+/// Decides whether an attempt may be sent.
+#[derive(Clone, Default)]
+pub enum Gate {
+    /// Everything may pass.
+    #[default]
+    Open,
+    /// A rule is asked, once per attempt and before it is sent. Its error ends the operation without a retry; the kind
+    /// for a limit is [`crate::error::ErrorKind::Limit`]. The ticket is dropped when the attempt is over.
+    Rule(Arc<dyn Fn(Planned) -> Result<Ticket> + Send + Sync>),
+}
+
+impl Gate {
+    /// A gate with this rule.
+    pub fn rule(rule: impl Fn(Planned) -> Result<Ticket> + Send + Sync + 'static) -> Self {
+        Self::Rule(Arc::new(rule))
+    }
+
+    /// Asks to send an attempt.
+    ///
+    /// # Errors
+    /// What the rule answers.
+    pub fn admit(&self, planned: Planned) -> Result<Ticket> {
+        match self {
+            Self::Open => Ok(Ticket::default()),
+            Self::Rule(rule) => rule(planned),
+        }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "Gate::Open",
+            Self::Rule(_) => "Gate::Rule",
+        })
+    }
+}
+
+/// The permission for one attempt. It lives until the attempt failed or its body was read or dropped, and then tells the
+/// rule how many bytes of body arrived, so that what was reserved and not used can be given back.
+#[derive(Default)]
+pub struct Ticket {
+    bytes_received: u64,
+    when_over: Option<Box<dyn FnOnce(u64) + Send + Sync>>,
+}
+
+impl Ticket {
+    /// A ticket that calls `when_over` with the number of bytes that arrived.
+    pub fn new(when_over: impl FnOnce(u64) + Send + Sync + 'static) -> Self {
+        Self { bytes_received: 0, when_over: Some(Box::new(when_over)) }
+    }
+
+    /// Notes bytes of the body that arrived.
+    pub fn add_bytes(&mut self, bytes: u64) {
+        self.bytes_received += bytes;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(when_over) = self.when_over.take() {
+            when_over(self.bytes_received);
+        }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("bytes_received", &self.bytes_received).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::error::{Error, ErrorKind};
+
+    #[test]
+    fn a_ticket_tells_once_what_arrived() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&told);
+        let gate = Gate::rule(move |_| {
+            let seen = Arc::clone(&seen);
+            Ok(Ticket::new(move |bytes| seen.lock().unwrap().push(bytes)))
+        });
+        let mut ticket = gate.admit(Planned { row: Row::LIST, body_bytes: None }).unwrap();
+        ticket.add_bytes(5);
+        ticket.add_bytes(6);
+        assert!(told.lock().unwrap().is_empty());
+        drop(ticket);
+        assert_eq!(*told.lock().unwrap(), [11]);
+    }
+
+    #[test]
+    fn a_rule_can_refuse() {
+        let gate = Gate::rule(|planned| match planned.body_bytes {
+            Some(bytes) if bytes > 10 => Err(Error::new(ErrorKind::Limit, "too much")),
+            _ => Ok(Ticket::default()),
+        });
+        let planned = Planned { row: Row::LIST, body_bytes: Some(11) };
+        assert_eq!(gate.admit(planned).unwrap_err().kind(), ErrorKind::Limit);
+        assert!(gate.admit(Planned { body_bytes: Some(10), ..planned }).is_ok());
+        assert!(Gate::Open.admit(planned).is_ok());
+    }
+}

@@ -1,0 +1,88 @@
+//! The cursor of full refresh: how far the keys were read.
+//!
+//! Files are begun in key order. Every selected key up to `through`, the last one begun, was read, but for the pending
+//! ones. So the document stays small however many files there are, and an interrupted run of the same generation can
+//! go on; any other state means to start over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::Decision;
+use super::document::{self, Mode, PART_VERSION, Part, Pending, StreamState};
+use crate::batch::{Place, Position};
+use crate::object::ObjectFacts;
+
+/// See the module's text.
+#[derive(Debug, Clone)]
+pub struct FullRefresh {
+    generation: Option<i64>,
+    through: Option<Arc<str>>,
+    pub(super) pending: BTreeMap<Arc<str>, Pending>,
+    list_after: Option<Arc<str>>,
+}
+
+impl FullRefresh {
+    /// Goes on from an incomplete full refresh of the same generation, else starts over.
+    #[must_use]
+    pub fn new(state: StreamState, generation: Option<i64>) -> Self {
+        let resumable =
+            state.part.filter(|part| part.mode == Mode::FullRefresh && !part.complete && part.generation == generation);
+        let (through, pending) = resumable.map(|part| (part.through, part.pending)).unwrap_or_default();
+        // A pending key must be listed again, so listing can begin only after the keys before the first of them; which
+        // key that is, nobody knows, so nothing is saved then.
+        let list_after = through.clone().filter(|_| pending.is_empty());
+        Self { generation, through, pending, list_after }
+    }
+
+    pub(super) fn list_after(&self) -> Option<&str> {
+        self.list_after.as_deref()
+    }
+
+    /// What is to be done with a listed object.
+    #[must_use]
+    pub fn decide(&self, object: &ObjectFacts) -> Decision {
+        if let Some(pending) = self.pending.get(&*object.key) {
+            return resume(pending, object);
+        }
+        let read = self.through.as_deref().is_some_and(|through| &*object.key <= through);
+        if read { Decision::AlreadyRead } else { Decision::Read }
+    }
+
+    pub(super) fn begin(&mut self, object: &ObjectFacts, position: Position) {
+        let pending = Pending { etag: Arc::clone(&object.etag), modified_at: object.modified_at, position };
+        self.pending.insert(Arc::clone(&object.key), pending);
+        if self.through.as_deref().is_none_or(|through| through < &*object.key) {
+            self.through = Some(Arc::clone(&object.key));
+        }
+    }
+
+    pub(super) fn end(&mut self, key: &str) {
+        self.pending.remove(key);
+    }
+
+    /// The document that covers exactly the events so far.
+    #[must_use]
+    pub fn document(&self) -> Value {
+        document::write_part(&Part {
+            version: PART_VERSION,
+            mode: Mode::FullRefresh,
+            generation: self.generation,
+            complete: false,
+            through: self.through.clone(),
+            horizon: None,
+            pending: self.pending.clone(),
+        })
+    }
+}
+
+/// Whether a pending file can go on: only the same object can. Without an ETag nothing proves that it is the same.
+pub(super) fn resume(pending: &Pending, object: &ObjectFacts) -> Decision {
+    let same = pending.etag == object.etag && pending.modified_at == object.modified_at && !object.etag.is_empty();
+    match (&pending.position.place, same) {
+        (Place::Start, _) => Decision::Read,
+        (_, true) => Decision::Resume(pending.position.clone()),
+        (_, false) => Decision::Changed,
+    }
+}

@@ -1,0 +1,9 @@
+//! Decides what will be listed and read, as plain values: patterns, prefixes, selection, order, ranges.
+//!
+//! Nothing here does I/O; a plan can be printed, compared and tested with values.
+
+pub mod files;
+pub mod listing;
+pub mod pattern;
+pub mod ranges;
+pub mod select;

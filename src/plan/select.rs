@@ -1,0 +1,104 @@
+//! Which of the listed objects belong to a stream.
+
+use super::pattern::Pattern;
+use crate::object::{ObjectFacts, Timestamp};
+
+/// The rules by which a stream chooses objects from a listing.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    patterns: Vec<Pattern>,
+    start_at: Option<Timestamp>,
+    skip_markers: bool,
+}
+
+/// Why an object is read, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It belongs to the stream.
+    Selected,
+    /// No pattern matches, or it is a folder (`/` at the end).
+    OtherKey,
+    /// It is older than the stream's start date.
+    TooOld,
+    /// A mark that another tool left.
+    Marker,
+}
+
+impl Selection {
+    /// The rules of a stream.
+    #[must_use]
+    pub fn new(globs: &[String], start_at: Option<Timestamp>, skip_markers: bool) -> Self {
+        Self { patterns: globs.iter().map(|glob| Pattern::new(glob)).collect(), start_at, skip_markers }
+    }
+
+    /// The compiled patterns.
+    #[must_use]
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// Whether the object belongs to the stream.
+    #[must_use]
+    pub fn verdict(&self, object: &ObjectFacts) -> Verdict {
+        if object.key.ends_with('/') || !self.patterns.iter().any(|pattern| pattern.matches(&object.key)) {
+            Verdict::OtherKey
+        } else if self.skip_markers && marker(object) {
+            Verdict::Marker
+        } else if self.start_at.is_some_and(|start_at| object.modified_at < start_at) {
+            Verdict::TooOld
+        } else {
+            Verdict::Selected
+        }
+    }
+}
+
+/// Whether other tools left this object as a mark: Hadoop's `_SUCCESS` and `_temporary/`, checksum files,
+/// `_$folder$`, and objects without a byte.
+fn marker(object: &ObjectFacts) -> bool {
+    let key = &*object.key;
+    let name = key.rsplit('/').next().unwrap_or(key);
+    object.size == 0
+        || name == "_SUCCESS"
+        || name.ends_with("_$folder$")
+        || name.ends_with(".crc")
+        || key.split('/').rev().skip(1).any(|folder| folder == "_temporary")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(key: &str, size: u64) -> ObjectFacts {
+        ObjectFacts {
+            key: key.into(),
+            size,
+            modified_at: Timestamp::from_seconds(1000, 0),
+            etag: "".into(),
+            storage_class: crate::object::StorageClass::Standard,
+        }
+    }
+
+    #[test]
+    fn marks_of_other_tools_are_left_out_by_name() {
+        let selection = Selection::new(&["**".to_owned()], None, true);
+        for key in ["a/_SUCCESS", "a/_temporary/0/x.csv", "a/x.csv.crc", "a_$folder$"] {
+            assert_eq!(selection.verdict(&object(key, 5)), Verdict::Marker, "{key}");
+        }
+        assert_eq!(selection.verdict(&object("a/x.csv", 0)), Verdict::Marker);
+        assert_eq!(selection.verdict(&object("a/x.csv", 1)), Verdict::Selected);
+        assert_eq!(selection.verdict(&object("a/my_SUCCESS", 1)), Verdict::Selected);
+        let keeps = Selection::new(&["**".to_owned()], None, false);
+        assert_eq!(keeps.verdict(&object("a/_SUCCESS", 0)), Verdict::Selected);
+    }
+
+    #[test]
+    fn folders_and_old_objects_are_not_selected() {
+        let selection = Selection::new(&["a/*".to_owned()], Some(Timestamp::from_seconds(1000, 0)), false);
+        assert_eq!(selection.verdict(&object("a/b/", 0)), Verdict::OtherKey);
+        assert_eq!(selection.verdict(&object("b/b", 1)), Verdict::OtherKey);
+        assert_eq!(selection.verdict(&object("a/b", 1)), Verdict::Selected, "the start date itself is included");
+        let mut old = object("a/b", 1);
+        old.modified_at = Timestamp::from_seconds(999, 0);
+        assert_eq!(selection.verdict(&old), Verdict::TooOld);
+    }
+}

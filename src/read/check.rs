@@ -1,0 +1,49 @@
+//! Whether the streams of a configuration can be read: one listed and one opened file each.
+
+use super::listing::Listing;
+use super::sample::{self, SampleLimits};
+use crate::config::job::{Job, Stream};
+use crate::error::{Error, ErrorKind, Result};
+use crate::object::ObjectFacts;
+use crate::s3::Store;
+
+/// Enough for the header and some rows; one request of this size costs the same as one of one byte.
+const SAMPLE: SampleLimits = SampleLimits { bytes: 256 << 10, rows: 1 };
+
+/// Lists until the first file of each stream and decodes its first rows.
+///
+/// # Errors
+/// The first stream's failure.
+pub async fn check(job: &Job, store: &Store) -> Result<()> {
+    for stream in &job.streams {
+        check_stream(stream, store).await.map_err(|error| error.with("stream", &stream.name))?;
+    }
+    Ok(())
+}
+
+async fn check_stream(stream: &Stream, store: &Store) -> Result<()> {
+    let mut listing = Listing::new(store, stream, None);
+    let prefixes: Vec<String> = listing.prefixes().map(|prefix| format!("'{prefix}'")).collect();
+    let Some(object) = first_file(&mut listing).await? else {
+        let counts = listing.counts;
+        let mut error = Error::new(ErrorKind::Config, "no files were identified in the stream")
+            .with("globs", stream.globs.join(" "))
+            .with("prefixes", prefixes.join(" "))
+            .with("listed", counts.objects);
+        if counts.archived > 0 {
+            error = error.with("archived", counts.archived);
+        }
+        return Err(error.hint("check the bucket, the globs and the path prefix, and that such files exist"));
+    };
+    sample::columns(store, stream, &object, SAMPLE).await?;
+    Ok(())
+}
+
+async fn first_file(listing: &mut Listing) -> Result<Option<ObjectFacts>> {
+    while let Some(page) = listing.next_page().await? {
+        if let Some(object) = page.into_iter().next() {
+            return Ok(Some(object));
+        }
+    }
+    Ok(None)
+}

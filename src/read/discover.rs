@@ -1,0 +1,142 @@
+//! The catalog of a configuration: the streams and the columns that their newest files have.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use serde_json::{Value, json};
+
+use super::listing::Listing;
+use super::sample::{self, SampleLimits};
+use crate::batch::InferredColumn;
+use crate::config::job::{Job, Stream};
+use crate::error::{Error, Result};
+use crate::format::infer;
+use crate::object::{ObjectFacts, Timestamp};
+use crate::protocol::message::Level;
+use crate::protocol::schema::{self, MODIFIED_COLUMN, URL_COLUMN};
+use crate::record::schema_of;
+use crate::s3::Store;
+
+/// Files that are sampled at most: as many as in the connector we replace.
+const SAMPLE_FILES: usize = 10;
+
+/// Of each sampled file.
+const SAMPLE: SampleLimits = SampleLimits { bytes: 1_000_000, rows: 10_000 };
+
+/// What discovery found.
+#[derive(Debug, Default)]
+pub struct Discovered {
+    /// The streams of the catalog.
+    pub streams: Vec<Value>,
+    /// What a user should know about it.
+    pub notes: Vec<(Level, String)>,
+}
+
+/// Lists each stream and infers its columns from its newest files.
+///
+/// # Errors
+/// The first stream's failure: a catalog without one of its streams would make a platform drop that stream.
+pub async fn discover(job: &Job, store: &Store) -> Result<Discovered> {
+    let mut discovered = Discovered::default();
+    for stream in &job.streams {
+        let json_schema = json_schema(stream, store, &mut discovered.notes).await;
+        let json_schema = json_schema.map_err(|error| error.with("stream", &stream.name))?;
+        discovered.streams.push(catalog_stream(stream, json_schema));
+    }
+    Ok(discovered)
+}
+
+async fn json_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, String)>) -> Result<Value> {
+    if stream.schemaless {
+        return Ok(schemaless());
+    }
+    if let Some(columns) = &stream.input_schema {
+        return Ok(given(columns));
+    }
+    let files = newest(stream, store).await?;
+    if files.is_empty() {
+        notes.push((
+            Level::Warn,
+            format!("No files were identified in the stream {}. Setting default schema for the stream.", stream.name),
+        ));
+        return Ok(schemaless());
+    }
+    let mut failed = None;
+    let mut found: Vec<Vec<InferredColumn>> = Vec::new();
+    for file in &files {
+        match sample::columns(store, stream, file, SAMPLE).await {
+            Ok(columns) => found.push(columns),
+            // One broken file must not hide the columns of the others; reading it will say what is wrong.
+            Err(error) if error.kind() == crate::error::ErrorKind::Data => {
+                notes.push((Level::Error, format!("a file was left out of discovery: {error}")));
+                failed = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match failed {
+        Some(error) if found.is_empty() => Err(nothing_inferred(error, files.len())),
+        _ => Ok(schema::json_schema(&schema_of::columns(&infer::merge(found.iter().map(Vec::as_slice))))),
+    }
+}
+
+fn nothing_inferred(error: Error, files: usize) -> Error {
+    Error::config(format!("none of the {files} sampled files could be read, so the stream's columns are not known"))
+        .caused_by(error)
+        .hint("check the stream's format and its options")
+}
+
+/// The newest selected files, in the order of their keys, so that columns have the same order each time.
+async fn newest(stream: &Stream, store: &Store) -> Result<Vec<ObjectFacts>> {
+    let count = stream.schema_sample_files.unwrap_or(SAMPLE_FILES).clamp(1, SAMPLE_FILES);
+    let mut listing = Listing::new(store, stream, None);
+    let mut newest: BinaryHeap<Reverse<(Timestamp, std::sync::Arc<str>)>> = BinaryHeap::new();
+    let mut kept: std::collections::HashMap<std::sync::Arc<str>, ObjectFacts> = std::collections::HashMap::new();
+    while let Some(page) = listing.next_page().await? {
+        for object in page {
+            newest.push(Reverse((object.modified_at, object.key.clone())));
+            kept.insert(object.key.clone(), object);
+            if newest.len() > count
+                && let Some(Reverse((_, oldest))) = newest.pop()
+            {
+                kept.remove(&oldest);
+            }
+        }
+    }
+    let mut files: Vec<ObjectFacts> = kept.into_values().collect();
+    files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    Ok(files)
+}
+
+fn catalog_stream(stream: &Stream, json_schema: Value) -> Value {
+    let mut entry = json!({
+        "name": stream.name,
+        "json_schema": json_schema,
+        "supported_sync_modes": ["full_refresh", "incremental"],
+        "source_defined_cursor": true,
+        "default_cursor_field": [MODIFIED_COLUMN],
+        "is_resumable": true,
+        "is_file_based": false,
+    });
+    if let Some(primary_key) = &stream.primary_key {
+        entry["source_defined_primary_key"] = primary_key.iter().map(|column| json!([column])).collect();
+    }
+    entry
+}
+
+fn schemaless() -> Value {
+    with_added(json!({"data": {"type": "object"}}))
+}
+
+/// Types that the user gave hold as they are: they are not made nullable.
+fn given(columns: &[(String, String)]) -> Value {
+    with_added(Value::Object(columns.iter().map(|(name, kind)| (name.clone(), json!({"type": kind}))).collect()))
+}
+
+fn with_added(properties: Value) -> Value {
+    let mut all = json!({MODIFIED_COLUMN: {"type": "string"}, URL_COLUMN: {"type": "string"}});
+    if let (Some(all), Value::Object(properties)) = (all.as_object_mut(), properties) {
+        all.extend(properties);
+    }
+    json!({"type": "object", "properties": all})
+}

@@ -1,0 +1,234 @@
+//! The emitter: the one thread that writes to the sink and moves the cursor.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::stop::{Stop, StopReason};
+use crate::batch::Position;
+use crate::clock::{Clock, Stopwatch};
+use crate::cursor::Cursor;
+use crate::memory::Reservation;
+use crate::object::ObjectFacts;
+use crate::protocol::catalog::ConfiguredStream;
+use crate::protocol::message::{self, Level, Status};
+use crate::protocol::sink::Sink;
+
+/// A STATE at least this often while there is something to wait for: platforms take RECORD and STATE as signs of life.
+const STATE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A STATE at least every so many bytes of lines.
+const STATE_BYTES: u64 = 256 << 20;
+
+/// Events that may wait for the emitter. Blocks of lines are bounded by the byte budget as well.
+const QUEUE_EVENTS: usize = 64;
+
+/// Emptied buffers that are kept for the next blocks.
+const SPARE_BUFFERS: usize = 24;
+
+/// What the emitter is told, in the order in which it must happen.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A whole message line.
+    Line(String),
+    /// The stream begins: STARTED.
+    Open { stream: Arc<ConfiguredStream>, cursor: Box<Cursor> },
+    /// A file will be read.
+    Begin { object: ObjectFacts, from: Position },
+    /// Lines of a begun file, and the position behind them.
+    Rows { key: Arc<str>, lines: Vec<u8>, rows: u64, after: Position, reservation: Reservation },
+    /// All rows of a begun file were sent.
+    End { key: Arc<str> },
+    /// A pending file is not in the bucket any more.
+    Forget { key: Arc<str> },
+    /// Time went by.
+    Tick,
+    /// The stream ends: last STATE, COMPLETE or INCOMPLETE.
+    Close { complete: bool, done: oneshot::Sender<Emitted> },
+}
+
+/// What was written for a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Emitted {
+    /// RECORD lines.
+    pub records: u64,
+    /// Bytes of RECORD lines.
+    pub bytes: u64,
+    /// STATE lines.
+    pub states: u64,
+}
+
+/// The sending side of the emitter. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    events: mpsc::Sender<Event>,
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Outgoing {
+    /// Sends an event; waits while the queue is full. An emitter that ended swallows it: then the run stops anyway.
+    pub(super) async fn send(&self, event: Event) {
+        _ = self.events.send(event).await;
+    }
+
+    pub(super) async fn log(&self, level: Level, text: impl AsRef<str>) {
+        self.send(Event::Line(message::log(level, text.as_ref()))).await;
+    }
+
+    /// An empty buffer, reused where one is free: fresh pages cost more than the text that goes into them.
+    pub(super) fn buffer(&self, capacity: usize) -> Vec<u8> {
+        let spare = self.spare.lock().map(|mut spare| spare.pop()).unwrap_or_default();
+        spare.unwrap_or_else(|| Vec::with_capacity(capacity))
+    }
+}
+
+/// Starts the emitter's thread. It ends when all senders are gone, or when nobody reads the sink.
+pub(super) fn start(sink: Box<dyn Sink>, clock: Clock, stop: Stop) -> (Outgoing, std::thread::JoinHandle<()>) {
+    let (events, receiver) = mpsc::channel(QUEUE_EVENTS);
+    let spare = Arc::new(Mutex::new(Vec::new()));
+    let emitter = Emitter { sink, clock, spare: Arc::clone(&spare), current: None };
+    let thread = std::thread::Builder::new()
+        .name("emitter".to_owned())
+        .spawn(move || {
+            if emitter.run(receiver).is_err() {
+                stop.request(StopReason::OutputClosed);
+            }
+        })
+        .expect("a thread can be started");
+    (Outgoing { events, spare }, thread)
+}
+
+struct Emitter {
+    sink: Box<dyn Sink>,
+    clock: Clock,
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+    current: Option<Current>,
+}
+
+/// The stream that is being read.
+struct Current {
+    stream: Arc<ConfiguredStream>,
+    cursor: Box<Cursor>,
+    emitted: Emitted,
+    records_since_state: u64,
+    bytes_since_state: u64,
+    since_state: Stopwatch,
+}
+
+impl Emitter {
+    fn run(mut self, mut events: mpsc::Receiver<Event>) -> io::Result<()> {
+        while let Some(event) = events.blocking_recv() {
+            self.handle(event)?;
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> io::Result<()> {
+        match event {
+            Event::Line(line) => self.sink.write(line.as_bytes()),
+            Event::Open { stream, cursor } => self.open(stream, cursor),
+            Event::Begin { object, from } => {
+                self.with_current(|current| current.cursor.begin(&object, from));
+                Ok(())
+            }
+            Event::Rows { key, lines, rows, after, reservation } => {
+                self.rows(&key, lines, rows, after)?;
+                drop(reservation);
+                self.state_if_due()
+            }
+            Event::End { key } => {
+                self.with_current(|current| current.cursor.end(&key));
+                self.state_if_due()
+            }
+            Event::Forget { key } => {
+                self.with_current(|current| current.cursor.forget(&key));
+                Ok(())
+            }
+            Event::Tick => self.state_if_due(),
+            Event::Close { complete, done } => {
+                let emitted = self.close(complete)?;
+                _ = done.send(emitted);
+                Ok(())
+            }
+        }
+    }
+
+    fn with_current(&mut self, change: impl FnOnce(&mut Current)) {
+        if let Some(current) = &mut self.current {
+            change(current);
+        }
+    }
+
+    fn open(&mut self, stream: Arc<ConfiguredStream>, cursor: Box<Cursor>) -> io::Result<()> {
+        self.sink.write(message::stream_status(&stream, Status::Started, self.clock.now()).as_bytes())?;
+        self.current = Some(Current {
+            stream,
+            cursor,
+            emitted: Emitted::default(),
+            records_since_state: 0,
+            bytes_since_state: 0,
+            since_state: self.clock.stopwatch(),
+        });
+        Ok(())
+    }
+
+    fn rows(&mut self, key: &str, lines: Vec<u8>, rows: u64, after: Position) -> io::Result<()> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        if current.emitted.records == 0 && rows > 0 {
+            self.sink.write(message::stream_status(&current.stream, Status::Running, self.clock.now()).as_bytes())?;
+        }
+        if !lines.is_empty() {
+            self.sink.write(&lines)?;
+        }
+        current.cursor.advance(key, after);
+        current.emitted.records += rows;
+        current.emitted.bytes += lines.len() as u64;
+        current.records_since_state += rows;
+        current.bytes_since_state += lines.len() as u64;
+        self.keep(lines);
+        Ok(())
+    }
+
+    fn keep(&self, mut lines: Vec<u8>) {
+        lines.clear();
+        if let Ok(mut spare) = self.spare.lock()
+            && spare.len() < SPARE_BUFFERS
+        {
+            spare.push(lines);
+        }
+    }
+
+    fn state_if_due(&mut self) -> io::Result<()> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let due = current.bytes_since_state >= STATE_BYTES || current.since_state.elapsed() >= STATE_INTERVAL;
+        if !due {
+            return Ok(());
+        }
+        let document = current.cursor.document();
+        self.state(&document)
+    }
+
+    fn state(&mut self, document: &serde_json::Value) -> io::Result<()> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let line = message::state(&current.stream, document, current.records_since_state);
+        self.sink.write(line.as_bytes())?;
+        current.emitted.states += 1;
+        current.records_since_state = 0;
+        current.bytes_since_state = 0;
+        current.since_state = self.clock.stopwatch();
+        Ok(())
+    }
+
+    fn close(&mut self, complete: bool) -> io::Result<Emitted> {
+        let Some(current) = &self.current else { return Ok(Emitted::default()) };
+        let document = if complete { current.cursor.complete_document() } else { current.cursor.document() };
+        self.state(&document)?;
+        let Some(current) = self.current.take() else { return Ok(Emitted::default()) };
+        let status = if complete { Status::Complete } else { Status::Incomplete };
+        self.sink.write(message::stream_status(&current.stream, status, self.clock.now()).as_bytes())?;
+        Ok(current.emitted)
+    }
+}

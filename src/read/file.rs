@@ -1,0 +1,171 @@
+//! One file: fetch, decode, encode, hand on.
+
+use std::sync::Arc;
+
+use super::Budgets;
+use super::emit::{Event, Outgoing};
+use super::fetch::{self, Stream};
+use super::report::Report;
+use super::stop::Stop;
+use crate::batch::Position;
+use crate::clock::Clock;
+use crate::config::job;
+use crate::error::{Error, ErrorKind, Result};
+use crate::format::{self, Access, Decode, DecodeLimits, Step};
+use crate::memory::Reservation;
+use crate::object::ObjectFacts;
+use crate::options::Projection;
+use crate::record::{FileEncoder, StreamEncoder};
+use crate::s3::Store;
+
+/// A block of lines is handed on when it has this size, and at the end of a file.
+const BLOCK_BYTES: usize = 512 << 10;
+
+/// What the tasks of a stream share.
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) stop: Stop,
+    pub(super) budgets: Budgets,
+    pub(super) outgoing: Outgoing,
+    pub(super) stream: job::Stream,
+    pub(super) projection: Projection,
+    pub(super) encoder: StreamEncoder,
+    pub(super) limits: DecodeLimits,
+    pub(super) report: Report,
+}
+
+/// How the reading of a file ended, when it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileEnd {
+    /// All rows were handed on.
+    Read,
+    /// The run was asked to stop.
+    Stopped,
+}
+
+/// Reads a file from a position on. What was decoded before an error or a stop is handed on in any case.
+pub(super) async fn read(shared: Arc<Shared>, object: ObjectFacts, from: Position, alone: bool) -> Result<FileEnd> {
+    let key = Arc::clone(&object.key);
+    let mut task = FileTask::new(&shared, object, from, alone)?;
+    let ended = task.run().await;
+    task.flush().await;
+    shared.report.add_file(task.encoder.report());
+    match ended {
+        Ok(FileEnd::Read) => {
+            shared.outgoing.send(Event::End { key }).await;
+            Ok(FileEnd::Read)
+        }
+        Ok(FileEnd::Stopped) => Ok(FileEnd::Stopped),
+        Err(error) => Err(vanished(error).with("stream", &shared.stream.name).with("key", &key)),
+    }
+}
+
+/// An object that was listed and is not there any more is no wrong name: the next listing will be right.
+fn vanished(error: Error) -> Error {
+    if error.kind() != ErrorKind::NotFound {
+        return error;
+    }
+    Error::new(ErrorKind::Changed, "the object was deleted after it was listed")
+        .caused_by(error)
+        .hint("run the sync again; it lists anew")
+}
+
+struct FileTask<'a> {
+    shared: &'a Shared,
+    object: ObjectFacts,
+    decoder: Box<dyn Decode>,
+    encoder: FileEncoder,
+    alone: bool,
+    lines: Vec<u8>,
+    rows: u64,
+    after: Position,
+}
+
+impl<'a> FileTask<'a> {
+    fn new(shared: &'a Shared, object: ObjectFacts, from: Position, alone: bool) -> Result<Self> {
+        let stream = &shared.stream;
+        let compression = stream.compression.resolve(&object.key);
+        let resume = (from != Position::default()).then_some(&from);
+        let decoder = format::open(&stream.format, compression, &shared.projection, &object, resume, &shared.limits)?;
+        let encoder = shared.encoder.file(&object, shared.clock.now().millis());
+        Ok(Self { shared, object, decoder, encoder, alone, lines: Vec::new(), rows: 0, after: from })
+    }
+
+    async fn run(&mut self) -> Result<FileEnd> {
+        match self.decoder.access() {
+            Access::Stream { from } => self.run_stream(from).await,
+            Access::Ranges => self.run_ranges().await,
+        }
+    }
+
+    async fn run_stream(&mut self, from: u64) -> Result<FileEnd> {
+        let shared = self.shared;
+        let mut bytes = Stream::new(&shared.store, &self.object, from, self.alone, &shared.budgets.fetched);
+        while !shared.stop.requested() {
+            match self.decoder.step()? {
+                Step::Batch(decoded) => self.encode(decoded).await?,
+                Step::Done => return Ok(FileEnd::Read),
+                Step::NeedRanges(_) => return Err(Error::internal("a stream decoder asked for ranges")),
+                Step::NeedBytes => match shared.stop.unless(bytes.next()).await {
+                    None => break,
+                    Some(next) => match next? {
+                        Some((offset, piece)) => self.decoder.feed(offset, piece)?,
+                        None => self.decoder.finish(),
+                    },
+                },
+            }
+        }
+        Ok(FileEnd::Stopped)
+    }
+
+    async fn run_ranges(&mut self) -> Result<FileEnd> {
+        let shared = self.shared;
+        let mut held: Option<Reservation> = None;
+        while !shared.stop.requested() {
+            match self.decoder.step()? {
+                Step::Batch(decoded) => self.encode(decoded).await?,
+                Step::Done => return Ok(FileEnd::Read),
+                Step::NeedBytes => return Err(Error::internal("a decoder of ranges asked for a stream")),
+                Step::NeedRanges(wanted) => {
+                    // What was fed before is used up: give it back before asking for more, or two tasks wait for each other.
+                    drop(held.take());
+                    let decoder = &mut *self.decoder;
+                    let budget = &shared.budgets.fetched;
+                    held =
+                        fetch::feed_ranges(&shared.store, &self.object, wanted, budget, decoder, &shared.stop).await?;
+                    if held.is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(FileEnd::Stopped)
+    }
+
+    async fn encode(&mut self, decoded: crate::batch::Decoded) -> Result<()> {
+        if self.lines.capacity() == 0 {
+            self.lines = self.shared.outgoing.buffer(BLOCK_BYTES + BLOCK_BYTES / 2);
+        }
+        self.encoder.set_emitted_at(self.shared.clock.now().millis());
+        self.rows += self.encoder.encode(&decoded.batch, &mut self.lines)?;
+        self.after = decoded.after;
+        if self.lines.len() >= BLOCK_BYTES {
+            self.flush().await;
+        }
+        Ok(())
+    }
+
+    /// Hands on what was encoded, with the position behind it.
+    async fn flush(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        if lines.is_empty() && self.rows == 0 && self.after.rows == 0 {
+            return;
+        }
+        let reservation = self.shared.budgets.output.reserve(lines.capacity()).await;
+        let rows = std::mem::take(&mut self.rows);
+        let key = Arc::clone(&self.object.key);
+        let after = self.after.clone();
+        self.shared.outgoing.send(Event::Rows { key, lines, rows, after, reservation }).await;
+    }
+}

@@ -1,0 +1,90 @@
+//! Listing the objects of a stream, page by page, in key order.
+
+use std::collections::VecDeque;
+
+use crate::config::job::Stream;
+use crate::error::Result;
+use crate::object::ObjectFacts;
+use crate::plan::listing::prefixes;
+use crate::plan::select::{Selection, Verdict};
+use crate::s3::{ListRequest, Store};
+
+/// A listing that is under way. It holds one page.
+pub(super) struct Listing {
+    store: Store,
+    selection: Selection,
+    prefixes: VecDeque<String>,
+    after: Option<String>,
+    continuation: Option<String>,
+    pub(super) counts: ListingCounts,
+}
+
+/// What a listing saw so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct ListingCounts {
+    pub(super) pages: u64,
+    pub(super) objects: u64,
+    pub(super) selected: u64,
+    pub(super) too_old: u64,
+    pub(super) markers: u64,
+    pub(super) archived: u64,
+}
+
+impl Listing {
+    /// Begins to list a stream's prefixes; keys up to `after` are left out.
+    pub(super) fn new(store: &Store, stream: &Stream, after: Option<&str>) -> Self {
+        let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers);
+        let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
+        let behind =
+            |prefix: &String| after.is_none_or(|after| prefix.as_str() > after || after.starts_with(prefix.as_str()));
+        Self {
+            store: store.clone(),
+            prefixes: prefixes.into_iter().filter(behind).collect(),
+            selection,
+            after: after.map(str::to_owned),
+            continuation: None,
+            counts: ListingCounts::default(),
+        }
+    }
+
+    /// The prefixes that are still to be listed, for messages.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = &str> {
+        self.prefixes.iter().map(String::as_str)
+    }
+
+    /// The selected objects of the next page, or `None` behind the last one.
+    pub(super) async fn next_page(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
+        let Some(prefix) = self.prefixes.front() else { return Ok(None) };
+        let start_after = self.after.clone().filter(|_| self.continuation.is_none());
+        let request = ListRequest {
+            prefix: prefix.clone(),
+            start_after,
+            continuation: self.continuation.take(),
+            ..ListRequest::default()
+        };
+        let page = self.store.list(&request).await?;
+        self.continuation = page.next;
+        if self.continuation.is_none() {
+            self.prefixes.pop_front();
+        }
+        self.counts.pages += 1;
+        self.counts.objects += page.objects.len() as u64;
+        let mut objects = page.objects;
+        objects.retain(|object| self.select(object));
+        Ok(Some(objects))
+    }
+
+    fn select(&mut self, object: &ObjectFacts) -> bool {
+        match self.selection.verdict(object) {
+            Verdict::Selected if object.storage_class.archived() => self.counts.archived += 1,
+            Verdict::Selected => {
+                self.counts.selected += 1;
+                return true;
+            }
+            Verdict::TooOld => self.counts.too_old += 1,
+            Verdict::Marker => self.counts.markers += 1,
+            Verdict::OtherKey => {}
+        }
+        false
+    }
+}

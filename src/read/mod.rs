@@ -1,0 +1,73 @@
+//! The reading pipeline, and everything else that looks at objects: check and discover.
+//!
+//! ```text
+//!            decide, order                fetch, decode, encode                    write, remember
+//!  listing ───────────────▶ dispatcher ──▶ file task ┐
+//!                             │            file task ┼─ Event (bounded) ─▶ emitter ─▶ sink
+//!                             └─ Begin ───────────────┘                       └─▶ cursor ─▶ STATE
+//! ```
+//!
+//! Many files are in flight; their blocks of lines interleave. The emitter is one thread: it writes a block, then moves
+//! the cursor, so a STATE covers exactly what was printed before it. Who waits for stdout waits in `Event`'s queue; then
+//! file tasks wait, and nobody reads their sockets. All data on its way is inside one byte budget.
+
+mod check;
+mod discover;
+mod dispatch;
+mod emit;
+mod fetch;
+mod file;
+mod listing;
+mod report;
+mod sample;
+mod stop;
+mod stream;
+
+pub use check::check;
+pub use discover::discover;
+pub use emit::Emitted;
+pub use stop::{Stop, StopReason};
+pub use stream::{Failures, ReadOptions, Reader};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory::Budget;
+
+/// The byte budget of a run, unless the configuration gives another: what is on its way from S3 and to stdout.
+pub const DEFAULT_MEMORY_BYTES: usize = 96 << 20;
+
+/// Files in flight, unless the configuration gives another number. Enough to hide the latency of small objects; large
+/// ones are held back by the budget.
+pub const DEFAULT_PARALLEL_FILES: usize = 16;
+
+/// The two sides of the budget. They are apart so that a task that holds fetched bytes can always hand on its lines:
+/// output is freed by the emitter, which waits for nobody but the reader of stdout.
+#[derive(Debug, Clone)]
+struct Budgets {
+    fetched: Budget,
+    output: Budget,
+}
+
+impl Budgets {
+    fn new(total_bytes: usize) -> Self {
+        Self { fetched: Budget::new(total_bytes / 4 * 3), output: Budget::new(total_bytes / 4) }
+    }
+}
+
+/// The stream of the configuration with this name.
+///
+/// # Errors
+/// `Config`, naming the streams there are.
+fn stream_named<'job>(
+    streams: &'job [crate::config::job::Stream],
+    name: &str,
+) -> Result<&'job crate::config::job::Stream> {
+    streams.iter().find(|stream| stream.name == name).ok_or_else(|| {
+        let known: Vec<_> = streams.iter().map(|stream| format!("'{}'", stream.name)).collect();
+        Error::new(
+            ErrorKind::Config,
+            format!("the catalog asks for stream '{name}', which the configuration does not have"),
+        )
+        .with("stream", name)
+        .hint(format!("refresh the connection's schema; the configuration has {}", known.join(", ")))
+    })
+}

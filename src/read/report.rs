@@ -1,0 +1,103 @@
+//! What a stream's reading left out or could not convert: counted while it runs, said once at its end.
+
+use std::sync::Mutex;
+
+use super::dispatch::DecisionCounts;
+use super::emit::Outgoing;
+use super::listing::ListingCounts;
+use crate::protocol::message::Level;
+use crate::record::FileReport;
+
+/// Counts of one stream. Tasks of files add to it.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    files: FileReport,
+    listing: ListingCounts,
+    decisions: DecisionCounts,
+    vanished: usize,
+}
+
+impl Report {
+    pub(super) fn add_file(&self, report: &FileReport) {
+        self.change(|counts| counts.files.merge(report));
+    }
+
+    pub(super) fn add_listing(&self, listing: ListingCounts, decisions: DecisionCounts) {
+        self.change(|counts| (counts.listing, counts.decisions) = (listing, decisions));
+    }
+
+    pub(super) fn add_vanished(&self, vanished: usize) {
+        self.change(|counts| counts.vanished += vanished);
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Counts)) {
+        // A task that panicked while counting leaves counts that are still worth saying.
+        change(&mut self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+    }
+
+    /// Says what there is to say, a line per fact and stream.
+    pub(super) async fn log(&self, outgoing: &Outgoing, stream: &str) {
+        let lines = {
+            let counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            counts.lines(stream)
+        };
+        for (level, line) in lines {
+            outgoing.log(level, line).await;
+        }
+    }
+}
+
+impl Counts {
+    fn lines(&self, stream: &str) -> Vec<(Level, String)> {
+        let Self { listing, decisions, .. } = self;
+        let mut lines = vec![(
+            Level::Info,
+            format!(
+                "stream {stream}: listed {} objects in {} pages, {} belong to the stream; {} to read, {} to resume, {} read before",
+                listing.objects,
+                listing.pages,
+                listing.selected,
+                decisions.read + decisions.changed,
+                decisions.resumed,
+                decisions.already_read,
+            ),
+        )];
+        let mut say = |level, count: u64, what: &str| {
+            if count > 0 {
+                lines.push((level, format!("stream {stream}: {count} {what}")));
+            }
+        };
+        say(
+            Level::Info,
+            listing.markers,
+            "objects left out as marks of other tools (_SUCCESS, _temporary/, .crc, _$folder$, no bytes)",
+        );
+        say(Level::Info, listing.too_old, "objects left out as older than the start date");
+        say(
+            Level::Warn,
+            listing.archived,
+            "archived objects left out; they are read when they are restored into another storage class",
+        );
+        say(
+            Level::Warn,
+            decisions.changed,
+            "objects changed since the last run stopped inside them; they are read from the start",
+        );
+        say(Level::Warn, decisions.older, "objects are older than when they were last read; they are left out");
+        say(
+            Level::Warn,
+            decisions.beyond_history,
+            "objects are older than what the state remembers, and count as read",
+        );
+        say(Level::Warn, self.vanished as u64, "objects that the last run left unfinished are not there any more");
+        for note in self.files.notes() {
+            lines.push((Level::Warn, format!("stream {stream}: {note}")));
+        }
+        lines
+    }
+}

@@ -1,0 +1,132 @@
+//! The first rows of a file, for check and discover: one request of bounded length.
+
+use std::ops::Range;
+
+use super::Stop;
+use crate::batch::{Batch, InferredColumn};
+use crate::config::job::Stream;
+use crate::error::{Error, Result};
+use crate::format::infer::{self, Inference};
+use crate::format::parquet::{self, Footer, ParquetDecoder};
+use crate::format::{self, Decode, DecodeLimits, Step};
+use crate::memory::Budget;
+use crate::object::ObjectFacts;
+use crate::options::{FormatOptions, Projection};
+use crate::s3::Store;
+
+/// What a sample is at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SampleLimits {
+    /// Bytes as stored.
+    pub(super) bytes: u64,
+    /// Rows.
+    pub(super) rows: usize,
+}
+
+/// Rows that a decoder hands over at once while sampling: few, since the sample ends in the middle of a row and rows
+/// that were not handed over by then are lost.
+const BATCH_ROWS: usize = 64;
+
+/// The columns of a file: from the footer alone where it has one, else from its first rows.
+pub(super) async fn columns(
+    store: &Store,
+    stream: &Stream,
+    object: &ObjectFacts,
+    limits: SampleLimits,
+) -> Result<Vec<InferredColumn>> {
+    if let FormatOptions::Parquet(options) = &stream.format {
+        let footer = footer(store, object).await;
+        let footer = footer.map_err(|error| error.with("stream", &stream.name).with("key", &object.key))?;
+        return Ok(infer::columns_of_schema(&footer.schema, options.decimal_as_float));
+    }
+    let mut inference = Inference::new(&stream.format);
+    for batch in rows(store, stream, object, limits).await? {
+        inference.add(&batch);
+    }
+    Ok(inference.columns())
+}
+
+/// The footer of a Parquet file.
+pub(super) async fn footer(store: &Store, object: &ObjectFacts) -> Result<Footer> {
+    let mut decoder = ParquetDecoder::new(object, &Projection::All, None, parquet::Limits::default())?;
+    loop {
+        let step = decoder.step()?;
+        if let Some(footer) = decoder.footer() {
+            return Ok(footer.clone());
+        }
+        let Step::NeedRanges(wanted) = step else {
+            return Err(Error::internal("a Parquet decoder went on without the footer"));
+        };
+        feed(store, object, wanted, &mut decoder).await?;
+    }
+}
+
+/// Reads batches from the beginning of a text file. A sample that ends before the file does is not an error.
+pub(super) async fn rows(
+    store: &Store,
+    stream: &Stream,
+    object: &ObjectFacts,
+    limits: SampleLimits,
+) -> Result<Vec<Batch>> {
+    let compression = stream.compression.resolve(&object.key);
+    let decode = DecodeLimits { batch_rows: BATCH_ROWS, ..DecodeLimits::default() };
+    let mut decoder = format::open(&stream.format, compression, &Projection::All, object, None, &decode)?;
+    let sampled = stream_rows(store, object, &mut *decoder, limits).await;
+    sampled.map_err(|error| error.with("stream", &stream.name).with("key", &object.key))
+}
+
+async fn stream_rows(
+    store: &Store,
+    object: &ObjectFacts,
+    decoder: &mut dyn Decode,
+    limits: SampleLimits,
+) -> Result<Vec<Batch>> {
+    let whole = object.size <= limits.bytes;
+    let mut body = store.get(object, (!whole).then_some(0..limits.bytes)).await?;
+    let mut offset = 0;
+    let mut taken = Taken::new(limits);
+    loop {
+        match decoder.step()? {
+            Step::Batch(decoded) => {
+                if !taken.add(decoded.batch) {
+                    return Ok(taken.batches);
+                }
+            }
+            Step::Done | Step::NeedRanges(_) => return Ok(taken.batches),
+            Step::NeedBytes => match body.next().await? {
+                Some(bytes) => {
+                    let length = bytes.len() as u64;
+                    decoder.feed(offset, bytes)?;
+                    offset += length;
+                }
+                None if whole => decoder.finish(),
+                None => return Ok(taken.batches),
+            },
+        }
+    }
+}
+
+async fn feed(store: &Store, object: &ObjectFacts, wanted: Vec<Range<u64>>, decoder: &mut dyn Decode) -> Result<()> {
+    let budget = Budget::new(super::DEFAULT_MEMORY_BYTES);
+    super::fetch::feed_ranges(store, object, wanted, &budget, decoder, &Stop::default()).await?;
+    Ok(())
+}
+
+struct Taken {
+    batches: Vec<Batch>,
+    rows: usize,
+    limit: usize,
+}
+
+impl Taken {
+    fn new(limits: SampleLimits) -> Self {
+        Self { batches: Vec::new(), rows: 0, limit: limits.rows }
+    }
+
+    /// Whether there is room for more.
+    fn add(&mut self, batch: Batch) -> bool {
+        self.rows += batch.rows();
+        self.batches.push(batch);
+        self.rows < self.limit
+    }
+}

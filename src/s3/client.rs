@@ -1,0 +1,87 @@
+//! The SDK's client, built by hand: one TLS stack, one connection pool, and nothing that costs time for no use.
+
+use std::time::{Duration, SystemTime};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Builder, Region, SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
+};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_async::time::{SharedTimeSource, StaticTimeSource, SystemTimeSource};
+use aws_smithy_http_client::proxy::ProxyConfig;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::{Builder as HttpBuilder, Connector};
+
+use super::options::StoreOptions;
+use crate::clock::Clock;
+use crate::config::job::connection::Connection;
+
+/// The HTTP client for S3 and for the services that hand out credentials. It connects lazily; certificates are read from the
+/// system (or `SSL_CERT_FILE`) when the first client is built.
+pub(super) fn http_client(options: &StoreOptions) -> SharedHttpClient {
+    let proxy = if options.proxy_from_environment { ProxyConfig::from_env() } else { ProxyConfig::disabled() };
+    let idle_connections = options.idle_connections;
+    HttpBuilder::new().build_with_connector_fn(move |settings, components| {
+        let mut builder = Connector::builder()
+            .enable_tcp_nodelay(true)
+            .pool_max_idle_per_host(idle_connections)
+            .proxy_config(proxy.clone());
+        builder.set_connector_settings(settings.cloned());
+        builder.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
+        builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+    })
+}
+
+/// A client for one region.
+pub(super) fn client(
+    connection: &Connection,
+    options: &StoreOptions,
+    region: &str,
+    http: SharedHttpClient,
+    credentials: Option<SharedCredentialsProvider>,
+) -> Client {
+    let path_style = connection.path_style.unwrap_or(connection.endpoint.is_some());
+    let retries = RetryConfig::standard()
+        .with_max_attempts(options.max_attempts.max(1))
+        .with_initial_backoff(options.initial_backoff)
+        .with_max_backoff(options.max_backoff);
+    let timeouts =
+        TimeoutConfig::builder().connect_timeout(options.connect_timeout).read_timeout(options.answer_timeout);
+    let mut builder = Builder::new()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .region(Region::new(region.to_owned()))
+        .http_client(http)
+        .force_path_style(path_style)
+        .use_arn_region(true)
+        .retry_config(retries)
+        // The default quota of retries is shared by the whole process and ends a request before its attempts are used
+        // up once many files meet throttling at the same time. What bounds us is attempts, backoff and the gate.
+        .retry_partition(RetryPartition::custom("tollgate").token_bucket(TokenBucket::unlimited()).build())
+        .timeout_config(timeouts.build())
+        // The meter notices stalls, for listings too, and unlike this one only while someone waits.
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .sleep_impl(TokioSleep::new())
+        .time_source(time_source(options.clock));
+    builder = match &connection.endpoint {
+        Some(endpoint) => builder.endpoint_url(endpoint),
+        None => builder,
+    };
+    builder = match credentials {
+        Some(provider) => builder.credentials_provider(provider),
+        None => builder.allow_no_auth(),
+    };
+    Client::from_conf(builder.build())
+}
+
+fn time_source(clock: Clock) -> SharedTimeSource {
+    match clock {
+        Clock::System => SharedTimeSource::new(SystemTimeSource::new()),
+        Clock::Fixed(at) => {
+            let since = Duration::from_micros(u64::try_from(at.micros()).unwrap_or(0));
+            SharedTimeSource::new(StaticTimeSource::new(SystemTime::UNIX_EPOCH + since))
+        }
+    }
+}

@@ -1,0 +1,243 @@
+//! The store: the three questions a source asks S3.
+
+use std::future::Future;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::types::{EncodingType, RequestPayer};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use super::body::{Body, Span};
+use super::fault::{Circumstances, Failure, Place};
+use super::listing::{self, ListPage, ListRequest};
+use super::meter::{Meter, MeteredClient, Trace};
+use super::options::StoreOptions;
+use super::{client, identity, region};
+use crate::config::job::connection::{Connection, Credentials, Secret};
+use crate::cost::usage::Row;
+use crate::cost::{Ledger, Planned};
+use crate::error::{Error, Result};
+use crate::object::{ObjectFacts, StorageClass};
+
+/// A bucket, ready to be asked. Clones share connections, credentials, the region once it is found out, and the ledger.
+#[derive(Clone)]
+pub struct Store {
+    door: Arc<Door>,
+}
+
+struct Door {
+    connection: Connection,
+    options: StoreOptions,
+    http: SharedHttpClient,
+    credentials: Option<SharedCredentialsProvider>,
+    route: RwLock<Route>,
+    /// Whether the server ever answered: an address that worked once is not a mistake in the configuration.
+    answered: AtomicBool,
+}
+
+/// The client in use, and the region it signs for.
+#[derive(Clone)]
+struct Route {
+    client: Client,
+    region: Arc<str>,
+}
+
+impl Store {
+    /// Prepares the way to a bucket. Nothing is sent before the first question; credentials too are fetched then.
+    ///
+    /// # Errors
+    /// [`crate::error::ErrorKind::Config`] for an endpoint that is no URL of a server.
+    pub async fn connect(connection: &Connection, ledger: Ledger, options: StoreOptions) -> Result<Self> {
+        check_endpoint(connection.endpoint.as_deref())?;
+        let environment = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| std::env::var(name).ok());
+        let region = region::first(connection.region.as_deref(), &connection.bucket, environment.as_deref());
+        let inner = client::http_client(&options);
+        let credentials = identity::provider(&connection.credentials, &region, inner.clone()).await;
+        let meter = Meter { ledger, gate: options.gate.clone(), stall_timeout: options.stall_timeout };
+        let http = SharedHttpClient::new(MeteredClient::new(inner, meter));
+        let client = client::client(connection, &options, &region, http.clone(), credentials.clone());
+        let door = Door {
+            connection: connection.clone(),
+            options,
+            http,
+            credentials,
+            route: RwLock::new(Route { client, region: region.into() }),
+            answered: AtomicBool::new(false),
+        };
+        Ok(Self { door: Arc::new(door) })
+    }
+
+    /// One page of the bucket's objects.
+    ///
+    /// # Errors
+    /// By what the caller can do: see [`crate::error::ErrorKind`].
+    pub async fn list(&self, request: &ListRequest) -> Result<ListPage> {
+        let payer = self.door.payer();
+        let bucket = &self.door.connection.bucket;
+        let place = Place { planned: Planned { row: Row::LIST, body_bytes: None }, bucket, key: &request.prefix };
+        let output = self.door.ask(place, |client| {
+            let list = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
+            list.set_request_payer(payer.clone())
+                .set_prefix(Some(&request.prefix).filter(|prefix| !prefix.is_empty()).cloned())
+                .set_delimiter(request.delimiter.clone())
+                .set_start_after(request.start_after.clone())
+                .set_continuation_token(request.continuation.clone())
+                .set_max_keys(request.max_keys.map(|keys| i32::try_from(keys).unwrap_or(i32::MAX)))
+                .send()
+        });
+        listing::read_page(request, output.await?).map_err(|error| error.with("bucket", bucket))
+    }
+
+    /// The bytes of an object as it was listed: all of it, or a range cut to its size. An object that is no longer the
+    /// one that was listed is not read.
+    ///
+    /// # Errors
+    /// By what the caller can do: see [`crate::error::ErrorKind`].
+    pub async fn get(&self, object: &ObjectFacts, range: Option<Range<u64>>) -> Result<Body> {
+        let span = match range {
+            None => Span::whole(object.size),
+            Some(range) => Span::part(range, object.size),
+        };
+        Body::open(self.clone(), object.clone(), span).await
+    }
+
+    /// What the server says of one object, without its bytes.
+    ///
+    /// # Errors
+    /// By what the caller can do: see [`crate::error::ErrorKind`].
+    pub async fn head(&self, key: &str) -> Result<ObjectFacts> {
+        let payer = self.door.payer();
+        let bucket = &self.door.connection.bucket;
+        let planned = Planned { row: Row::head(StorageClass::Standard), body_bytes: Some(0) };
+        let output = self.door.ask(Place { planned, bucket, key }, |client| {
+            client.head_object().bucket(bucket).key(key).set_request_payer(payer.clone()).send()
+        });
+        Ok(facts_of(key, &output.await?))
+    }
+
+    /// Sends a GET for a part of an object.
+    pub(super) async fn open(&self, object: &ObjectFacts, span: &Span) -> Result<GetObjectOutput> {
+        let payer = self.door.payer();
+        let bucket = &self.door.connection.bucket;
+        let planned = Planned { row: Row::get(object.storage_class), body_bytes: Some(span.len()) };
+        let range = span.header();
+        let etag = Some(&object.etag).filter(|etag| !etag.is_empty()).map(|etag| etag.to_string());
+        let place = Place { planned, bucket, key: &object.key };
+        let output = self.door.ask(place, |client| {
+            let get = client.get_object().bucket(bucket).key(&*object.key).set_request_payer(payer.clone());
+            get.set_if_match(etag.clone()).set_range(range.clone()).send()
+        });
+        output.await
+    }
+
+    pub(super) fn options(&self) -> &StoreOptions {
+        &self.door.options
+    }
+
+    pub(super) fn bucket(&self) -> &str {
+        &self.door.connection.bucket
+    }
+}
+
+impl Door {
+    /// Asks the SDK, in the region that is known by now, and once more where the server names another one.
+    async fn ask<T, E, F>(&self, place: Place<'_>, request: impl Fn(&Client) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: std::error::Error + aws_sdk_s3::error::ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        let mut switched = false;
+        loop {
+            let route = self.route();
+            let (answer, attempts) = Trace::new(place.planned).follow(request(&route.client)).await;
+            let error = match answer {
+                Ok(output) => {
+                    self.answered.store(true, Ordering::Relaxed);
+                    return Ok(output);
+                }
+                Err(error) => error,
+            };
+            let failure = Failure::read(error);
+            if !switched && failure.region().is_some_and(|region| self.switch(&route, region)) {
+                switched = true;
+                continue;
+            }
+            return Err(self.explain(failure, &place, &route, attempts));
+        }
+    }
+
+    fn explain(&self, mut failure: Failure, place: &Place<'_>, route: &Route, attempts: u32) -> Error {
+        if failure.answered() {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        failure.mask(&self.secrets());
+        let circumstances = Circumstances {
+            region: &route.region,
+            endpoint: self.connection.endpoint.as_deref(),
+            answered: self.answered.load(Ordering::Relaxed),
+            attempts,
+            anonymous: self.connection.credentials == Credentials::Anonymous,
+            requester_pays: self.connection.requester_pays,
+        };
+        failure.explain(place, &circumstances)
+    }
+
+    fn route(&self) -> Route {
+        self.route.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes over to another region. Whether there is now a way other than the one that was tried.
+    fn switch(&self, tried: &Route, region: &str) -> bool {
+        let mut route = self.route.write().unwrap_or_else(PoisonError::into_inner);
+        if *route.region == *region || !region::plausible(region) {
+            return route.region != tried.region;
+        }
+        let credentials = self.credentials.clone();
+        let client = client::client(&self.connection, &self.options, region, self.http.clone(), credentials);
+        *route = Route { client, region: region.into() };
+        true
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        match &self.connection.credentials {
+            Credentials::Static { secret_access_key, session_token, .. } => {
+                std::iter::once(secret_access_key).chain(session_token).map(Secret::expose).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn payer(&self) -> Option<RequestPayer> {
+        self.connection.requester_pays.then_some(RequestPayer::Requester)
+    }
+}
+
+fn facts_of(key: &str, output: &HeadObjectOutput) -> ObjectFacts {
+    ObjectFacts {
+        key: key.into(),
+        size: listing::size(output.content_length).unwrap_or(0),
+        modified_at: output.last_modified.as_ref().map(listing::timestamp).unwrap_or_default(),
+        etag: output.e_tag.as_deref().unwrap_or_default().into(),
+        storage_class: StorageClass::from_name(output.storage_class.as_ref().map_or("", |class| class.as_str())),
+    }
+}
+
+/// An endpoint is a scheme and a server. A user name in it would be sent, and shown in errors.
+fn check_endpoint(endpoint: Option<&str>) -> Result<()> {
+    let Some(endpoint) = endpoint else { return Ok(()) };
+    let example = "write it as `https://host:port`";
+    if endpoint.contains('@') {
+        return Err(Error::config("the endpoint has a user name in it").hint(example));
+    }
+    let server = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
+    match server.map(|server| server.trim_end_matches('/').parse::<http::uri::Authority>()) {
+        Some(Ok(_)) => Ok(()),
+        _ => Err(Error::config(format!("the endpoint '{endpoint}' is not a URL of a server")).hint(example)),
+    }
+}

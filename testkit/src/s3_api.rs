@@ -1,0 +1,647 @@
+//! S3's operations on the store.
+
+use std::sync::Arc;
+
+use http::Extensions;
+use s3s::dto::*;
+use s3s::{S3, S3Error, S3ErrorCode, S3Request, S3Response, S3Result, s3_error};
+
+use crate::access::MayList;
+use crate::content::Content;
+use crate::failure::with_detail;
+use crate::listing::{self, Listed, Page, Query};
+use crate::multipart::{Upload, UploadedPart};
+use crate::objects::{Conditions, Facts, body, check_write, read_body, select, timestamp};
+use crate::store::{Bucket as StoredBucket, BucketOptions, Object as StoredObject, Store, md5_hex, unix_seconds};
+
+/// A page of a listing has at most this many entries.
+const MAX_KEYS: i32 = 1000;
+
+/// The implementation of S3 over a [`Store`].
+pub(crate) struct Api {
+    pub(crate) store: Store,
+    pub(crate) region: String,
+}
+
+impl Api {
+    fn bucket(&self, name: &str) -> S3Result<Arc<StoredBucket>> {
+        self.store.bucket(name).ok_or_else(|| S3ErrorCode::NoSuchBucket.into())
+    }
+
+    /// Finds an object. Who may not list is not told that it is missing.
+    fn object(&self, bucket: &str, key: &str, extensions: &Extensions) -> S3Result<Arc<StoredObject>> {
+        let bucket = self.bucket(bucket)?;
+        let may_list = extensions.get::<MayList>().is_none_or(|may| may.0);
+        let missing = if may_list { S3ErrorCode::NoSuchKey } else { S3ErrorCode::AccessDenied };
+        bucket.get(key).ok_or_else(|| missing.into())
+    }
+
+    fn region_of(&self, bucket: &StoredBucket) -> String {
+        bucket.options().region.unwrap_or_else(|| self.region.clone())
+    }
+
+    fn charged(&self, bucket: &str) -> Option<RequestCharged> {
+        let pays = self.store.bucket(bucket)?.options().requester_pays;
+        pays.then(|| RequestCharged::from_static(RequestCharged::REQUESTER))
+    }
+
+    fn now_s(&self) -> i64 {
+        unix_seconds(self.store.now())
+    }
+
+    /// The source of a copy with its conditions checked.
+    fn copy_source(&self, source: &CopySource, conditions: Conditions) -> S3Result<Arc<StoredObject>> {
+        let CopySource::Bucket { bucket, key, .. } = source else {
+            return Err(s3_error!(NotImplemented));
+        };
+        let object = self.object(bucket, key, &Extensions::new())?;
+        match conditions.check(&object) {
+            // A copy answers 412 where a GET answers 304.
+            Err(error) if *error.code() == S3ErrorCode::NotModified => Err(S3ErrorCode::PreconditionFailed.into()),
+            checked => checked,
+        }?;
+        if object.archived() { Err(archived(&object)) } else { Ok(object) }
+    }
+}
+
+fn archived(object: &StoredObject) -> S3Error {
+    with_detail(S3ErrorCode::InvalidObjectState, &format!("<StorageClass>{}</StorageClass>", object.storage_class))
+}
+
+fn etag(object: &StoredObject) -> Option<ETag> {
+    Some(ETag::Strong(object.etag.clone()))
+}
+
+/// S3 names every class but the usual one.
+fn storage_class_header(object: &StoredObject) -> Option<StorageClass> {
+    (object.storage_class != "STANDARD").then(|| StorageClass::from(object.storage_class.to_string()))
+}
+
+fn content_type(object: &StoredObject) -> Option<String> {
+    Some(object.content_type.clone().unwrap_or_else(|| "binary/octet-stream".to_owned()))
+}
+
+fn metadata(object: &StoredObject) -> Option<Metadata> {
+    (!object.metadata.is_empty()).then(|| object.metadata.clone().into_iter().collect())
+}
+
+fn restore(object: &StoredObject) -> Option<String> {
+    let text = "ongoing-request=\"false\", expiry-date=\"Fri, 31 Dec 2100 00:00:00 GMT\"";
+    object.restored.then(|| text.to_owned())
+}
+
+fn signed(length: u64) -> Option<i64> {
+    Some(i64::try_from(length).unwrap_or(i64::MAX))
+}
+
+/// URL-encodes as S3 does for `encoding-type=url`: a space becomes a plus, slash and asterisk stay.
+fn url_encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'/' | b'*' => {
+                encoded.push(char::from(byte))
+            }
+            b' ' => encoded.push('+'),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// Whether names are to be URL-encoded; refuses other encodings.
+fn encoder(encoding: Option<&EncodingType>) -> S3Result<fn(&str) -> String> {
+    match encoding.map(EncodingType::as_str) {
+        None => Ok(str::to_owned),
+        Some(EncodingType::URL) => Ok(url_encode),
+        Some(_) => Err(s3_error!(InvalidArgument, "Invalid Encoding Method specified in Request")),
+    }
+}
+
+fn limit(max_keys: Option<i32>) -> S3Result<i32> {
+    match max_keys.unwrap_or(MAX_KEYS) {
+        ..0 => Err(s3_error!(InvalidArgument, "max-keys must not be negative")),
+        keys => Ok(keys.min(MAX_KEYS)),
+    }
+}
+
+/// Objects and common prefixes of a page for the XML.
+fn rows(page: &Page, encode: fn(&str) -> String) -> (ObjectList, CommonPrefixList) {
+    let mut objects = ObjectList::new();
+    let mut prefixes = CommonPrefixList::new();
+    for entry in &page.entries {
+        match entry {
+            Listed::Prefix(prefix) => prefixes.push(CommonPrefix { prefix: Some(encode(prefix)) }),
+            Listed::Object(key, object) => objects.push(Object {
+                key: Some(encode(key)),
+                e_tag: etag(object),
+                size: signed(object.content.size_bytes()),
+                last_modified: Some(timestamp(object.modified_s)),
+                storage_class: Some(ObjectStorageClass::from(object.storage_class.to_string())),
+                ..Object::default()
+            }),
+        }
+    }
+    (objects, prefixes)
+}
+
+/// Continuation tokens are opaque base64 with a check sum, so that one that was not made here is refused.
+mod token {
+    use base64_simd::STANDARD;
+
+    pub(super) fn write(after: &str) -> String {
+        let mut bytes = check_sum(after.as_bytes()).to_vec();
+        bytes.extend(after.bytes().zip(mask()).map(|(byte, mask)| byte ^ mask));
+        STANDARD.encode_to_string(bytes)
+    }
+
+    pub(super) fn read(token: &str) -> Option<String> {
+        let bytes = STANDARD.decode_to_vec(token).ok()?;
+        let (sum, name) = bytes.split_at_checked(8)?;
+        let name: Vec<u8> = name.iter().zip(mask()).map(|(byte, mask)| byte ^ mask).collect();
+        (check_sum(&name) == *sum).then(|| String::from_utf8(name).ok())?
+    }
+
+    fn mask() -> impl Iterator<Item = u8> {
+        (0_u8..=255).cycle().map(|index| index.wrapping_mul(151) ^ 0xa7)
+    }
+
+    fn check_sum(bytes: &[u8]) -> [u8; 8] {
+        let step = |sum: u64, byte: &u8| (sum ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        bytes.iter().fold(0x9ae1_6a3b_2f90_404f, step).to_be_bytes()
+    }
+}
+
+#[async_trait::async_trait]
+impl S3 for Api {
+    async fn list_objects_v2(
+        &self,
+        request: S3Request<ListObjectsV2Input>,
+    ) -> S3Result<S3Response<ListObjectsV2Output>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let encode = encoder(input.encoding_type.as_ref())?;
+        let limit = limit(input.max_keys)?;
+        let wrong_token = || s3_error!(InvalidArgument, "The continuation token provided is incorrect");
+        let after = match &input.continuation_token {
+            Some(token) => Some(token::read(token).ok_or_else(wrong_token)?),
+            None => input.start_after.clone(),
+        };
+        let query = Query {
+            prefix: input.prefix.as_deref().unwrap_or(""),
+            delimiter: input.delimiter.as_deref().unwrap_or(""),
+            after: after.as_deref().unwrap_or(""),
+            limit: usize::try_from(limit).unwrap_or(0),
+        };
+        let page = listing::list(&bucket, query);
+        let next = page.truncated.then(|| page.entries.last().map(|last| token::write(last.name()))).flatten();
+        let (contents, common_prefixes) = rows(&page, encode);
+        Ok(S3Response::new(ListObjectsV2Output {
+            key_count: Some(i32::try_from(page.entries.len()).unwrap_or(i32::MAX)),
+            is_truncated: Some(page.truncated),
+            next_continuation_token: next,
+            contents: Some(contents),
+            common_prefixes: Some(common_prefixes),
+            prefix: Some(encode(query.prefix)),
+            delimiter: input.delimiter.as_deref().map(encode),
+            start_after: input.start_after.as_deref().map(encode),
+            continuation_token: input.continuation_token,
+            max_keys: Some(limit),
+            encoding_type: input.encoding_type,
+            request_charged: self.charged(&input.bucket),
+            name: Some(input.bucket),
+        }))
+    }
+
+    async fn list_objects(&self, request: S3Request<ListObjectsInput>) -> S3Result<S3Response<ListObjectsOutput>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let encode = encoder(input.encoding_type.as_ref())?;
+        let limit = limit(input.max_keys)?;
+        let query = Query {
+            prefix: input.prefix.as_deref().unwrap_or(""),
+            delimiter: input.delimiter.as_deref().unwrap_or(""),
+            after: input.marker.as_deref().unwrap_or(""),
+            limit: usize::try_from(limit).unwrap_or(0),
+        };
+        let page = listing::list(&bucket, query);
+        // Without a delimiter the last key is the marker, and S3 does not say it again.
+        let says_next = page.truncated && !query.delimiter.is_empty();
+        let next = says_next.then(|| page.entries.last().map(|last| encode(last.name()))).flatten();
+        let (contents, common_prefixes) = rows(&page, encode);
+        Ok(S3Response::new(ListObjectsOutput {
+            is_truncated: Some(page.truncated),
+            next_marker: next,
+            contents: Some(contents),
+            common_prefixes: Some(common_prefixes),
+            prefix: Some(encode(query.prefix)),
+            delimiter: input.delimiter.as_deref().map(encode),
+            marker: Some(encode(query.after)),
+            max_keys: Some(limit),
+            encoding_type: input.encoding_type,
+            request_charged: self.charged(&input.bucket),
+            name: Some(input.bucket),
+        }))
+    }
+
+    async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
+        let input = request.input;
+        let object = self.object(&input.bucket, &input.key, &request.extensions)?;
+        let conditions = Conditions {
+            if_match: input.if_match,
+            if_none_match: input.if_none_match,
+            if_modified_since: input.if_modified_since,
+            if_unmodified_since: input.if_unmodified_since,
+        };
+        conditions.check(&object)?;
+        if object.archived() {
+            return Err(archived(&object));
+        }
+        let selected = select(&object, input.range, input.part_number)?;
+        let output = GetObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: signed(selected.range.end - selected.range.start),
+            content_range: selected.content_range,
+            parts_count: selected.parts_count,
+            content_type: content_type(&object),
+            content_encoding: object.content_encoding.clone(),
+            e_tag: etag(&object),
+            last_modified: Some(timestamp(object.modified_s)),
+            metadata: metadata(&object),
+            storage_class: storage_class_header(&object),
+            restore: restore(&object),
+            request_charged: self.charged(&input.bucket),
+            body: Some(body(&object, selected.range)),
+            ..GetObjectOutput::default()
+        };
+        let mut response = S3Response::new(output);
+        response.extensions.insert(Facts::of(&object));
+        Ok(response)
+    }
+
+    async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
+        let input = request.input;
+        let object = self.object(&input.bucket, &input.key, &request.extensions)?;
+        let conditions = Conditions {
+            if_match: input.if_match,
+            if_none_match: input.if_none_match,
+            if_modified_since: input.if_modified_since,
+            if_unmodified_since: input.if_unmodified_since,
+        };
+        conditions.check(&object)?;
+        let selected = select(&object, input.range, input.part_number)?;
+        let partial = selected.content_range.is_some();
+        let output = HeadObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: signed(selected.range.end - selected.range.start),
+            content_range: selected.content_range,
+            parts_count: selected.parts_count,
+            content_type: content_type(&object),
+            content_encoding: object.content_encoding.clone(),
+            e_tag: etag(&object),
+            last_modified: Some(timestamp(object.modified_s)),
+            metadata: metadata(&object),
+            storage_class: storage_class_header(&object),
+            restore: restore(&object),
+            request_charged: self.charged(&input.bucket),
+            ..HeadObjectOutput::default()
+        };
+        let mut response = S3Response::new(output);
+        response.status = partial.then_some(http::StatusCode::PARTIAL_CONTENT);
+        response.extensions.insert(Facts::of(&object));
+        Ok(response)
+    }
+
+    async fn put_object(&self, request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let bytes = read_body(input.body).await?;
+        let mut object = StoredObject::new(Content::Stored(bytes.clone()), md5_hex(&bytes), self.now_s());
+        if let Some(class) = input.storage_class {
+            object.storage_class = class.as_str().to_owned().into();
+        }
+        object.content_type = input.content_type;
+        object.content_encoding = input.content_encoding;
+        object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
+        let output = PutObjectOutput {
+            e_tag: etag(&object),
+            request_charged: self.charged(&input.bucket),
+            ..PutObjectOutput::default()
+        };
+        let facts = Facts::of(&object);
+        let allowed = |current: Option<&StoredObject>| {
+            check_write(current, input.if_match.as_ref(), input.if_none_match.as_ref())
+        };
+        bucket.insert_if(&input.key, object, allowed)?;
+        let mut response = S3Response::new(output);
+        response.extensions.insert(facts);
+        Ok(response)
+    }
+
+    async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
+        let input = request.input;
+        let conditions = Conditions {
+            if_match: input.copy_source_if_match,
+            if_none_match: input.copy_source_if_none_match,
+            if_modified_since: input.copy_source_if_modified_since,
+            if_unmodified_since: input.copy_source_if_unmodified_since,
+        };
+        let source = self.copy_source(&input.copy_source, conditions)?;
+        let mut object = StoredObject::clone(&source);
+        object.modified_s = self.now_s();
+        object.storage_class = input.storage_class.map_or("STANDARD".into(), |class| class.as_str().to_owned().into());
+        // A copy is one piece again, whatever its source was.
+        if !source.part_sizes.is_empty() {
+            object.etag = md5_hex(&source.content.to_bytes());
+            object.part_sizes.clear();
+        }
+        if input.metadata_directive.is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE) {
+            object.content_type = input.content_type;
+            object.content_encoding = input.content_encoding;
+            object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
+        }
+        let result = CopyObjectResult {
+            e_tag: etag(&object),
+            last_modified: Some(timestamp(object.modified_s)),
+            ..CopyObjectResult::default()
+        };
+        self.bucket(&input.bucket)?.insert(&input.key, object);
+        let output = CopyObjectOutput { copy_object_result: Some(result), ..CopyObjectOutput::default() };
+        Ok(S3Response::new(output))
+    }
+
+    async fn delete_object(&self, request: S3Request<DeleteObjectInput>) -> S3Result<S3Response<DeleteObjectOutput>> {
+        let input = request.input;
+        self.bucket(&input.bucket)?.remove(&input.key);
+        Ok(S3Response::new(DeleteObjectOutput::default()))
+    }
+
+    async fn delete_objects(
+        &self,
+        request: S3Request<DeleteObjectsInput>,
+    ) -> S3Result<S3Response<DeleteObjectsOutput>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let quiet = input.delete.quiet.unwrap_or(false);
+        let mut deleted = Vec::new();
+        for object in input.delete.objects {
+            bucket.remove(&object.key);
+            if !quiet {
+                deleted.push(DeletedObject { key: Some(object.key), ..DeletedObject::default() });
+            }
+        }
+        let output = DeleteObjectsOutput { deleted: Some(deleted), ..DeleteObjectsOutput::default() };
+        Ok(S3Response::new(output))
+    }
+
+    async fn create_multipart_upload(
+        &self,
+        request: S3Request<CreateMultipartUploadInput>,
+    ) -> S3Result<S3Response<CreateMultipartUploadOutput>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let mut object = StoredObject::new(Content::from(""), String::new(), self.now_s());
+        if let Some(class) = input.storage_class {
+            object.storage_class = class.as_str().to_owned().into();
+        }
+        object.content_type = input.content_type;
+        object.content_encoding = input.content_encoding;
+        object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
+        let mut uploads = bucket.uploads();
+        let upload_id = self.store.next_upload_id();
+        uploads.insert(upload_id.clone(), Upload { key: input.key.clone(), object, parts: Default::default() });
+        Ok(S3Response::new(CreateMultipartUploadOutput {
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(upload_id),
+            ..CreateMultipartUploadOutput::default()
+        }))
+    }
+
+    async fn upload_part(&self, request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        check_part_number(input.part_number)?;
+        let part = UploadedPart::new(read_body(input.body).await?, self.now_s());
+        let output = UploadPartOutput { e_tag: Some(ETag::Strong(part.etag.clone())), ..UploadPartOutput::default() };
+        let mut uploads = bucket.uploads();
+        open_upload(&mut uploads, &input.upload_id, &input.key)?.parts.insert(input.part_number, part);
+        Ok(S3Response::new(output))
+    }
+
+    async fn upload_part_copy(
+        &self,
+        request: S3Request<UploadPartCopyInput>,
+    ) -> S3Result<S3Response<UploadPartCopyOutput>> {
+        let input = request.input;
+        check_part_number(input.part_number)?;
+        let conditions = Conditions {
+            if_match: input.copy_source_if_match,
+            if_none_match: input.copy_source_if_none_match,
+            if_modified_since: input.copy_source_if_modified_since,
+            if_unmodified_since: input.copy_source_if_unmodified_since,
+        };
+        let source = self.copy_source(&input.copy_source, conditions)?;
+        let range = input.copy_source_range.as_deref().map(Range::parse).transpose();
+        let range = range.map_err(|_| s3_error!(InvalidArgument, "the copy source range is not a range"))?;
+        let selected = select(&source, range, None)?;
+        let part = UploadedPart::new(source.content.slice(selected.range), self.now_s());
+        let result = CopyPartResult {
+            e_tag: Some(ETag::Strong(part.etag.clone())),
+            last_modified: Some(timestamp(part.modified_s)),
+            ..CopyPartResult::default()
+        };
+        let bucket = self.bucket(&input.bucket)?;
+        let mut uploads = bucket.uploads();
+        open_upload(&mut uploads, &input.upload_id, &input.key)?.parts.insert(input.part_number, part);
+        let output = UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() };
+        Ok(S3Response::new(output))
+    }
+
+    async fn list_parts(&self, request: S3Request<ListPartsInput>) -> S3Result<S3Response<ListPartsOutput>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let mut uploads = bucket.uploads();
+        let upload = open_upload(&mut uploads, &input.upload_id, &input.key)?;
+        let marker = input.part_number_marker.unwrap_or(0);
+        let limit = limit(input.max_parts)?;
+        let mut parts: Vec<Part> = upload.parts.range(marker.saturating_add(1)..).map(listed_part).collect();
+        let page_parts = usize::try_from(limit).unwrap_or(0);
+        let truncated = parts.len() > page_parts;
+        parts.truncate(page_parts);
+        Ok(S3Response::new(ListPartsOutput {
+            is_truncated: Some(truncated),
+            max_parts: Some(limit),
+            next_part_number_marker: parts.last().and_then(|part| part.part_number),
+            part_number_marker: Some(marker),
+            parts: Some(parts),
+            storage_class: Some(StorageClass::from(upload.object.storage_class.to_string())),
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            upload_id: Some(input.upload_id),
+            ..ListPartsOutput::default()
+        }))
+    }
+
+    async fn list_multipart_uploads(
+        &self,
+        request: S3Request<ListMultipartUploadsInput>,
+    ) -> S3Result<S3Response<ListMultipartUploadsOutput>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let encode = encoder(input.encoding_type.as_ref())?;
+        let prefix = input.prefix.clone().unwrap_or_default();
+        let mut uploads: Vec<MultipartUpload> = bucket
+            .uploads()
+            .iter()
+            .filter(|(_, upload)| upload.key.starts_with(&prefix))
+            .map(|(id, upload)| MultipartUpload {
+                key: Some(encode(&upload.key)),
+                upload_id: Some(id.clone()),
+                initiated: Some(timestamp(upload.object.modified_s)),
+                storage_class: Some(StorageClass::from(upload.object.storage_class.to_string())),
+                ..MultipartUpload::default()
+            })
+            .collect();
+        uploads.sort_by(|left, right| (&left.key, &left.upload_id).cmp(&(&right.key, &right.upload_id)));
+        Ok(S3Response::new(ListMultipartUploadsOutput {
+            bucket: Some(input.bucket),
+            prefix: Some(encode(&prefix)),
+            is_truncated: Some(false),
+            max_uploads: Some(MAX_KEYS),
+            encoding_type: input.encoding_type,
+            uploads: Some(uploads),
+            ..ListMultipartUploadsOutput::default()
+        }))
+    }
+
+    async fn complete_multipart_upload(
+        &self,
+        request: S3Request<CompleteMultipartUploadInput>,
+    ) -> S3Result<S3Response<CompleteMultipartUploadOutput>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let named = input.multipart_upload.and_then(|upload| upload.parts).unwrap_or_default();
+        let mut uploads = bucket.uploads();
+        let object = open_upload(&mut uploads, &input.upload_id, &input.key)?.complete(&named)?;
+        let e_tag = etag(&object);
+        let allowed = |current: Option<&StoredObject>| {
+            check_write(current, input.if_match.as_ref(), input.if_none_match.as_ref())
+        };
+        bucket.insert_if(&input.key, object, allowed)?;
+        uploads.remove(&input.upload_id);
+        Ok(S3Response::new(CompleteMultipartUploadOutput {
+            location: Some(format!("/{}/{}", input.bucket, url_encode(&input.key))),
+            bucket: Some(input.bucket),
+            key: Some(input.key),
+            e_tag,
+            ..CompleteMultipartUploadOutput::default()
+        }))
+    }
+
+    async fn abort_multipart_upload(
+        &self,
+        request: S3Request<AbortMultipartUploadInput>,
+    ) -> S3Result<S3Response<AbortMultipartUploadOutput>> {
+        let input = request.input;
+        let bucket = self.bucket(&input.bucket)?;
+        let mut uploads = bucket.uploads();
+        open_upload(&mut uploads, &input.upload_id, &input.key)?;
+        uploads.remove(&input.upload_id);
+        Ok(S3Response::new(AbortMultipartUploadOutput::default()))
+    }
+
+    async fn create_bucket(&self, request: S3Request<CreateBucketInput>) -> S3Result<S3Response<CreateBucketOutput>> {
+        let input = request.input;
+        if self.store.bucket(&input.bucket).is_some() {
+            return Err(S3ErrorCode::BucketAlreadyOwnedByYou.into());
+        }
+        let constraint = input.create_bucket_configuration.and_then(|chosen| chosen.location_constraint);
+        let region = constraint.map(|constraint| constraint.as_str().to_owned());
+        self.store.create_bucket(&input.bucket, BucketOptions { region, ..BucketOptions::default() });
+        let output =
+            CreateBucketOutput { location: Some(format!("/{}", input.bucket)), ..CreateBucketOutput::default() };
+        Ok(S3Response::new(output))
+    }
+
+    async fn delete_bucket(&self, request: S3Request<DeleteBucketInput>) -> S3Result<S3Response<DeleteBucketOutput>> {
+        let bucket = self.bucket(&request.input.bucket)?;
+        let query = Query { prefix: "", delimiter: "", after: "", limit: 1 };
+        if !listing::list(&bucket, query).entries.is_empty() {
+            return Err(S3ErrorCode::BucketNotEmpty.into());
+        }
+        self.store.remove_bucket(&request.input.bucket);
+        Ok(S3Response::new(DeleteBucketOutput::default()))
+    }
+
+    async fn head_bucket(&self, request: S3Request<HeadBucketInput>) -> S3Result<S3Response<HeadBucketOutput>> {
+        let bucket = self.bucket(&request.input.bucket)?;
+        let output = HeadBucketOutput { bucket_region: Some(self.region_of(&bucket)), ..HeadBucketOutput::default() };
+        Ok(S3Response::new(output))
+    }
+
+    async fn get_bucket_location(
+        &self,
+        request: S3Request<GetBucketLocationInput>,
+    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
+        let region = self.region_of(&*self.bucket(&request.input.bucket)?);
+        // S3 leaves the name of its oldest region out.
+        let location_constraint = (region != "us-east-1").then(|| BucketLocationConstraint::from(region));
+        Ok(S3Response::new(GetBucketLocationOutput { location_constraint }))
+    }
+
+    async fn list_buckets(&self, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
+        let bucket = |name| Bucket { name: Some(name), creation_date: Some(timestamp(0)), ..Bucket::default() };
+        let buckets = self.store.bucket_names().into_iter().map(bucket).collect();
+        Ok(S3Response::new(ListBucketsOutput { buckets: Some(buckets), ..ListBucketsOutput::default() }))
+    }
+}
+
+fn check_part_number(number: i32) -> S3Result<()> {
+    if (1..=10_000).contains(&number) {
+        return Ok(());
+    }
+    Err(s3_error!(InvalidArgument, "Part number must be an integer between 1 and 10000, inclusive"))
+}
+
+fn open_upload<'a>(
+    uploads: &'a mut std::collections::BTreeMap<String, Upload>,
+    upload_id: &str,
+    key: &str,
+) -> S3Result<&'a mut Upload> {
+    uploads.get_mut(upload_id).filter(|upload| upload.key == key).ok_or_else(|| S3ErrorCode::NoSuchUpload.into())
+}
+
+fn listed_part((number, part): (&i32, &UploadedPart)) -> Part {
+    Part {
+        part_number: Some(*number),
+        e_tag: Some(ETag::Strong(part.etag.clone())),
+        size: signed(part.bytes.len() as u64),
+        last_modified: Some(timestamp(part.modified_s)),
+        ..Part::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_come_back_and_others_do_not() {
+        for name in ["", "a", "dir/é😀\n", &"x".repeat(1024)] {
+            let written = token::write(name);
+            assert_eq!(token::read(&written).as_deref(), Some(name));
+            let mut broken = written.into_bytes();
+            broken[3] = if broken[3] == b'A' { b'B' } else { b'A' };
+            assert_eq!(token::read(&String::from_utf8_lossy(&broken)), None, "{name}");
+        }
+        for garbage in ["", "garbage", "!!!", "AAAA", "AAAAAAAAAAAAAAAA"] {
+            assert_eq!(token::read(garbage), None, "{garbage}");
+        }
+    }
+
+    #[test]
+    fn names_are_url_encoded_as_s3_does() {
+        assert_eq!(url_encode("a b/c+d%é*~()"), "a+b/c%2Bd%25%C3%A9*%7E%28%29");
+    }
+}

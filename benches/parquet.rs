@@ -8,16 +8,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use tollgate::batch::Batch;
 use tollgate::format::parquet::{Limits, ParquetDecoder};
 use tollgate::format::{Decode, Step};
 use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate::options::Projection;
 use tollgate::protocol::schema::Columns;
-use tollgate::record::arrow::ArrowEncoder;
-
-const PREFIX: &[u8] = br#"{"type":"RECORD","record":{"stream":"parquet","data":{"#;
-const SUFFIX: &[u8] = b"\"_ab_source_file_last_modified\":\"2026-11-21T11:11:02.000000Z\",\"_ab_source_file_url\":\"parquet/all.parquet\"},\"emitted_at\":1795259475356}}\n";
+use tollgate::record::{EncodeOptions, StreamEncoder};
 
 /// What one run took.
 #[derive(Default, Clone, Copy)]
@@ -74,7 +70,8 @@ fn run(file: &Bytes, batch_rows: usize) -> Result<Run> {
     };
     let limits = Limits { batch_rows, ..Limits::default() };
     let mut decoder = ParquetDecoder::new(&object, &Projection::All, None, limits)?;
-    let mut encoder = None;
+    let stream = StreamEncoder::new("parquet", None, &Columns::All, EncodeOptions::default());
+    let mut encoder = stream.file(&object, 1_795_259_475_356);
     let mut out = Vec::new();
     let mut run = Run::default();
     loop {
@@ -88,14 +85,9 @@ fn run(file: &Bytes, batch_rows: usize) -> Result<Run> {
                 }
             }
             Step::Batch(decoded) => {
-                let Batch::Arrow(batch) = decoded.batch else { bail!("not columns") };
                 let started = Instant::now();
-                let encoder = match &mut encoder {
-                    Some(encoder) => encoder,
-                    empty => empty.insert(ArrowEncoder::new(&batch.schema(), &Columns::All, false)?),
-                };
                 out.clear();
-                run.rows += encoder.encode(&batch, PREFIX, SUFFIX, &mut out)?;
+                run.rows += encoder.encode(&decoded.batch, &mut out)?;
                 run.encode += started.elapsed();
                 run.output_bytes += out.len() as u64;
             }

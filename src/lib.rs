@@ -20,3 +20,4 @@ pub mod python_number;
 pub mod read;
 pub mod record;
 pub mod s3;
+pub mod simd;

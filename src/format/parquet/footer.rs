@@ -11,6 +11,7 @@ use parquet::file::metadata::{
 };
 
 use super::guard::guarded;
+use super::shape;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Projection;
 
@@ -71,6 +72,7 @@ pub(super) fn metadata_range(tail: &[u8], size: u64, limit_bytes: u64) -> Result
 /// Reads the metadata, and checks what later steps rely on: lengths are not negative, and column chunks lie
 /// inside the file.
 pub(super) fn open(metadata: &[u8], size: u64, projection: &Projection) -> Result<Opened> {
+    shape::check(metadata)?;
     // Statistics can be most of a footer, and nothing here uses them.
     let options = ParquetMetaDataOptions::new()
         .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)

@@ -11,6 +11,7 @@
 mod fed;
 mod footer;
 mod guard;
+mod shape;
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "lists of ranges, some of them short")]
 mod tests;

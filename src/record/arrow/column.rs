@@ -7,7 +7,8 @@ use arrow::array::{FixedSizeBinaryArray, StructArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::*;
 
-use super::time_text::{Zone, write_date, write_time, write_timestamp};
+use super::time_text::{write_date, write_time, write_timestamp};
+use super::zone::Zone;
 use crate::record::json_string::{write_key, write_string};
 use crate::record::number_text::{DecimalForm, write_decimal128, write_decimal256, write_double, write_integer};
 
@@ -156,7 +157,7 @@ impl<'a> Column<'a> {
             Values::Date64(values) => write_date(values[row].div_euclid(86_400_000), out),
             Values::Time32(values, unit) => return write_time(values[row].into(), *unit, out).ok_or(Bad::Time),
             Values::Time64(values, unit) => return write_time(values[row], *unit, out).ok_or(Bad::Time),
-            Values::Timestamp(values, unit, zone) => write_timestamp(values[row], *unit, *zone, out),
+            Values::Timestamp(values, unit, zone) => write_timestamp(values[row], *unit, zone, out),
             Values::Duration(values) => write_double(values[row] as f64, out),
             Values::Utf8(values) => write_string(values.value(row), out),
             Values::LargeUtf8(values) => write_string(values.value(row), out),

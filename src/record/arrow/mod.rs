@@ -6,6 +6,7 @@
 
 mod column;
 mod time_text;
+mod zone;
 
 use arrow::array::{RecordBatch, new_empty_array};
 use arrow::datatypes::{Field, SchemaRef};

@@ -1,0 +1,89 @@
+//! Parquet files of other tools, read and written as lines, byte by byte as `fixtures/parquet/make.py` expects them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+use bytes::Bytes;
+use tollgate::format::parquet::{Limits, ParquetDecoder};
+use tollgate::format::{Decode, Step};
+use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate::options::Projection;
+use tollgate::protocol::schema::Columns;
+use tollgate::record::{EncodeOptions, StreamEncoder};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/fixtures/parquet");
+
+/// The members of a file's records, a line per row, without the two added columns.
+fn lines(path: &Path, batch_rows: usize) -> Result<String> {
+    let file = Bytes::from(fs::read(path)?);
+    let object = ObjectFacts {
+        key: path.to_string_lossy().as_ref().into(),
+        size: file.len() as u64,
+        modified_at: Timestamp::default(),
+        etag: "".into(),
+        storage_class: StorageClass::Standard,
+    };
+    let limits = Limits { batch_rows, ..Limits::default() };
+    let mut decoder = ParquetDecoder::new(&object, &Projection::All, None, limits)?;
+    let stream = StreamEncoder::new("s", None, &Columns::All, EncodeOptions::default());
+    let mut encoder = stream.file(&object, 0);
+    let mut out = Vec::new();
+    loop {
+        match decoder.step()? {
+            Step::NeedRanges(ranges) => {
+                for range in ranges {
+                    decoder.feed(range.start, file.slice(range.start as usize..range.end as usize))?;
+                }
+            }
+            Step::Batch(decoded) => {
+                encoder.encode(&decoded.batch, &mut out)?;
+            }
+            Step::NeedBytes => bail!("a decoder of ranges asks for a stream"),
+            Step::Done => break,
+        }
+    }
+    let members = std::str::from_utf8(&out)?.lines().map(|line| {
+        let data = line
+            .strip_prefix(r#"{"type":"RECORD","record":{"stream":"s","data":{"#)
+            .context("the start of a record")?;
+        let (members, _) = data.split_once(r#""_ab_source_file_last_modified":"#).context("the end of a record")?;
+        Ok(format!("{{{}}}\n", members.strip_suffix(',').unwrap_or(members)))
+    });
+    members.collect()
+}
+
+fn expected(path: &Path) -> Result<String> {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let name = stem.split("--").next().unwrap_or_default();
+    Ok(fs::read_to_string(Path::new(FOLDER).join(format!("{name}.jsonl")))?)
+}
+
+fn files() -> Result<Vec<PathBuf>> {
+    let mut files: Vec<_> = fs::read_dir(FOLDER)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "parquet"));
+    files.sort();
+    Ok(files)
+}
+
+#[test]
+fn files_of_other_tools_have_the_rows_that_they_should() -> Result<()> {
+    let files = files()?;
+    assert!(files.len() >= 20, "{} files in {FOLDER}", files.len());
+    let mut failures = Vec::new();
+    for path in &files {
+        for batch_rows in [1000, 3] {
+            let expected = expected(path)?;
+            match lines(path, batch_rows) {
+                Ok(lines) if lines == expected => {}
+                Ok(lines) => {
+                    let different = lines.lines().zip(expected.lines()).find(|(one, two)| one != two);
+                    failures.push(format!("{}: {different:#?}", path.display()));
+                }
+                Err(error) => failures.push(format!("{}: {error:?}", path.display())),
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
+}

@@ -6,7 +6,8 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Builder, Region, SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
+    AppName, BehaviorVersion, Builder, Region, SharedCredentialsProvider, SharedHttpClient,
+    StalledStreamProtectionConfig,
 };
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::{SharedTimeSource, StaticTimeSource, SystemTimeSource};
@@ -19,6 +20,13 @@ use super::options::StoreOptions;
 use crate::clock::Clock;
 use crate::config::job::connection::Connection;
 
+/// How long a connection may lie idle. S3 closes them after some 20 s, and a request on a connection that is just being
+/// closed is an attempt lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The name that stands in the `User-Agent`, and so in S3's access logs.
+const APP_NAME: &str = "tollgate";
+
 /// The HTTP client for S3 and for the services that hand out credentials. It connects lazily; certificates are read from the
 /// system (or `SSL_CERT_FILE`) when the first client is built.
 pub(super) fn http_client(options: &StoreOptions) -> SharedHttpClient {
@@ -28,6 +36,7 @@ pub(super) fn http_client(options: &StoreOptions) -> SharedHttpClient {
         let mut builder = Connector::builder()
             .enable_tcp_nodelay(true)
             .pool_max_idle_per_host(idle_connections)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .proxy_config(proxy.clone());
         builder.set_connector_settings(settings.cloned());
         builder.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
@@ -63,10 +72,11 @@ pub(super) fn client(
         .timeout_config(timeouts.build())
         // The meter notices stalls, for listings too, and unlike this one only while someone waits.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .app_name(AppName::new(APP_NAME).expect("the name has only letters"))
         .sleep_impl(TokioSleep::new())
         .time_source(time_source(options.clock));
     builder = match &connection.endpoint {
-        Some(endpoint) => builder.endpoint_url(endpoint),
+        Some(endpoint) => builder.endpoint_url(endpoint.trim_end_matches('/')),
         None => builder,
     };
     builder = match credentials {

@@ -1,8 +1,10 @@
 //! The SDK's client, built by hand: one TLS stack, one connection pool, and nothing that costs time for no use.
 
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::endpoint::{DefaultResolver, Endpoint, EndpointFuture, Params, ResolveEndpoint};
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
@@ -65,6 +67,7 @@ pub(super) fn client(
         .http_client(http)
         .force_path_style(path_style)
         .use_arn_region(true)
+        .endpoint_resolver(OneEndpoint::default())
         .retry_config(retries)
         // The default quota of retries is shared by the whole process and ends a request before its attempts are used
         // up once many files meet throttling at the same time. What bounds us is attempts, backoff and the gate.
@@ -84,6 +87,30 @@ pub(super) fn client(
         None => builder.allow_no_auth(),
     };
     Client::from_conf(builder.build())
+}
+
+/// Where a client's bucket is asked. The SDK's rules are for every bucket and feature there is; they keep one answer, and
+/// forget it with each other key, though the key does not matter to them. A client here asks one bucket in one region.
+#[derive(Debug, Default)]
+struct OneEndpoint {
+    rules: DefaultResolver,
+    found: OnceLock<Endpoint>,
+}
+
+impl ResolveEndpoint for OneEndpoint {
+    fn resolve_endpoint<'a>(&'a self, params: &'a Params) -> EndpointFuture<'a> {
+        // The SDK's own request for a session with a directory bucket has other rules of authentication.
+        if params.disable_s3_express_session_auth() == Some(true) {
+            return ResolveEndpoint::resolve_endpoint(&self.rules, params);
+        }
+        if let Some(endpoint) = self.found.get() {
+            return EndpointFuture::ready(Ok(endpoint.clone()));
+        }
+        EndpointFuture::new(async move {
+            let endpoint = ResolveEndpoint::resolve_endpoint(&self.rules, params).await?;
+            Ok(self.found.get_or_init(|| endpoint).clone())
+        })
+    }
 }
 
 fn time_source(clock: Clock) -> SharedTimeSource {

@@ -19,6 +19,16 @@ pub struct Span {
 }
 
 impl Span {
+    /// A field that its row does not have: the row was shorter than the header, and that is allowed. No field that is
+    /// there has this span.
+    pub const ABSENT: Self = Self { start: 0, end: 0 };
+
+    /// Whether this is [`Span::ABSENT`].
+    #[must_use]
+    pub fn absent(self) -> bool {
+        self.end == 0
+    }
+
     /// The bytes of this span in `buffer`.
     #[must_use]
     pub fn of(self, buffer: &[u8]) -> &[u8] {
@@ -44,6 +54,8 @@ pub struct TextRows {
     pub fields: Vec<Span>,
     /// The number of rows.
     pub rows: usize,
+    /// Rows among them that were padded or cut to the width of the header.
+    pub adjusted: usize,
 }
 
 impl TextRows {

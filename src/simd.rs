@@ -35,6 +35,18 @@ mod lanes {
             unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, _mm_set1_epi8(byte as i8))) as u32 }
         }
 
+        /// A bit for each byte that equals one of two.
+        #[inline(always)]
+        #[must_use]
+        pub fn equal_either(self, one: u8, other: u8) -> u32 {
+            // SAFETY: as above.
+            unsafe {
+                let one = _mm_cmpeq_epi8(self.0, _mm_set1_epi8(one as i8));
+                let other = _mm_cmpeq_epi8(self.0, _mm_set1_epi8(other as i8));
+                _mm_movemask_epi8(_mm_or_si128(one, other)) as u32
+            }
+        }
+
         /// A bit for each byte that a JSON string cannot hold as it is: quote, backslash, control characters.
         #[inline(always)]
         #[must_use]
@@ -76,6 +88,13 @@ mod lanes {
         #[must_use]
         pub fn equal(self, byte: u8) -> u32 {
             self.mask(|b| b == byte)
+        }
+
+        /// A bit for each byte that equals one of two.
+        #[inline(always)]
+        #[must_use]
+        pub fn equal_either(self, one: u8, other: u8) -> u32 {
+            self.mask(|b| b == one || b == other)
         }
 
         /// A bit for each byte that a JSON string cannot hold as it is: quote, backslash, control characters.

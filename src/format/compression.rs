@@ -1,23 +1,32 @@
 //! The only place that decompresses.
 //!
-//! Output comes in steps of the size the caller asks for, whatever the input expands to; what a file may expand to as a
-//! whole is limited ([`Caps`]), and data that ends or breaks in the middle is an error, never a silent end.
+//! ```text
+//!   stored bytes ─ feed ─▶ queue of pieces ─ read(out, up to a block) ─▶ decoded bytes appended to `out`
+//! ```
+//!
+//! Whatever comes in, one call of [`Source::read`] adds no more than the caller's target, so a small input that
+//! decodes to gigabytes is never in memory. A stream that ends early or is damaged is an error that names the byte.
+
+use std::collections::VecDeque;
 
 use bytes::{Buf, Bytes};
 use flate2::{Decompress, FlushDecompress, Status};
 
+use crate::batch::Frame;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Compression;
 
-/// Window size of gzip, as a power of two: the largest there is reads all.
-const GZIP_WINDOW_BITS: u8 = 15;
+/// Window of gzip's deflate, as a power of two.
+const WINDOW_BITS: u8 = 15;
+/// Decoded bytes below which no ratio is too high.
+const RATIO_FREE_BYTES: u64 = 1 << 20;
 
 /// What decompression may produce.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Caps {
     /// Decoded bytes of one object at most.
     pub decoded_bytes: u64,
-    /// Decoded bytes for each stored one at most, beyond the first mebibyte.
+    /// Decoded bytes for each stored one at most, beyond the first mebibyte. Deflate cannot exceed 1032.
     pub ratio: u64,
 }
 
@@ -27,148 +36,226 @@ impl Default for Caps {
     }
 }
 
-/// Turns stored bytes into decoded ones.
-#[derive(Debug)]
-pub struct Decompressor {
-    codec: Codec,
-    caps: Caps,
-    stored: u64,
+/// What [`Source::read`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filled {
+    /// The target is reached.
+    Full,
+    /// More stored bytes are needed.
+    NeedBytes,
+    /// All bytes were handed over.
+    End,
+}
+
+/// Stored bytes on their way to decoded ones.
+pub(crate) struct Source {
+    pieces: VecDeque<Bytes>,
+    /// The offset of the next stored byte that is expected from outside.
+    next_stored: u64,
+    /// Stored bytes used so far, counted from the object's first byte.
+    used: u64,
+    /// Decoded bytes handed over so far, counted from the text's first byte.
     decoded: u64,
+    /// Where this source began.
+    start: Frame,
+    finished: bool,
+    gzip: Option<Gzip>,
+    caps: Caps,
 }
 
-#[derive(Debug)]
-enum Codec {
-    Plain,
-    Gzip(Gzip),
-}
-
-#[derive(Debug)]
 struct Gzip {
-    member: Decompress,
-    /// Whether bytes of the current member were seen.
-    inside: bool,
-    /// Zero bytes behind the last member: the rest must be zero too.
+    /// The member being read; `None` between members.
+    member: Option<Box<Decompress>>,
+    /// Starts of members at or before the places that a caller may still ask for, oldest first.
+    starts: VecDeque<Frame>,
+    /// Whether zero bytes were seen behind a member.
     padding: bool,
 }
 
-impl Decompressor {
-    /// A decompressor from the start of an object.
-    ///
-    /// # Errors
-    /// `Internal` for `Auto`, which the caller resolves.
-    pub fn new(compression: Compression, caps: Caps) -> Result<Self> {
-        let codec = match compression {
-            Compression::None => Codec::Plain,
-            Compression::Gzip => {
-                Codec::Gzip(Gzip { member: Decompress::new_gzip(GZIP_WINDOW_BITS), inside: false, padding: false })
-            }
-            Compression::Auto => return Err(Error::internal("the compression was not resolved")),
-        };
-        Ok(Self { codec, caps, stored: 0, decoded: 0 })
-    }
-
-    /// Whether stored and decoded bytes are the same.
-    #[must_use]
-    pub fn is_plain(&self) -> bool {
-        matches!(self.codec, Codec::Plain)
-    }
-
-    /// Takes bytes from `input` and appends decoded ones to `out`, `room` at most. Progress ends when the input is
-    /// empty or the room is used.
-    ///
-    /// # Errors
-    /// `Data` where the input is not what its compression says, `Limit` where it expands beyond the caps.
-    pub fn decode(&mut self, input: &mut Bytes, out: &mut Vec<u8>, room: usize) -> Result<()> {
-        let (stored_before, decoded_before) = (input.len(), out.len());
-        match &mut self.codec {
-            Codec::Plain => {
-                let take = room.min(input.len());
-                out.extend_from_slice(&input[..take]);
-                input.advance(take);
-            }
-            Codec::Gzip(gzip) => gzip.decode(input, out, room).map_err(|error| error.with("byte", self.stored))?,
+impl Source {
+    /// A source that begins at `start`. `compression` is resolved.
+    pub(crate) fn new(compression: Compression, start: Frame, caps: Caps) -> Result<Self> {
+        if compression == Compression::Auto {
+            return Err(Error::internal("the compression was not resolved"));
         }
-        self.stored += (stored_before - input.len()) as u64;
-        self.decoded += (out.len() - decoded_before) as u64;
-        self.check_caps()
+        let gzip =
+            (compression == Compression::Gzip).then(|| Gzip { member: None, starts: VecDeque::new(), padding: false });
+        Ok(Self {
+            pieces: VecDeque::new(),
+            next_stored: start.stored,
+            used: start.stored,
+            decoded: start.decoded,
+            start,
+            finished: false,
+            gzip,
+            caps,
+        })
     }
 
-    /// Says that there is no more input.
-    ///
-    /// # Errors
-    /// `Data` where the data ends in the middle.
-    pub fn finish(&self) -> Result<()> {
-        match &self.codec {
-            Codec::Gzip(gzip) if gzip.inside => {
-                Err(Error::data("the gzip data ends in the middle: the file is truncated")
-                    .with("byte", self.stored)
-                    .hint("upload the file again"))
-            }
-            Codec::Plain | Codec::Gzip(_) => Ok(()),
+    /// The offset of the first stored byte that is wanted.
+    pub(crate) fn from(&self) -> u64 {
+        self.start.stored
+    }
+
+    /// Takes stored bytes, which must follow those before.
+    pub(crate) fn feed(&mut self, offset: u64, bytes: Bytes) -> Result<()> {
+        if offset != self.next_stored {
+            return Err(Error::internal("bytes of an object were fed out of order")
+                .with("expected", self.next_stored)
+                .with("offset", offset));
         }
+        self.next_stored += bytes.len() as u64;
+        if !bytes.is_empty() {
+            self.pieces.push_back(bytes);
+        }
+        Ok(())
     }
 
-    fn check_caps(&self) -> Result<()> {
-        let free = self.stored.saturating_mul(self.caps.ratio).saturating_add(1 << 20);
-        if self.is_plain() || (self.decoded <= self.caps.decoded_bytes && self.decoded <= free) {
+    /// Says that there are no more stored bytes.
+    pub(crate) fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Appends decoded bytes to `out` until it holds `target` bytes.
+    pub(crate) fn read(&mut self, out: &mut Vec<u8>, target: usize) -> Result<Filled> {
+        out.reserve(target.saturating_sub(out.len()));
+        if self.gzip.is_some() { self.read_gzip(out, target) } else { Ok(self.read_plain(out, target)) }
+    }
+
+    /// The start of the compressed member in which a decoded offset lies, where it is not the object's start. Offsets
+    /// must not go down from call to call.
+    pub(crate) fn frame_of(&mut self, offset: u64) -> Option<Frame> {
+        let starts = &mut self.gzip.as_mut()?.starts;
+        while starts.get(1).is_some_and(|next| next.decoded <= offset) {
+            starts.pop_front();
+        }
+        starts.front().copied().filter(|frame| frame.stored != 0)
+    }
+
+    fn read_plain(&mut self, out: &mut Vec<u8>, target: usize) -> Filled {
+        while out.len() < target {
+            let Some(piece) = self.pieces.front_mut() else { return self.without_bytes() };
+            let take = piece.len().min(target - out.len());
+            out.extend_from_slice(&piece[..take]);
+            self.advance(take);
+            self.decoded += take as u64;
+        }
+        Filled::Full
+    }
+
+    fn without_bytes(&self) -> Filled {
+        if self.finished { Filled::End } else { Filled::NeedBytes }
+    }
+
+    /// Drops `count` bytes of the first piece.
+    fn advance(&mut self, count: usize) {
+        let piece = self.pieces.front_mut().expect("a piece was looked at before it is advanced");
+        piece.advance(count);
+        if piece.is_empty() {
+            self.pieces.pop_front();
+        }
+        self.used += count as u64;
+    }
+
+    fn read_gzip(&mut self, out: &mut Vec<u8>, target: usize) -> Result<Filled> {
+        while out.len() < target {
+            if self.pieces.is_empty() {
+                if !self.finished {
+                    return Ok(Filled::NeedBytes);
+                }
+                return if self.between_members() { Ok(Filled::End) } else { Err(self.truncated()) };
+            }
+            if self.between_members() {
+                self.begin_member()?;
+            } else {
+                self.inflate(out, target)?;
+            }
+        }
+        Ok(Filled::Full)
+    }
+
+    fn between_members(&self) -> bool {
+        self.gzip.as_ref().is_some_and(|gzip| gzip.member.is_none())
+    }
+
+    /// Goes over zero padding, or opens the next member.
+    fn begin_member(&mut self) -> Result<()> {
+        let (stored, decoded) = (self.used, self.decoded);
+        let first_member = self.used == self.start.stored;
+        let piece = self.pieces.front().expect("read_gzip saw a piece");
+        let byte = piece[0];
+        let zeros = piece.iter().take_while(|&&byte| byte == 0).count();
+        let gzip = self.gzip.as_mut().expect("read_gzip is for gzip");
+        if byte == 0x1f {
+            gzip.member = Some(Box::new(Decompress::new_gzip(WINDOW_BITS)));
+            gzip.padding = false;
+            // A member without text is no better place to start than the one behind it.
+            if gzip.starts.back().is_some_and(|last| last.decoded == decoded) {
+                gzip.starts.pop_back();
+            }
+            gzip.starts.push_back(Frame { stored, decoded });
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Limit, "the file expands beyond the limit of decompression")
-            .with("stored_bytes", self.stored)
-            .with("decoded_bytes", self.decoded)
-            .hint("if the file is meant to be like this, raise the limit"))
-    }
-}
-
-impl Gzip {
-    fn decode(&mut self, input: &mut Bytes, out: &mut Vec<u8>, room: usize) -> Result<()> {
-        let end = out.len() + room;
-        while out.len() < end && !input.is_empty() {
-            if self.padding || (!self.inside && self.follows_padding(input)) {
-                self.skip_padding(input)?;
-                continue;
-            }
-            self.inside = true;
-            let (read_before, written_before) = (self.member.total_in(), self.member.total_out());
-            let start = out.len();
-            out.resize(end, 0);
-            let status = self.member.decompress(input, &mut out[start..], FlushDecompress::None);
-            let read = self.member.total_in() - read_before;
-            let written = self.member.total_out() - written_before;
-            out.truncate(start + written as usize);
-            input.advance(read as usize);
-            match status {
-                Ok(Status::StreamEnd) => self.end_member(),
-                Ok(_) if read == 0 && written == 0 => return Err(corrupt("no progress")),
-                Ok(_) => {}
-                Err(error) => return Err(corrupt(&error.to_string())),
-            }
+        if first_member {
+            return Err(Error::data("the object is not gzip data")
+                .with("byte", stored)
+                .hint("set the compression to none, or correct the object's extension"));
         }
-        Ok(())
-    }
-
-    fn end_member(&mut self) {
-        self.member = Decompress::new_gzip(GZIP_WINDOW_BITS);
-        self.inside = false;
-    }
-
-    /// Tapes and some tools pad with zeros, which begin no member.
-    fn follows_padding(&self, input: &Bytes) -> bool {
-        input.first() == Some(&0)
-    }
-
-    fn skip_padding(&mut self, input: &mut Bytes) -> Result<()> {
-        self.padding = true;
-        if input.iter().any(|&byte| byte != 0) {
-            return Err(corrupt("data behind the zeros that follow its last member"));
+        if byte == 0 {
+            gzip.padding = true;
+            self.advance(zeros);
+            return Ok(());
         }
-        input.clear();
-        Ok(())
+        Err(Error::data("bytes behind a gzip member are neither zero nor another member").with("byte", stored))
     }
-}
 
-fn corrupt(reason: &str) -> Error {
-    Error::data(format!("the gzip data is corrupt: {reason}")).hint("check that the file is gzip, and upload it again")
+    fn inflate(&mut self, out: &mut Vec<u8>, target: usize) -> Result<()> {
+        let piece = self.pieces.front().expect("read_gzip saw a piece");
+        let member = self.gzip.as_mut().and_then(|gzip| gzip.member.as_mut()).expect("a member is open");
+        let (in_before, out_before) = (member.total_in(), member.total_out());
+        debug_assert!(out.capacity() >= target, "read reserves the target");
+        let status = member.decompress_vec(piece, out, FlushDecompress::None);
+        let used = (member.total_in() - in_before) as usize;
+        let produced = member.total_out() - out_before;
+        self.advance_or_keep(used);
+        self.decoded += produced;
+        match status {
+            Ok(Status::StreamEnd) => self.gzip.as_mut().expect("read_gzip is for gzip").member = None,
+            Ok(_) if used == 0 && produced == 0 => return Err(self.damaged("no progress")),
+            Ok(_) => {}
+            Err(fault) => return Err(self.damaged(fault.message().unwrap_or("corrupt deflate stream"))),
+        }
+        self.check_limits()
+    }
+
+    fn advance_or_keep(&mut self, used: usize) {
+        if used > 0 {
+            self.advance(used);
+        }
+    }
+
+    fn check_limits(&self) -> Result<()> {
+        let stored = self.used - self.start.stored;
+        let decoded = self.decoded - self.start.decoded;
+        let too_dense = decoded > RATIO_FREE_BYTES && decoded / stored.max(1) > self.caps.ratio;
+        if !too_dense && self.decoded <= self.caps.decoded_bytes {
+            return Ok(());
+        }
+        let message = if too_dense {
+            "compressed data expands more than the limit allows"
+        } else {
+            "decompressed data is larger than the limit allows"
+        };
+        Err(Error::new(ErrorKind::Limit, message).with("stored_bytes", stored).with("decoded_bytes", decoded))
+    }
+
+    fn truncated(&self) -> Error {
+        Error::data("the gzip data ends in the middle of a member").with("byte", self.used)
+    }
+
+    fn damaged(&self, reason: &str) -> Error {
+        Error::data("the gzip data is damaged").with("byte", self.used).with("reason", reason)
+    }
 }
 
 #[cfg(test)]
@@ -183,34 +270,34 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    /// Decodes in pieces of `piece` stored bytes and `room` decoded ones.
-    fn decoded(stored: &[u8], piece: usize, room: usize) -> Result<Vec<u8>> {
-        let mut decompressor = Decompressor::new(Compression::Gzip, Caps::default())?;
-        let mut all = Vec::new();
-        for piece in stored.chunks(piece) {
-            let mut input = Bytes::copy_from_slice(piece);
-            while !input.is_empty() {
-                let mut out = Vec::new();
-                decompressor.decode(&mut input, &mut out, room)?;
-                assert!(out.len() <= room);
-                all.extend(out);
-            }
-        }
-        // What the codec holds back comes with an empty input.
+    const START: Frame = Frame { stored: 0, decoded: 0 };
+
+    /// Decodes in pieces of `piece` stored bytes and blocks of `block` decoded ones.
+    fn decoded(stored: &[u8], piece: usize, block: usize) -> Result<Vec<u8>> {
+        let mut source = Source::new(Compression::Gzip, START, Caps::default())?;
+        let (mut fed, mut all, mut out) = (0, Vec::new(), Vec::new());
         loop {
-            let before = all.len();
-            decompressor.decode(&mut Bytes::new(), &mut all, room)?;
-            if all.len() == before {
-                break;
+            out.clear();
+            let filled = source.read(&mut out, block)?;
+            assert!(out.len() <= out.capacity() && (filled != Filled::Full || out.len() >= block));
+            all.extend_from_slice(&out);
+            match filled {
+                Filled::Full => {}
+                Filled::End => return Ok(all),
+                Filled::NeedBytes if fed == stored.len() => source.finish(),
+                Filled::NeedBytes => {
+                    let end = (fed + piece).min(stored.len());
+                    source.feed(fed as u64, Bytes::copy_from_slice(&stored[fed..end]))?;
+                    fed = end;
+                }
             }
         }
-        decompressor.finish().map(|()| all)
     }
 
     #[test]
     fn members_and_padding_are_read_in_any_pieces() {
         let text: Vec<u8> = (0..50_000u32).flat_map(|i| i.to_le_bytes()).collect();
-        let stored = [gzip(&text), gzip(b""), gzip(b"end"), vec![0; 100]].concat();
+        let stored = [gzip(&text), gzip(b""), vec![0; 3], gzip(b"end"), vec![0; 100]].concat();
         let expected = [text, b"end".to_vec()].concat();
         for (piece, room) in [(1, 7), (stored.len(), 1 << 20), (1000, 333), (13, 4096)] {
             assert_eq!(decoded(&stored, piece, room).unwrap(), expected, "{piece} {room}");
@@ -228,23 +315,29 @@ mod tests {
         flipped[last] ^= 1;
         assert!(decoded(&flipped, 64, 4096).is_err(), "the checksum is checked");
         assert!(decoded(b"plain text", 64, 4096).is_err());
-        let behind = [stored, vec![0, 0, 1]].concat();
-        assert!(decoded(&behind, 4096, 4096).is_err());
+        for garbage in [&b"\0\0\x01"[..], b"x", b"\x1f"] {
+            let behind = [&stored, garbage].concat();
+            let error = decoded(&behind, 4096, 4096).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Data, "{error}");
+            assert!(error.get("byte").is_some(), "{error}");
+        }
+        assert_eq!(decoded(b"", 1, 1).unwrap(), b"", "an object without bytes has no text");
     }
 
     #[test]
     fn a_bomb_is_stopped() {
-        let stored = gzip(&vec![0; 64 << 20]);
+        let stored = gzip(&vec![0; 16 << 20]);
         let caps = Caps { ratio: 100, ..Caps::default() };
-        let mut decompressor = Decompressor::new(Compression::Gzip, caps).unwrap();
-        let mut input = Bytes::from(stored);
+        let mut source = Source::new(Compression::Gzip, START, caps).unwrap();
+        source.feed(0, Bytes::from(stored)).unwrap();
         let mut total = 0;
         let error = loop {
             let mut out = Vec::new();
-            if let Err(error) = decompressor.decode(&mut input, &mut out, 1 << 16) {
+            if let Err(error) = source.read(&mut out, 1 << 16) {
                 break error;
             }
             total += out.len();
+            assert!(out.len() <= 1 << 17, "{} bytes at once", out.len());
             assert!(total < 8 << 20, "{total} bytes were decoded");
         };
         assert_eq!(error.kind(), ErrorKind::Limit);

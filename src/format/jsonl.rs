@@ -1,189 +1,117 @@
-//! JSON lines: one object a line. Objects over several lines, and several on one, are read as well: what separates
-//! objects is that one ends and another begins.
+//! JSONL: text → JSON objects.
+//!
+//! Objects follow one another with any white space, or none, between them: one a line as the format wants it, spread
+//! over many lines, or several on one. What follows a fault is not looked at: a line end may be in the middle of
+//! anything then.
 
-use bytes::Bytes;
+use super::json_scan::{Scanned, scan_object};
+use super::text::{Origin, Split, Stop, count_lines};
+use crate::batch::{JsonField, JsonKind, JsonRows, Place, Position};
+use crate::error::Error;
 
-use super::compression::Decompressor;
-use super::json_scan::{self, Stop};
-use super::text::{BLOCK_BYTES, Filled, TextBuffer, not_utf8};
-use super::{Access, Decode, DecodeLimits, Step};
-use crate::batch::{Batch, Decoded, JsonRows, Place, Position};
-use crate::error::{Error, Result};
-
-/// See the module's text.
-#[derive(Debug)]
-pub struct JsonlDecoder {
-    text: TextBuffer,
-    limits: DecodeLimits,
-    wanted: usize,
+/// Splits text into JSON objects.
+#[derive(Default)]
+pub(crate) struct JsonSplitter {
+    /// Lines before the next object.
     line: u64,
-    rows: u64,
-    failed: Option<Error>,
-    done: bool,
-    /// The members of the last batch: the next one has about as many.
-    members: usize,
+    fields: Vec<JsonField>,
+    row_ends: Vec<u32>,
 }
 
-impl JsonlDecoder {
-    /// A decoder that begins at `resume`, or at the start.
-    ///
-    /// # Errors
-    /// `Config` where the position is one of another format.
-    pub fn new(decompressor: Decompressor, resume: Option<&Position>, limits: DecodeLimits) -> Result<Self> {
-        let (offset, line, rows) = match resume.map(|position| (position.rows, &position.place)) {
-            None | Some((_, Place::Start)) => (0, 0, 0),
-            Some((rows, Place::Byte { offset, line, columns: None, .. })) => (*offset, *line, rows),
-            Some(_) => {
-                return Err(Error::config("the state has a position of another format in this JSONL file")
-                    .hint("reset the stream, or use the format that it was read with before"));
-            }
+impl JsonSplitter {
+    /// A splitter at the start of a file, or at a position.
+    pub(crate) fn new(resume: Option<&Position>) -> Self {
+        let line = match resume {
+            Some(Position { place: Place::Byte { line, .. }, .. }) => *line,
+            _ => 0,
         };
-        let text = TextBuffer::new(decompressor, offset);
-        Ok(Self { text, limits, wanted: BLOCK_BYTES, line, rows, failed: None, done: false, members: 1024 })
+        Self { line, ..Self::default() }
     }
 
-    fn advance(&mut self) -> Result<Step> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
+    /// Rows found and not taken.
+    pub(crate) fn rows(&self) -> usize {
+        self.row_ends.len()
+    }
+
+    /// Lines before the next row.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The rows found, as a batch over `data`.
+    pub(crate) fn take(&mut self, data: Vec<u8>) -> JsonRows {
+        let (fields, rows) = (self.fields.len(), self.row_ends.len());
+        JsonRows {
+            data,
+            fields: std::mem::replace(&mut self.fields, Vec::with_capacity(fields + fields / 8)),
+            row_ends: std::mem::replace(&mut self.row_ends, Vec::with_capacity(rows + rows / 8)),
         }
-        while !self.done {
-            let filled = self.text.fill(self.wanted)?;
-            if filled == Filled::Starved {
-                return Ok(Step::NeedBytes);
+    }
+
+    /// Splits as many objects as there are, up to `max_rows`.
+    pub(crate) fn split(&mut self, text: &mut [u8], ended: bool, origin: Origin, max_rows: usize) -> Split {
+        // A CR at the end of what is there may be half of a CRLF.
+        let hidden = usize::from(!ended && text.last() == Some(&b'\r'));
+        let length = text.len() - hidden;
+        let text = &mut text[..length];
+        let mut at = self.skip_space(text, 0);
+        loop {
+            if self.rows() >= max_rows {
+                return Split { consumed: at, stop: Stop::Full };
             }
-            let end = filled == Filled::End;
-            if let Some(decoded) = self.read_rows(end)? {
-                return Ok(Step::Batch(decoded));
+            if at == text.len() {
+                return Split { consumed: at, stop: Stop::More };
             }
-            if !self.done {
-                self.want_more()?;
-            }
+            let first = self.fields.len();
+            let (fault, reason) = match scan_object(text, at, &mut self.fields) {
+                Scanned::Object { end, line_ends } => {
+                    if line_ends {
+                        self.line += count_lines(&text[at..end]);
+                        self.join_lines(text, first);
+                    }
+                    self.row_ends.push(self.fields.len() as u32);
+                    at = self.skip_space(text, end);
+                    continue;
+                }
+                Scanned::Incomplete if ended => (text.len(), "the text ends inside an object"),
+                Scanned::Incomplete => return Split { consumed: at, stop: Stop::More },
+                Scanned::Fault { at, reason } => (at, reason),
+            };
+            return Split { consumed: at, stop: Stop::Fault(self.fault(text, at, fault, reason, origin)) };
         }
-        Ok(Step::Done)
     }
 
-    /// An object is longer than the text at hand.
-    fn want_more(&mut self) -> Result<()> {
-        let have = self.text.text().len();
-        if have >= self.limits.row_bytes {
-            return Err(Error::data("a row is longer than the limit")
-                .with("line", self.line + 1)
-                .with("byte", self.text.offset())
-                .with("limit_bytes", self.limits.row_bytes));
+    /// Goes over white space between objects.
+    fn skip_space(&mut self, text: &[u8], mut at: usize) -> usize {
+        while let Some(byte @ (b' ' | b'\t' | b'\n' | b'\r')) = text.get(at) {
+            let begins_line = match byte {
+                b'\n' => at == 0 || text[at - 1] != b'\r',
+                byte => *byte == b'\r',
+            };
+            self.line += u64::from(begins_line);
+            at += 1;
         }
-        self.wanted = (have * 2).max(BLOCK_BYTES).min(self.limits.row_bytes);
-        Ok(())
+        at
     }
 
-    fn read_rows(&mut self, end: bool) -> Result<Option<Decoded>> {
-        let broken = self.text.broken();
-        let mut rows = JsonRows { fields: Vec::with_capacity(self.members), ..JsonRows::default() };
-        let split = split(self.text.text(), self.limits.batch_rows, &mut rows);
-        let stopped = match split.stop {
-            Some(Stop::Bad { at, what }) => Some(self.error(at, what)),
-            Some(Stop::Incomplete) if broken => Some(self.not_utf8()),
-            Some(Stop::Incomplete) if end => Some(self.error(split.consumed, "the file ends inside of this object")),
-            Some(Stop::Incomplete) => None,
-            None if broken && split.reached_end => Some(self.not_utf8()),
-            None => {
-                self.done = end && split.reached_end;
-                None
-            }
-        };
-        if rows.row_ends.is_empty() {
-            return stopped.map_or(Ok(None), Err);
-        }
-        self.failed = stopped;
-        self.wanted = BLOCK_BYTES;
-        self.members = rows.fields.len() + rows.fields.len() / 8;
-        rows.data = self.text.take(split.consumed);
-        self.line += memchr::memchr_iter(b'\n', &rows.data).count() as u64;
-        self.rows += rows.row_ends.len() as u64;
-        if split.multiline {
-            unbreak(&mut rows);
-        }
-        let place = Place::Byte { offset: self.text.offset(), line: self.line, columns: None, frame: None };
-        Ok(Some(Decoded { batch: Batch::Json(rows), after: Position { rows: self.rows, place } }))
-    }
-
-    fn error(&mut self, at: usize, what: &str) -> Error {
-        let offset = self.text.offset() + at as u64;
-        let before = &self.text.text()[..at];
-        let line_start = memchr::memrchr(b'\n', before).map_or(0, |place| place + 1);
-        let line = self.line + memchr::memchr_iter(b'\n', before).count() as u64 + 1;
-        Error::data(format!("a line is not a JSON object: {what}"))
-            .with("line", line)
-            .with("column", at - line_start + 1)
-            .with("byte", offset)
-            .hint("check that the file is JSON lines, and its encoding")
-    }
-
-    fn not_utf8(&mut self) -> Error {
-        let have = self.text.text().len();
-        let line = self.line + memchr::memchr_iter(b'\n', self.text.text()).count() as u64 + 1;
-        not_utf8(line, self.text.offset() + have as u64)
-    }
-}
-
-/// How far a text was split.
-struct Split {
-    /// Bytes of the objects and the white space around them.
-    consumed: usize,
-    /// Whether nothing is left.
-    reached_end: bool,
-    /// Whether an object has line breaks.
-    multiline: bool,
-    stop: Option<Stop>,
-}
-
-fn split(text: &[u8], limit: usize, rows: &mut JsonRows) -> Split {
-    let mut consumed = 0;
-    let mut multiline = false;
-    while rows.row_ends.len() < limit {
-        let at = json_scan::skip_space(text, consumed);
-        if at == text.len() {
-            return Split { consumed: at, reached_end: true, multiline, stop: None };
-        }
-        let members = rows.fields.len();
-        match json_scan::object(text, at, &mut rows.fields) {
-            Ok(next) => {
-                multiline |= memchr::memchr2(b'\n', b'\r', &text[at..next]).is_some();
-                consumed = json_scan::skip_space(text, next);
-            }
-            Err(stop) => {
-                rows.fields.truncate(members);
-                return Split { consumed: at, reached_end: false, multiline, stop: Some(stop) };
+    /// Makes blanks of the line ends in the values of the row whose members begin at `first`: outside of strings, and
+    /// inside they cannot be.
+    #[cold]
+    fn join_lines(&self, text: &mut [u8], first: usize) {
+        let nested = |field: &&JsonField| matches!(field.kind, JsonKind::Array | JsonKind::Object);
+        for field in self.fields[first..].iter().filter(nested) {
+            for byte in &mut text[field.value.range()] {
+                if matches!(byte, b'\n' | b'\r') {
+                    *byte = b' ';
+                }
             }
         }
-        // A batch has fewer members than bytes, and those fit.
-        rows.row_ends.push(rows.fields.len() as u32);
-    }
-    Split { consumed, reached_end: false, multiline, stop: None }
-}
-
-/// Makes line breaks inside of nested values spaces: a value goes into a line.
-fn unbreak(rows: &mut JsonRows) {
-    for field in &rows.fields {
-        let value = &mut rows.data[field.value.range()];
-        value.iter_mut().filter(|byte| matches!(**byte, b'\n' | b'\r')).for_each(|byte| *byte = b' ');
-    }
-}
-
-impl Decode for JsonlDecoder {
-    fn access(&self) -> Access {
-        Access::Stream { from: self.text.feed_from() }
     }
 
-    fn step(&mut self) -> Result<Step> {
-        self.advance()
-    }
-
-    fn feed(&mut self, _offset: u64, bytes: Bytes) -> Result<()> {
-        self.text.feed(bytes);
-        Ok(())
-    }
-
-    fn finish(&mut self) {
-        self.text.finish();
+    #[cold]
+    fn fault(&self, text: &[u8], object: usize, at: usize, reason: &'static str, origin: Origin) -> Error {
+        let line = self.line + count_lines(&text[object..at]) + 1;
+        let error = Error::data("a line is not a JSON object").with("reason", reason).with("line", line);
+        origin.place(error, self.rows(), at)
     }
 }

@@ -6,20 +6,23 @@
 //! ```
 
 pub mod compression;
-pub mod csv;
-mod encoding;
+mod csv;
+pub mod encoding;
 pub mod infer;
 mod json_scan;
-pub mod jsonl;
+mod jsonl;
 pub mod parquet;
-mod simd;
 mod text;
 
 use std::ops::Range;
 
 use bytes::Bytes;
 
-use self::compression::{Caps, Decompressor};
+use self::compression::Caps;
+use self::csv::CsvSplitter;
+use self::encoding::TextEncoding;
+use self::jsonl::JsonSplitter;
+use self::text::{Beginning, Splitter, TextDecoder};
 use crate::batch::{Decoded, Position};
 use crate::error::Result;
 use crate::object::ObjectFacts;
@@ -78,6 +81,8 @@ pub trait Decode: Send {
 pub struct DecodeLimits {
     /// Rows of a batch at most.
     pub batch_rows: usize,
+    /// Bytes of text of a batch, about; a longer row makes its own.
+    pub batch_bytes: usize,
     /// Bytes of one text row at most; a longer one is an error.
     pub row_bytes: usize,
     /// What decompression may produce.
@@ -85,8 +90,9 @@ pub struct DecodeLimits {
 }
 
 impl Default for DecodeLimits {
+    /// 256 KiB a batch: what stays in a processor's second cache together with the lines made of it.
     fn default() -> Self {
-        Self { batch_rows: 8192, row_bytes: 32 << 20, caps: Caps::default() }
+        Self { batch_rows: 8192, batch_bytes: 256 << 10, row_bytes: 32 << 20, caps: Caps::default() }
     }
 }
 
@@ -102,19 +108,21 @@ pub fn open(
     resume: Option<&Position>,
     limits: &DecodeLimits,
 ) -> Result<Box<dyn Decode>> {
-    match options {
+    let (splitter, encoding) = match options {
         FormatOptions::Csv(options) => {
-            let decompressor = Decompressor::new(compression, limits.caps)?;
-            Ok(Box::new(csv::CsvDecoder::new(options, decompressor, resume, *limits)?))
+            let encoding = TextEncoding::of_label(&options.encoding)?;
+            (Splitter::Csv(CsvSplitter::new(options, resume)?), encoding)
         }
-        FormatOptions::Jsonl => {
-            let decompressor = Decompressor::new(compression, limits.caps)?;
-            Ok(Box::new(jsonl::JsonlDecoder::new(decompressor, resume, *limits)?))
-        }
+        FormatOptions::Jsonl => (Splitter::Json(JsonSplitter::new(resume)), TextEncoding::Utf8),
         // Parquet compresses inside; what is around it as a whole is not read.
         FormatOptions::Parquet(_) => {
             let limits = parquet::Limits { batch_rows: limits.batch_rows, ..parquet::Limits::default() };
-            Ok(Box::new(parquet::ParquetDecoder::new(object, projection, resume, limits)?))
+            return Ok(Box::new(parquet::ParquetDecoder::new(object, projection, resume, limits)?));
         }
-    }
+    };
+    let beginning = Beginning::of(resume, compression)?;
+    Ok(Box::new(TextDecoder::new(splitter, encoding, compression, &beginning, limits)?))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,277 +1,213 @@
-//! CSV and TSV, with the rules of Python's `csv` module (not strict) over universal line ends, as the connector we
-//! replace reads them: CRLF, CR and LF end rows; a quote opens only at the start of a field; what follows a closing
-//! quote belongs to the field; blank lines are no rows.
+//! CSV and TSV: text → rows of fields.
 //!
-//! Where that connector loses data, this one does not: a byte order mark is no part of the first name, a header may
-//! have line breaks inside of quotes, and a quote that is never closed is an error with the line where it opened.
+//! ```text
+//!   text ─ skip lines ─ header ─ skip lines ─▶ rows: scan (64 bytes at a time) ─ odd row? ─▶ walk (byte by byte)
+//!                                                 └──▶ spans, quotes and escapes taken out in place
+//! ```
+//!
+//! What a row is, is Python's `csv` module in its default mode, since saved configurations were written against it;
+//! better than there: a byte order mark is taken off, header names lose spaces around them in records as they do in
+//! the catalog, a quoted header name may hold a line break, and an unclosed quote is an error.
 
 mod header;
-mod rows;
 mod scan;
+mod walk;
 
 use std::sync::Arc;
 
-use bytes::Bytes;
+use super::text::{Origin, Split, Stop, foreign_position};
+use crate::batch::{Place, Position, Span, TextRows};
+use crate::error::{Error, Result};
+use crate::options::CsvOptions;
+use header::{Header, Names, Progress};
+use walk::{Walk, find_row, split_row};
 
-use self::rows::{Rows, Splitter, Stopped};
-use super::text::{BLOCK_BYTES, Filled, TextBuffer, not_utf8};
-use super::{Access, Decode, DecodeLimits, Step};
-use crate::batch::{Batch, Decoded, Place, Position, TextRows};
-use crate::error::{Error, ErrorKind, Result};
-use crate::format::compression::Decompressor;
-use crate::options::{CsvHeader, CsvOptions};
-
-/// See the module's text.
-#[derive(Debug)]
-pub struct CsvDecoder {
-    text: TextBuffer,
-    splitter: Splitter,
-    options: CsvOptions,
-    limits: DecodeLimits,
-    stage: Stage,
-    columns: Arc<[Box<str>]>,
-    /// Columns whose name is empty at the end of the header: their values must be empty.
-    unnamed: usize,
-    wanted: usize,
-    line: u64,
-    rows: u64,
-    failed: Option<Error>,
-}
-
+/// The bytes that have a meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    SkipBefore(u64),
-    Header,
-    SkipAfter(u64),
-    Rows,
-    Done,
+pub(super) struct Dialect {
+    pub(super) delimiter: u8,
+    pub(super) quote: Option<u8>,
+    pub(super) escape: Option<u8>,
+    pub(super) double_quote: bool,
 }
 
-/// Where decoding begins.
-struct Start {
-    offset: u64,
+impl Default for Dialect {
+    fn default() -> Self {
+        Self { delimiter: b',', quote: Some(b'"'), escape: None, double_quote: true }
+    }
+}
+
+impl Dialect {
+    fn of(options: &CsvOptions) -> Result<Self> {
+        let Self { delimiter, quote, escape, double_quote } = Self {
+            delimiter: options.delimiter,
+            quote: options.quote,
+            escape: options.escape,
+            double_quote: options.double_quote,
+        };
+        let special = [Some(delimiter), quote, escape];
+        if special.iter().flatten().any(|byte| matches!(byte, b'\n' | b'\r') || !byte.is_ascii()) {
+            return Err(Error::config("delimiter, quote and escape must be ASCII and no line ends"));
+        }
+        if quote == Some(delimiter) || escape == Some(delimiter) {
+            return Err(Error::config("the delimiter must differ from quote and escape"));
+        }
+        Ok(Self { delimiter, quote, escape, double_quote })
+    }
+
+    /// Whether the fast scan knows this dialect.
+    fn scannable(self) -> bool {
+        self.escape.is_none() && (self.double_quote || self.quote.is_none())
+    }
+}
+
+/// Splits text into rows of CSV.
+pub(crate) struct CsvSplitter {
+    dialect: Dialect,
+    header: Header,
+    names: Names,
+    /// Pads and cuts rows of another width instead of refusing them.
+    lenient: bool,
+    /// Lines before the next row.
     line: u64,
-    rows: u64,
-    columns: Arc<[Box<str>]>,
-    stage: Stage,
+    fields: Vec<Span>,
+    /// Fields of the row being scanned that hold doubled quotes or line breaks, as indices into `fields`.
+    odd_fields: Vec<usize>,
+    rows: usize,
+    /// Rows that were padded or cut.
+    adjusted: usize,
 }
 
-impl Start {
-    fn of(options: &CsvOptions, resume: Option<&Position>) -> Result<Self> {
-        let stage = Stage::SkipBefore(options.skip_rows_before_header);
-        match resume.map(|position| (position.rows, &position.place)) {
-            None | Some((_, Place::Start)) => Ok(Self { offset: 0, line: 0, rows: 0, columns: Arc::from([]), stage }),
-            Some((rows, Place::Byte { offset, line, columns: Some(columns), .. })) => {
-                Ok(Self { offset: *offset, line: *line, rows, columns: Arc::clone(columns), stage: Stage::Rows })
-            }
-            Some(_) => Err(Error::config("the state has a position of another format in this CSV file")
-                .hint("reset the stream, or use the format that it was read with before")),
-        }
-    }
-}
-
-impl CsvDecoder {
-    /// A decoder that begins at `resume`, or at the start.
-    ///
-    /// # Errors
-    /// `Config` where the position is one of another format.
-    pub fn new(
-        options: &CsvOptions,
-        decompressor: Decompressor,
-        resume: Option<&Position>,
-        limits: DecodeLimits,
-    ) -> Result<Self> {
-        super::encoding::check(&options.encoding)?;
-        let start = Start::of(options, resume)?;
-        Ok(Self {
-            text: TextBuffer::new(decompressor, start.offset),
-            splitter: Splitter::new(options),
-            options: options.clone(),
-            limits,
-            stage: start.stage,
-            columns: start.columns,
-            unnamed: 0,
-            wanted: BLOCK_BYTES,
-            line: start.line,
-            rows: start.rows,
-            failed: None,
-        })
-    }
-
-    fn advance(&mut self) -> Result<Step> {
-        loop {
-            let filled = self.text.fill(self.wanted)?;
-            if filled == Filled::Starved {
-                return Ok(Step::NeedBytes);
-            }
-            let end = filled == Filled::End && !self.text.broken();
-            let progressed = match self.stage {
-                Stage::SkipBefore(0) => self.enter(Stage::Header),
-                Stage::SkipAfter(0) => self.enter(Stage::Rows),
-                Stage::SkipBefore(_) | Stage::SkipAfter(_) => self.skip_line(end)?,
-                Stage::Header => self.read_header(end)?,
-                Stage::Rows => match self.read_rows(end)? {
-                    Some(batch) => return Ok(Step::Batch(batch)),
-                    None => self.stage == Stage::Done,
-                },
-                Stage::Done => return Ok(Step::Done),
+impl CsvSplitter {
+    /// A splitter at the start of a file, or at a position.
+    pub(crate) fn new(options: &CsvOptions, resume: Option<&Position>) -> Result<Self> {
+        let mut splitter = Self {
+            dialect: Dialect::of(options)?,
+            header: Header::of(options),
+            names: Names::default(),
+            lenient: options.ignore_errors_on_fields_mismatch,
+            line: 0,
+            fields: Vec::new(),
+            odd_fields: Vec::new(),
+            rows: 0,
+            adjusted: 0,
+        };
+        if let Some(Position { place: Place::Byte { line, columns, .. }, .. }) = resume {
+            let Some(columns) = columns else {
+                return Err(foreign_position());
             };
-            if !progressed {
-                self.want_more(end)?;
+            splitter.line = *line;
+            splitter.header = Header::Done;
+            splitter.names = Names::of(Arc::clone(columns))?;
+        }
+        Ok(splitter)
+    }
+
+    /// Rows found and not taken.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Lines before the next row.
+    pub(crate) fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// The names for a position.
+    pub(crate) fn names(&self) -> Arc<[Box<str>]> {
+        Arc::clone(&self.names.all)
+    }
+
+    /// The rows found, as a batch over `data`.
+    pub(crate) fn take(&mut self, data: Vec<u8>) -> TextRows {
+        let capacity = self.fields.len() + self.fields.len() / 8;
+        let mut fields = std::mem::replace(&mut self.fields, Vec::with_capacity(capacity));
+        // An empty field at the very start must not look like one that the row does not have: a row has its first.
+        if let Some(first) = fields.first_mut().filter(|first| first.absent()) {
+            *first = Span { start: 1, end: 1 };
+        }
+        let (rows, adjusted) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.adjusted));
+        TextRows { columns: Arc::clone(&self.names.columns), data, fields, rows, adjusted }
+    }
+
+    /// Splits as many rows as there are, up to `max_rows`.
+    pub(crate) fn split(&mut self, text: &mut [u8], ended: bool, origin: Origin, max_rows: usize) -> Split {
+        let start = match self.read_header(text, ended, origin) {
+            Ok(Progress::Rows(at)) => at,
+            Ok(Progress::More(at)) => return Split { consumed: at, stop: Stop::More },
+            Err(error) => return Split { consumed: 0, stop: Stop::Fault(error) },
+        };
+        if self.dialect.scannable() {
+            return self.scan_rows(text, start, ended, origin, max_rows);
+        }
+        let mut at = start;
+        while self.rows < max_rows {
+            match self.walk_row(text, at, ended, origin) {
+                Ok(Some(next)) => at = next,
+                Ok(None) => return Split { consumed: at, stop: Stop::More },
+                Err(error) => return Split { consumed: at, stop: Stop::Fault(error) },
+            }
+        }
+        Split { consumed: at, stop: Stop::Full }
+    }
+
+    /// Takes one row by the exact rules: the first byte behind it, or `None` where the text has no complete row.
+    fn walk_row(&mut self, text: &mut [u8], at: usize, ended: bool, origin: Origin) -> Result<Option<usize>> {
+        match find_row(&self.dialect, text, at, ended) {
+            Walk::Incomplete => Ok(None),
+            Walk::Unclosed { quote, lines } => Err(self.unclosed(origin, quote, lines)),
+            Walk::Blank { next } => {
+                self.line += 1;
+                Ok(Some(next))
+            }
+            Walk::Row { next, lines, .. } => {
+                let first = self.fields.len();
+                split_row(&self.dialect, text, at, ended, &mut self.fields);
+                self.fit_row(first, at, origin)?;
+                self.line += lines;
+                self.rows += 1;
+                Ok(Some(next))
             }
         }
     }
 
-    fn enter(&mut self, stage: Stage) -> bool {
-        self.stage = stage;
-        true
-    }
-
-    /// A row is longer than the text at hand.
-    fn want_more(&mut self, end: bool) -> Result<()> {
-        let have = self.text.text().len();
-        if self.text.broken() {
-            return Err(not_utf8(self.line + 1, self.text.offset() + have as u64));
+    /// Makes the row whose fields begin at `first` as wide as the header, or refuses it.
+    fn fit_row(&mut self, first: usize, at: usize, origin: Origin) -> Result<()> {
+        let (count, width) = (self.fields.len() - first, self.names.columns.len());
+        if count == width {
+            return Ok(());
         }
-        if end {
-            return Err(Error::internal("the end of a CSV file was not handled"));
-        }
-        if have >= self.limits.row_bytes {
-            return Err(Error::new(ErrorKind::Data, "a row is longer than the limit")
-                .with("line", self.line + 1)
-                .with("byte", self.text.offset())
-                .with("limit_bytes", self.limits.row_bytes)
-                .hint("check the quotes of the file: one that is not closed makes the rest of the file one field"));
-        }
-        self.wanted = (have * 2).max(BLOCK_BYTES).min(self.limits.row_bytes);
-        Ok(())
-    }
-
-    /// Leaves one physical line out.
-    fn skip_line(&mut self, end: bool) -> Result<bool> {
-        let text = self.text.text();
-        let length = match scan::line_length(text, end) {
-            Some(length) => length,
-            None if end => text.len(),
-            None => return Ok(false),
-        };
-        let empty = text.is_empty();
-        self.text.discard(length);
-        self.line += u64::from(!empty);
-        self.stage = match self.stage {
-            Stage::SkipBefore(left) if !empty => Stage::SkipBefore(left - 1),
-            Stage::SkipAfter(left) if !empty => Stage::SkipAfter(left - 1),
-            Stage::SkipBefore(_) => Stage::SkipBefore(0),
-            _ => Stage::SkipAfter(0),
-        };
-        Ok(true)
-    }
-
-    fn read_header(&mut self, end: bool) -> Result<bool> {
-        if let CsvHeader::UserProvided(names) = &self.options.header {
-            self.columns = names.iter().map(|name| name.as_str().into()).collect();
-            return Ok(self.enter(Stage::SkipAfter(self.options.skip_rows_after_header)));
-        }
-        let mut cells = Rows::of_any_width();
-        // The splitter changes quoted text in place; the header is read from a copy, since a row that is only
-        // partly there is read again.
-        let mut copy = self.text.text().to_vec();
-        self.splitter.rows(&mut copy, end, &mut cells).map_err(|stopped| self.located(stopped))?;
-        if cells.count == 0 {
-            if end {
-                self.stage = Stage::Done;
-            }
-            return Ok(end);
-        }
-        let length = cells.consumed;
-        let cells: Vec<&[u8]> = cells.fields.iter().map(|span| span.of(&copy)).collect();
-        if self.options.header == CsvHeader::Autogenerated {
-            self.columns = (0..cells.len()).map(|index| format!("f{index}").into()).collect();
+        let surplus = self.fields.get(first + width..).unwrap_or_default();
+        let unnamed = surplus.len() <= self.names.all.len() - width;
+        let message = if count < width {
+            "a CSV row has fewer fields than the header defines"
+        } else if !unnamed {
+            "a CSV row has more fields than the header defines"
+        } else if surplus.iter().any(|span| span.start < span.end) {
+            "a CSV row has a value under a column that has no name in the header"
         } else {
-            let named = header::names(&cells).map_err(|error| error.with("line", self.line + 1))?;
-            self.unnamed = cells.len() - named.len();
-            self.columns = named.into();
-            self.line += scan::line_ends(&self.text.text()[..length]);
-            self.text.discard(length);
-        }
-        Ok(self.enter(Stage::SkipAfter(self.options.skip_rows_after_header)))
-    }
-
-    fn read_rows(&mut self, end: bool) -> Result<Option<Decoded>> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
-        let width = self.columns.len() + self.unnamed;
-        let mut rows = Rows::new(width, self.limits.batch_rows, self.options.ignore_errors_on_fields_mismatch);
-        let split = self.splitter.rows(self.text.text(), end, &mut rows);
-        if let Err(stopped) = split {
-            let error = self.located(stopped);
-            if rows.count == 0 {
-                return Err(error.with("row", self.rows + 1));
-            }
-            self.failed = Some(error.with("row", self.rows + rows.count as u64 + 1));
-        }
-        if rows.consumed == 0 {
-            if end {
-                self.stage = Stage::Done;
-            }
-            return Ok(None);
-        }
-        self.wanted = BLOCK_BYTES;
-        self.line += rows.lines;
-        self.rows += rows.count as u64;
-        let consumed = rows.consumed;
-        let data = self.text.take(consumed);
-        if self.unnamed > 0 {
-            self.drop_unnamed(&mut rows, &data)?;
-        }
-        let place = Place::Byte {
-            offset: self.text.offset(),
-            line: self.line,
-            columns: Some(self.columns.clone()),
-            frame: None,
+            self.fields.truncate(first + width);
+            return Ok(());
         };
-        let batch = TextRows { columns: Arc::clone(&self.columns), data, fields: rows.fields, rows: rows.count };
-        Ok(Some(Decoded { batch: Batch::Text(batch), after: Position { rows: self.rows, place } }))
-    }
-
-    /// Cells under the header's unnamed end are left out. They must be empty: a value there would be lost.
-    fn drop_unnamed(&self, rows: &mut Rows, data: &[u8]) -> Result<()> {
-        let named = self.columns.len();
-        let mut kept = Vec::with_capacity(rows.count * named);
-        for row in rows.fields.chunks_exact(named + self.unnamed) {
-            if row[named..].iter().any(|span| span.start < span.end) {
-                let at = row.last().map_or(0, |span| span.end as usize).min(data.len());
-                return Err(Error::data("a row has a value under an empty column name at the end of the header")
-                    .with("byte", self.text.offset() - (data.len() - at) as u64)
-                    .hint("give the column a name"));
-            }
-            kept.extend_from_slice(&row[..named]);
+        if self.lenient {
+            self.fields.resize(first + width, Span::ABSENT);
+            self.adjusted += 1;
+            return Ok(());
         }
-        rows.fields = kept;
-        Ok(())
+        self.fields.truncate(first);
+        let error = Error::data(message).with("fields", count).with("columns", width).with("line", self.line + 1);
+        Err(origin.place(error, self.rows, at))
     }
 
-    fn located(&self, stopped: Stopped) -> Error {
-        stopped.error(self.line, self.text.offset())
-    }
-}
-
-impl Decode for CsvDecoder {
-    fn access(&self) -> Access {
-        Access::Stream { from: self.text.feed_from() }
+    fn unclosed(&self, origin: Origin, quote: usize, lines: u64) -> Error {
+        let error = Error::data("a quote in a CSV file is never closed").with("line", self.line + lines + 1);
+        origin.place(error, self.rows, quote).hint("repair the file, or set `quote_char` to the one that it uses")
     }
 
-    fn step(&mut self) -> Result<Step> {
-        self.advance()
-    }
-
-    fn feed(&mut self, _offset: u64, bytes: Bytes) -> Result<()> {
-        self.text.feed(bytes);
-        Ok(())
-    }
-
-    fn finish(&mut self) {
-        self.text.finish();
+    /// Why the row at the start of `text` has no end.
+    pub(crate) fn explain_long_row(&self, text: &[u8]) -> Option<&'static str> {
+        let mut text = text.to_vec();
+        let unclosed = matches!(find_row(&self.dialect, &mut text, 0, true), Walk::Unclosed { .. });
+        unclosed.then_some("a quote in this row is not closed: repair the file, or set `quote_char`")
     }
 }

@@ -14,6 +14,7 @@ use arrow::datatypes::{Field, SchemaRef};
 
 use self::column::{Bad, Column};
 use self::line::{Key, Line};
+use super::conform::{Validation, arrow_conforms, listed_type, stopped};
 use super::{EncodeOptions, Frame, added};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::schema::Columns;
@@ -24,6 +25,9 @@ pub struct ArrowEncoder {
     schema: SchemaRef,
     members: Vec<Member>,
     decimal_as_float: bool,
+    validation: Validation,
+    /// Whether the file has columns that the catalog does not have.
+    unlisted: bool,
     line: Line,
 }
 
@@ -33,6 +37,8 @@ struct Member {
     /// The column's index in the batch.
     index: usize,
     key: Key,
+    /// Whether its values, nulls aside, conform to the catalog's column.
+    conforms: bool,
 }
 
 impl ArrowEncoder {
@@ -43,19 +49,24 @@ impl ArrowEncoder {
     /// [`ErrorKind::Unsupported`] with the name of a column whose type has no JSON form (intervals, unions).
     pub fn new(schema: &SchemaRef, columns: &Columns, options: &EncodeOptions) -> Result<Self> {
         let decimal_as_float = options.decimal_as_float;
-        let listed = |name: &str| match columns {
-            _ if options.schemaless => true,
-            _ if added(name) => false,
-            Columns::All => true,
-            Columns::Listed(list) => list.iter().any(|column| column.name == name),
-        };
         let mut members = Vec::new();
-        for (index, field) in schema.fields().iter().enumerate().filter(|(_, field)| listed(field.name())) {
+        let mut unlisted = false;
+        for (index, field) in schema.fields().iter().enumerate() {
+            // Inside of a member of its own, a column cannot collide with the added ones.
+            if added(field.name()) && !options.schemaless {
+                continue;
+            }
+            let Some(kind) = listed_type(columns, field.name()) else {
+                unlisted = true;
+                continue;
+            };
             let empty = new_empty_array(field.data_type());
             Column::new(&empty, decimal_as_float).map_err(|_| refused(field))?;
-            members.push(Member { index, key: Key::new(field.name()) });
+            let conforms = arrow_conforms(field.data_type(), decimal_as_float, kind);
+            members.push(Member { index, key: Key::new(field.name()), conforms });
         }
-        Ok(Self { schema: schema.clone(), members, decimal_as_float, line: Line::new() })
+        let (schema, validation) = (schema.clone(), options.validation);
+        Ok(Self { schema, members, decimal_as_float, validation, unlisted, line: Line::new() })
     }
 
     /// Appends a line per row to `out`. Returns the number of lines.
@@ -67,7 +78,15 @@ impl ArrowEncoder {
         let columns = bind(&self.schema, &self.members, batch, self.decimal_as_float)?;
         let line = &mut self.line;
         line.truncate(0);
+        let mut written = 0;
         for row in 0..batch.num_rows() {
+            if self.validation.looks() && (self.unlisted || !conforms(&self.members, &columns, row)) {
+                if self.validation == Validation::Stop {
+                    line.move_to(out);
+                    return Err(stopped(row as u64 + 1));
+                }
+                continue;
+            }
             let start = line.len();
             if let Err((bad, index)) = encode_row(&columns, row, frame, line) {
                 line.truncate(start);
@@ -76,9 +95,10 @@ impl ArrowEncoder {
                 return Err(Error::data(bad.message()).with("column", name).with("batch_row", row));
             }
             line.end_line(out);
+            written += 1;
         }
         line.move_to(out);
-        Ok(batch.num_rows() as u64)
+        Ok(written)
     }
 
     /// Whether batches of this schema can be encoded.
@@ -104,6 +124,11 @@ fn bind<'a>(
         Ok((&member.key, column.map_err(|_| refused(schema.field(member.index)))?))
     });
     columns.collect()
+}
+
+/// Whether a row of a bound batch is what the catalog says.
+fn conforms(members: &[Member], columns: &[(&Key, Column<'_>)], row: usize) -> bool {
+    members.iter().zip(columns).all(|(member, (_, column))| member.conforms || column.null(row))
 }
 
 /// Writes one line. The error has the index of its column.

@@ -6,6 +6,8 @@
 
 mod column;
 mod line;
+#[cfg(test)]
+mod tests;
 mod time_text;
 mod zone;
 

@@ -335,7 +335,7 @@ fn flipped_bytes_end_in_rows_or_in_an_error() {
     for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
         let file = file(&table, 25, version);
         let mut random = Random::new(11);
-        for round in 0..3000 {
+        for round in 0..700 {
             let mut bytes = file.to_vec();
             for _ in 0..=random.below(3) {
                 let at = random.below(bytes.len() as u64) as usize;

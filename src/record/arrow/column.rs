@@ -7,10 +7,10 @@ use arrow::array::{FixedSizeBinaryArray, StructArray};
 use arrow::buffer::{BooleanBuffer, NullBuffer};
 use arrow::datatypes::*;
 
+use super::line::{Key, Line};
 use super::time_text::{write_date, write_time, write_timestamp};
 use super::zone::Zone;
-use crate::record::json_string::{write_key, write_string};
-use crate::record::number_text::{DecimalForm, write_decimal128, write_decimal256, write_double, write_integer};
+use crate::record::number_text::{DecimalForm, write_decimal128, write_decimal256};
 
 /// A column of a batch.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ enum Values<'a> {
     BinaryView(&'a GenericByteViewArray<BinaryViewType>),
     FixedBinary(&'a FixedSizeBinaryArray),
     List(Rows<'a>, Box<Column<'a>>),
-    Struct(Vec<(Vec<u8>, Column<'a>)>),
+    Struct(Vec<(Key, Column<'a>)>),
     Map(Rows<'a>, Box<(Column<'a>, Column<'a>)>),
     /// Dictionaries and run ends: where the value of each row is.
     Indirect(Vec<usize>, Box<Column<'a>>),
@@ -134,53 +134,53 @@ impl<'a> Column<'a> {
 
     /// Writes the value of a row, which is not null.
     #[inline]
-    pub(super) fn write(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Bad> {
+    pub(super) fn write(&self, row: usize, line: &mut Line) -> Result<(), Bad> {
         match &self.values {
-            Values::Null => out.extend_from_slice(b"null"),
-            Values::Boolean(values) => out.extend_from_slice(if values.value(row) { b"true" } else { b"false" }),
-            Values::Int8(values) => write_integer(values[row], out),
-            Values::Int16(values) => write_integer(values[row], out),
-            Values::Int32(values) => write_integer(values[row], out),
-            Values::Int64(values) => write_integer(values[row], out),
-            Values::UInt8(values) => write_integer(values[row], out),
-            Values::UInt16(values) => write_integer(values[row], out),
-            Values::UInt32(values) => write_integer(values[row], out),
-            Values::UInt64(values) => write_integer(values[row], out),
-            Values::Float16(values) => write_double(values[row].to_f64(), out),
-            Values::Float32(values) => write_double(f64::from(values[row]), out),
-            Values::Float64(values) => write_double(values[row], out),
-            Values::Decimal32(values, form) => write_decimal128(values[row].into(), *form, out),
-            Values::Decimal64(values, form) => write_decimal128(values[row].into(), *form, out),
-            Values::Decimal128(values, form) => write_decimal128(values[row], *form, out),
-            Values::Decimal256(values, form) => write_decimal256(values[row], *form, out),
-            Values::Date32(values) => write_date(values[row].into(), out),
-            Values::Date64(values) => write_date(values[row].div_euclid(86_400_000), out),
-            Values::Time32(values, unit) => return write_time(values[row].into(), *unit, out).ok_or(Bad::Time),
-            Values::Time64(values, unit) => return write_time(values[row], *unit, out).ok_or(Bad::Time),
-            Values::Timestamp(values, unit, zone) => write_timestamp(values[row], *unit, zone, out),
-            Values::Duration(values) => write_double(values[row] as f64, out),
-            Values::Utf8(values) => write_string(values.value(row), out),
-            Values::LargeUtf8(values) => write_string(values.value(row), out),
-            Values::Utf8View(values) => write_string(values.value(row), out),
-            Values::Binary(values) => return write_bytes(values.value(row), out),
-            Values::LargeBinary(values) => return write_bytes(values.value(row), out),
-            Values::BinaryView(values) => return write_bytes(values.value(row), out),
-            Values::FixedBinary(values) => return write_bytes(values.value(row), out),
-            Values::List(rows, items) => return write_list(rows.of(row), items, out),
-            Values::Struct(fields) => return write_struct(fields, row, out),
-            Values::Map(rows, entries) => return write_map(rows.of(row), entries, out),
-            Values::Indirect(indices, values) => return values.write(indices[row], out),
+            Values::Null => line.array(*b"null"),
+            Values::Boolean(values) => write_boolean(values.value(row), line),
+            Values::Int8(values) => write_integer(values[row], line),
+            Values::Int16(values) => write_integer(values[row], line),
+            Values::Int32(values) => write_integer(values[row], line),
+            Values::Int64(values) => write_integer(values[row], line),
+            Values::UInt8(values) => write_integer(values[row], line),
+            Values::UInt16(values) => write_integer(values[row], line),
+            Values::UInt32(values) => write_integer(values[row], line),
+            Values::UInt64(values) => write_integer(values[row], line),
+            Values::Float16(values) => write_double(values[row].to_f64(), line),
+            Values::Float32(values) => write_double(f64::from(values[row]), line),
+            Values::Float64(values) => write_double(values[row], line),
+            Values::Decimal32(values, form) => line.with(|text| write_decimal128(values[row].into(), *form, text)),
+            Values::Decimal64(values, form) => line.with(|text| write_decimal128(values[row].into(), *form, text)),
+            Values::Decimal128(values, form) => line.with(|text| write_decimal128(values[row], *form, text)),
+            Values::Decimal256(values, form) => line.with(|text| write_decimal256(values[row], *form, text)),
+            Values::Date32(values) => write_date(values[row].into(), line),
+            Values::Date64(values) => write_date(values[row].div_euclid(86_400_000), line),
+            Values::Time32(values, unit) => return write_time(values[row].into(), *unit, line).ok_or(Bad::Time),
+            Values::Time64(values, unit) => return write_time(values[row], *unit, line).ok_or(Bad::Time),
+            Values::Timestamp(values, unit, zone) => write_timestamp(values[row], *unit, zone, line),
+            Values::Duration(values) => write_double(values[row] as f64, line),
+            Values::Utf8(values) => line.string(values.value(row)),
+            Values::LargeUtf8(values) => line.string(values.value(row)),
+            Values::Utf8View(values) => line.string(values.value(row)),
+            Values::Binary(values) => return write_bytes(values.value(row), line),
+            Values::LargeBinary(values) => return write_bytes(values.value(row), line),
+            Values::BinaryView(values) => return write_bytes(values.value(row), line),
+            Values::FixedBinary(values) => return write_bytes(values.value(row), line),
+            Values::List(rows, items) => return write_list(rows.of(row), items, line),
+            Values::Struct(fields) => return write_struct(fields, row, line),
+            Values::Map(rows, entries) => return write_map(rows.of(row), entries, line),
+            Values::Indirect(indices, values) => return values.write(indices[row], line),
         }
         Ok(())
     }
 
     /// Writes the value of a row, or `null`: nested nulls are kept.
-    fn write_nested(&self, row: usize, out: &mut Vec<u8>) -> Result<(), Bad> {
+    fn write_nested(&self, row: usize, line: &mut Line) -> Result<(), Bad> {
         if self.null(row) {
-            out.extend_from_slice(b"null");
+            line.array(*b"null");
             return Ok(());
         }
-        self.write(row, out)
+        self.write(row, line)
     }
 }
 
@@ -290,11 +290,11 @@ impl<'a> Values<'a> {
     }
 
     fn of_struct(array: &'a StructArray, decimal_as_float: bool) -> Result<Self, Refused> {
-        let columns = array.fields().iter().zip(array.columns()).map(|(field, values)| {
-            let mut key = Vec::new();
-            write_key(field.name(), &mut key);
-            Ok((key, Column::new(values, decimal_as_float)?))
-        });
+        let columns = array
+            .fields()
+            .iter()
+            .zip(array.columns())
+            .map(|(field, values)| Ok((Key::new(field.name()), Column::new(values, decimal_as_float)?)));
         columns.collect::<Result<_, Refused>>().map(Self::Struct)
     }
 
@@ -304,56 +304,73 @@ impl<'a> Values<'a> {
     }
 }
 
-fn write_bytes(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), Bad> {
-    write_string(simdutf8::basic::from_utf8(bytes).map_err(|_| Bad::Utf8)?, out);
+#[inline(always)]
+fn write_boolean(value: bool, line: &mut Line) {
+    if value { line.array(*b"true") } else { line.array(*b"false") }
+}
+
+#[inline(always)]
+fn write_integer(value: impl itoa::Integer, line: &mut Line) {
+    line.put(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// As `number_text::write_double`.
+#[inline(always)]
+fn write_double(value: f64, line: &mut Line) {
+    if value.is_finite() {
+        line.put(zmij::Buffer::new().format_finite(value).as_bytes());
+    } else {
+        line.array(*b"null");
+    }
+}
+
+fn write_bytes(bytes: &[u8], line: &mut Line) -> Result<(), Bad> {
+    line.string(simdutf8::basic::from_utf8(bytes).map_err(|_| Bad::Utf8)?);
     Ok(())
 }
 
-fn write_list(items: Range<usize>, values: &Column<'_>, out: &mut Vec<u8>) -> Result<(), Bad> {
-    out.push(b'[');
+fn write_list(items: Range<usize>, values: &Column<'_>, line: &mut Line) -> Result<(), Bad> {
+    line.byte(b'[');
     for item in items.clone() {
         if item > items.start {
-            out.push(b',');
+            line.byte(b',');
         }
-        values.write_nested(item, out)?;
+        values.write_nested(item, line)?;
     }
-    out.push(b']');
+    line.byte(b']');
     Ok(())
 }
 
-fn write_struct(fields: &[(Vec<u8>, Column<'_>)], row: usize, out: &mut Vec<u8>) -> Result<(), Bad> {
-    out.push(b'{');
+fn write_struct(fields: &[(Key, Column<'_>)], row: usize, line: &mut Line) -> Result<(), Bad> {
+    line.byte(b'{');
     for (index, (key, values)) in fields.iter().enumerate() {
         if index > 0 {
-            out.push(b',');
+            line.byte(b',');
         }
-        out.extend_from_slice(key);
-        values.write_nested(row, out)?;
+        line.key(key);
+        values.write_nested(row, line)?;
     }
-    out.push(b'}');
+    line.byte(b'}');
     Ok(())
 }
 
-fn write_map(rows: Range<usize>, entries: &(Column<'_>, Column<'_>), out: &mut Vec<u8>) -> Result<(), Bad> {
+fn write_map(rows: Range<usize>, entries: &(Column<'_>, Column<'_>), line: &mut Line) -> Result<(), Bad> {
     let (keys, values) = entries;
-    out.push(b'{');
+    line.byte(b'{');
     for row in rows.clone() {
         if row > rows.start {
-            out.push(b',');
+            line.byte(b',');
         }
-        let start = out.len();
-        keys.write_nested(row, out)?;
-        match out[start] {
-            b'"' => {}
-            b'[' | b'{' => return Err(Bad::MapKey),
-            _ => {
-                out.insert(start, b'"');
-                out.push(b'"');
-            }
+        let start = line.len();
+        keys.write_nested(row, line)?;
+        match line.byte_at(start) {
+            Some(b'"') => {}
+            Some(b'[' | b'{') => return Err(Bad::MapKey),
+            _ => line.quote_from(start),
         }
-        out.push(b':');
-        values.write_nested(row, out)?;
+        line.byte(b':');
+        values.write_nested(row, line)?;
     }
-    out.push(b'}');
+    line.byte(b'}');
     Ok(())
 }

@@ -5,44 +5,41 @@
 
 use arrow::datatypes::TimeUnit;
 
+use super::line::Line;
 use super::zone::{Zone, civil};
 
 const DAY_SECONDS: i64 = 86_400;
 
-/// How many of a unit make a second.
-pub(super) fn per_second(unit: TimeUnit) -> i64 {
-    match unit {
+/// `"2024-02-29"`, for days since 1970.
+#[inline]
+pub(super) fn write_date(days: i64, line: &mut Line) {
+    line.byte(b'"');
+    date(days, line);
+    line.byte(b'"');
+}
+
+/// `"01:02:03.004000"`, for a time since midnight. `None` when that is not within a day.
+pub(super) fn write_time(value: i64, unit: TimeUnit, line: &mut Line) -> Option<()> {
+    let per_second = match unit {
         TimeUnit::Second => 1,
         TimeUnit::Millisecond => 1_000,
         TimeUnit::Microsecond => 1_000_000,
         TimeUnit::Nanosecond => 1_000_000_000,
-    }
-}
-
-/// `"2024-02-29"`, for days since 1970.
-pub(super) fn write_date(days: i64, out: &mut Vec<u8>) {
-    let mut text = Text::new();
-    text.date(days);
-    text.finish(out);
-}
-
-/// `"01:02:03.004000"`, for a time since midnight. `None` when that is not within a day.
-pub(super) fn write_time(value: i64, unit: TimeUnit, out: &mut Vec<u8>) -> Option<()> {
-    let per_second = per_second(unit);
+    };
     let seconds = value.div_euclid(per_second);
     if !(0..DAY_SECONDS).contains(&seconds) {
         return None;
     }
-    let mut text = Text::new();
-    text.clock(seconds as u32);
-    text.fraction((value.rem_euclid(per_second) * (1_000_000_000 / per_second)) as u32);
-    text.finish(out);
+    line.byte(b'"');
+    line.array(clock(seconds as u32));
+    fraction((value.rem_euclid(per_second) * (1_000_000_000 / per_second)) as u32, line);
+    line.byte(b'"');
     Some(())
 }
 
 /// `"2024-01-02T03:04:05.000006+00:00"`, for a time since 1970.
 #[inline]
-pub(super) fn write_timestamp(value: i64, unit: TimeUnit, zone: &Zone, out: &mut Vec<u8>) {
+pub(super) fn write_timestamp(value: i64, unit: TimeUnit, zone: &Zone, line: &mut Line) {
     // Written out per unit, so that each division is by a constant.
     let (seconds, nanos) = match unit {
         TimeUnit::Second => (value, 0),
@@ -57,113 +54,78 @@ pub(super) fn write_timestamp(value: i64, unit: TimeUnit, zone: &Zone, out: &mut
     };
     // Saturation touches only times in the last hours of i64's 292 billion years.
     let local = seconds.saturating_add(i64::from(offset));
-    let mut text = Text::new();
-    text.date(local.div_euclid(DAY_SECONDS));
-    text.byte(b'T');
-    text.clock(local.rem_euclid(DAY_SECONDS) as u32);
-    text.fraction(nanos as u32);
-    if *zone != Zone::Naive {
-        text.offset(offset);
+    line.byte(b'"');
+    date(local.div_euclid(DAY_SECONDS), line);
+    let [a, b, c, d, e, f, g, h] = clock(local.rem_euclid(DAY_SECONDS) as u32);
+    line.array([b'T', a, b, c, d, e, f, g, h]);
+    fraction(nanos as u32, line);
+    match zone {
+        Zone::Naive => line.byte(b'"'),
+        Zone::Fixed(0) => line.array(*b"+00:00\""),
+        Zone::Fixed(_) | Zone::Named(_) => {
+            offset_text(offset, line);
+            line.byte(b'"');
+        }
     }
-    text.finish(out);
 }
 
-/// The text of one value in the making, with the quote in front. The longest is a timestamp with an expanded year:
-/// `"+292277026596-12-04T15:30:08.123456789+23:59:59"`, 49 bytes.
-struct Text {
-    bytes: [u8; 56],
-    length: usize,
+#[inline(always)]
+fn date(days: i64, line: &mut Line) {
+    let (year, month, day) = civil(days);
+    let [m, d] = [pair(month), pair(day)];
+    if (0..=9999).contains(&year) {
+        let [c, y] = [pair(year as u32 / 100), pair(year as u32 % 100)];
+        line.array([c[0], c[1], y[0], y[1], b'-', m[0], m[1], b'-', d[0], d[1]]);
+    } else {
+        expanded_year(year, line);
+        line.array([b'-', m[0], m[1], b'-', d[0], d[1]]);
+    }
 }
 
-impl Text {
-    #[inline]
-    fn new() -> Self {
-        let mut bytes = [0; 56];
-        bytes[0] = b'"';
-        Self { bytes, length: 1 }
+#[cold]
+fn expanded_year(year: i64, line: &mut Line) {
+    line.byte(if year < 0 { b'-' } else { b'+' });
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(year.unsigned_abs()).as_bytes();
+    for _ in digits.len()..4 {
+        line.byte(b'0');
     }
+    line.put(digits);
+}
 
-    #[inline]
-    fn byte(&mut self, byte: u8) {
-        self.bytes[self.length] = byte;
-        self.length += 1;
+#[inline(always)]
+fn clock(seconds: u32) -> [u8; 8] {
+    let [h, m, s] = [pair(seconds / 3600), pair(seconds / 60 % 60), pair(seconds % 60)];
+    [h[0], h[1], b':', m[0], m[1], b':', s[0], s[1]]
+}
+
+#[inline(always)]
+fn fraction(nanos: u32, line: &mut Line) {
+    if nanos == 0 {
+        return;
     }
-
-    #[inline]
-    fn put<const N: usize>(&mut self, bytes: [u8; N]) {
-        self.bytes[self.length..self.length + N].copy_from_slice(&bytes);
-        self.length += N;
+    let (micros, rest) = (nanos / 1_000, nanos % 1_000);
+    let [a, b, c] = [pair(micros / 10_000), pair(micros / 100 % 100), pair(micros % 100)];
+    line.array([b'.', a[0], a[1], b[0], b[1], c[0], c[1]]);
+    if rest != 0 {
+        let low = pair(rest % 100);
+        line.array([b'0' + (rest / 100) as u8, low[0], low[1]]);
     }
+}
 
-    #[inline]
-    fn date(&mut self, days: i64) {
-        let (year, month, day) = civil(days);
-        if (0..=9999).contains(&year) {
-            let [c, y] = [pair(year as u32 / 100), pair(year as u32 % 100)];
-            self.put([c[0], c[1], y[0], y[1]]);
-        } else {
-            self.expanded_year(year);
-        }
-        let [m, d] = [pair(month), pair(day)];
-        self.put([b'-', m[0], m[1], b'-', d[0], d[1]]);
-    }
-
-    #[cold]
-    fn expanded_year(&mut self, year: i64) {
-        self.byte(if year < 0 { b'-' } else { b'+' });
-        let mut digits = itoa::Buffer::new();
-        let digits = digits.format(year.unsigned_abs()).as_bytes();
-        for _ in digits.len()..4 {
-            self.byte(b'0');
-        }
-        for &digit in digits {
-            self.byte(digit);
-        }
-    }
-
-    #[inline]
-    fn clock(&mut self, seconds: u32) {
-        let [h, m, s] = [pair(seconds / 3600), pair(seconds / 60 % 60), pair(seconds % 60)];
-        self.put([h[0], h[1], b':', m[0], m[1], b':', s[0], s[1]]);
-    }
-
-    #[inline]
-    fn fraction(&mut self, nanos: u32) {
-        if nanos == 0 {
-            return;
-        }
-        let micros = nanos / 1_000;
-        let [a, b, c] = [pair(micros / 10_000), pair(micros / 100 % 100), pair(micros % 100)];
-        self.put([b'.', a[0], a[1], b[0], b[1], c[0], c[1]]);
-        let rest = nanos % 1_000;
-        if rest != 0 {
-            let low = pair(rest % 100);
-            self.put([b'0' + (rest / 100) as u8, low[0], low[1]]);
-        }
-    }
-
-    #[inline]
-    fn offset(&mut self, seconds: i32) {
-        let minutes = seconds.unsigned_abs() / 60;
-        let [h, m] = [pair(minutes / 60), pair(minutes % 60)];
-        self.put([if seconds < 0 { b'-' } else { b'+' }, h[0], h[1], b':', m[0], m[1]]);
-        // Only local mean times, before zones had whole minutes.
-        let rest = seconds.unsigned_abs() % 60;
-        if rest != 0 {
-            let s = pair(rest);
-            self.put([b':', s[0], s[1]]);
-        }
-    }
-
-    #[inline]
-    fn finish(mut self, out: &mut Vec<u8>) {
-        self.byte(b'"');
-        out.extend_from_slice(&self.bytes[..self.length]);
+fn offset_text(seconds: i32, line: &mut Line) {
+    let (minutes, rest) = (seconds.unsigned_abs() / 60, seconds.unsigned_abs() % 60);
+    let [h, m] = [pair(minutes / 60), pair(minutes % 60)];
+    line.array([if seconds < 0 { b'-' } else { b'+' }, h[0], h[1], b':', m[0], m[1]]);
+    // Only local mean times, from before zones had whole minutes.
+    if rest != 0 {
+        let s = pair(rest);
+        line.array([b':', s[0], s[1]]);
     }
 }
 
 /// Two decimal digits.
-#[inline]
+#[inline(always)]
 fn pair(number: u32) -> [u8; 2] {
     [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8]
 }
@@ -173,9 +135,9 @@ mod tests {
     use super::*;
 
     fn timestamp(value: i64, unit: TimeUnit, zone: Zone) -> String {
-        let mut out = Vec::new();
-        write_timestamp(value, unit, &zone, &mut out);
-        String::from_utf8(out).expect("text")
+        let mut line = Line::new();
+        write_timestamp(value, unit, &zone, &mut line);
+        line.text().to_owned()
     }
 
     #[test]
@@ -214,9 +176,13 @@ mod tests {
             (-1, Nanosecond, None),
             (i64::MIN, Nanosecond, None),
         ] {
-            let mut out = Vec::new();
-            let done = write_time(value, unit, &mut out);
-            assert_eq!(done.map(|()| out), text.map(|text| format!("\"{text}\"").into_bytes()), "{value} {unit:?}");
+            let mut line = Line::new();
+            let done = write_time(value, unit, &mut line);
+            assert_eq!(
+                done.map(|()| line.text().to_owned()),
+                text.map(|text| format!("\"{text}\"")),
+                "{value} {unit:?}"
+            );
         }
     }
 }

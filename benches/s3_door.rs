@@ -3,7 +3,7 @@
 //! `cargo bench --bench s3_door` starts itself once more as a server on 127.0.0.1 with canned answers, so that the figures
 //! hold the client alone: user and system time of this process, from `/proc/self/stat` (ticks of 10 ms).
 //! `cargo bench --bench s3_door -- --endpoint http://HOST:PORT/` asks another server, which must have the objects
-//! `bucket/small` (1,024 bytes) and `bucket/large` (1 GiB). `--only small|large|list` and `--count N` run a part, for a profiler.
+//! `bucket/small/0-0.csv` and so on (1,024 bytes) and `bucket/large` (1 GiB). `--only small|large|list` and `--count N` run a part, for a profiler.
 #![expect(clippy::print_stdout, clippy::unwrap_used, reason = "a program for developers")]
 
 use std::io::{BufRead, BufReader, Write};
@@ -92,11 +92,11 @@ fn object(key: &str, size: u64) -> ObjectFacts {
 async fn small(store: &Store, in_flight: usize, count: usize) {
     let (cpu, wall) = (cpu_time(), Instant::now());
     let tasks: Vec<_> = (0..in_flight)
-        .map(|_| {
+        .map(|task| {
             let store = store.clone();
             tokio::spawn(async move {
-                let object = object("small", 1024);
-                for _ in 0..count / in_flight {
+                for number in 0..count / in_flight {
+                    let object = object(&format!("small/{task}-{number}.csv"), 1024);
                     let mut body = store.get(&object, None).await.unwrap();
                     while body.next().await.unwrap().is_some() {}
                 }

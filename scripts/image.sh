@@ -13,16 +13,17 @@ binary=${2:-target/release/tollgate}
 base=${BASE:-debian:bookworm-slim}
 stand_in=tollgate/base-stand-in:bookworm
 
+# Exit code 3: nothing is wrong with the image, but it cannot be built on this machine.
 fail() {
     echo "image: $1" >&2
-    exit 1
+    exit "${2:-1}"
 }
 
 make_stand_in() {
-    [ "$(id -u)" = 0 ] || fail "cannot pull $base, and making a stand-in with debootstrap wants root"
+    [ "$(id -u)" = 0 ] || fail "cannot pull $base, and making a stand-in with debootstrap wants root" 3
     if ! command -v debootstrap > /dev/null; then
         { apt-get update && apt-get install -y --no-install-recommends debootstrap; } > /dev/null \
-            || fail "cannot pull $base, and debootstrap is not to be had"
+            || fail "cannot pull $base, and debootstrap is not to be had" 3
     fi
     local root mirror
     root=$(mktemp -d)
@@ -30,7 +31,7 @@ make_stand_in() {
     mirror=$(apt-get indextargets --format '$(REPO_URI)' "Created-By: Packages" "Release: bookworm" 2> /dev/null | head -n 1)
     echo "image: cannot pull $base; making $stand_in with debootstrap"
     debootstrap --variant=minbase --include=ca-certificates bookworm "$root" ${mirror:+"$mirror"} > "$root.log" 2>&1 \
-        || { tail -n 20 "$root.log" >&2; fail "debootstrap failed"; }
+        || { tail -n 20 "$root.log" >&2; fail "cannot pull $base, and debootstrap failed" 3; }
     # Nothing is installed into an image by accident: no sources, no caches.
     rm -rf "$root/etc/apt/sources.list" "$root/etc/apt/sources.list.d" "$root"/var/lib/apt/lists/* \
         "$root"/var/cache/apt/* "$root"/usr/share/doc/* "$root"/usr/share/man/* "$root"/usr/share/locale/*
@@ -38,7 +39,7 @@ make_stand_in() {
     rm -rf "$root" "$root.log"
 }
 
-command -v docker > /dev/null && docker info > /dev/null 2>&1 || fail "needs a running docker engine"
+command -v docker > /dev/null && docker info > /dev/null 2>&1 || fail "needs a running docker engine" 3
 [ -x "$binary" ] || fail "$binary is missing; run: make build"
 
 present() { docker image inspect "$1" > /dev/null 2>&1; }

@@ -6,6 +6,7 @@ Servers are bound to 127.0.0.1 and ended by the process id that was started here
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -14,9 +15,10 @@ import http.client
 import json
 import os
 import pathlib
-import signal
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 import urllib.parse
 
@@ -189,50 +191,62 @@ class Run:
 _RECORD = b'{"type":"RECORD","record":{"stream":"'
 
 
-def run(command: list, cwd: pathlib.Path | None = None, env: dict | None = None) -> Run:
+@contextlib.contextmanager
+def metered(command: list, **options):
+    """Starts a command under the meter: yields the process and a function that waits for it and gives its cost."""
+    reader, writer = os.pipe()
+    meter = [sys.executable, "-I", "-S", str(pathlib.Path(__file__).with_name("meter.py")), str(writer)]
+    try:
+        process = subprocess.Popen(
+            [*meter, *map(str, command)], stdin=subprocess.DEVNULL, pass_fds=[writer], **options
+        )
+    finally:
+        os.close(writer)
+
+    def cost() -> dict:
+        process.wait()
+        return json.loads(os.read(reader, 4096))
+
+    try:
+        yield process, cost
+    finally:
+        os.close(reader)
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+
+
+def run(command: list) -> Run:
     """Runs a connector to its end and counts what it says.
 
     A record is recognised by its first bytes and is not parsed, so that this reader does not become the bottleneck
     of a demo with hundreds of thousands of them.
     """
-    started = time.monotonic()
     messages, records, first_record, size = [], {}, {}, 0
-    with subprocess.Popen(
-        [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        cwd=cwd, env={**os.environ, **(env or {})}, bufsize=1 << 20,
-    ) as process:  # fmt: skip
-        try:
-            for line in process.stdout:
-                size += len(line)
-                if line.startswith(_RECORD):
-                    stream = line[len(_RECORD) : line.index(b'"', len(_RECORD))].decode()
-                    records[stream] = records.get(stream, 0) + 1
-                    if stream not in first_record:
-                        first_record[stream] = json.loads(line)["record"]
-                    continue
+    with (
+        tempfile.TemporaryFile() as stderr,
+        metered(command, stdout=subprocess.PIPE, stderr=stderr, bufsize=1 << 20) as (process, cost),
+        process.stdout as lines,
+    ):
+        for line in lines:
+            size += len(line)
+            if line.startswith(_RECORD):
+                stream = line[len(_RECORD) : line.index(b'"', len(_RECORD))].decode()
+                if stream not in first_record:
+                    first_record[stream] = json.loads(line)["record"]
+            else:
                 message = json.loads(line)
                 if message["type"] != "RECORD":
                     messages.append(message)
                     continue
                 stream = message["record"]["stream"]
-                records[stream] = records.get(stream, 0) + 1
                 first_record.setdefault(stream, message["record"])
-            stderr = process.stderr.read().decode(errors="replace")
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        except BaseException:
-            process.send_signal(signal.SIGKILL)
-            raise
+            records[stream] = records.get(stream, 0) + 1
+        spent = cost()
+        stderr.seek(0)
+        text = stderr.read().decode(errors="replace")
     return Run(
-        exit_code=process.returncode,
-        messages=messages,
-        records=records,
-        first_record=first_record,
-        stdout_bytes=size,
-        wall_seconds=time.monotonic() - started,
-        cpu_seconds=usage.ru_utime + usage.ru_stime,
-        peak_bytes=usage.ru_maxrss * 1024,
-        stderr=stderr,
+        messages=messages, records=records, first_record=first_record, stdout_bytes=size, stderr=text, **spent
     )
 
 

@@ -7,7 +7,8 @@ import os
 import pathlib
 import statistics
 import subprocess
-import time
+
+import lab
 
 
 @dataclasses.dataclass
@@ -22,17 +23,14 @@ class Cost:
 def measure(command: list, log: pathlib.Path, environment: dict | None = None) -> Cost:
     """Runs a command to its end; CPU is user and system time of the process and its children, by wait4."""
     environment = {**clean_environment(), **(environment or {})}
-    started = time.monotonic()
-    with open(log, "wb") as errors:
-        process = subprocess.Popen(
-            [str(part) for part in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=errors, env=environment
-        )
-        _, status, usage = os.wait4(process.pid, 0)
-    wall = time.monotonic() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode != 0:
-        raise SystemExit(f"{command} ended with {process.returncode}:\n{log.read_text(errors='replace')[-2000:]}")
-    return Cost(usage.ru_utime + usage.ru_stime, wall, usage.ru_maxrss / 1024)
+    with (
+        open(log, "wb") as errors,
+        lab.metered(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment) as (_, cost),
+    ):
+        spent = cost()
+    if spent["exit_code"] != 0:
+        raise SystemExit(f"{command} ended with {spent['exit_code']}:\n{log.read_text(errors='replace')[-2000:]}")
+    return Cost(spent["cpu_seconds"], spent["wall_seconds"], spent["peak_bytes"] / 2**20)
 
 
 def clean_environment() -> dict:

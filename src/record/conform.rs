@@ -77,9 +77,11 @@ pub(super) fn misfit_conforms(column: ColumnType) -> bool {
 
 /// The error of [`Validation::Stop`].
 pub(super) fn stopped(row: u64) -> Error {
-    Error::data("a record does not conform to the catalog's schema, and the stream's validation policy is 'Wait for Discover'")
-        .with("record", row)
-        .hint("refresh the connection's schema, then sync again")
+    Error::data(
+        "a record does not conform to the catalog's schema, and the stream's validation policy is 'Wait for Discover'",
+    )
+    .with("record", row)
+    .hint("refresh the connection's schema, then sync again")
 }
 
 fn text(column: ColumnType) -> bool {

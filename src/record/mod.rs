@@ -19,9 +19,9 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use self::arrow::ArrowEncoder;
+pub use self::conform::Validation;
 use self::json::JsonEncoder;
 use self::json_string::{write_key, write_string};
-pub use self::conform::Validation;
 pub use self::report::FileReport;
 use self::text::TextEncoder;
 use crate::batch::Batch;
@@ -219,9 +219,7 @@ impl FileEncoder {
 impl Rows {
     fn new(batch: &Batch, shared: &Shared) -> Result<Self> {
         Ok(match batch {
-            Batch::Arrow(batch) => {
-                Self::Arrow(ArrowEncoder::new(&batch.schema(), &shared.columns, &shared.options)?)
-            }
+            Batch::Arrow(batch) => Self::Arrow(ArrowEncoder::new(&batch.schema(), &shared.columns, &shared.options)?),
             Batch::Text(_) => Self::Text(TextEncoder::default()),
             Batch::Json(_) => Self::Json(JsonEncoder::new(shared.options.schemaless)),
         })

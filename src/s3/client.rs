@@ -1,12 +1,15 @@
 //! The SDK's client, built by hand: one TLS stack, one connection pool, and nothing that costs time for no use.
 
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::config::endpoint::{DefaultResolver, Endpoint, EndpointFuture, Params, ResolveEndpoint};
 use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Builder, Region, SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
+    AppName, BehaviorVersion, Builder, Region, SharedCredentialsProvider, SharedHttpClient,
+    StalledStreamProtectionConfig,
 };
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::{SharedTimeSource, StaticTimeSource, SystemTimeSource};
@@ -19,6 +22,13 @@ use super::options::StoreOptions;
 use crate::clock::Clock;
 use crate::config::job::connection::Connection;
 
+/// How long a connection may lie idle. S3 closes them after some 20 s, and a request on a connection that is just being
+/// closed is an attempt lost.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The name that stands in the `User-Agent`, and so in S3's access logs.
+const APP_NAME: &str = "tollgate";
+
 /// The HTTP client for S3 and for the services that hand out credentials. It connects lazily; certificates are read from the
 /// system (or `SSL_CERT_FILE`) when the first client is built.
 pub(super) fn http_client(options: &StoreOptions) -> SharedHttpClient {
@@ -28,6 +38,7 @@ pub(super) fn http_client(options: &StoreOptions) -> SharedHttpClient {
         let mut builder = Connector::builder()
             .enable_tcp_nodelay(true)
             .pool_max_idle_per_host(idle_connections)
+            .pool_idle_timeout(IDLE_TIMEOUT)
             .proxy_config(proxy.clone());
         builder.set_connector_settings(settings.cloned());
         builder.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
@@ -56,6 +67,7 @@ pub(super) fn client(
         .http_client(http)
         .force_path_style(path_style)
         .use_arn_region(true)
+        .endpoint_resolver(OneEndpoint::default())
         .retry_config(retries)
         // The default quota of retries is shared by the whole process and ends a request before its attempts are used
         // up once many files meet throttling at the same time. What bounds us is attempts, backoff and the gate.
@@ -63,10 +75,11 @@ pub(super) fn client(
         .timeout_config(timeouts.build())
         // The meter notices stalls, for listings too, and unlike this one only while someone waits.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .app_name(AppName::new(APP_NAME).expect("the name has only letters"))
         .sleep_impl(TokioSleep::new())
         .time_source(time_source(options.clock));
     builder = match &connection.endpoint {
-        Some(endpoint) => builder.endpoint_url(endpoint),
+        Some(endpoint) => builder.endpoint_url(endpoint.trim_end_matches('/')),
         None => builder,
     };
     builder = match credentials {
@@ -74,6 +87,30 @@ pub(super) fn client(
         None => builder.allow_no_auth(),
     };
     Client::from_conf(builder.build())
+}
+
+/// Where a client's bucket is asked. The SDK's rules are for every bucket and feature there is; they keep one answer, and
+/// forget it with each other key, though the key does not matter to them. A client here asks one bucket in one region.
+#[derive(Debug, Default)]
+struct OneEndpoint {
+    rules: DefaultResolver,
+    found: OnceLock<Endpoint>,
+}
+
+impl ResolveEndpoint for OneEndpoint {
+    fn resolve_endpoint<'a>(&'a self, params: &'a Params) -> EndpointFuture<'a> {
+        // The SDK's own request for a session with a directory bucket has other rules of authentication.
+        if params.disable_s3_express_session_auth() == Some(true) {
+            return ResolveEndpoint::resolve_endpoint(&self.rules, params);
+        }
+        if let Some(endpoint) = self.found.get() {
+            return EndpointFuture::ready(Ok(endpoint.clone()));
+        }
+        EndpointFuture::new(async move {
+            let endpoint = ResolveEndpoint::resolve_endpoint(&self.rules, params).await?;
+            Ok(self.found.get_or_init(|| endpoint).clone())
+        })
+    }
 }
 
 fn time_source(clock: Clock) -> SharedTimeSource {

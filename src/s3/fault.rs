@@ -174,17 +174,19 @@ fn unreachable(kind: Network, circumstances: &Circumstances<'_>) -> Error {
                 _ => "check the endpoint's host and port, and that this machine may connect to it",
             })
         }
-        Some(endpoint) => {
-            Error::new(ErrorKind::Transient, format!("the endpoint '{endpoint}' did not answer: {reason}"))
-        }
-        None => {
-            let region = circumstances.region;
-            let error = Error::new(ErrorKind::Transient, format!("S3 in region '{region}' did not answer: {reason}"));
-            if never_worked {
-                error.hint("check the region's name, and this machine's network, proxy and certificates")
-            } else {
-                error
-            }
+        other => {
+            let (who, hint) = match other {
+                Some(endpoint) => (
+                    format!("the endpoint '{endpoint}'"),
+                    "check whether the endpoint is up, and whether it wants `https://`",
+                ),
+                None => (
+                    format!("S3 in region '{}'", circumstances.region),
+                    "check the region's name, and this machine's network, proxy and certificates",
+                ),
+            };
+            let error = Error::new(ErrorKind::Transient, format!("{who} did not answer: {reason}"));
+            if never_worked { error.hint(hint) } else { error }
         }
     }
 }

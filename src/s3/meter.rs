@@ -5,9 +5,9 @@
 //! connector within the task that asked, and a task-local costs nothing, where a per-request interceptor makes the SDK build
 //! its configuration anew. Credential providers use the HTTP client without the meter, so what they fetch is not counted.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::OnceLock;
 use std::task::{Context, Poll};
@@ -24,9 +24,14 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::cost::usage::{Attempt, Row};
+use super::page;
+use crate::cost::usage::{Attempt, Operation, Row};
 use crate::cost::{Gate, Ledger, Planned, Ticket};
 use crate::error::Error;
+
+/// Bytes made ready for a listing's page of known length: more than 1,000 keys of 1,024 bytes need, less than a wrong length
+/// could cost.
+const PAGE_BYTES: usize = 2 << 20;
 
 /// Bytes of an error answer that are kept to find its code.
 const CODE_WITHIN_BYTES: usize = 4096;
@@ -40,18 +45,29 @@ tokio::task_local! {
 pub(super) struct Trace {
     planned: Planned,
     attempts: Cell<u32>,
+    page: RefCell<Option<Vec<u8>>>,
 }
 
 impl Trace {
     pub(super) fn new(planned: Planned) -> Self {
-        Self { planned, attempts: Cell::new(0) }
+        Self { planned, attempts: Cell::new(0), page: RefCell::new(None) }
     }
 
-    /// Runs a request of the SDK under this trace; answers with how many attempts it took.
-    pub(super) async fn follow<F: Future>(self, request: F) -> (F::Output, u32) {
+    /// Runs a request of the SDK under this trace, which is given back with what it learned.
+    pub(super) async fn follow<F: Future>(self, request: F) -> (F::Output, Self) {
         let mut traced = pin!(TRACE.scope(self, request));
         let output = traced.as_mut().await;
-        (output, traced.take_value().map_or(0, |trace| trace.attempts.get()))
+        (output, traced.take_value().expect("the trace lies in the future that has just ended"))
+    }
+
+    /// How many HTTP attempts were made.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts.get()
+    }
+
+    /// The body of a listing, which the SDK was spared.
+    pub(super) fn into_page(self) -> Option<Vec<u8>> {
+        self.page.into_inner()
     }
 
     /// The plan of the attempt that is made now, and whether it repeats an earlier one.
@@ -129,8 +145,13 @@ impl HttpConnector for MeteredConnector {
         let answer = self.inner.call(request);
         HttpConnectorFuture::new(async move {
             let response = answer.await?;
-            entry.answered(response.status().as_u16());
-            Ok(metered_body(response, entry, stall_timeout))
+            let status = response.status().as_u16();
+            entry.answered(status);
+            let response = metered_body(response, entry, stall_timeout);
+            match planned.row.operation {
+                Operation::ListObjects if status == 200 => keep_page(response).await,
+                _ => Ok(response),
+            }
         })
     }
 }
@@ -143,6 +164,33 @@ fn metered_body(mut response: HttpResponse, entry: Entry, stall_timeout: Duratio
     let inner = response.take_body();
     *response.body_mut() = SdkBody::from_body_1_x(MeteredBody { inner, entry, stall: Stall::new(stall_timeout) });
     response
+}
+
+/// Takes a listing's body out of its answer, for a faster reader than the SDK's (see [`super::page`]), and leaves an empty
+/// page in its place. What is no page stays, so that the SDK says what is wrong with it. A body that breaks off is a failed
+/// attempt like any other, and the SDK makes the next.
+async fn keep_page(mut response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+    let mut body = response.take_body();
+    let expected = body.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let mut page = Vec::with_capacity(expected.min(PAGE_BYTES));
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        if let Some(bytes) = frame.map_err(broken)?.data_ref() {
+            page.extend_from_slice(bytes);
+        }
+    }
+    *response.body_mut() = if page::is_page(&page) {
+        let kept = TRACE.try_with(|trace| trace.page.replace(Some(page)));
+        kept.expect("an attempt is made under a trace");
+        SdkBody::from("<ListBucketResult/>")
+    } else {
+        SdkBody::from(page)
+    };
+    response.headers_mut().remove("content-length");
+    Ok(response)
+}
+
+fn broken(error: BoxError) -> ConnectorError {
+    if error.is::<Stalled>() { ConnectorError::timeout(error) } else { ConnectorError::io(error) }
 }
 
 /// One attempt on its way into the ledger. Whatever ends it, dropping it included, it is recorded once.

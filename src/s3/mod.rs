@@ -19,6 +19,7 @@ mod identity;
 mod listing;
 mod meter;
 mod options;
+mod page;
 mod refusal;
 mod region;
 mod store;

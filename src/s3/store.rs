@@ -16,15 +16,15 @@ use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::body::{Body, Span};
 use super::fault::{Circumstances, Failure, Place};
-use super::listing::{self, ListPage, ListRequest};
+use super::listing::{ListPage, ListRequest};
 use super::meter::{Meter, MeteredClient, Trace};
 use super::options::StoreOptions;
-use super::{client, identity, region};
+use super::{client, identity, page, region};
 use crate::config::job::connection::{Connection, Credentials, Secret};
 use crate::cost::usage::Row;
 use crate::cost::{Ledger, Planned};
 use crate::error::{Error, Result};
-use crate::object::{ObjectFacts, StorageClass};
+use crate::object::{ObjectFacts, StorageClass, Timestamp};
 
 /// A bucket, ready to be asked. Clones share connections, credentials, the region once it is found out, and the ledger.
 #[derive(Clone)]
@@ -102,7 +102,9 @@ impl Store {
                 .set_max_keys(request.max_keys.map(|keys| i32::try_from(keys).unwrap_or(i32::MAX)))
                 .send()
         });
-        listing::read_page(request, output.await?).map_err(|error| error.with("bucket", bucket))
+        let (_, trace) = output.await?;
+        let body = trace.into_page().ok_or_else(|| Error::internal("a listing was answered without a page"))?;
+        page::read_page(request, &body).map_err(|error| error.with("bucket", bucket))
     }
 
     /// The bytes of an object as it was listed: all of it, or a range cut to its size. An object that is no longer the
@@ -129,7 +131,8 @@ impl Store {
         let output = self.door.ask(Place { planned, bucket, key }, |client| {
             client.head_object().bucket(bucket).key(key).set_request_payer(payer.clone()).send()
         });
-        Ok(facts_of(key, &output.await?))
+        let (output, _) = output.await?;
+        Ok(facts_of(key, &output))
     }
 
     /// Sends a GET for a part of an object.
@@ -144,7 +147,8 @@ impl Store {
             let get = client.get_object().bucket(bucket).key(&*object.key).set_request_payer(payer.clone());
             get.set_if_match(etag.clone()).set_range(range.clone()).send()
         });
-        output.await
+        let (output, _) = output.await?;
+        Ok(output)
     }
 
     pub(super) fn options(&self) -> &StoreOptions {
@@ -158,7 +162,7 @@ impl Store {
 
 impl Door {
     /// Asks the SDK, in the region that is known by now, and once more where the server names another one.
-    async fn ask<T, E, F>(&self, place: Place<'_>, request: impl Fn(&Client) -> F) -> Result<T>
+    async fn ask<T, E, F>(&self, place: Place<'_>, request: impl Fn(&Client) -> F) -> Result<(T, Trace)>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: std::error::Error + aws_sdk_s3::error::ProvideErrorMetadata + Send + Sync + 'static,
@@ -166,14 +170,15 @@ impl Door {
         let mut switched = false;
         loop {
             let route = self.route();
-            let (answer, attempts) = Trace::new(place.planned).follow(request(&route.client)).await;
+            let (answer, trace) = Trace::new(place.planned).follow(request(&route.client)).await;
             let error = match answer {
                 Ok(output) => {
                     self.answered.store(true, Ordering::Relaxed);
-                    return Ok(output);
+                    return Ok((output, trace));
                 }
                 Err(error) => error,
             };
+            let attempts = trace.attempts();
             let failure = Failure::read(error, attempts);
             if !switched && failure.region().is_some_and(|region| self.switch(&route, region)) {
                 switched = true;
@@ -236,10 +241,11 @@ impl fmt::Debug for Store {
 }
 
 fn facts_of(key: &str, output: &HeadObjectOutput) -> ObjectFacts {
+    let modified_at = output.last_modified.map(|time| Timestamp::from_seconds(time.secs(), time.subsec_nanos()));
     ObjectFacts {
         key: key.into(),
-        size: listing::size(output.content_length).unwrap_or(0),
-        modified_at: output.last_modified.as_ref().map(listing::timestamp).unwrap_or_default(),
+        size: output.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
+        modified_at: modified_at.unwrap_or_default(),
         etag: output.e_tag.as_deref().unwrap_or_default().into(),
         storage_class: StorageClass::from_name(output.storage_class.as_ref().map_or("", |class| class.as_str())),
     }

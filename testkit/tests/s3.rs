@@ -666,3 +666,13 @@ fn a_dropped_server_is_gone() {
     assert!(std::net::TcpStream::connect(address).is_err());
     assert_ne!(client.get("/").end, End::Whole);
 }
+
+#[tokio::test]
+async fn a_server_starts_and_stops_inside_a_runtime() {
+    let server = start();
+    server.store().put("async", "k", "body", ObjectOptions::default());
+    let address = server.address();
+    let read = tokio::task::spawn_blocking(move || Client::to(address).get("/async/k").text());
+    assert_eq!(read.await.expect("no panic"), "body");
+    assert_eq!(server.log().entries().len(), 1);
+}

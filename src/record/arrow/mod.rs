@@ -12,8 +12,9 @@ use arrow::array::{RecordBatch, new_empty_array};
 use arrow::datatypes::{Field, SchemaRef};
 
 use self::column::{Bad, Column};
+use super::conform::{Validation, arrow_conforms, listed_type, stopped};
 use super::json_string::write_key;
-use super::{Frame, added};
+use super::{EncodeOptions, Frame, added};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::schema::Columns;
 
@@ -23,6 +24,9 @@ pub struct ArrowEncoder {
     schema: SchemaRef,
     members: Vec<Member>,
     decimal_as_float: bool,
+    validation: Validation,
+    /// Whether the file has columns that the catalog does not have.
+    unlisted: bool,
 }
 
 /// A column that is written.
@@ -32,6 +36,8 @@ struct Member {
     index: usize,
     /// `"name":`
     key: Vec<u8>,
+    /// Whether its values, nulls aside, conform to the catalog's column.
+    conforms: bool,
 }
 
 impl ArrowEncoder {
@@ -42,20 +48,27 @@ impl ArrowEncoder {
     /// [`ErrorKind::Unsupported`] with the name of a column whose type has no JSON form (intervals, unions).
     pub fn new(schema: &SchemaRef, columns: &Columns, options: &EncodeOptions) -> Result<Self> {
         let decimal_as_float = options.decimal_as_float;
-        let listed = |name: &str| match columns {
-            _ if added(name) => false,
-            Columns::All => true,
-            Columns::Listed(list) => list.iter().any(|column| column.name == name),
-        };
         let mut members = Vec::new();
-        for (index, field) in schema.fields().iter().enumerate().filter(|(_, field)| listed(field.name())) {
+        let mut unlisted = false;
+        for (index, field) in schema.fields().iter().enumerate().filter(|(_, field)| !added(field.name())) {
+            let Some(kind) = listed_type(columns, field.name()) else {
+                unlisted = true;
+                continue;
+            };
             let empty = new_empty_array(field.data_type());
             Column::new(&empty, decimal_as_float).map_err(|_| refused(field))?;
             let mut key = Vec::new();
             write_key(field.name(), &mut key);
-            members.push(Member { index, key });
+            let conforms = arrow_conforms(field.data_type(), decimal_as_float, kind);
+            members.push(Member { index, key, conforms });
         }
-        Ok(Self { schema: schema.clone(), members, decimal_as_float })
+        Ok(Self { schema: schema.clone(), members, decimal_as_float, validation: options.validation, unlisted })
+    }
+
+    /// Whether a row of a bound batch is what the catalog says.
+    fn conforms(&self, columns: &[(&[u8], Column<'_>)], row: usize) -> bool {
+        let mut members = self.members.iter().zip(columns);
+        !self.unlisted && members.all(|(member, (_, column))| member.conforms || column.null(row))
     }
 
     /// Appends a line per row to `out`. Returns the number of lines.
@@ -65,7 +78,14 @@ impl ArrowEncoder {
     /// line of the row before it.
     pub(super) fn encode(&mut self, batch: &RecordBatch, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<u64> {
         let columns = self.bind(batch)?;
+        let mut written = 0;
         for row in 0..batch.num_rows() {
+            if self.validation.looks() && !self.conforms(&columns, row) {
+                if self.validation == Validation::Stop {
+                    return Err(stopped(row as u64 + 1));
+                }
+                continue;
+            }
             let start = out.len();
             out.extend_from_slice(frame.prefix);
             for (key, column) in &columns {
@@ -80,8 +100,9 @@ impl ArrowEncoder {
                 out.push(b',');
             }
             frame.end(out);
+            written += 1;
         }
-        Ok(batch.num_rows() as u64)
+        Ok(written)
     }
 
     /// Whether batches of this schema can be encoded.

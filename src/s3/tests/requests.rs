@@ -294,13 +294,15 @@ async fn https_to_a_server_that_speaks_http_is_a_mistake_in_the_endpoint() {
 #[tokio::test]
 async fn what_a_request_carries_follows_the_connection() {
     let server = Server::start(|_, _| page(EMPTY_PAGE));
-    let base = connection(&server.endpoint());
+    let base = connection(&format!("{}/", server.endpoint()));
     let anonymous = Connection { credentials: Credentials::Anonymous, requester_pays: true, ..base.clone() };
     for connection in [&base, &anonymous] {
         let (store, _) = store_with(connection, options()).await;
         store.list(&ListRequest::default()).await.unwrap();
     }
     let requests = server.requests();
+    assert_eq!(requests[0].target, "/bucket/?list-type=2&encoding-type=url", "no slash too many");
+    assert!(requests[0].header("user-agent").unwrap().contains("tollgate"));
     assert!(requests[0].header("authorization").unwrap().contains("AKIDEXAMPLE"));
     assert_eq!(requests[0].header("x-amz-security-token"), Some(TOKEN));
     assert_eq!(requests[0].header("x-amz-request-payer"), None);

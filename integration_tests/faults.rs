@@ -119,7 +119,7 @@ fn an_object_that_is_replaced_while_it_is_read_is_never_mixed() {
     for case in cases() {
         let cut = Fault::new(Action::ResetAfter(case.content.len() as u64 / 3)).times(1).when(When::get(case.key));
         let change = Fault::new(Action::ChangeObjectBefore(b"id,pad\nother,row\n".to_vec()));
-        let change = change.times(1).skip(1).when(When::get(case.key));
+        let change = change.times(1).when(When::get(case.key));
         let output = read_with(&case, vec![cut, change]);
         assert_eq!(output.code, Some(1), "{}: {output:#?}", case.key);
         assert!(!output.column("id").contains(&"other".to_owned()), "{}", case.key);
@@ -135,7 +135,7 @@ fn a_truncated_gzip_file_is_an_error() {
         let output = bench.read(&config(&bench, case.filetype), &catalog("s", "incremental"), None);
         assert_eq!(output.code, Some(1), "{}", case.key);
         let [error] = output.errors()[..] else { panic!("one TRACE ERROR: {output:#?}") };
-        assert!(error["message"].as_str().unwrap().contains("truncated"), "{error}");
+        assert!(error["message"].as_str().unwrap().contains("ends in the middle"), "{error}");
     }
 }
 

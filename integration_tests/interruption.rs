@@ -13,6 +13,7 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use serde_json::{Value, json};
+use support::testkit::{Action, Fault, When};
 use support::{Bench, Output, gzipped, parse};
 
 /// Runs that are cut, over all chains.
@@ -62,12 +63,12 @@ fn config(bench: &Bench) -> Value {
     bench.config(STREAMS.iter().map(stream).collect())
 }
 
-fn catalog(mode: &str) -> Value {
+fn catalog(mode: &str, streams: &[&str]) -> Value {
     let stream = |name: &&str| {
         json!({"stream": {"name": name, "json_schema": {}, "supported_sync_modes": [mode]},
         "sync_mode": mode, "destination_sync_mode": "append", "generation_id": 4})
     };
-    json!({"streams": STREAMS.iter().map(stream).collect::<Vec<_>>()})
+    json!({"streams": streams.iter().map(stream).collect::<Vec<_>>()})
 }
 
 struct Random(u64);
@@ -92,6 +93,16 @@ struct Platform {
 impl Platform {
     fn state_file(&self) -> Value {
         self.states.values().cloned().collect()
+    }
+
+    /// The streams that are to be read on. The last STATE of a full refresh says that nothing is left: handed back, it
+    /// means to begin anew, since the next scheduled sync must.
+    fn unfinished(&self) -> Vec<&'static str> {
+        let finished = |stream: &&str| {
+            let state = self.states.get(*stream);
+            state.is_some_and(|state| state["stream"]["stream_state"]["__ab_no_cursor_state_message"] == json!(true))
+        };
+        STREAMS.into_iter().filter(|stream| !finished(stream)).collect()
     }
 
     /// Stores what a run printed, up to the last STATE of each stream; what came behind it is lost.
@@ -187,14 +198,15 @@ fn runs_that_are_cut_at_random_moments_lose_no_row_and_store_none_twice() {
     let bench = Bench::new();
     fill(&bench);
     let config = config(&bench);
-    let whole = bench.read(&config, &catalog("full_refresh"), None).ok().text.len();
+    let whole = bench.read(&config, &catalog("full_refresh", &STREAMS), None).ok().text.len();
     let mut random = Random(0x5eed_1234_abcd_0001);
     let (mut kills, mut chains) = (0, 0);
     while kills < KILLS {
-        let catalog = catalog(["incremental", "full_refresh"][chains % 2]);
+        let mode = ["incremental", "full_refresh"][chains % 2];
         let mut platform = Platform::default();
         chains += 1;
         loop {
+            let catalog = catalog(mode, &platform.unfinished());
             let child = start(bench.read_command(&config, &catalog, Some(&platform.state_file())));
             let bytes = 1 + random.below(whole / 2) as u64;
             let (output, finished) = cut(child, bytes, random.below(3));
@@ -213,8 +225,10 @@ fn runs_that_are_cut_at_random_moments_lose_no_row_and_store_none_twice() {
 fn a_terminated_run_says_incomplete_and_no_error() {
     let bench = Bench::new();
     fill(&bench);
-    let mut child = start(bench.read_command(&config(&bench), &catalog("incremental"), None));
-    let mut text = read(&mut child, 300_000);
+    // Slow enough that the first stream is not done when the signal comes.
+    bench.server.faults().add(Fault::new(Action::SlowBody { bytes_per_second: 500_000 }));
+    let mut child = start(bench.read_command(&config(&bench), &catalog("incremental", &STREAMS), None));
+    let mut text = read(&mut child, 100);
     signal(&child, "-TERM");
     text.extend(read(&mut child, u64::MAX));
     assert_eq!(child.wait().unwrap().signal(), Some(15));
@@ -226,11 +240,10 @@ fn a_terminated_run_says_incomplete_and_no_error() {
 
 #[test]
 fn a_stdout_that_is_closed_while_nothing_is_written_ends_the_run() {
-    use support::testkit::{Action, Fault, When};
     let bench = Bench::new();
     fill(&bench);
     bench.server.faults().add(Fault::new(Action::Delay(20_000)).when(When::list()));
-    let mut child = start(bench.read_command(&config(&bench), &catalog("incremental"), None));
+    let mut child = start(bench.read_command(&config(&bench), &catalog("incremental", &STREAMS), None));
     read(&mut child, 50);
     drop(child.stdout.take());
     let since = Instant::now();

@@ -1,5 +1,7 @@
 //! A server that misbehaves, for each format: what passes is survived, what stays is said, nothing is lost silently.
 
+#![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
+
 mod support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Runs that are cut at random moments: what the next runs make of the last STATE, compared with the truth.
 
+#![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
+
 mod support;
 
 use std::collections::BTreeMap;

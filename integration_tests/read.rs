@@ -185,7 +185,7 @@ fn archived_objects_are_counted_and_left_out() {
 fn a_million_keys_are_listed_in_a_thousand_requests_and_64_megabytes() {
     let bench = Bench::new();
     let object = |index: u64| {
-        let suffix = if index % 1000 == 0 { "csv" } else { "bin" };
+        let suffix = if index.is_multiple_of(1000) { "csv" } else { "bin" };
         VirtualObject::new(format!("lake/events/part-{index:09}.{suffix}"), "x\n1\n".to_owned())
     };
     bench.server.store().virtual_bucket("million", VirtualBucket::new(1_000_000, object));

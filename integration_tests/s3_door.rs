@@ -1,6 +1,8 @@
 //! The door against the test server: each fault, what the program sees of it, and what it costs. The server's log is the
 //! independent count; the ledger must say the same.
 
+#![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Whole commands against testkit: a bucket, the built binary, and its messages, each checked against the protocol.
 
-#![expect(dead_code, reason = "each test program uses a part of it")]
+#![expect(dead_code, clippy::unwrap_used, reason = "each test program uses a part of it, and panics with what it met")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

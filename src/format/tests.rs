@@ -409,7 +409,10 @@ fn json_rows_are_the_same_in_whatever_pieces_they_come() {
 }
 
 /// One-line tables: options, text, rows as `a|b`, error as its message's beginning with line.
-fn table(cases: &[(CsvOptions, &str, &[&str], Option<(&str, &str)>)]) {
+/// Options, text, the rows as shown, and the error's message and place if there is one.
+type Case<'a> = (CsvOptions, &'a str, &'a [&'a str], Option<(&'a str, &'a str)>);
+
+fn table(cases: &[Case<'_>]) {
     for (options, text, rows, error) in cases {
         let run = read(&csv(options.clone()), text.as_bytes());
         let shown: Vec<String> = run

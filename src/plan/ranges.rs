@@ -55,9 +55,9 @@ mod tests {
     #[test]
     fn neighbours_become_one_request_and_strangers_do_not() {
         assert_eq!(merged(vec![10..20, 0..5, 21..30], 1), [0..5, 10..30]);
-        assert_eq!(merged(vec![10..20, 0..5, 21..30], 5), [0..30]);
-        assert_eq!(merged(vec![0..100, 10..20], 0), [0..100]);
-        assert_eq!(merged(vec![3..3, 5..6], 0), [5..6]);
+        assert_eq!(merged(vec![10..20, 0..5, 21..30, 50..51], 5), [0..30, 50..51]);
+        assert_eq!(merged(vec![0..100, 10..20, 200..201], 0), [0..100, 200..201]);
+        assert_eq!(merged(vec![3..3, 5..6, 8..9], 0), [5..6, 8..9]);
         assert_eq!(merged(vec![], 9), Vec::<Range<u64>>::new());
     }
 

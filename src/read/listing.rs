@@ -62,7 +62,8 @@ impl Listing {
             continuation: self.continuation.take(),
             ..ListRequest::default()
         };
-        let page = self.store.list(&request).await?;
+        // A request's future is large; the listing's own is held in many.
+        let page = Box::pin(self.store.list(&request)).await?;
         self.continuation = page.next;
         if self.continuation.is_none() {
             self.prefixes.pop_front();

@@ -23,9 +23,10 @@ demo: ## Read real public data out of a local S3 server and show what happened
 	@$(CARGO) build --release --locked --workspace
 	@python3 scripts/demo.py
 
-test: venv ## All tests: unit, integration, acceptance
+test: venv ## All tests: unit, integration, acceptance (of the binary that `cargo test` built: no second build)
 	$(CARGO) test --locked --workspace
-	@$(MAKE) acceptance
+	TOLLGATE_BIN="$(CURDIR)/target/debug/tollgate" TESTKIT_BIN="$(CURDIR)/target/debug/testkit" \
+		$(PYTHON_IN_VENV) -m pytest acceptance-tests $(PYTEST_ARGS)
 
 unit: ## Tests beside the code
 	$(CARGO) test --locked --workspace --lib --bins

@@ -9,6 +9,7 @@ pub const LANES: usize = 16;
 mod lanes {
     use std::arch::x86_64::{
         __m128i, _mm_cmpeq_epi8, _mm_min_epu8, _mm_movemask_epi8, _mm_or_si128, _mm_set_epi64x, _mm_set1_epi8,
+        _mm_sub_epi8,
     };
 
     use super::LANES;
@@ -44,6 +45,25 @@ mod lanes {
                 let one = _mm_cmpeq_epi8(self.0, _mm_set1_epi8(one as i8));
                 let other = _mm_cmpeq_epi8(self.0, _mm_set1_epi8(other as i8));
                 _mm_movemask_epi8(_mm_or_si128(one, other)) as u32
+            }
+        }
+
+        /// A bit for each byte that is the same in both.
+        #[inline(always)]
+        #[must_use]
+        pub fn same(self, other: Self) -> u32 {
+            // SAFETY: as above.
+            unsafe { _mm_movemask_epi8(_mm_cmpeq_epi8(self.0, other.0)) as u32 }
+        }
+
+        /// A bit for each ASCII digit.
+        #[inline(always)]
+        #[must_use]
+        pub fn digits(self) -> u32 {
+            // SAFETY: as above.
+            unsafe {
+                let value = _mm_sub_epi8(self.0, _mm_set1_epi8(b'0' as i8));
+                _mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(value, _mm_set1_epi8(9)), value)) as u32
             }
         }
 
@@ -97,6 +117,20 @@ mod lanes {
             self.mask(|b| b == one || b == other)
         }
 
+        /// A bit for each byte that is the same in both.
+        #[inline(always)]
+        #[must_use]
+        pub fn same(self, other: Self) -> u32 {
+            (0..LANES).fold(0, |mask, lane| mask | (u32::from(self.0[lane] == other.0[lane]) << lane))
+        }
+
+        /// A bit for each ASCII digit.
+        #[inline(always)]
+        #[must_use]
+        pub fn digits(self) -> u32 {
+            self.mask(|b| b.is_ascii_digit())
+        }
+
         /// A bit for each byte that a JSON string cannot hold as it is: quote, backslash, control characters.
         #[inline(always)]
         #[must_use]
@@ -114,5 +148,33 @@ impl Chunk {
     #[must_use]
     pub fn load(bytes: &[u8], at: usize) -> Option<Self> {
         bytes.get(at..)?.first_chunk().map(Self::from_array)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn masks_have_a_bit_for_each_byte() {
+        for byte in 0..=255_u8 {
+            for lane in 0..LANES {
+                let mut bytes = [b'x'; LANES];
+                bytes[lane] = byte;
+                let chunk = Chunk::from_array(&bytes);
+                let expect = |test: bool| if test { 1_u32 << lane } else { 0 };
+                let special = byte < 0x20 || byte == b'"' || byte == b'\\';
+                assert_eq!(chunk.needs_escape(), expect(special), "{byte} {lane}");
+                assert_eq!(chunk.digits(), expect(byte.is_ascii_digit()), "{byte} {lane}");
+                assert_eq!(chunk.equal_either(b',', b'\r'), expect(byte == b',' || byte == b'\r'), "{byte} {lane}");
+                assert_eq!(chunk.equal(b','), expect(byte == b','), "{byte} {lane}");
+                assert_eq!(
+                    chunk.same(Chunk::from_array(&[b'x'; LANES])),
+                    0xffff ^ expect(byte != b'x'),
+                    "{byte} {lane}"
+                );
+            }
+        }
+        assert!(Chunk::load(&[0; 20], 5).is_none() && Chunk::load(&[0; 20], 4).is_some());
     }
 }

@@ -17,6 +17,7 @@ import datetime
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import sys
 
@@ -61,6 +62,8 @@ ENGINE_SETS = (
 
 
 def main() -> None:
+    # So that the server ends with the benchmark.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = arguments()
     prepare(options)
     results: dict[tuple[str, str], list[Cost]] = {}

@@ -140,6 +140,31 @@ pub fn finish(mut command: Command) -> Output {
     Output { code: output.status.code(), stderr, ..parse(&output.stdout) }
 }
 
+/// Runs a command to its end; also gives the most memory it had (resident, in bytes), as the kernel says.
+pub fn finish_measured(mut command: Command) -> (Output, u64) {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let reader = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        std::io::Read::read_to_end(&mut stdout, &mut text).unwrap();
+        text
+    });
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak_bytes = 0;
+    let code = loop {
+        // The kernel's own high-water mark: what is missed is only what comes in the last milliseconds.
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let high_water = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak_bytes =
+            high_water.and_then(|kilobytes| kilobytes.trim().parse::<u64>().ok()).map_or(peak_bytes, |k| k << 10);
+        match child.try_wait().unwrap() {
+            Some(status) => break status.code(),
+            None => std::thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    (Output { code, ..parse(&reader.join().unwrap()) }, peak_bytes)
+}
+
 /// The messages of a stdout, each checked. Panics with the line that is not a message.
 pub fn parse(stdout: &[u8]) -> Output {
     let text = String::from_utf8(stdout.to_vec()).expect("stdout is UTF-8");

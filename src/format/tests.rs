@@ -436,7 +436,7 @@ fn headers_and_bad_rows() {
         (plain(), "a,b\n", &[], None),
         (plain(), "a,b", &[], None),
         (plain(), "\u{feff}a,b\n1,2\n", &["1|2"], None),
-        (plain(), "a,b,,\n1,2,,\n3,4\n5,6,,x\n", &["1|2", "3|4"], Some(("no name in the header", "4"))),
+        (plain(), "a,b,,\n1,2,, \n3,4\n5,6,,x\n", &["1|2", "3|4"], Some(("no name in the header", "4"))),
         (plain(), "a,,b\n1,2,3\n", &[], Some(("empty column name between", "1"))),
         (plain(), ",,\n1,2,3\n", &[], Some(("only empty column names", "1"))),
         (plain(), "\na\n", &[], Some(("only empty column names", "1"))),

@@ -3,42 +3,61 @@
 use std::collections::HashMap;
 
 use super::conform::{Validation, json_conforms, listed_type, stopped};
+use super::line::{Line, Piece};
 use super::{Frame, added};
 use crate::batch::{JsonField, JsonKind, JsonRows};
 use crate::error::Result;
 use crate::protocol::schema::{ColumnType, Columns};
 
+/// Keys beyond which all are forgotten: objects whose keys are data would fill the memory.
+const KEYS: usize = 10_000;
+
 /// Encodes the JSON rows of one file.
 ///
-/// Rows of a file mostly have the same members in the same order: the member at a place is compared with the one that
-/// stood there before, and looked up only when it differs.
-#[derive(Debug, Default)]
+/// Rows of a file mostly have the same members in the same order: behind each member the one is expected that stood
+/// there before, and a key is looked up only when it is another.
+#[derive(Debug)]
 pub(super) struct JsonEncoder {
     members: Vec<Member>,
     by_key: HashMap<Box<[u8]>, usize>,
-    /// For each place in a row, the member that stood there last.
-    expected: Vec<usize>,
+    by_name: HashMap<String, usize>,
+    /// For each member, and first for the start of a row, the member that came next when it was last met.
+    next: Vec<usize>,
+    /// For each name the row, counted from 1, in which it was last met: twice in one row is a duplicate.
+    met: Vec<u64>,
     /// Whether nulls are written too.
     keeps_nulls: bool,
     row: u64,
+    line: Line,
 }
 
 /// A key that was met.
 #[derive(Debug)]
 struct Member {
     /// As written in the file, without the quotes.
-    key: Box<[u8]>,
-    /// `"key":`, or nothing where the member is left out.
-    prefix: Vec<u8>,
+    key: Piece,
+    /// `"key":`
+    prefix: Piece,
+    /// Whether it is written.
+    written: bool,
     /// The type of the catalog's column; `None` where the catalog has none.
     kind: Option<ColumnType>,
-    /// Rows so far when it was last met: twice in one row is a duplicate.
-    row: u64,
+    /// The index of its name: one name can be written in several ways.
+    name: usize,
 }
 
 impl JsonEncoder {
-    pub(super) fn new(keeps_nulls: bool) -> Self {
-        Self { keeps_nulls, ..Self::default() }
+    pub(super) fn new(prefix: &[u8], keeps_nulls: bool) -> Self {
+        Self {
+            members: Vec::new(),
+            by_key: HashMap::new(),
+            by_name: HashMap::new(),
+            next: vec![0],
+            met: Vec::new(),
+            keeps_nulls,
+            row: 0,
+            line: Line::new(prefix),
+        }
     }
 
     pub(super) fn encode(
@@ -52,75 +71,94 @@ impl JsonEncoder {
         let mut written = 0;
         for row in 0..rows.row_ends.len() {
             let fields = rows.row(row);
+            if self.members.len() > KEYS {
+                self.forget();
+            }
             if validation.looks() && !self.conforms(fields, &rows.data, columns) {
                 if validation == Validation::Stop {
                     return Err(stopped(row as u64 + 1));
                 }
                 continue;
             }
-            let start = out.len();
-            out.extend_from_slice(frame.prefix);
-            if !self.encode_row(fields, &rows.data, columns, out) {
-                out.truncate(start + frame.prefix.len());
-                self.encode_duplicates(fields, &rows.data, columns, out);
+            if !self.encode_row(fields, &rows.data, columns) {
+                self.encode_duplicates(fields, &rows.data, columns);
             }
-            frame.end(out);
+            if frame.closes {
+                self.line.trim(b',');
+            }
+            out.extend_from_slice(self.line.text());
+            out.extend_from_slice(frame.suffix);
             written += 1;
         }
         Ok(written)
     }
 
+    fn forget(&mut self) {
+        self.members.clear();
+        self.by_key.clear();
+        self.by_name.clear();
+        self.met.clear();
+        self.next.truncate(1);
+    }
+
     fn conforms(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) -> bool {
-        fields.iter().enumerate().all(|(place, field)| {
-            let index = self.member_at(place, field.key.of(data), columns);
+        let mut before = 0;
+        fields.iter().all(|field| {
+            let index = self.member_behind(before, data, field, columns);
+            before = index + 1;
             self.members[index].kind.is_some_and(|kind| json_conforms(field.kind, kind))
         })
     }
 
-    /// Whether the row has each key once; otherwise what was written is to be dropped.
+    /// Whether the row has each name once; otherwise the line is to be written anew.
     #[inline]
-    fn encode_row(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns, out: &mut Vec<u8>) -> bool {
+    fn encode_row(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) -> bool {
         self.row += 1;
-        for (place, field) in fields.iter().enumerate() {
-            let index = self.member_at(place, field.key.of(data), columns);
-            let member = &mut self.members[index];
-            if member.row == self.row {
+        self.line.restart();
+        let mut before = 0;
+        for field in fields {
+            let index = self.member_behind(before, data, field, columns);
+            before = index + 1;
+            let member = &self.members[index];
+            let met = &mut self.met[member.name];
+            if *met == self.row {
                 return false;
             }
-            member.row = self.row;
-            write(member, field, data, self.keeps_nulls, out);
+            *met = self.row;
+            write(&mut self.line, member, field, data, self.keeps_nulls);
         }
         true
     }
 
-    /// Of members with one key the last one is written, in the place of the first.
-    fn encode_duplicates(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns, out: &mut Vec<u8>) {
+    /// Of members with one name the last one is written, in the place of the first.
+    #[cold]
+    fn encode_duplicates(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) {
+        self.line.restart();
         let mut order: Vec<usize> = Vec::new();
-        let mut last: HashMap<usize, &JsonField> = HashMap::new();
+        let mut last: HashMap<usize, (usize, &JsonField)> = HashMap::new();
         for field in fields {
             let index = self.member(field.key.of(data), columns);
-            if last.insert(index, field).is_none() {
-                order.push(index);
+            let name = self.members[index].name;
+            if last.insert(name, (index, field)).is_none() {
+                order.push(name);
             }
         }
-        for index in order {
-            write(&self.members[index], last[&index], data, self.keeps_nulls, out);
+        for name in order {
+            let (index, field) = last[&name];
+            write(&mut self.line, &self.members[index], field, data, self.keeps_nulls);
         }
     }
 
-    #[inline]
-    fn member_at(&mut self, place: usize, key: &[u8], columns: &Columns) -> usize {
-        if let Some(&index) = self.expected.get(place)
-            && *self.members[index].key == *key
-        {
-            return index;
+    /// The member of a field; `before` is one more than the index of the member before it.
+    #[inline(always)]
+    fn member_behind(&mut self, before: usize, data: &[u8], field: &JsonField, columns: &Columns) -> usize {
+        let guess = self.next[before];
+        let (start, end) = (field.key.start as usize, field.key.end as usize);
+        if self.members.get(guess).is_some_and(|member| member.key.equals(data, start, end)) {
+            return guess;
         }
-        let index = self.member(key, columns);
-        if place < self.expected.len() {
-            self.expected[place] = index;
-        } else if place == self.expected.len() {
-            self.expected.push(index);
-        }
+        let index = self.member(field.key.of(data), columns);
+        self.next[before] = index;
         index
     }
 
@@ -131,25 +169,30 @@ impl JsonEncoder {
         let index = self.members.len();
         let name = unescaped(key);
         let kind = if added(&name) { Some(ColumnType::Any) } else { listed_type(columns, &name) };
-        let prefix = if kind.is_none() || added(&name) { Vec::new() } else { [b"\"".as_slice(), key, b"\":"].concat() };
-        self.members.push(Member { key: key.into(), prefix, kind, row: 0 });
+        let written = kind.is_some() && !added(&name);
+        let names = self.by_name.len();
+        let name = *self.by_name.entry(name).or_insert(names);
+        self.met.resize(self.by_name.len(), 0);
+        let prefix = Piece::new(&[b"\"".as_slice(), key, b"\":"].concat());
+        self.members.push(Member { key: Piece::new(key), prefix, written, kind, name });
+        self.next.push(index + 1);
         self.by_key.insert(key.into(), index);
         index
     }
 }
 
-#[inline]
-fn write(member: &Member, field: &JsonField, data: &[u8], keeps_nulls: bool, out: &mut Vec<u8>) {
-    if member.prefix.is_empty() || (field.kind == JsonKind::Null && !keeps_nulls) {
+#[inline(always)]
+fn write(line: &mut Line, member: &Member, field: &JsonField, data: &[u8], keeps_nulls: bool) {
+    if !member.written || (field.kind == JsonKind::Null && !keeps_nulls) {
         return;
     }
-    out.extend_from_slice(&member.prefix);
-    out.extend_from_slice(field.value.of(data));
-    out.push(b',');
+    line.piece(&member.prefix);
+    line.copy(data, field.value.start as usize, field.value.end as usize);
+    line.bytes([b',']);
 }
 
 fn unescaped(key: &[u8]) -> String {
     let text = String::from_utf8_lossy(key);
-    // A key was validated as a string; only half a surrogate pair has no text, and then stands for itself.
+    // A key was validated as a string.
     serde_json::from_str(&format!("\"{text}\"")).unwrap_or_else(|_| text.into_owned())
 }

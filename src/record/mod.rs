@@ -10,6 +10,7 @@ mod cast;
 mod conform;
 mod json;
 mod json_string;
+mod line;
 mod number_text;
 mod report;
 pub mod schema_of;
@@ -220,8 +221,11 @@ impl Rows {
     fn new(batch: &Batch, shared: &Shared) -> Result<Self> {
         Ok(match batch {
             Batch::Arrow(batch) => Self::Arrow(ArrowEncoder::new(&batch.schema(), &shared.columns, &shared.options)?),
-            Batch::Text(_) => Self::Text(TextEncoder::default()),
-            Batch::Json(_) => Self::Json(JsonEncoder::new(shared.options.schemaless)),
+            Batch::Text(_) => Self::Text(TextEncoder::new(&shared.prefix, &shared.options.csv)),
+            Batch::Json(_) => Self::Json(JsonEncoder::new(&shared.prefix, shared.options.schemaless)),
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -17,6 +17,7 @@ struct Misfits {
 pub struct FileReport {
     misfits: BTreeMap<String, Misfits>,
     skipped: u64,
+    adjusted: u64,
 }
 
 /// Characters of an example that are shown.
@@ -37,9 +38,15 @@ impl FileReport {
         self.skipped += records;
     }
 
+    /// Counts rows that were padded or cut to the width of their header.
+    pub(super) fn add_adjusted(&mut self, rows: u64) {
+        self.adjusted += rows;
+    }
+
     /// Adds the counts of another file.
     pub fn merge(&mut self, other: &Self) {
         self.skipped += other.skipped;
+        self.adjusted += other.adjusted;
         for (column, misfits) in &other.misfits {
             self.add_misfits(column, misfits.expected, misfits.count, &misfits.example);
         }
@@ -58,6 +65,9 @@ impl FileReport {
         };
         let skipped = (self.skipped > 0)
             .then(|| format!("{} records did not pass the validation policy and were left out", self.skipped));
-        self.misfits.iter().map(note).chain(skipped).collect()
+        let adjusted = (self.adjusted > 0).then(|| {
+            format!("{} rows had more or fewer fields than their header and were cut or left incomplete", self.adjusted)
+        });
+        self.misfits.iter().map(note).chain(skipped).chain(adjusted).collect()
     }
 }

@@ -163,7 +163,7 @@ impl CsvSplitter {
             Walk::Row { next, lines, .. } => {
                 let first = self.fields.len();
                 split_row(&self.dialect, text, at, ended, &mut self.fields);
-                self.fit_row(first, at, origin)?;
+                self.fit_row(text, first, at, origin)?;
                 self.line += lines;
                 self.rows += 1;
                 Ok(Some(next))
@@ -172,7 +172,7 @@ impl CsvSplitter {
     }
 
     /// Makes the row whose fields begin at `first` as wide as the header, or refuses it.
-    fn fit_row(&mut self, first: usize, at: usize, origin: Origin) -> Result<()> {
+    fn fit_row(&mut self, text: &[u8], first: usize, at: usize, origin: Origin) -> Result<()> {
         let (count, width) = (self.fields.len() - first, self.names.columns.len());
         if count == width {
             return Ok(());
@@ -183,7 +183,7 @@ impl CsvSplitter {
             "a CSV row has fewer fields than the header defines"
         } else if !unnamed {
             "a CSV row has more fields than the header defines"
-        } else if surplus.iter().any(|span| span.start < span.end) {
+        } else if surplus.iter().any(|span| !blank(span.of(text))) {
             "a CSV row has a value under a column that has no name in the header"
         } else {
             self.fields.truncate(first + width);
@@ -210,4 +210,9 @@ impl CsvSplitter {
         let unclosed = matches!(find_row(&self.dialect, &mut text, 0, true), Walk::Unclosed { .. });
         unclosed.then_some("a quote in this row is not closed: repair the file, or set `quote_char`")
     }
+}
+
+/// Whether a cell has nothing but white space.
+fn blank(cell: &[u8]) -> bool {
+    std::str::from_utf8(cell).is_ok_and(|text| text.trim().is_empty())
 }

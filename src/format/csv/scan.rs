@@ -193,7 +193,7 @@ impl CsvSplitter {
                 }
                 let lines = if self.odd_fields.is_empty() { 1 } else { 1 + self.clean_fields(text) };
                 if self.fields.len() - row_first != width
-                    && let Err(error) = self.fit_row(row_first, row_start, origin)
+                    && let Err(error) = self.fit_row(text, row_first, row_start, origin)
                 {
                     return Scan::Fault(row_start, error);
                 }

@@ -1,0 +1,178 @@
+//! From the bytes of a file to lines, for text and JSON rows.
+
+use bytes::Bytes;
+
+use super::{EncodeOptions, FileEncoder, StreamEncoder, Validation};
+use crate::format::{DecodeLimits, Step, open};
+use crate::object::{ObjectFacts, StorageClass, Timestamp};
+use crate::options::{Compression, CsvOptions, FormatOptions, Projection};
+use crate::protocol::schema::{Column, ColumnType, Columns};
+
+fn object() -> ObjectFacts {
+    ObjectFacts {
+        key: "a/\"ü\".csv".into(),
+        size: 0,
+        modified_at: Timestamp::from_seconds(1_705_320_000, 0),
+        etag: "".into(),
+        storage_class: StorageClass::Standard,
+    }
+}
+
+fn listed(columns: &[(&str, ColumnType)]) -> Columns {
+    Columns::Listed(columns.iter().map(|&(name, kind)| Column { name: name.to_owned(), kind }).collect())
+}
+
+/// The lines of a file, and its encoder.
+fn encode(format: &FormatOptions, columns: &Columns, schemaless: bool, text: &str) -> (String, FileEncoder) {
+    let limits = DecodeLimits { batch_rows: 2, ..DecodeLimits::default() };
+    let mut decoder = open(format, Compression::None, &Projection::All, &object(), None, &limits).unwrap();
+    decoder.feed(0, Bytes::copy_from_slice(text.as_bytes())).unwrap();
+    decoder.finish();
+    let options = EncodeOptions::new(format, schemaless, Validation::Emit);
+    let mut encoder = StreamEncoder::new("s\"1", None, columns, options).file(&object(), 123);
+    let mut out = Vec::new();
+    let mut lines = 0;
+    loop {
+        match decoder.step().unwrap() {
+            Step::Batch(decoded) => lines += encoder.encode(&decoded.batch, &mut out).unwrap(),
+            Step::Done => break,
+            Step::NeedBytes | Step::NeedRanges(_) => unreachable!("the file was fed"),
+        }
+    }
+    let out = String::from_utf8(out).unwrap();
+    assert_eq!(lines as usize, out.lines().count());
+    for line in out.lines() {
+        serde_json::from_str::<serde_json::Value>(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    }
+    (out, encoder)
+}
+
+/// What stands between `"data":{` and the added columns, a line each.
+fn members(format: &FormatOptions, columns: &Columns, text: &str) -> Vec<String> {
+    let (out, _) = encode(format, columns, false, text);
+    let inner = |line: &str| {
+        let start = line.find("\"data\":{").unwrap() + 8;
+        let end = line.find("\"_ab_source_file_last_modified\":\"2024").unwrap();
+        line[start..end].trim_end_matches(',').to_owned()
+    };
+    out.lines().map(inner).collect()
+}
+
+const ADDED: &str = r#""_ab_source_file_last_modified":"2024-01-15T12:00:00.000000Z","_ab_source_file_url":"a/\"ü\".csv"},"emitted_at":123}}"#;
+
+#[test]
+fn a_line_has_exactly_the_bytes_of_the_protocol() {
+    let csv = FormatOptions::Csv(CsvOptions::default());
+    let text = "id,é\n1,\"x\ny\"\n";
+    let (out, _) = encode(&csv, &Columns::All, false, text);
+    let start = r#"{"type":"RECORD","record":{"stream":"s\"1","data":{"#;
+    assert_eq!(out, format!("{start}\"id\":\"1\",\"é\":\"x\\ny\",{ADDED}\n"));
+    let (out, _) = encode(&csv, &Columns::All, true, text);
+    assert_eq!(out, format!("{start}\"data\":{{\"id\":\"1\",\"é\":\"x\\ny\"}},{ADDED}\n"));
+    let (out, _) = encode(&FormatOptions::Jsonl, &Columns::All, true, "{}{\"a\": null, \"b\":1.50}");
+    assert_eq!(out, format!("{start}\"data\":{{}},{ADDED}\n{start}\"data\":{{\"a\":null,\"b\":1.50}},{ADDED}\n"));
+    let (out, _) = encode(&FormatOptions::Jsonl, &Columns::All, false, "{}");
+    assert_eq!(out, format!("{start}{ADDED}\n"));
+}
+
+#[test]
+fn text_is_cast_to_the_types_of_the_catalog_and_failures_are_counted() {
+    let csv = FormatOptions::Csv(CsvOptions::default());
+    let columns = listed(&[
+        ("i", ColumnType::Integer),
+        ("n", ColumnType::Number),
+        ("b", ColumnType::Boolean),
+        ("o", ColumnType::Object),
+        ("a", ColumnType::Array),
+        ("d", ColumnType::Date),
+        ("z", ColumnType::Null),
+    ]);
+    let text = "i,x,n,b,o,a,d,z\n\
+        7,q,1.50,yes,\"{\"\"k\"\":[1,null]}\",[1],2024-01-01,\n\
+        +7,q, 007 ,0,null,x,,u\n\
+        1.0,,NaN,True,{,{},,\n\
+        12345678901234567890123,,-0.5,false,1,[],,\n";
+    assert_eq!(
+        members(&csv, &columns, text),
+        [
+            r#""i":7,"n":1.50,"b":true,"o":{"k":[1,null]},"a":[1],"d":"2024-01-01""#,
+            r#""i":7,"n":7.0,"b":false,"a":"x","d":"","z":"u""#,
+            r#""i":"1.0","n":null,"b":"True","o":"{","a":"{}","d":"""#,
+            r#""i":12345678901234567890123,"n":-0.5,"b":false,"o":1,"a":[],"d":"""#,
+        ]
+    );
+    let (_, encoder) = encode(&csv, &columns, false, text);
+    let notes = encoder.report().notes();
+    assert_eq!(notes.len(), 5, "{notes:?}");
+    assert!(notes[0].contains("2 values of column 'a'") && notes[0].contains("'x'"), "{notes:?}");
+}
+
+#[test]
+fn null_values_hold_for_what_is_not_cast() {
+    let null_values = vec![String::new(), "NA".to_owned(), "0".to_owned()];
+    let columns = listed(&[("i", ColumnType::Integer), ("s", ColumnType::String)]);
+    let text = "i,s\n,NA\nNA,x\n0,0\n";
+    let options = CsvOptions { null_values: null_values.clone(), ..CsvOptions::default() };
+    let all = FormatOptions::Csv(options.clone());
+    assert_eq!(members(&all, &columns, text), ["", r#""s":"x""#, r#""i":0"#]);
+    let strict = FormatOptions::Csv(CsvOptions { strings_can_be_null: false, ..options });
+    assert_eq!(members(&strict, &columns, text), [r#""s":"NA""#, r#""s":"x""#, r#""i":0,"s":"0""#]);
+    assert_eq!(members(&strict, &Columns::All, text), ["", r#""s":"x""#, ""], "without a catalog all can be null");
+    let (_, encoder) = encode(&all, &columns, false, text);
+    assert_eq!(encoder.report().notes(), [""; 0], "a null is no failed cast");
+    let (out, _) = encode(&all, &Columns::All, true, text);
+    assert!(
+        out.starts_with(r#"{"type":"RECORD","record":{"stream":"s\"1","data":{"data":{"i":null,"s":null},"_ab"#),
+        "{out}"
+    );
+}
+
+#[test]
+fn names_that_meet_are_written_once() {
+    let csv = FormatOptions::Csv(CsvOptions::default());
+    let text = "a,_ab_source_file_url,b,a\n1,2,3,4\n";
+    assert_eq!(members(&csv, &Columns::All, text), [r#""b":"3","a":"4""#]);
+    let text =
+        r#"{"a":1,"b":2,"\u0061":3}{"b":1,"a":2}{"c":1,"_ab_source_file_url":1,"b":null,"b":2,"b":null}{"a":1,"b":2}"#;
+    let expected = [r#""\u0061":3,"b":2"#, r#""b":1,"a":2"#, r#""c":1"#, r#""a":1,"b":2"#];
+    assert_eq!(members(&FormatOptions::Jsonl, &Columns::All, text), expected);
+    let columns = listed(&[("b", ColumnType::Integer)]);
+    let expected = [r#""b":2"#, r#""b":1"#, "", r#""b":2"#];
+    assert_eq!(members(&FormatOptions::Jsonl, &columns, text), expected);
+}
+
+#[test]
+fn fields_that_a_row_does_not_have_are_left_out_and_counted() {
+    let options = CsvOptions { ignore_errors_on_fields_mismatch: true, ..CsvOptions::default() };
+    let csv = FormatOptions::Csv(options);
+    let text = "a,b\n1\n,\n1,2,3\n";
+    assert_eq!(members(&csv, &Columns::All, text), [r#""a":"1""#, r#""a":"","b":"""#, r#""a":"1","b":"2""#]);
+    let (_, encoder) = encode(&csv, &Columns::All, false, text);
+    assert!(encoder.report().notes()[0].starts_with("2 rows"), "{:?}", encoder.report().notes());
+}
+
+#[test]
+fn objects_whose_keys_are_data_are_written_and_forgotten() {
+    let text: String = (0..30_000).map(|i| format!("{{\"k{i}\":{i},\"k\":0}}\n")).collect();
+    let lines = members(&FormatOptions::Jsonl, &Columns::All, &text);
+    for (i, line) in lines.iter().enumerate() {
+        assert_eq!(*line, format!("\"k{i}\":{i},\"k\":0"));
+    }
+    assert_eq!(lines.len(), 30_000);
+}
+
+#[test]
+fn the_time_of_emission_can_be_renewed() {
+    let csv = FormatOptions::Csv(CsvOptions::default());
+    let (_, mut encoder) = encode(&csv, &Columns::All, false, "a\n1\n");
+    encoder.set_emitted_at(456);
+    let mut decoder =
+        open(&csv, Compression::None, &Projection::All, &object(), None, &DecodeLimits::default()).unwrap();
+    decoder.feed(0, Bytes::from_static(b"a\n2\n")).unwrap();
+    decoder.finish();
+    let Step::Batch(decoded) = decoder.step().unwrap() else { panic!("there is a row") };
+    let mut out = b"before\n".to_vec();
+    encoder.encode(&decoded.batch, &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert!(out.starts_with("before\n{") && out.ends_with("\"emitted_at\":456}}\n"), "{out}");
+}

@@ -157,17 +157,6 @@ struct Frame<'a> {
     closes: bool,
 }
 
-impl Frame<'_> {
-    /// Ends a line whose members each have a comma behind them.
-    #[inline]
-    fn end(&self, out: &mut Vec<u8>) {
-        if self.closes && out.last() == Some(&b',') {
-            out.pop();
-        }
-        out.extend_from_slice(self.suffix);
-    }
-}
-
 impl FileEncoder {
     /// The `emitted_at` of the next lines, in milliseconds since 1970.
     pub fn set_emitted_at(&mut self, emitted_at_ms: i64) {

@@ -14,9 +14,11 @@ use tollgate::record::{EncodeOptions, StreamEncoder};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/fixtures/parquet");
 
+/// Damaged copies that are made of each file.
+const DAMAGED_PER_FILE: usize = 60;
+
 /// The members of a file's records, a line per row, without the two added columns.
-fn lines(path: &Path, batch_rows: usize) -> Result<String> {
-    let file = Bytes::from(fs::read(path)?);
+fn lines(path: &Path, file: Bytes, batch_rows: usize) -> Result<String> {
     let object = ObjectFacts {
         key: path.to_string_lossy().as_ref().into(),
         size: file.len() as u64,
@@ -74,7 +76,7 @@ fn files_of_other_tools_have_the_rows_that_they_should() -> Result<()> {
     for path in &files {
         for batch_rows in [1000, 3] {
             let expected = expected(path)?;
-            match lines(path, batch_rows) {
+            match lines(path, fs::read(path)?.into(), batch_rows) {
                 Ok(lines) if lines == expected => {}
                 Ok(lines) => {
                     let different = lines.lines().zip(expected.lines()).find(|(one, two)| one != two);
@@ -85,5 +87,35 @@ fn files_of_other_tools_have_the_rows_that_they_should() -> Result<()> {
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));
+    Ok(())
+}
+
+/// Damaged files end in an error that names the file, or in rows where the damage is in what nobody looks at; never in
+/// a panic, neither when they are decoded nor when what was decoded is written.
+#[test]
+fn damaged_files_end_in_rows_or_in_an_error() -> Result<()> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let mut random = |limit: usize| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state % limit as u64) as usize
+    };
+    for path in files()? {
+        let file = fs::read(&path)?;
+        for round in 0..DAMAGED_PER_FILE {
+            let mut damaged = file.clone();
+            for _ in 0..=random(3) {
+                let at = random(damaged.len());
+                damaged[at] ^= 1 << random(8);
+            }
+            let Err(error) = lines(&path, damaged.into(), 50) else { continue };
+            let Some(error) = error.downcast_ref::<tollgate::error::Error>() else {
+                bail!("{} in round {round}: {error:?}", path.display());
+            };
+            let named = error.get("key").is_some() || error.get("column").is_some();
+            assert!(named && error.kind() != tollgate::error::ErrorKind::Internal, "{error:?} in round {round}");
+        }
+    }
     Ok(())
 }

@@ -31,11 +31,12 @@ pub(crate) enum Scanned {
 }
 
 /// Scans the object that begins at `start` and appends its members to `fields`; they are taken back unless all is
-/// well.
-pub(crate) fn scan_object(text: &[u8], start: usize, fields: &mut Vec<JsonField>) -> Scanned {
+/// well. `like` is the index in `fields` of the first member of an object before it in this text: where a key is
+/// written as there, it is known to be one.
+pub(crate) fn scan_object(text: &[u8], start: usize, fields: &mut Vec<JsonField>, like: usize) -> Scanned {
     let first = fields.len();
     let mut scanner = Scanner { text, line_ends: false, fault: None };
-    let Some(end) = scanner.members(start, fields) else {
+    let Some(end) = scanner.members(start, fields, like) else {
         fields.truncate(first);
         return scanner.fault.map_or(Scanned::Incomplete, |(at, reason)| Scanned::Fault { at, reason });
     };
@@ -76,8 +77,24 @@ impl Scanner<'_> {
         at
     }
 
+    /// The length of a known member's key with quotes, colon and white space, where the text at `at` repeats it.
+    #[inline(always)]
+    fn repeated(&self, at: usize, known: &JsonField) -> Option<(usize, usize)> {
+        let from = known.key.start as usize - 1;
+        let length = known.value.start as usize - from;
+        let same = match (Chunk::load(self.text, at), Chunk::load(self.text, from)) {
+            (Some(here), Some(there)) if length <= LANES => {
+                let wanted = (1_u32 << length) - 1;
+                here.same(there) & wanted == wanted
+            }
+            _ => self.text[at..].starts_with(&self.text[from..from + length]),
+        };
+        same.then_some(((known.key.end - known.key.start) as usize + 2, length))
+    }
+
     /// The members of the top object, recorded.
-    fn members(&mut self, at: usize, fields: &mut Vec<JsonField>) -> Option<usize> {
+    fn members(&mut self, at: usize, fields: &mut Vec<JsonField>, mut like: usize) -> Option<usize> {
+        let first = fields.len();
         if *self.text.get(at)? != b'{' {
             return self.refuse(at, "expected an object");
         }
@@ -86,9 +103,16 @@ impl Scanner<'_> {
             return Some(at + 1);
         }
         loop {
-            let key_end = self.key(at)?;
-            let start = self.colon(key_end)?;
-            let (end, kind) = self.value(start, 1)?;
+            let known = fields[..first].get(like).and_then(|known| self.repeated(at, known));
+            like += 1;
+            let (key_end, start) = match known {
+                Some((key, all)) => (at + key, self.space(at + all)),
+                None => {
+                    let key_end = self.key(at)?;
+                    (key_end, self.colon(key_end)?)
+                }
+            };
+            let (end, kind) = self.value(start)?;
             fields.push(JsonField { key: span(at + 1, key_end - 1), value: span(start, end), kind });
             match self.next(end, b'}', "expected ',' or '}' after a member")? {
                 Next::Item(next) => at = next,
@@ -118,6 +142,17 @@ impl Scanner<'_> {
     /// What follows an item of a container that `close` closes.
     #[inline(always)]
     fn next(&mut self, at: usize, close: u8, expected: &'static str) -> Option<Next> {
+        // What writers of JSON put between items: a comma, or a comma and a blank.
+        match self.text.get(at..at + 3) {
+            Some([b',', b' ', byte]) if *byte > b' ' => return Some(Next::Item(at + 2)),
+            Some([b',', byte, _]) if *byte > b' ' => return Some(Next::Item(at + 1)),
+            Some([byte, _, _]) if *byte == close => return Some(Next::End(at + 1)),
+            _ => {}
+        }
+        self.next_slowly(at, close, expected)
+    }
+
+    fn next_slowly(&mut self, at: usize, close: u8, expected: &'static str) -> Option<Next> {
         let at = self.space(at);
         match *self.text.get(at)? {
             b',' => Some(Next::Item(self.space(at + 1))),
@@ -127,51 +162,56 @@ impl Scanner<'_> {
     }
 
     #[inline(always)]
-    fn value(&mut self, at: usize, depth: usize) -> Option<(usize, JsonKind)> {
+    fn value(&mut self, at: usize) -> Option<(usize, JsonKind)> {
         match *self.text.get(at)? {
             b'"' => Some((self.string(at + 1)?, JsonKind::String)),
             b'-' | b'0'..=b'9' => self.number(at),
             b't' => Some((self.word(at, b"true")?, JsonKind::Boolean)),
             b'f' => Some((self.word(at, b"false")?, JsonKind::Boolean)),
             b'n' => Some((self.word(at, b"null")?, JsonKind::Null)),
-            b'{' => Some((self.object(at, depth + 1)?, JsonKind::Object)),
-            b'[' => Some((self.array(at, depth + 1)?, JsonKind::Array)),
+            b'{' => Some((self.container(at)?, JsonKind::Object)),
+            b'[' => Some((self.container(at)?, JsonKind::Array)),
             _ => self.refuse(at, "expected a value"),
         }
     }
 
-    fn object(&mut self, at: usize, depth: usize) -> Option<usize> {
-        if depth > MAX_DEPTH {
-            return self.refuse(at, "nested too deeply");
-        }
-        let mut at = self.space(at + 1);
-        if *self.text.get(at)? == b'}' {
-            return Some(at + 1);
-        }
+    /// An array or object inside the top object, with all that is in it. A loop, since a text may nest deeper than a
+    /// thread's stack is.
+    fn container(&mut self, start: usize) -> Option<usize> {
+        let (mut open, mut at) = (Open::default(), start);
         loop {
-            let key_end = self.key(at)?;
-            let start = self.colon(key_end)?;
-            let (end, _) = self.value(start, depth)?;
-            match self.next(end, b'}', "expected ',' or '}' after a member")? {
-                Next::Item(next) => at = next,
-                Next::End(end) => return Some(end),
+            if open.object() {
+                let key_end = self.key(at)?;
+                at = self.colon(key_end)?;
             }
-        }
-    }
-
-    fn array(&mut self, at: usize, depth: usize) -> Option<usize> {
-        if depth > MAX_DEPTH {
-            return self.refuse(at, "nested too deeply");
-        }
-        let mut at = self.space(at + 1);
-        if *self.text.get(at)? == b']' {
-            return Some(at + 1);
-        }
-        loop {
-            let (end, _) = self.value(at, depth)?;
-            match self.next(end, b']', "expected ',' or ']' after an item")? {
-                Next::Item(next) => at = next,
-                Next::End(end) => return Some(end),
+            let byte = *self.text.get(at)?;
+            let mut end = if byte == b'{' || byte == b'[' {
+                if !open.push(byte == b'{') {
+                    return self.refuse(at, "nested too deeply");
+                }
+                at = self.space(at + 1);
+                if *self.text.get(at)? != open.close() {
+                    continue;
+                }
+                open.pop();
+                at + 1
+            } else {
+                self.value(at)?.0
+            };
+            loop {
+                if open.depth == 0 {
+                    return Some(end);
+                }
+                match self.next(end, open.close(), "expected ',' or the end of an array or object")? {
+                    Next::Item(next) => {
+                        at = next;
+                        break;
+                    }
+                    Next::End(next) => {
+                        open.pop();
+                        end = next;
+                    }
+                }
             }
         }
     }
@@ -184,6 +224,9 @@ impl Scanner<'_> {
                 let found = chunk.needs_escape();
                 if found != 0 {
                     at += found.trailing_zeros() as usize;
+                    if chunk.equal(b'"') & found & found.wrapping_neg() != 0 {
+                        return Some(at + 1);
+                    }
                     break;
                 }
                 at += LANES;
@@ -262,6 +305,12 @@ impl Scanner<'_> {
 
     #[inline(always)]
     fn digits(&self, mut at: usize) -> usize {
+        if let Some(chunk) = Chunk::load(self.text, at) {
+            let count = chunk.digits().trailing_ones() as usize;
+            if count < LANES {
+                return at + count;
+            }
+        }
         while self.text.get(at).is_some_and(u8::is_ascii_digit) {
             at += 1;
         }
@@ -289,6 +338,45 @@ impl Scanner<'_> {
     }
 }
 
+/// The containers that are open inside the top object: a bit for each, set for objects.
+struct Open {
+    objects: [u64; MAX_DEPTH / 64],
+    depth: usize,
+}
+
+impl Default for Open {
+    fn default() -> Self {
+        Self { objects: [0; MAX_DEPTH / 64], depth: 0 }
+    }
+}
+
+impl Open {
+    /// Whether there is room for one more.
+    fn push(&mut self, object: bool) -> bool {
+        if self.depth + 1 == MAX_DEPTH {
+            return false;
+        }
+        let (word, bit) = (&mut self.objects[self.depth / 64], 1 << (self.depth % 64));
+        *word = if object { *word | bit } else { *word & !bit };
+        self.depth += 1;
+        true
+    }
+
+    fn pop(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Whether the innermost one is an object.
+    fn object(&self) -> bool {
+        self.depth > 0 && self.objects[(self.depth - 1) / 64] >> ((self.depth - 1) % 64) & 1 == 1
+    }
+
+    /// What closes the innermost one.
+    fn close(&self) -> u8 {
+        if self.object() { b'}' } else { b']' }
+    }
+}
+
 enum Next {
     Item(usize),
     End(usize),
@@ -304,7 +392,7 @@ mod tests {
 
     fn accepts(text: &str) -> bool {
         let text = text.trim_matches([' ', '\t', '\n', '\r']);
-        let scanned = scan_object(text.as_bytes(), 0, &mut Vec::new());
+        let scanned = scan_object(text.as_bytes(), 0, &mut Vec::new(), 0);
         matches!(scanned, Scanned::Object { end, .. } if end == text.len())
     }
 
@@ -358,7 +446,7 @@ mod tests {
     fn members_keep_their_text_and_have_their_type() {
         let text = br#"{"a" : 1.50, "b\"": "x\ny", "c": [1, {"d": 2}] } "#;
         let mut fields = Vec::new();
-        assert_eq!(scan_object(text, 0, &mut fields), Scanned::Object { end: text.len() - 1, line_ends: false });
+        assert_eq!(scan_object(text, 0, &mut fields, 0), Scanned::Object { end: text.len() - 1, line_ends: false });
         let shown: Vec<_> = fields
             .iter()
             .map(|f| {
@@ -375,16 +463,53 @@ mod tests {
     }
 
     #[test]
+    fn an_object_like_the_one_before_it_gives_the_same_as_alone() {
+        let objects = [
+            r#"{"a":1,"b c":"x","a key that is longer than sixteen bytes" : [1]}"#,
+            r#"{"a":1,"b c": "x","a key that is longer than sixteen bytes" : [1]}"#,
+            r#"{"b c":2,"a":1}"#,
+            r#"{"a":1,"b":3,"c":4,"d":5}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,"b c"}"#,
+            r#"{"a":1,"b c":"#,
+            "{}",
+        ];
+        for one in objects {
+            for other in objects {
+                let mut fields = Vec::new();
+                let text = format!("{one}{other}");
+                let Scanned::Object { end, .. } = scan_object(text.as_bytes(), 0, &mut fields, 0) else { continue };
+                let first = fields.len();
+                let scanned = scan_object(text.as_bytes(), end, &mut fields, 0);
+                let mut alone = Vec::new();
+                assert_eq!(scanned, scan_object(text.as_bytes(), end, &mut alone, 0), "{text}");
+                let shown = |fields: &[JsonField]| format!("{fields:?}");
+                assert_eq!(shown(&fields[first..]), shown(&alone), "{text}");
+            }
+        }
+    }
+
+    #[test]
     fn every_prefix_of_an_object_is_incomplete() {
         let text = br#"{"a":[1,-2.5e3,true,null,"x\u00e9\\"],"b":{"c":false}}"#;
         for length in 0..text.len() {
-            assert_eq!(scan_object(&text[..length], 0, &mut Vec::new()), Scanned::Incomplete, "{length}");
+            assert_eq!(scan_object(&text[..length], 0, &mut Vec::new(), 0), Scanned::Incomplete, "{length}");
         }
     }
 
     #[test]
     fn deep_nesting_is_refused_and_does_not_overflow() {
         let text = [b"{\"a\":".as_slice(), &[b'['; 100_000]].concat();
-        assert!(matches!(scan_object(&text, 0, &mut Vec::new()), Scanned::Fault { .. }));
+        assert!(matches!(scan_object(&text, 0, &mut Vec::new(), 0), Scanned::Fault { at: 1028, .. }));
+        for (depth, fits) in [(64, true), (1022, true), (1023, true), (1024, false)] {
+            let text = format!(
+                "{{\"a\":{}{}}}",
+                "[{\"b\":".repeat(depth / 2) + &"[".repeat(depth % 2),
+                "]".repeat(depth % 2) + &"}]".repeat(depth / 2)
+            );
+            let text = text.replace("\"b\":}", "\"b\":0}");
+            let scanned = scan_object(text.as_bytes(), 0, &mut Vec::new(), 0);
+            assert_eq!(scanned == Scanned::Object { end: text.len(), line_ends: false }, fits, "{depth} {scanned:?}");
+        }
     }
 }

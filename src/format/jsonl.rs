@@ -55,6 +55,7 @@ impl JsonSplitter {
         let length = text.len() - hidden;
         let text = &mut text[..length];
         let mut at = self.skip_space(text, 0);
+        let mut like = 0;
         loop {
             if self.rows() >= max_rows {
                 return Split { consumed: at, stop: Stop::Full };
@@ -63,13 +64,15 @@ impl JsonSplitter {
                 return Split { consumed: at, stop: Stop::More };
             }
             let first = self.fields.len();
-            let (fault, reason) = match scan_object(text, at, &mut self.fields) {
+            let (fault, reason) = match scan_object(text, at, &mut self.fields, like) {
                 Scanned::Object { end, line_ends } => {
                     if line_ends {
                         self.line += count_lines(&text[at..end]);
                         self.join_lines(text, first);
                     }
                     self.row_ends.push(self.fields.len() as u32);
+                    // Line ends between a key and its value would not be noticed.
+                    like = if line_ends { usize::MAX >> 1 } else { first };
                     at = self.skip_space(text, end);
                     continue;
                 }

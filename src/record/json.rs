@@ -186,9 +186,7 @@ fn write(line: &mut Line, member: &Member, field: &JsonField, data: &[u8], keeps
     if !member.written || (field.kind == JsonKind::Null && !keeps_nulls) {
         return;
     }
-    line.piece(&member.prefix);
-    line.copy(data, field.value.start as usize, field.value.end as usize);
-    line.bytes([b',']);
+    line.member(&member.prefix, data, field.value.start as usize, field.value.end as usize);
 }
 
 fn unescaped(key: &[u8]) -> String {

@@ -19,6 +19,8 @@ pub(super) struct Line {
 /// A short text with bytes behind it that an overshooting copy may read.
 #[derive(Debug)]
 pub(super) struct Piece {
+    /// Its first bytes, once more: an array needs no check.
+    head: [u8; SLACK],
     padded: Box<[u8]>,
     length: usize,
 }
@@ -27,7 +29,8 @@ impl Piece {
     pub(super) fn new(text: &[u8]) -> Self {
         let mut padded = text.to_vec();
         padded.resize(text.len() + SLACK, 0);
-        Self { padded: padded.into(), length: text.len() }
+        let head = *padded.first_chunk().expect("a piece is padded");
+        Self { head, padded: padded.into(), length: text.len() }
     }
 
     /// Whether this is the text at `start..end` of `data`.
@@ -36,10 +39,11 @@ impl Piece {
         if end - start != self.length {
             return false;
         }
-        match (Chunk::load(data, start), Chunk::load(&self.padded, 0)) {
-            (Some(one), Some(other)) if self.length <= LANES => {
+        match Chunk::load(data, start) {
+            Some(chunk) if self.length <= LANES => {
                 let wanted = (1_u32 << self.length) - 1;
-                one.same(other) & wanted == wanted
+                let head = self.head.first_chunk().expect("a head is longer than a chunk");
+                chunk.same(Chunk::from_array(head)) & wanted == wanted
             }
             _ => data[start..end] == self.padded[..self.length],
         }
@@ -94,6 +98,60 @@ impl Line {
     #[inline(always)]
     pub(super) fn piece(&mut self, piece: &Piece) {
         self.copy(&piece.padded, 0, piece.length);
+    }
+
+    /// Room for a short key, a short value and what stands behind it, all of them overshooting.
+    #[inline(always)]
+    fn short_room(&mut self) -> &mut [u8; 3 * SLACK] {
+        if self.length + 3 * SLACK > self.buffer.len() {
+            self.grow(2 * SLACK);
+        }
+        self.buffer[self.length..].first_chunk_mut().expect("the buffer has grown")
+    }
+
+    /// Appends a key, `start..end` of `data` as it is, and a comma.
+    #[inline(always)]
+    pub(super) fn member(&mut self, key: &Piece, data: &[u8], start: usize, end: usize) {
+        let length = end - start;
+        if let Some(value) = data.get(start..).and_then(<[u8]>::first_chunk::<SLACK>)
+            && length <= SLACK
+            && key.length <= SLACK
+        {
+            let room = self.short_room();
+            room[..SLACK].copy_from_slice(&key.head);
+            room[key.length..key.length + SLACK].copy_from_slice(value);
+            room[key.length + length] = b',';
+            self.length += key.length + length + 1;
+            return;
+        }
+        self.piece(key);
+        self.copy(data, start, end);
+        self.bytes([b',']);
+    }
+
+    /// Appends a key that ends with a quote, `start..end` of `data` as the content of a string, a quote and a comma.
+    #[inline(always)]
+    pub(super) fn text_member(&mut self, key: &Piece, data: &[u8], start: usize, end: usize) {
+        let length = end - start;
+        if let Some(value) = data.get(start..).and_then(<[u8]>::first_chunk::<SLACK>)
+            && length <= SLACK
+            && key.length <= SLACK
+        {
+            let ([one, other], _) = value.as_chunks::<LANES>() else { unreachable!("two chunks are the slack") };
+            let found = u64::from(Chunk::from_array(one).needs_escape())
+                | u64::from(Chunk::from_array(other).needs_escape()) << LANES;
+            if found & ((1 << length) - 1) == 0 {
+                let room = self.short_room();
+                room[..SLACK].copy_from_slice(&key.head);
+                room[key.length..key.length + SLACK].copy_from_slice(value);
+                room[key.length + length..key.length + length + 2].copy_from_slice(b"\",");
+                self.length += key.length + length + 2;
+                return;
+            }
+        }
+        self.piece(key);
+        self.escaped(data, start, end);
+        self.bytes(*b"\",");
     }
 
     /// Appends `start..end` of `data`. It is fastest where sixteen bytes more are there.
@@ -196,6 +254,12 @@ mod tests {
                         line.bytes([b'"']);
                         let expected = format!("prefix{}", serde_json::to_string(&text).unwrap());
                         assert_eq!(String::from_utf8_lossy(line.text()), expected);
+                        for key in ["\"", "\"a key that is longer than thirty-two bytes\":\""] {
+                            line.restart();
+                            line.text_member(&Piece::new(key.as_bytes()), data.as_bytes(), 1, 1 + text.len());
+                            let expected = format!("prefix{key}{},", &serde_json::to_string(&text).unwrap()[1..]);
+                            assert_eq!(String::from_utf8_lossy(line.text()), expected);
+                        }
                     }
                 }
             }
@@ -219,6 +283,9 @@ mod tests {
                 line.restart();
                 line.piece(&piece);
                 assert_eq!(line.text(), &text[3..3 + length]);
+                line.restart();
+                line.member(&piece, data, 1, 1 + length);
+                assert_eq!(line.text(), [&text[3..3 + length], &text[1..1 + length], b","].concat());
             }
         }
     }

@@ -114,9 +114,7 @@ impl TextEncoder {
                     continue;
                 }
                 if member.cast == Cast::String && !member.nullable {
-                    self.line.piece(&member.text_key);
-                    self.line.escaped(&rows.data, field.start as usize, field.end as usize);
-                    self.line.bytes(*b"\",");
+                    self.line.text_member(&member.text_key, &rows.data, field.start as usize, field.end as usize);
                 } else if self.write(member, &rows.data, field, options) == Written::AsText {
                     conforms &= misfit_conforms(member.kind);
                 }
@@ -150,9 +148,7 @@ impl TextEncoder {
             _ => false,
         };
         if as_it_is {
-            line.piece(&member.key);
-            line.copy(data, start, end);
-            line.bytes([b',']);
+            line.member(&member.key, data, start, end);
             return Written::Well;
         }
         if member.cast == Cast::Boolean

@@ -114,6 +114,20 @@ pub enum StorageClass {
 }
 
 impl StorageClass {
+    /// Every class. Tables have a column for each, in this order.
+    pub const ALL: [Self; 10] = [
+        Self::Standard,
+        Self::ReducedRedundancy,
+        Self::IntelligentTiering,
+        Self::StandardIa,
+        Self::OnezoneIa,
+        Self::GlacierIr,
+        Self::Glacier,
+        Self::DeepArchive,
+        Self::ExpressOnezone,
+        Self::Other,
+    ];
+
     /// The class of a name as listings spell it.
     #[must_use]
     pub fn from_name(name: &str) -> Self {

@@ -7,20 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::usage::{Attempt, Operation, Row, Totals};
 use crate::object::StorageClass;
 
-/// Every class, in the order of the columns of [`Cells`].
-const CLASSES: [StorageClass; 10] = [
-    StorageClass::Standard,
-    StorageClass::ReducedRedundancy,
-    StorageClass::IntelligentTiering,
-    StorageClass::StandardIa,
-    StorageClass::OnezoneIa,
-    StorageClass::GlacierIr,
-    StorageClass::Glacier,
-    StorageClass::DeepArchive,
-    StorageClass::ExpressOnezone,
-    StorageClass::Other,
-];
-
 /// Counts requests and bytes by bill row. Clones share the counts. It only counts: no prices, no decisions.
 ///
 /// The rows are few and known, so they are counters side by side and nobody waits for a lock.
@@ -30,7 +16,7 @@ pub struct Ledger {
 }
 
 #[derive(Default)]
-struct Cells([[Cell; CLASSES.len()]; Operation::ALL.len()]);
+struct Cells([[Cell; StorageClass::ALL.len()]; Operation::ALL.len()]);
 
 #[derive(Default)]
 struct Cell {
@@ -67,9 +53,9 @@ impl Ledger {
     /// The rows that have any request, in order.
     #[must_use]
     pub fn snapshot(&self) -> Vec<(Row, Totals)> {
-        let rows = Operation::ALL
-            .into_iter()
-            .flat_map(|operation| CLASSES.into_iter().map(move |storage_class| Row { operation, storage_class }));
+        let rows = Operation::ALL.into_iter().flat_map(|operation| {
+            StorageClass::ALL.into_iter().map(move |storage_class| Row { operation, storage_class })
+        });
         rows.map(|row| (row, self.cell(row).totals())).filter(|(_, totals)| totals.requests > 0).collect()
     }
 
@@ -118,7 +104,7 @@ mod tests {
         let ledger = Ledger::new();
         let mut expected = Vec::new();
         for operation in Operation::ALL {
-            for storage_class in CLASSES {
+            for storage_class in StorageClass::ALL {
                 let row = Row { operation, storage_class };
                 let bytes = expected.len() as u64;
                 ledger.record(row, Attempt { retry: false, billed: true });

@@ -12,19 +12,6 @@ const BLOCK: usize = 16;
 /// A segment takes no further block beyond this size.
 const SEGMENT_BYTES: usize = 1 << 20;
 
-const CLASSES: [StorageClass; 10] = [
-    StorageClass::Standard,
-    StorageClass::ReducedRedundancy,
-    StorageClass::IntelligentTiering,
-    StorageClass::StandardIa,
-    StorageClass::OnezoneIa,
-    StorageClass::GlacierIr,
-    StorageClass::Glacier,
-    StorageClass::DeepArchive,
-    StorageClass::ExpressOnezone,
-    StorageClass::Other,
-];
-
 /// A list of files, filled in key order.
 #[derive(Debug, Default)]
 pub struct FileList {
@@ -77,7 +64,7 @@ impl FileList {
         put_number(out, shared as u64);
         put_text(out, &key[shared..]);
         put_number(out, object.size);
-        let class = CLASSES.iter().position(|class| *class == object.storage_class).unwrap_or(0);
+        let class = StorageClass::ALL.iter().position(|class| *class == object.storage_class).unwrap_or(0);
         put_number(out, class as u64);
         put_etag(out, &object.etag);
         self.last_key.truncate(shared);
@@ -112,7 +99,7 @@ impl FileList {
         }
         entry.key(&mut key);
         let size = entry.number();
-        let storage_class = CLASSES[entry.number() as usize];
+        let storage_class = StorageClass::ALL[entry.number() as usize];
         let etag = entry.etag();
         let key = String::from_utf8(key).expect("keys were pushed as text");
         Some(ObjectFacts { key: key.into(), size, modified_at, etag: etag.into(), storage_class })
@@ -247,7 +234,7 @@ mod tests {
             size: index * 1_000_003,
             modified_at: Timestamp::from_seconds(1_700_000_000 + (index as i64 * 7919) % 1000, 0),
             etag: etag.into(),
-            storage_class: CLASSES[index as usize % CLASSES.len()],
+            storage_class: StorageClass::ALL[index as usize % StorageClass::ALL.len()],
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Usable by all.
-const BASE: &[&str] = &["object", "batch", "options", "error", "python_number", "simd"];
+const BASE: &[&str] = &["object", "batch", "options", "predicate", "error", "python_number", "simd"];
 
 /// Room → what it may use besides the base and itself. `*` is everything. `config::job` is narrower than `config`.
 const EDGES: &[(&str, &[&str])] = &[
@@ -30,13 +30,15 @@ const EDGES: &[(&str, &[&str])] = &[
     ("object", &[]),
     ("batch", &[]),
     ("options", &[]),
+    ("predicate", &[]),
     ("error", &[]),
     ("python_number", &[]),
     ("simd", &[]),
 ];
 
 /// Rooms that are pure: plain values in, plain values out.
-const PURE: &[&str] = &["config", "plan", "cost", "cursor", "format", "record", "object", "batch", "options"];
+const PURE: &[&str] =
+    &["config", "plan", "cost", "cursor", "format", "record", "object", "batch", "options", "predicate"];
 
 /// What a pure room must not name.
 const IMPURE: &[&str] =

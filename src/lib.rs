@@ -15,6 +15,7 @@ pub mod memory;
 pub mod object;
 pub mod options;
 pub mod plan;
+pub mod predicate;
 pub mod protocol;
 pub mod python_number;
 pub mod read;

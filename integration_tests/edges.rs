@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Usable by all.
-const BASE: &[&str] = &["object", "batch", "options", "predicate", "error", "python_number", "simd"];
+const BASE: &[&str] = &["object", "batch", "options", "predicate", "error", "python_number", "simd", "spending"];
 
 /// Room → what it may use besides the base and itself. `*` is everything. `config::job` is narrower than `config`.
 const EDGES: &[(&str, &[&str])] = &[
@@ -34,11 +34,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("error", &[]),
     ("python_number", &[]),
     ("simd", &[]),
+    ("spending", &[]),
 ];
 
 /// Rooms that are pure: plain values in, plain values out.
 const PURE: &[&str] =
-    &["config", "plan", "cost", "cursor", "format", "record", "object", "batch", "options", "predicate"];
+    &["config", "plan", "cost", "cursor", "format", "record", "object", "batch", "options", "predicate", "spending"];
 
 /// What a pure room must not name.
 const IMPURE: &[&str] =

@@ -22,3 +22,4 @@ pub mod read;
 pub mod record;
 pub mod s3;
 pub mod simd;
+pub mod spending;

@@ -49,6 +49,9 @@ pub struct ReadFiles {
     /// The file with the state of the last run.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
+    /// Also write the bill into this file when the run is over: what was spent and estimated, by usage type, as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub bill: Option<PathBuf>,
     /// Write a STATE at least every so many bytes of records. A platform that stores states quickly loses less when a
     /// run is cut; the default suits all.
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, hide = true)]

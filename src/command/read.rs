@@ -1,5 +1,6 @@
 //! `read`
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::Ending;
@@ -7,7 +8,6 @@ use super::ending::{failed, wait_for_signal};
 use super::setup::{self, CLOCK, log_requests, read_file};
 use crate::cli::ReadFiles;
 use crate::config::job::Job;
-use crate::cost::Ledger;
 use crate::error::Result;
 use crate::protocol::catalog::ConfiguredCatalog;
 use crate::protocol::sink::Stdout;
@@ -32,7 +32,7 @@ pub(super) fn run(files: &ReadFiles) -> Ending {
         watch_stdout(stop.clone());
         tokio::spawn(request_on_signal(stop.clone()));
         tokio::select! {
-            ending = read(&job, &catalog, &states, &stop, options) => ending,
+            ending = read(&job, &catalog, &states, &stop, options, files.bill.as_deref()) => ending,
             ending = too_late(&stop) => ending,
         }
     });
@@ -51,19 +51,29 @@ fn prepare(files: &ReadFiles) -> Result<(Job, ConfiguredCatalog, StateFile)> {
     Ok((job, catalog, states))
 }
 
-async fn read(job: &Job, catalog: &ConfiguredCatalog, states: &StateFile, stop: &Stop, options: ReadOptions) -> Ending {
-    let ledger = Ledger::new();
-    let store = match setup::store(job, &ledger).await {
-        Ok(store) => store,
+async fn read(
+    job: &Job,
+    catalog: &ConfiguredCatalog,
+    states: &StateFile,
+    stop: &Stop,
+    options: ReadOptions,
+    bill: Option<&Path>,
+) -> Ending {
+    let (till, store) = match setup::till_and_store(job).await {
+        Ok(opened) => opened,
         Err(error) => return failed(&error),
     };
-    let reader = Reader::new(job, store, options);
+    let reader = Reader::new(job, store.clone(), options);
     let failures = reader.read(catalog, states, Box::new(Stdout), stop).await;
     if stop.reason() == Some(StopReason::OutputClosed) {
         return Ending::Failure;
     }
-    log_requests(&ledger);
-    ending(failures, stop)
+    log_requests(till.ledger());
+    let reported = setup::report_bill(&till, &store.region(), None, bill);
+    match (ending(failures, stop), reported) {
+        (Ending::Success, Err(error)) => failed(&error),
+        (ending, _) => ending,
+    }
 }
 
 /// A signal is no error of the run: whoever sent it knows why. The last STATE was written.

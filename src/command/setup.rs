@@ -7,7 +7,7 @@ use crate::command::Ending;
 use crate::command::ending::wait_for_signal;
 use crate::config;
 use crate::config::job::{Job, Outcome};
-use crate::cost::Ledger;
+use crate::cost::{Bill, Ledger, PriceTable, Pricing, Till, endpoint_of_aws};
 use crate::error::{Error, Result};
 use crate::protocol::message::{self, Level};
 use crate::protocol::sink::{Sink, Stdout};
@@ -46,8 +46,44 @@ pub(super) fn job(path: &Path) -> Result<Job> {
     Ok(job)
 }
 
+/// The bucket of a job, without limits: for verbs that ask for little, whatever the bucket holds.
 pub(super) async fn store(job: &Job, ledger: &Ledger) -> Result<Store> {
+    pricing(job)?;
     Store::connect(&job.connection, ledger.clone(), StoreOptions::default()).await
+}
+
+/// The till of a job, and its bucket behind the till's gate.
+pub(super) async fn till_and_store(job: &Job) -> Result<(Till, Store)> {
+    let till = Till::new(pricing(job)?, job.spending.limits, job.connection.region.as_deref().unwrap_or_default());
+    let options = StoreOptions { gate: till.gate(), ..StoreOptions::default() };
+    let store = Store::connect(&job.connection, till.ledger().clone(), options).await?;
+    till.set_region(&store.region());
+    Ok((till, store))
+}
+
+/// The prices that hold: what the configuration names, or else AWS's for AWS, and nothing for other servers.
+fn pricing(job: &Job) -> Result<Pricing> {
+    let table = match job.spending.price_table.as_deref() {
+        None if endpoint_of_aws(job.connection.endpoint.as_deref()) => Some(PriceTable::embedded()),
+        None | Some("none") => None,
+        Some("aws") => Some(PriceTable::embedded()),
+        Some(json) if json.starts_with('{') => Some(PriceTable::given(json.as_bytes())?),
+        Some(path) => Some(PriceTable::given(&read_file(Path::new(path), "price table")?)?),
+    };
+    Ok(Pricing::new(table, job.spending.clone()))
+}
+
+/// The bill: a sentence for a person, and a line that a program can read; also into a file.
+pub(super) fn report_bill(till: &Till, region: &str, estimated: Option<&Bill>, file: Option<&Path>) -> Result<()> {
+    let (sentence, json) = till.report(region, estimated);
+    log(Level::Info, sentence);
+    log(Level::Info, format!("bill {json}"));
+    let Some(path) = file else { return Ok(()) };
+    std::fs::write(path, format!("{json:#}\n")).map_err(|error| {
+        Error::config(format!("the bill cannot be written: {error}"))
+            .with("file", path.display())
+            .hint("check the path and its permissions")
+    })
 }
 
 /// Runs a command that has nothing to drain: a signal ends it at once.

@@ -7,6 +7,7 @@
 use super::dialect::Dialect;
 use super::job::ValidationPolicy;
 use crate::options::{Compression, CsvHeader, CsvInference, CsvOptions};
+use crate::spending::{Network, OnArchived, OnLimit};
 
 /// One row of the table.
 pub(super) struct Row<T> {
@@ -61,6 +62,9 @@ table! {
     SKIP_MARKERS: bool                    = false,      false,      true,               true;
     BATCH_ROWS: Option<u64>               = None,       None,       Some(10_000),       None;
     PARALLEL_FILES: Option<u64>           = None,       None,       Some(4),            None;
+    COST_LIMIT_USD: Option<u64>           = None,       None,       Some(100),          None;
+    MAX_FILES_PER_RUN: Option<u64>        = None,       None,       Some(10_000),       None;
+    MAX_DATA_SIZE_GB: Option<u64>         = None,       None,       Some(1000),         None;
     CSV_ENCODING: &'static str            = "utf8",     "utf8",     "utf-8",            "utf8";
     CSV_NULL_VALUES: Words                = &[],        V3_NULLS,   &[],                &[];
     CSV_STRINGS_CAN_BE_NULL: bool         = true,       false,      true,               true;
@@ -76,6 +80,10 @@ pub(super) const COMPRESSION: Row<Compression> = Row::all(Compression::Auto);
 pub(super) const VALIDATION_POLICY: Row<ValidationPolicy> = Row::all(ValidationPolicy::EmitRecord);
 /// In days. Zero means this as well.
 pub(super) const DAYS_TO_SYNC_IF_HISTORY_IS_FULL: Row<u32> = Row::all(3);
+pub(super) const ON_LIMIT: Row<OnLimit> = Row::all(OnLimit::Fail);
+pub(super) const ON_ARCHIVED: Row<OnArchived> = Row::all(OnArchived::Skip);
+pub(super) const NETWORK: Row<Network> = Row::all(Network::Unknown);
+pub(super) const KMS_REQUESTS: Row<bool> = Row::all(false);
 pub(super) const USE_SSL: Row<bool> = Row::all(true);
 pub(super) const REQUESTER_PAYS: Row<bool> = Row::all(false);
 pub(super) const CSV_DELIMITER: Row<&'static str> = Row::all(",");

@@ -9,6 +9,7 @@ use super::job::connection::{Connection, Credentials};
 use super::job::{Job, Stream, ValidationPolicy};
 use super::notes::MASK;
 use crate::options::{Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions};
+use crate::spending::{GB, OnArchived, OnLimit, Spending};
 
 /// The configuration that means this job, but for the secrets.
 pub(super) fn configuration(job: &Job) -> Value {
@@ -23,8 +24,33 @@ pub(super) fn configuration(job: &Job) -> Value {
     put(&mut root, "requester_pays", Some(*requester_pays).filter(|pays| *pays));
     put(&mut root, "parallel_workers", job.parallel_files);
     put(&mut root, "batch_size", job.streams.iter().find_map(|stream| stream.batch_rows));
+    spending(&mut root, job);
     root.insert("streams".to_owned(), job.streams.iter().map(stream).collect());
     Value::Object(root)
+}
+
+/// What decides price and limits, and what every dialect says once for all of its streams.
+fn spending(root: &mut Map<String, Value>, job: &Job) {
+    let Spending { limits, on_limit, network, price_table, discount_percent_e4, kms_requests } = &job.spending;
+    put(root, "cost_limit_usd", limits.cost.map(|limit| number(limit.as_f64())));
+    put(root, "max_files_per_run", limits.files);
+    put(root, "max_data_size_gb", limits.bytes.map(|bytes| number(bytes as f64 / GB as f64)));
+    put(root, "max_requests", limits.requests);
+    put(root, "on_limit", Some("partial").filter(|_| *on_limit == OnLimit::Partial));
+    put(root, "network", changed(network.name(), defaults::NETWORK.of(Dialect::Airbyte).name()));
+    put(root, "price_table", price_table.as_deref());
+    let discount = Some(*discount_percent_e4).filter(|discount| *discount > 0);
+    put(root, "price_discount_percent", discount.map(|discount| number(discount as f64 / 10_000.0)));
+    put(root, "kms_requests", changed(*kms_requests, defaults::KMS_REQUESTS.of(Dialect::Airbyte)));
+    let Some(stream) = job.streams.first() else { return };
+    put(root, "on_archived", Some("fail").filter(|_| stream.on_archived == OnArchived::Fail));
+    put(root, "dev_sampling", stream.dev_sampling);
+    put(root, "dev_max_files", stream.dev_max_files);
+}
+
+/// Whole numbers without a fraction, as a person writes them.
+fn number(number: f64) -> Value {
+    if number.fract() == 0.0 && number.abs() < 9e15 { Value::from(number as i64) } else { Value::from(number) }
 }
 
 fn put(object: &mut Map<String, Value>, key: &str, value: Option<impl Into<Value>>) {

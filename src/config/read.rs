@@ -169,6 +169,38 @@ impl JsonSchema for Whole {
     }
 }
 
+/// A number of any size, with the digits that were written.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Decimal(pub(super) serde_json::Number);
+
+impl Decimal {
+    /// The number where it is between two bounds, the lower one excluded.
+    ///
+    /// # Errors
+    /// Config, with the path and the bounds.
+    pub(super) fn above(&self, least: f64, most: f64, path: &str) -> Result<f64> {
+        match self.0.as_f64() {
+            Some(number) if number > least && number <= most => Ok(number),
+            _ => Err(wrong(path, &self.0, &format!("a number above {least}, {most} at most"))),
+        }
+    }
+}
+
+impl JsonSchema for Decimal {
+    fn schema_name() -> Cow<'static, str> {
+        "Decimal".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "number"})
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+}
+
 /// Reads an object into its struct. Keys that neither the struct nor `also_known` has become lines of provenance.
 ///
 /// # Errors

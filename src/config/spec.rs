@@ -56,6 +56,7 @@ fn connection_specification() -> Value {
             {"id": "auth", "title": "Authentication"},
             {"id": "where", "title": "Bucket"},
             {"id": "streams", "title": "Streams"},
+            {"id": "cost", "title": "Cost"},
             {"id": "advanced", "title": "Advanced"},
         ],
         "properties": properties,

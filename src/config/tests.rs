@@ -8,6 +8,7 @@ use super::job::connection::{Credentials, Secret};
 use super::job::{Job, Outcome, Stream, ValidationPolicy};
 use super::parse;
 use crate::options::{Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, ParquetOptions};
+use crate::spending::{Limits, Money, Network, OnArchived, OnLimit, Spending};
 
 fn job(config: &Value) -> Job {
     parse(config.to_string().as_bytes()).unwrap_or_else(|error| panic!("{config}\n{error:?}"))
@@ -87,13 +88,18 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
         days_to_sync_if_history_is_full,
         schema_sample_files,
         batch_rows,
+        on_archived,
+        dev_sampling,
+        dev_max_files,
     } = &job.streams[0];
     assert_eq!((name.as_str(), globs.as_slice(), list_prefix), ("s", ["**".to_owned()].as_slice(), &None));
     assert_eq!(*format, FormatOptions::Csv(CsvOptions::default()));
     assert_eq!((*compression, *start_at, *skip_markers, *schemaless), (Compression::Auto, None, false, false));
     assert_eq!((input_schema, *validation_policy, primary_key), (&None, ValidationPolicy::EmitRecord, &None));
     assert_eq!((*days_to_sync_if_history_is_full, *schema_sample_files, *batch_rows), (3, None, None));
+    assert_eq!((*on_archived, *dev_sampling, *dev_max_files), (OnArchived::Skip, None, None));
     assert_eq!((job.parallel_files, job.memory_bytes), (None, None));
+    assert_eq!(job.spending, Spending::default(), "no limits unless they are written");
     let connection = &job.connection;
     assert_eq!((connection.bucket.as_str(), &connection.region, &connection.endpoint), ("b", &None, &None));
     assert_eq!((connection.path_style, connection.requester_pays), (None, false));
@@ -113,6 +119,43 @@ fn a_minimal_flat_config_has_the_defaults_of_its_specification() {
     assert_eq!((job.parallel_files, &job.connection.credentials), (Some(4), &Credentials::DefaultChain));
     for path in ["name", "region", "batch_size", "parallel_workers", "file_format", "csv_encoding", "skip_markers"] {
         assert_eq!(line(&job, path).0, Outcome::Defaulted, "{path}");
+    }
+    let limits =
+        Limits { cost: Some(Money::dollars(100)), files: Some(10_000), bytes: Some(1000 << 30), requests: None };
+    assert_eq!(job.spending, Spending { limits, ..Spending::default() });
+    for path in ["cost_limit_usd", "max_files_per_run", "max_data_size_gb", "on_limit", "network", "on_archived"] {
+        assert_eq!(line(&job, path).0, Outcome::Defaulted, "{path}");
+    }
+    assert_eq!(line(&job, "cost_limit_usd").1, "100");
+}
+
+#[test]
+fn what_a_run_may_spend_is_read_exactly_in_every_dialect() {
+    let written = json!({
+        "cost_limit_usd": 0.1, "max_files_per_run": 3, "max_data_size_gb": 0.5, "max_requests": 7, "on_limit": "partial",
+        "network": "cross_region", "price_table": "none", "price_discount_percent": 12.5, "kms_requests": true,
+        "on_archived": "fail", "dev_sampling": 1, "dev_max_files": 4,
+    });
+    let expected = Spending {
+        limits: Limits { cost: Money::parse("0.1"), files: Some(3), bytes: Some(1 << 29), requests: Some(7) },
+        on_limit: OnLimit::Partial,
+        network: Network::CrossRegion,
+        price_table: Some("none".to_owned()),
+        discount_percent_e4: 125_000,
+        kms_requests: true,
+    };
+    let provider = json!({"bucket": "b"});
+    for base in [
+        airbyte(json!({})),
+        json!({"dataset": "s", "path_pattern": "**", "format": {}, "provider": provider}),
+        json!({"bucket": "b"}),
+        fivetran(json!({})),
+    ] {
+        let job = job(&merged(base, written.clone()));
+        assert_eq!(job.spending, expected);
+        let stream = &job.streams[0];
+        assert_eq!((stream.on_archived, stream.dev_sampling), (OnArchived::Fail, Some(1.0)));
+        assert_eq!(stream.dev_max_files, Some(4));
     }
 }
 

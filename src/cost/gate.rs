@@ -13,6 +13,8 @@ pub struct Planned {
     pub row: Row,
     /// Bytes of the body that is asked for; `None` where only the answer will tell.
     pub body_bytes: Option<u64>,
+    /// The account that it is charged to, see [`super::Account`]; 0 is none.
+    pub account: u32,
 }
 
 /// Decides whether an attempt may be sent.
@@ -53,37 +55,51 @@ impl fmt::Debug for Gate {
     }
 }
 
+/// What became of a permitted attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TicketUse {
+    /// Bytes of the body that arrived.
+    pub bytes: u64,
+    /// Whether S3 charges for the request.
+    pub billed: bool,
+}
+
 /// The permission for one attempt. It lives until the attempt failed or its body was read or dropped, and then tells the
-/// rule how many bytes of body arrived, so that what was reserved and not used can be given back.
+/// rule what was used, so that what was reserved and not used can be given back.
 #[derive(Default)]
 pub struct Ticket {
-    bytes_received: u64,
-    when_over: Option<Box<dyn FnOnce(u64) + Send + Sync>>,
+    used: TicketUse,
+    when_over: Option<Box<dyn FnOnce(TicketUse) + Send + Sync>>,
 }
 
 impl Ticket {
-    /// A ticket that calls `when_over` with the number of bytes that arrived.
-    pub fn new(when_over: impl FnOnce(u64) + Send + Sync + 'static) -> Self {
-        Self { bytes_received: 0, when_over: Some(Box::new(when_over)) }
+    /// A ticket that calls `when_over` with what was used.
+    pub fn new(when_over: impl FnOnce(TicketUse) + Send + Sync + 'static) -> Self {
+        Self { used: TicketUse::default(), when_over: Some(Box::new(when_over)) }
     }
 
     /// Notes bytes of the body that arrived.
     pub fn add_bytes(&mut self, bytes: u64) {
-        self.bytes_received += bytes;
+        self.used.bytes += bytes;
+    }
+
+    /// Notes whether the request is charged for.
+    pub fn set_billed(&mut self, billed: bool) {
+        self.used.billed = billed;
     }
 }
 
 impl Drop for Ticket {
     fn drop(&mut self) {
         if let Some(when_over) = self.when_over.take() {
-            when_over(self.bytes_received);
+            when_over(self.used);
         }
     }
 }
 
 impl fmt::Debug for Ticket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("bytes_received", &self.bytes_received).finish_non_exhaustive()
+        f.debug_struct("Ticket").field("used", &self.used).finish_non_exhaustive()
     }
 }
 
@@ -100,14 +116,15 @@ mod tests {
         let seen = Arc::clone(&told);
         let gate = Gate::rule(move |_| {
             let seen = Arc::clone(&seen);
-            Ok(Ticket::new(move |bytes| seen.lock().unwrap().push(bytes)))
+            Ok(Ticket::new(move |used| seen.lock().unwrap().push(used)))
         });
-        let mut ticket = gate.admit(Planned { row: Row::LIST, body_bytes: None }).unwrap();
+        let mut ticket = gate.admit(Planned { row: Row::LIST, body_bytes: None, account: 0 }).unwrap();
+        ticket.set_billed(true);
         ticket.add_bytes(5);
         ticket.add_bytes(6);
         assert!(told.lock().unwrap().is_empty());
         drop(ticket);
-        assert_eq!(*told.lock().unwrap(), [11]);
+        assert_eq!(*told.lock().unwrap(), [TicketUse { bytes: 11, billed: true }]);
     }
 
     #[test]
@@ -116,7 +133,7 @@ mod tests {
             Some(bytes) if bytes > 10 => Err(Error::new(ErrorKind::Limit, "too much")),
             _ => Ok(Ticket::default()),
         });
-        let planned = Planned { row: Row::LIST, body_bytes: Some(11) };
+        let planned = Planned { row: Row::LIST, body_bytes: Some(11), account: 0 };
         assert_eq!(gate.admit(planned).unwrap_err().kind(), ErrorKind::Limit);
         assert!(gate.admit(Planned { body_bytes: Some(10), ..planned }).is_ok());
         assert!(Gate::Open.admit(planned).is_ok());

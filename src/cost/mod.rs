@@ -1,9 +1,17 @@
-//! What requests cost: bill rows, the ledger of a run, and the gate that every attempt passes. Prices, budget and
-//! report join them later.
+//! What requests cost: bill rows, prices, the ledger of a run, the gate that every attempt passes, what a run may still
+//! spend, and the bill at its end.
 
+mod allowance;
+mod bill;
 mod gate;
 mod ledger;
+mod prices;
+mod till;
 pub mod usage;
 
-pub use gate::{Gate, Planned, Ticket};
+pub use allowance::{Account, Allowance, Shortage, Spent};
+pub use bill::{Bill, BillLine, Unit, Usage, usage_of};
+pub use gate::{Gate, Planned, Ticket, TicketUse};
 pub use ledger::Ledger;
+pub use prices::{Mark, Price, PriceTable, Prices, Pricing, endpoint_of_aws};
+pub use till::Till;

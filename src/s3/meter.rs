@@ -234,6 +234,7 @@ impl Entry {
     fn record(&mut self, attempt: Attempt) {
         self.state = State::Recorded;
         self.ledger.record(self.row, attempt);
+        self.ticket.set_billed(attempt.billed);
     }
 }
 

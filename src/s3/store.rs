@@ -30,6 +30,8 @@ use crate::object::{ObjectFacts, StorageClass, Timestamp};
 #[derive(Clone)]
 pub struct Store {
     door: Arc<Door>,
+    /// What its requests are charged to; 0 is nothing in particular.
+    account: u32,
 }
 
 struct Door {
@@ -81,7 +83,19 @@ impl Store {
             route: RwLock::new(Route { client, region: region.into() }),
             answered: AtomicBool::new(false),
         };
-        Ok(Self { door: Arc::new(door) })
+        Ok(Self { door: Arc::new(door), account: 0 })
+    }
+
+    /// The same bucket, with requests that are charged to an account of [`crate::cost::Allowance`].
+    #[must_use]
+    pub fn charged_to(&self, account: u32) -> Self {
+        Self { account, ..self.clone() }
+    }
+
+    /// The bucket's region, as far as it is known: right after the first answer.
+    #[must_use]
+    pub fn region(&self) -> Arc<str> {
+        self.door.route().region
     }
 
     /// One page of the bucket's objects.
@@ -91,7 +105,8 @@ impl Store {
     pub async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         let payer = self.door.payer();
         let bucket = &self.door.connection.bucket;
-        let place = Place { planned: Planned { row: Row::LIST, body_bytes: None }, bucket, key: &request.prefix };
+        let planned = Planned { row: Row::LIST, body_bytes: None, account: self.account };
+        let place = Place { planned, bucket, key: &request.prefix };
         let output = self.door.ask(place, |client| {
             let list = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
             list.set_request_payer(payer.clone())
@@ -127,7 +142,7 @@ impl Store {
     pub async fn head(&self, key: &str) -> Result<ObjectFacts> {
         let payer = self.door.payer();
         let bucket = &self.door.connection.bucket;
-        let planned = Planned { row: Row::head(StorageClass::Standard), body_bytes: Some(0) };
+        let planned = Planned { row: Row::head(StorageClass::Standard), body_bytes: Some(0), account: self.account };
         let output = self.door.ask(Place { planned, bucket, key }, |client| {
             client.head_object().bucket(bucket).key(key).set_request_payer(payer.clone()).send()
         });
@@ -139,7 +154,8 @@ impl Store {
     pub(super) async fn open(&self, object: &ObjectFacts, span: &Span) -> Result<GetObjectOutput> {
         let payer = self.door.payer();
         let bucket = &self.door.connection.bucket;
-        let planned = Planned { row: Row::get(object.storage_class), body_bytes: Some(span.len()) };
+        let row = Row::get(object.storage_class);
+        let planned = Planned { row, body_bytes: Some(span.len()), account: self.account };
         let range = span.header();
         let etag = Some(&object.etag).filter(|etag| !etag.is_empty()).map(|etag| etag.to_string());
         let place = Place { planned, bucket, key: &object.key };

@@ -7,8 +7,9 @@ use super::Dialect;
 use crate::config::defaults;
 use crate::config::job::Job;
 use crate::config::notes::Notes;
-use crate::config::read::{Object, Whole, part_of};
+use crate::config::read::{Decimal, Object, Whole, part_of, wrong};
 use crate::error::Result;
+use crate::spending::{GB, Limits, Money, Network, OnArchived, OnLimit, Spending};
 
 /// What every dialect takes at its root.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -26,6 +27,112 @@ pub(in crate::config) struct Additions {
     /// format chooses; in the flat form it is 10,000.
     #[schemars(title = "Batch Size", extend("minimum" = 1, "maximum" = 1000000, "group" = "advanced"))]
     pub(super) batch_size: Option<Whole>,
+    /// What a run may cost in US dollars, for example `5.0`. A run that would cost more is refused before it reads
+    /// anything, or reads what the sum allows (`on_limit`); the limit is also held before each request. When absent
+    /// there is none; in the flat form it is 100. A server that is not AWS costs nothing, unless `price_table` says so.
+    #[schemars(title = "Cost Limit (USD)", extend("exclusiveMinimum" = 0, "group" = "cost"))]
+    pub(super) cost_limit_usd: Option<Decimal>,
+    /// How many files a run may read. When absent there is no limit; in the flat form it is 10,000.
+    #[schemars(title = "Max Files Per Run", extend("minimum" = 1, "group" = "cost"))]
+    pub(super) max_files_per_run: Option<Whole>,
+    /// How many GB (2^30 bytes, as stored) a run may read. When absent there is no limit; in the flat form it is 1,000.
+    #[schemars(title = "Max Data Size (GB)", extend("exclusiveMinimum" = 0, "group" = "cost"))]
+    pub(super) max_data_size_gb: Option<Decimal>,
+    /// How many requests a run may send to S3, listings and repeated ones included. When absent there is no limit.
+    #[schemars(title = "Max Requests", extend("minimum" = 1, "group" = "cost"))]
+    pub(super) max_requests: Option<Whole>,
+    /// What happens at a limit: `fail` refuses a run that would pass it and fails one that reaches it on the way;
+    /// `partial` reads what the limit allows and ends well, and the next run goes on from there. When absent it is
+    /// `fail`.
+    #[serde(default)]
+    #[schemars(title = "On Limit", extend("group" = "cost"))]
+    pub(super) on_limit: OnLimitWritten,
+    /// Where the connector runs, which decides the price of the bytes: `same_region` as the bucket, `cross_region` for
+    /// another region of AWS, `internet`, or `unknown`. When absent it is `unknown`: estimates show both ends, and a
+    /// limit holds for the dearer one.
+    #[serde(default)]
+    #[schemars(title = "Network", extend("group" = "cost"))]
+    pub(super) network: NetworkWritten,
+    /// The prices: `aws` for the public list prices that the connector carries, `none`, the path of a file, or its JSON
+    /// text, which is laid over those prices. When absent it is `aws`, and `none` for a server that is not AWS.
+    #[schemars(title = "Price Table", extend("group" = "cost"))]
+    pub(super) price_table: Option<String>,
+    /// The discount on the prices in percent, for example `12.5`. When absent there is none.
+    #[schemars(title = "Price Discount (%)", extend("minimum" = 0, "maximum" = 100, "group" = "cost"))]
+    pub(super) price_discount_percent: Option<Decimal>,
+    /// Whether the objects are encrypted with SSE-KMS without bucket keys, so that each GET is a request to KMS too.
+    #[serde(default = "kms_requests")]
+    #[schemars(title = "KMS Requests", extend("group" = "cost"))]
+    pub(super) kms_requests: bool,
+    /// What happens to objects that are archived (Glacier, Deep Archive, archive tiers) and not restored: `skip` leaves
+    /// them out, counts and reports them; `fail` fails the stream when everything else is read. When absent it is
+    /// `skip`.
+    #[serde(default)]
+    #[schemars(title = "On Archived", extend("group" = "cost"))]
+    pub(super) on_archived: OnArchivedWritten,
+    /// For development: the part of the files that is read, for example `0.1`. Whole files, chosen by their keys: the
+    /// same ones each time, and one at least. When absent all are read.
+    #[schemars(title = "Development Sampling", extend("exclusiveMinimum" = 0, "maximum" = 1, "group" = "cost"))]
+    pub(super) dev_sampling: Option<Decimal>,
+    /// For development: how many files of each stream are read at most. When absent all are read.
+    #[schemars(title = "Development Max Files", extend("minimum" = 1, "group" = "cost"))]
+    pub(super) dev_max_files: Option<Whole>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum OnLimitWritten {
+    Fail,
+    Partial,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum OnArchivedWritten {
+    Skip,
+    Fail,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(in crate::config) enum NetworkWritten {
+    SameRegion,
+    CrossRegion,
+    Internet,
+    Unknown,
+}
+
+impl Default for OnLimitWritten {
+    fn default() -> Self {
+        match defaults::ON_LIMIT.airbyte {
+            OnLimit::Fail => Self::Fail,
+            OnLimit::Partial => Self::Partial,
+        }
+    }
+}
+
+impl Default for OnArchivedWritten {
+    fn default() -> Self {
+        match defaults::ON_ARCHIVED.airbyte {
+            OnArchived::Skip => Self::Skip,
+            OnArchived::Fail => Self::Fail,
+        }
+    }
+}
+
+impl Default for NetworkWritten {
+    fn default() -> Self {
+        match defaults::NETWORK.airbyte {
+            Network::SameRegion => Self::SameRegion,
+            Network::CrossRegion => Self::CrossRegion,
+            Network::Internet => Self::Internet,
+            Network::Unknown => Self::Unknown,
+        }
+    }
+}
+
+fn kms_requests() -> bool {
+    defaults::KMS_REQUESTS.airbyte
 }
 
 fn requester_pays() -> bool {
@@ -34,11 +141,6 @@ fn requester_pays() -> bool {
 
 /// Parameters that are known in every dialect and not supported yet, with the way out.
 const NOT_YET: &[(&str, &str)] = &[
-    ("cost_limit_usd", "remove it; nothing stops a run at a sum of money yet"),
-    ("max_files_per_run", "remove it, or narrow the prefix or the globs to fewer files"),
-    ("max_data_size_gb", "remove it, or narrow the prefix or the globs to fewer files"),
-    ("dev_sampling", "remove it, or narrow the prefix or the globs to a few files"),
-    ("dev_max_files", "remove it, or narrow the prefix or the globs to a few files"),
     ("partition_keys", "remove it, or write the partitions into the prefix or the globs"),
     ("partition_filter", "remove it, or write the partitions into the prefix or the globs"),
 ];
@@ -83,10 +185,87 @@ impl Additions {
         let rows = number("batch_size", self.batch_size, defaults::BATCH_ROWS.of(dialect), 1_000_000)?;
         let fits = |number: u64| usize::try_from(number).expect("at most a million");
         job.parallel_files = parallel.map(fits);
+        job.spending = self.spending(dialect, notes)?;
+        let dev_sampling = self.dev_sampling.as_ref();
+        let dev_sampling = dev_sampling.map(|rate| rate.above(0.0, 1.0, "dev_sampling")).transpose()?;
+        let dev_max_files = self.dev_max_files.map(|files| files.between(1, u64::MAX, "dev_max_files")).transpose()?;
         for stream in &mut job.streams {
             stream.batch_rows = rows.map(fits);
+            stream.on_archived = match self.on_archived {
+                OnArchivedWritten::Skip => OnArchived::Skip,
+                OnArchivedWritten::Fail => OnArchived::Fail,
+            };
+            stream.dev_sampling = dev_sampling;
+            stream.dev_max_files = dev_max_files;
         }
         job.connection.requester_pays = self.requester_pays;
         Ok(job)
+    }
+
+    fn spending(&self, dialect: Dialect, notes: &mut Notes) -> Result<Spending> {
+        let table = self.price_table.as_deref().map(str::trim).filter(|text| !text.is_empty());
+        Ok(Spending {
+            limits: self.limits(dialect, notes)?,
+            on_limit: match self.on_limit {
+                OnLimitWritten::Fail => OnLimit::Fail,
+                OnLimitWritten::Partial => OnLimit::Partial,
+            },
+            network: match self.network {
+                NetworkWritten::SameRegion => Network::SameRegion,
+                NetworkWritten::CrossRegion => Network::CrossRegion,
+                NetworkWritten::Internet => Network::Internet,
+                NetworkWritten::Unknown => Network::Unknown,
+            },
+            price_table: table.map(str::to_owned),
+            discount_percent_e4: match &self.price_discount_percent {
+                None => 0,
+                Some(percent) => discount(percent)?,
+            },
+            kms_requests: self.kms_requests,
+        })
+    }
+
+    fn limits(&self, dialect: Dialect, notes: &mut Notes) -> Result<Limits> {
+        let mut or_default = |name: &str, written: bool, default: Option<u64>| {
+            let default = default.filter(|_| !written);
+            if let Some(default) = default {
+                notes.defaulted(name.to_owned(), &default.into());
+            }
+            default
+        };
+        let default_cost = defaults::COST_LIMIT_USD.of(dialect);
+        let default_cost = or_default("cost_limit_usd", self.cost_limit_usd.is_some(), default_cost);
+        let default_files = defaults::MAX_FILES_PER_RUN.of(dialect);
+        let default_files = or_default("max_files_per_run", self.max_files_per_run.is_some(), default_files);
+        let default_gb = defaults::MAX_DATA_SIZE_GB.of(dialect);
+        let default_gb = or_default("max_data_size_gb", self.max_data_size_gb.is_some(), default_gb);
+        let at_least_one = |number: Whole, name: &str| number.between(1, u64::MAX, name);
+        let dollars = |text: String| Money::parse(&text).filter(|limit| *limit > Money::ZERO);
+        Ok(Limits {
+            cost: match &self.cost_limit_usd {
+                None => default_cost.and_then(|limit| dollars(limit.to_string())),
+                Some(limit) => {
+                    let expected = "a number of dollars above 0";
+                    Some(dollars(limit.0.to_string()).ok_or_else(|| wrong("cost_limit_usd", &limit.0, expected))?)
+                }
+            },
+            files: match self.max_files_per_run {
+                None => default_files,
+                Some(files) => Some(at_least_one(files, "max_files_per_run")?),
+            },
+            bytes: match &self.max_data_size_gb {
+                None => default_gb.map(|limit| limit * GB),
+                Some(limit) => Some((limit.above(0.0, 1e9, "max_data_size_gb")? * GB as f64) as u64),
+            },
+            requests: self.max_requests.map(|requests| at_least_one(requests, "max_requests")).transpose()?,
+        })
+    }
+}
+
+/// In ten-thousandths of a percent.
+fn discount(percent: &Decimal) -> Result<u64> {
+    match percent.0.as_f64() {
+        Some(number) if (0.0..=100.0).contains(&number) => Ok((number * 10_000.0).round() as u64),
+        _ => Err(wrong("price_discount_percent", &percent.0, "a number from 0 to 100")),
     }
 }

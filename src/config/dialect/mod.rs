@@ -151,10 +151,20 @@ pub(super) fn stream(dialect: Dialect, name: String, format: FormatOptions) -> S
         days_to_sync_if_history_is_full: defaults::DAYS_TO_SYNC_IF_HISTORY_IS_FULL.of(dialect),
         schema_sample_files: None,
         batch_rows: None,
+        on_archived: defaults::ON_ARCHIVED.of(dialect),
+        dev_sampling: None,
+        dev_max_files: None,
     }
 }
 
 /// A job whose provenance and additions are still to come.
 fn job(connection: Connection, streams: Vec<Stream>) -> Job {
-    Job { connection, streams, provenance: Vec::new(), parallel_files: None, memory_bytes: None }
+    Job {
+        connection,
+        streams,
+        provenance: Vec::new(),
+        parallel_files: None,
+        memory_bytes: None,
+        spending: crate::spending::Spending::default(),
+    }
 }

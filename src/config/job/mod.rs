@@ -5,6 +5,7 @@ pub mod connection;
 
 use crate::object::Timestamp;
 use crate::options::{Compression, FormatOptions};
+use crate::spending::{OnArchived, Spending};
 use connection::Connection;
 
 /// A whole configuration, understood.
@@ -20,6 +21,8 @@ pub struct Job {
     pub parallel_files: Option<usize>,
     /// The byte budget of a run in bytes; `None` is the default of `read/`.
     pub memory_bytes: Option<usize>,
+    /// What the run may cost, and what decides its price.
+    pub spending: Spending,
 }
 
 /// One stream: a set of objects read with the same options.
@@ -55,6 +58,12 @@ pub struct Stream {
     pub schema_sample_files: Option<usize>,
     /// Rows per batch at most; `None` leaves it to the decoders.
     pub batch_rows: Option<usize>,
+    /// What happens to archived objects.
+    pub on_archived: OnArchived,
+    /// For development: the part of the files that is read, above 0 and at most 1.
+    pub dev_sampling: Option<f64>,
+    /// For development: files read at most in a run.
+    pub dev_max_files: Option<u64>,
 }
 
 /// Airbyte's `validation_policy`.

@@ -198,6 +198,15 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
             ]})),
             "`streams[2].name` is 'a', which `streams[0].name` is already",
         ),
+        (flat_root(json!({"cost_limit_usd": 0})), "`cost_limit_usd` is 0, expected a number of dollars above 0"),
+        (flat_root(json!({"cost_limit_usd": "5"})), "`cost_limit_usd`"),
+        (flat_root(json!({"max_files_per_run": 0})), "`max_files_per_run` is 0"),
+        (flat_root(json!({"max_data_size_gb": -1})), "`max_data_size_gb` is -1, expected a number above 0"),
+        (flat_root(json!({"on_limit": "stop"})), "`on_limit`"),
+        (flat_root(json!({"network": "home"})), "`network`"),
+        (flat_root(json!({"price_discount_percent": 101})), "`price_discount_percent` is 101"),
+        (flat_root(json!({"dev_sampling": 1.5})), "`dev_sampling` is 1.5, expected a number above 0, 1 at most"),
+        (flat_root(json!({"dev_max_files": 0})), "`dev_max_files` is 0"),
     ];
     for (config, expected) in table {
         let (kind, text) = error(&config);
@@ -206,17 +215,14 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
     }
 }
 
+fn flat_root(changes: Value) -> Value {
+    merged(json!({"bucket": "b"}), changes)
+}
+
 #[test]
 fn what_is_known_and_not_done_is_refused_by_name() {
     let flat = |changes: Value| merged(json!({"bucket": "b"}), changes);
     let table = [
-        (flat(json!({"cost_limit_usd": 5.0})), "`cost_limit_usd` is not supported yet"),
-        (
-            flat(json!({"dev_sampling": 0.1, "dev_max_files": 5})),
-            "`dev_sampling`, `dev_max_files` are not supported yet",
-        ),
-        (flat(json!({"max_files_per_run": 1})), "`max_files_per_run` is not"),
-        (flat(json!({"max_data_size_gb": 1})), "`max_data_size_gb` is not"),
         (flat(json!({"partition_keys": ["a"]})), "`partition_keys` is not"),
         (flat(json!({"partition_filter": {"a": "b"}})), "`partition_filter` is not"),
         (flat(json!({"parquet_columns": ["a"]})), "`parquet_columns` is not"),
@@ -229,8 +235,7 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         (flat(json!({"compression": "lz4"})), "`compression` is 'lz4', which is not supported yet"),
         (flat(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),
         (json!({"bucket": "arn:aws:s3::1:accesspoint/m.mrap"}), "multi-region access point"),
-        (v3(json!({"cost_limit_usd": 5.0})), "`cost_limit_usd` is not supported yet"),
-        (fivetran(json!({"dev_max_files": 5})), "`dev_max_files` is not supported yet"),
+        (v3(json!({"partition_keys": ["a"]})), "`partition_keys` is not"),
         (
             fivetran(json!({"connection_type": "PrivateLink"})),
             "`connection_type` is not supported yet; run the connector",
@@ -247,7 +252,6 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         (fivetran(json!({"file_type": "xml"})), "`file_type` is 'xml', which is not supported yet"),
         (fivetran(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),
         (fivetran(json!({"pattern": r"\d+"})), r"`pattern` is '\d+', and expressions with `+` behind"),
-        (airbyte(json!({"cost_limit_usd": 5.0})), "`cost_limit_usd` is not supported yet"),
         (
             airbyte_stream(json!({"format": {"filetype": "avro"}})),
             "`streams[0].format.filetype` is 'avro', which is not",

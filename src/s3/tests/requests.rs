@@ -243,8 +243,8 @@ async fn a_gate_is_asked_before_each_attempt_and_its_no_is_final() {
             return Err(Error::new(ErrorKind::Limit, "the limit is reached").hint("raise it"));
         }
         let sum = Arc::clone(&sum);
-        Ok(Ticket::new(move |bytes| {
-            sum.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Ticket::new(move |used| {
+            sum.fetch_add(used.bytes, Ordering::Relaxed);
         }))
     });
     let (store, ledger) = store_with(&connection(&server.endpoint()), StoreOptions { gate, ..options() }).await;

@@ -3,6 +3,7 @@
 //! There are three shapes because numbers keep their text (a trip through Arrow would lose it) and because the
 //! straight way from CSV or JSON to a RECORD line is two to four times cheaper than one through columns.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -42,6 +43,24 @@ impl Span {
     }
 }
 
+/// Where the text of a batch begins in its object: what [`RowStart`] counts from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TextOrigin {
+    /// Bytes of decoded text before it.
+    pub offset: u64,
+    /// Lines before it.
+    pub line: u64,
+}
+
+/// Where a row begins in the text of its batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RowStart {
+    /// Its first byte.
+    pub byte: u32,
+    /// Lines before it, counted from the batch's first.
+    pub line: u32,
+}
+
 /// Rows of text fields: CSV and TSV.
 #[derive(Debug, Clone, Default)]
 pub struct TextRows {
@@ -54,6 +73,10 @@ pub struct TextRows {
     pub fields: Vec<Span>,
     /// The number of rows.
     pub rows: usize,
+    /// Where each row begins; empty where nobody knows.
+    pub starts: Vec<RowStart>,
+    /// Where `data` begins.
+    pub origin: TextOrigin,
     /// Rows among them that were padded or cut to the width of the header.
     pub adjusted: usize,
 }
@@ -105,6 +128,10 @@ pub struct JsonRows {
     pub fields: Vec<JsonField>,
     /// For each row, one past its last member in `fields`.
     pub row_ends: Vec<u32>,
+    /// Where each row begins; empty where nobody knows.
+    pub starts: Vec<RowStart>,
+    /// Where `data` begins.
+    pub origin: TextOrigin,
 }
 
 impl JsonRows {
@@ -143,12 +170,49 @@ impl Batch {
     pub fn memory_bytes(&self) -> usize {
         match self {
             Self::Arrow(batch) => batch.get_array_memory_size(),
-            Self::Text(rows) => rows.data.capacity() + rows.fields.capacity() * size_of::<Span>(),
+            Self::Text(rows) => {
+                rows.data.capacity()
+                    + rows.fields.capacity() * size_of::<Span>()
+                    + rows.starts.capacity() * size_of::<RowStart>()
+            }
             Self::Json(rows) => {
-                rows.data.capacity() + rows.fields.capacity() * size_of::<JsonField>() + rows.row_ends.capacity() * 4
+                rows.data.capacity()
+                    + rows.fields.capacity() * size_of::<JsonField>()
+                    + rows.row_ends.capacity() * 4
+                    + rows.starts.capacity() * size_of::<RowStart>()
             }
         }
     }
+
+    /// Where a row of a text format begins: lines and bytes of decoded text before it.
+    #[must_use]
+    pub fn start_of(&self, row: usize) -> Option<TextOrigin> {
+        let (starts, origin) = match self {
+            Self::Arrow(_) => return None,
+            Self::Text(rows) => (&rows.starts, rows.origin),
+            Self::Json(rows) => (&rows.starts, rows.origin),
+        };
+        let start = starts.get(row)?;
+        Some(TextOrigin { offset: origin.offset + u64::from(start.byte), line: origin.line + u64::from(start.line) })
+    }
+}
+
+/// A row that could not be taken: by its decoder, since it is not what the format says, or by the encoder, since it is
+/// not what the catalog says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Reject {
+    /// The line in which it begins, from 1, for formats that have lines.
+    pub line: Option<u64>,
+    /// Bytes before it, of the decoded text or of the object where nothing is decoded.
+    pub offset: Option<u64>,
+    /// Its number among the object's rows, from 1, for formats that count them.
+    pub row: Option<u64>,
+    /// Why, as a short fact that is the same for all rows of one kind: rejects are counted by it.
+    pub reason: Cow<'static, str>,
+    /// Its text as it stands in the file, line end included; for a row that an encoder refuses, a JSON object.
+    pub raw: Vec<u8>,
+    /// Whether `raw` is only the beginning of a row that is longer than any row may be.
+    pub cut: bool,
 }
 
 /// The type of a column, as far as a sample tells.
@@ -286,8 +350,35 @@ pub struct Position {
 /// A batch and the position after it.
 #[derive(Debug, Clone)]
 pub struct Decoded {
-    /// The rows.
+    /// The rows; none where there are only rejects.
     pub batch: Batch,
-    /// The position behind the last row.
+    /// The position behind the last row and the last reject.
     pub after: Position,
+    /// Rows between those of the batch that were gone over. Always empty under [`crate::options::OnBadRow::Stop`].
+    pub rejects: Vec<Reject>,
+}
+
+impl Decoded {
+    /// The position before a row of the batch, as far as it can be told: where reading goes on when that row is refused
+    /// and those before it were taken.
+    #[must_use]
+    pub fn before(&self, row: usize) -> Option<Position> {
+        let missing = (self.batch.rows() - row) as u64;
+        let rows = self.after.rows - missing;
+        let place = match (&self.after.place, self.batch.start_of(row)) {
+            (Place::Byte { columns, frame, .. }, Some(TextOrigin { offset, line })) => {
+                // A frame that begins behind the row is of no use for it; the object's start always is.
+                let frame = frame.filter(|frame| frame.decoded <= offset);
+                Place::Byte { offset, line, columns: columns.clone(), frame }
+            }
+            (Place::RowGroup { group, row: done }, None) if *done >= missing => {
+                Place::RowGroup { group: *group, row: done - missing }
+            }
+            (Place::Block { offset, row: done }, None) if *done >= missing => {
+                Place::Block { offset: *offset, row: done - missing }
+            }
+            _ => return None,
+        };
+        Some(Position { rows, place })
+    }
 }

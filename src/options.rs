@@ -133,6 +133,16 @@ impl Compression {
     }
 }
 
+/// What a decoder or an encoder does at a row that it cannot take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnBadRow {
+    /// It ends there with an error that says where; the rows before are handed over.
+    #[default]
+    Stop,
+    /// It hands the row over as a [`Reject`](crate::batch::Reject) and goes on behind it, as far as the format allows.
+    Collect,
+}
+
 /// Which columns a reader is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Projection {

@@ -43,6 +43,27 @@ impl TextEncoding {
         }
     }
 
+    /// Puts a question mark in the place of each byte that is no text, so that all is text; these bytes, with their
+    /// places.
+    pub fn patch(self, bytes: &mut [u8]) -> Vec<(usize, u8)> {
+        let mut faults = Vec::new();
+        match self {
+            Self::Utf8 => {
+                let mut at = 0;
+                for chunk in bytes.utf8_chunks() {
+                    at += chunk.valid().len();
+                    faults.extend(chunk.invalid().iter().enumerate().map(|(index, byte)| (at + index, *byte)));
+                    at += chunk.invalid().len();
+                }
+            }
+            Self::Ascii => faults.extend(bytes.iter().copied().enumerate().filter(|(_, byte)| !byte.is_ascii())),
+        }
+        for (at, _) in &faults {
+            bytes[*at] = b'?';
+        }
+        faults
+    }
+
     /// The name for messages.
     #[must_use]
     pub fn name(self) -> &'static str {

@@ -1,31 +1,36 @@
 //! JSONL: text → JSON objects.
 //!
 //! Objects follow one another with any white space, or none, between them: one a line as the format wants it, spread
-//! over many lines, or several on one. What follows a fault is not looked at: a line end may be in the middle of
-//! anything then.
+//! over many lines, or several on one. Where bad rows are gone over, a fault in an object's first line costs that line:
+//! the format has one a line. One in a later line costs everything up to the next line that begins with a brace.
 
 use super::json_scan::{Scanned, scan_object};
-use super::text::{Origin, Split, Stop, count_lines};
-use crate::batch::{JsonField, JsonKind, JsonRows, Place, Position};
+use super::text::{Origin, Rejects, Split, Stop, behind_line, count_lines};
+use crate::batch::{JsonField, JsonKind, JsonRows, Place, Position, RowStart, TextOrigin};
 use crate::error::Error;
+use crate::options::OnBadRow;
 
 /// Splits text into JSON objects.
 #[derive(Default)]
 pub(crate) struct JsonSplitter {
     /// Lines before the next object.
     line: u64,
+    /// Lines before the text that is being split.
+    first_line: u64,
     fields: Vec<JsonField>,
     row_ends: Vec<u32>,
+    starts: Vec<RowStart>,
+    rejects: Rejects,
 }
 
 impl JsonSplitter {
     /// A splitter at the start of a file, or at a position.
-    pub(crate) fn new(resume: Option<&Position>) -> Self {
+    pub(crate) fn new(resume: Option<&Position>, on_bad_row: OnBadRow) -> Self {
         let line = match resume {
             Some(Position { place: Place::Byte { line, .. }, .. }) => *line,
             _ => 0,
         };
-        Self { line, ..Self::default() }
+        Self { line, rejects: Rejects::new(on_bad_row), ..Self::default() }
     }
 
     /// Rows found and not taken.
@@ -38,13 +43,25 @@ impl JsonSplitter {
         self.line
     }
 
-    /// The rows found, as a batch over `data`.
-    pub(crate) fn take(&mut self, data: Vec<u8>) -> JsonRows {
+    /// Rows gone over and not taken.
+    pub(crate) fn rejects(&mut self) -> &mut Rejects {
+        &mut self.rejects
+    }
+
+    /// Counts lines that were gone over.
+    pub(crate) fn add_lines(&mut self, lines: u64) {
+        self.line += lines;
+    }
+
+    /// The rows found, as a batch over `data`, which begins `offset` bytes into the text.
+    pub(crate) fn take(&mut self, data: Vec<u8>, offset: u64) -> JsonRows {
         let (fields, rows) = (self.fields.len(), self.row_ends.len());
         JsonRows {
             data,
             fields: std::mem::replace(&mut self.fields, Vec::with_capacity(fields + fields / 8)),
             row_ends: std::mem::replace(&mut self.row_ends, Vec::with_capacity(rows + rows / 8)),
+            starts: std::mem::replace(&mut self.starts, Vec::with_capacity(rows + rows / 8)),
+            origin: TextOrigin { offset, line: self.first_line },
         }
     }
 
@@ -54,10 +71,11 @@ impl JsonSplitter {
         let hidden = usize::from(!ended && text.last() == Some(&b'\r'));
         let length = text.len() - hidden;
         let text = &mut text[..length];
+        self.first_line = self.line;
         let mut at = self.skip_space(text, 0);
         let mut like = 0;
         loop {
-            if self.rows() >= max_rows {
+            if self.rows() + self.rejects.len() >= max_rows {
                 return Split { consumed: at, stop: Stop::Full };
             }
             if at == text.len() {
@@ -66,6 +84,7 @@ impl JsonSplitter {
             let first = self.fields.len();
             let (fault, reason) = match scan_object(text, at, &mut self.fields, like) {
                 Scanned::Object { end, line_ends } => {
+                    self.starts.push(RowStart { byte: at as u32, line: (self.line - self.first_line) as u32 });
                     if line_ends {
                         self.line += count_lines(&text[at..end]);
                         self.join_lines(text, first);
@@ -80,8 +99,22 @@ impl JsonSplitter {
                 Scanned::Incomplete => return Split { consumed: at, stop: Stop::More },
                 Scanned::Fault { at, reason } => (at, reason),
             };
-            return Split { consumed: at, stop: Stop::Fault(self.fault(text, at, fault, reason, origin)) };
+            if !self.rejects.collect() {
+                return Split { consumed: at, stop: Stop::Fault(self.fault(text, at, fault, reason, origin)) };
+            }
+            let Some(next) = behind_row(text, at, fault, ended) else {
+                return Split { consumed: at, stop: Stop::More };
+            };
+            self.reject(&text[at..next], format!("a line is not a JSON object: {reason}"), origin.offset + at as u64);
+            at = self.skip_space(text, next);
+            like = usize::MAX >> 1;
         }
+    }
+
+    #[cold]
+    fn reject(&mut self, row: &[u8], reason: String, offset: u64) {
+        self.rejects.add(reason, self.line, offset, row.to_vec());
+        self.line += count_lines(row);
     }
 
     /// Goes over white space between objects.
@@ -111,10 +144,36 @@ impl JsonSplitter {
         }
     }
 
+    /// The first byte behind the row that `text` begins with and that is at fault at `fault`, and the lines in it; `None`
+    /// where it is not there yet.
+    pub(crate) fn end_of_row(text: &[u8], fault: usize, ended: bool) -> Option<(usize, u64)> {
+        let first = text.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(0);
+        let next = behind_row(text, first, fault, ended)?;
+        Some((next, count_lines(&text[..next])))
+    }
+
     #[cold]
     fn fault(&self, text: &[u8], object: usize, at: usize, reason: &'static str, origin: Origin) -> Error {
         let line = self.line + count_lines(&text[object..at]) + 1;
         let error = Error::data("a line is not a JSON object").with("reason", reason).with("line", line);
         origin.place(error, self.rows(), at)
+    }
+}
+
+/// Where rows may go on behind the one that begins at `at` and is at fault at `fault`; `None` where it is not there yet.
+fn behind_row(text: &[u8], at: usize, fault: usize, ended: bool) -> Option<usize> {
+    let end = ended.then_some(text.len());
+    let Some(mut next) = behind_line(text, at) else { return end };
+    if fault < next {
+        return Some(next);
+    }
+    loop {
+        if text.get(next) == Some(&b'{') {
+            return Some(next);
+        }
+        match behind_line(text, next) {
+            Some(further) => next = further,
+            None => return end,
+        }
     }
 }

@@ -26,7 +26,7 @@ use self::text::{Beginning, Splitter, TextDecoder};
 use crate::batch::{Decoded, Position};
 use crate::error::Result;
 use crate::object::ObjectFacts;
-use crate::options::{Compression, FormatOptions, Projection};
+use crate::options::{Compression, FormatOptions, OnBadRow, Projection};
 
 /// What a decoder wants next, or has ready.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub enum Step {
     /// These ranges of the object. All of them are fed (each from its start, in any pieces) before the next step.
     /// They are as the format wants them: merging them into requests is `plan`'s work.
     NeedRanges(Vec<Range<u64>>),
-    /// Rows, and the position behind them.
+    /// Rows or rejects or both, and the position behind them.
     Batch(Decoded),
     /// All rows were handed over.
     Done,
@@ -87,12 +87,16 @@ pub struct DecodeLimits {
     pub row_bytes: usize,
     /// What decompression may produce.
     pub caps: Caps,
+    /// What a row that is not what its format says does. Under `Collect` a decoder that can find the next row hands the
+    /// bad one over in [`Decoded::rejects`] and goes on; one that cannot ends with an error as under `Stop`.
+    pub on_bad_row: OnBadRow,
 }
 
 impl Default for DecodeLimits {
     /// 256 KiB a batch: what stays in a processor's second cache together with the lines made of it.
     fn default() -> Self {
-        Self { batch_rows: 8192, batch_bytes: 256 << 10, row_bytes: 32 << 20, caps: Caps::default() }
+        let on_bad_row = OnBadRow::default();
+        Self { batch_rows: 8192, batch_bytes: 256 << 10, row_bytes: 32 << 20, caps: Caps::default(), on_bad_row }
     }
 }
 
@@ -111,9 +115,9 @@ pub fn open(
     let (splitter, encoding) = match options {
         FormatOptions::Csv(options) => {
             let encoding = TextEncoding::of_label(&options.encoding)?;
-            (Splitter::Csv(CsvSplitter::new(options, resume)?), encoding)
+            (Splitter::Csv(CsvSplitter::new(options, resume, limits.on_bad_row)?), encoding)
         }
-        FormatOptions::Jsonl => (Splitter::Json(JsonSplitter::new(resume)), TextEncoding::Utf8),
+        FormatOptions::Jsonl => (Splitter::Json(JsonSplitter::new(resume, limits.on_bad_row)), TextEncoding::Utf8),
         // Parquet compresses inside; what is around it as a whole is not read.
         FormatOptions::Parquet(_) => {
             let limits = parquet::Limits { batch_rows: limits.batch_rows, ..parquet::Limits::default() };

@@ -1,15 +1,17 @@
 //! Properties of the text decoders: the same rows however the bytes arrive, however batches are cut, and wherever
 //! reading goes on; and the rows of CSV are those of a plain copy of the rules of Python's `csv` module.
 
+mod rejects;
+
 use std::io::Write as _;
 
 use bytes::Bytes;
 
 use super::{Access, DecodeLimits, Step, open};
-use crate::batch::{Batch, Place, Position};
+use crate::batch::{Batch, Place, Position, Reject};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::{ObjectFacts, StorageClass, Timestamp};
-use crate::options::{Compression, CsvHeader, CsvOptions, FormatOptions, Projection};
+use crate::options::{Compression, CsvHeader, CsvOptions, FormatOptions, OnBadRow, Projection};
 
 struct Random(u64);
 
@@ -34,6 +36,8 @@ type Row = Vec<Option<String>>;
 #[derive(Debug, Default)]
 struct Run {
     batches: Vec<(Vec<Row>, Position)>,
+    /// With the number of the batch that brought them.
+    rejects: Vec<(usize, Reject)>,
     error: Option<Error>,
 }
 
@@ -116,7 +120,8 @@ impl Reading<'_> {
                 }
                 Step::Batch(decoded) => {
                     assert!(decoded.batch.rows() <= self.limits.batch_rows);
-                    assert!(decoded.batch.rows() > 0);
+                    assert!(decoded.batch.rows() > 0 || !decoded.rejects.is_empty());
+                    run.rejects.extend(decoded.rejects.into_iter().map(|reject| (run.batches.len(), reject)));
                     run.batches.push((rows_of(&decoded.batch), decoded.after));
                 }
                 Step::Done => return Ok(()),
@@ -153,11 +158,15 @@ fn csv(options: CsvOptions) -> FormatOptions {
 }
 
 fn read(options: &FormatOptions, text: &[u8]) -> Run {
+    read_on(options, text, OnBadRow::Stop)
+}
+
+fn read_on(options: &FormatOptions, text: &[u8], on_bad_row: OnBadRow) -> Run {
     let whole = Reading {
         options,
         compression: Compression::None,
         stored: text,
-        limits: DecodeLimits::default(),
+        limits: DecodeLimits { on_bad_row, ..DecodeLimits::default() },
         resume: None,
     };
     whole.run(|| usize::MAX >> 1)
@@ -165,12 +174,17 @@ fn read(options: &FormatOptions, text: &[u8]) -> Run {
 
 /// Reads in every way there is and compares: pieces, batches, compression, going on at every position.
 fn check_all_ways(options: &FormatOptions, text: &[u8], random: &mut Random) -> Run {
-    let whole = read(options, text);
+    check_all_ways_on(options, text, random, OnBadRow::Stop)
+}
+
+fn check_all_ways_on(options: &FormatOptions, text: &[u8], random: &mut Random, on_bad_row: OnBadRow) -> Run {
+    let whole = read_on(options, text, on_bad_row);
+    let rejects = |run: &Run| run.rejects.iter().map(|(_, reject)| reject.clone()).collect::<Vec<_>>();
     let compressed = gzip_members(text, random);
     for (compression, stored) in [(Compression::None, text), (Compression::Gzip, &compressed)] {
         for (batch_rows, batch_bytes) in [(8192, 256 << 10), (1, 64), (3, 1), (8192, 40)] {
-            let reading =
-                Reading { options, compression, stored, limits: limits(batch_rows, batch_bytes), resume: None };
+            let limits = DecodeLimits { on_bad_row, ..limits(batch_rows, batch_bytes) };
+            let reading = Reading { options, compression, stored, limits, resume: None };
             let style = random.below(3);
             let run = reading.run(|| match style {
                 0 => 1,
@@ -180,14 +194,17 @@ fn check_all_ways(options: &FormatOptions, text: &[u8], random: &mut Random) -> 
             let context = || format!("{compression:?} {batch_rows} {batch_bytes} {:?}", String::from_utf8_lossy(text));
             assert_eq!(run.rows(), whole.rows(), "{}", context());
             assert_eq!(run.fault(), whole.fault(), "{}", context());
+            assert_eq!(rejects(&run), rejects(&whole), "{}", context());
             let (mut before, rows) = (0, whole.rows());
-            for (batch, position) in run.batches {
+            for (number, (batch, position)) in run.batches.into_iter().enumerate() {
                 before += batch.len();
                 assert_eq!(position.rows, before as u64, "{}", context());
                 let resumed = Reading { resume: Some(position.clone()), ..reading };
                 let rest = resumed.run(|| 1 + random.below(200));
                 assert_eq!(rest.rows(), rows[before..], "from {position:?}: {}", context());
                 assert_eq!(rest.fault(), whole.fault(), "from {position:?}: {}", context());
+                let passed = run.rejects.iter().filter(|(of, _)| *of <= number).count();
+                assert_eq!(rejects(&rest), rejects(&whole)[passed..], "from {position:?}: {}", context());
             }
         }
     }

@@ -8,20 +8,26 @@
 //!
 //! A row that does not fit doubles the block until `row_bytes`. Whatever goes wrong (a damaged member, a byte that
 //! is not text, a row that is not well formed), the rows before it are handed over first.
+//!
+//! Where bad rows are collected, the splitters go over those that are not well formed. Bytes that are not text are the
+//! block's affair: it puts others in their places, so that the end of their row can be found, gives the splitter only
+//! the text before them, and the row that holds them becomes a reject with its bytes as they were.
 
+use std::borrow::Cow;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use memchr::memchr2_iter;
+use memchr::{memchr2, memchr2_iter};
 
 use super::compression::{Filled, Source};
 use super::csv::CsvSplitter;
 use super::encoding::{TextEncoding, unfinished_tail};
 use super::jsonl::JsonSplitter;
 use super::{Access, Decode, DecodeLimits, Step};
-use crate::batch::{Batch, Decoded, Frame, Place, Position};
+use crate::batch::{Batch, Decoded, Frame, Place, Position, Reject};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::Compression;
+use crate::options::{Compression, OnBadRow};
 
 /// The error for a position that another format's decoder gave.
 pub(crate) fn foreign_position() -> Error {
@@ -31,6 +37,49 @@ pub(crate) fn foreign_position() -> Error {
 
 /// Spans have 32 bits; a row may not come near that.
 const MAX_ROW_BYTES: usize = 1 << 30;
+
+const LONG_ROW: &str = "a row is longer than the limit allows";
+
+/// Of a row without an end in sight, so much is kept.
+const CUT_BYTES: usize = 64 << 10;
+
+/// Rows of several lines that are longer than the limit and are gone over in one file, a line of each: each costs a look
+/// at as much text as a row may have.
+const LONG_ROWS_AT_MOST: usize = 16;
+
+/// The rows that a splitter went over.
+#[derive(Default)]
+pub(crate) struct Rejects {
+    collect: bool,
+    list: Vec<Reject>,
+}
+
+impl Rejects {
+    pub(crate) fn new(on_bad_row: OnBadRow) -> Self {
+        Self { collect: on_bad_row == OnBadRow::Collect, list: Vec::new() }
+    }
+
+    /// Whether bad rows are gone over at all.
+    pub(crate) fn collect(&self) -> bool {
+        self.collect
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// A copy of a row's text, where somebody will want it.
+    pub(crate) fn raw(&self, row: &[u8]) -> Option<Vec<u8>> {
+        self.collect.then(|| row.to_vec())
+    }
+
+    /// Adds a row; `lines` and `offset` are what lies before it.
+    #[cold]
+    pub(crate) fn add(&mut self, reason: impl Into<Cow<'static, str>>, lines: u64, offset: u64, raw: Vec<u8>) {
+        let (line, offset, reason) = (Some(lines + 1), Some(offset), reason.into());
+        self.list.push(Reject { line, offset, row: None, reason, raw, cut: false });
+    }
+}
 
 /// Where the text given to a splitter lies in its object, for messages.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +136,38 @@ impl Splitter {
         }
     }
 
+    fn rejects(&mut self) -> &mut Rejects {
+        match self {
+            Self::Csv(csv) => csv.rejects(),
+            Self::Json(json) => json.rejects(),
+        }
+    }
+
+    /// Whether a bad row can be gone over here.
+    fn can_go_over(&mut self) -> bool {
+        let in_rows = match self {
+            Self::Csv(csv) => csv.in_rows(),
+            Self::Json(_) => true,
+        };
+        in_rows && self.rejects().collect()
+    }
+
+    /// The first byte behind the row that `text` begins with and that is at fault at `fault`, and the lines in it; `None`
+    /// where its end is not there yet. A row that ends before the fault is a good one.
+    fn end_of_row(&self, text: &mut [u8], fault: usize, ended: bool) -> Option<(usize, u64)> {
+        match self {
+            Self::Csv(csv) => csv.end_of_row(text, ended),
+            Self::Json(_) => JsonSplitter::end_of_row(text, fault, ended),
+        }
+    }
+
+    fn add_lines(&mut self, lines: u64) {
+        match self {
+            Self::Csv(csv) => csv.add_lines(lines),
+            Self::Json(json) => json.add_lines(lines),
+        }
+    }
+
     fn line(&self) -> u64 {
         match self {
             Self::Csv(csv) => csv.line(),
@@ -101,10 +182,10 @@ impl Splitter {
         }
     }
 
-    fn take(&mut self, data: Vec<u8>) -> Batch {
+    fn take(&mut self, data: Vec<u8>, offset: u64) -> Batch {
         match self {
-            Self::Csv(csv) => Batch::Text(csv.take(data)),
-            Self::Json(json) => Batch::Json(json.take(data)),
+            Self::Csv(csv) => Batch::Text(csv.take(data, offset)),
+            Self::Json(json) => Batch::Json(json.take(data, offset)),
         }
     }
 
@@ -120,6 +201,13 @@ impl Splitter {
 /// The lines that begin in `text` behind its first: LF, CRLF and CR end a line.
 pub(crate) fn count_lines(text: &[u8]) -> u64 {
     memchr2_iter(b'\n', b'\r', text).filter(|&at| text[at] == b'\r' || at == 0 || text[at - 1] != b'\r').count() as u64
+}
+
+/// The first byte behind the line that begins at `at`; `None` where no line end is there.
+pub(crate) fn behind_line(text: &[u8], at: usize) -> Option<usize> {
+    let end = at + memchr2(b'\n', b'\r', &text[at..])?;
+    let both = text[end] == b'\r' && text.get(end + 1) == Some(&b'\n');
+    Some(end + 1 + usize::from(both))
 }
 
 /// A block of decoded and checked text.
@@ -139,6 +227,12 @@ struct Block {
     ended: bool,
     /// What stands behind the checked text instead of an end.
     failure: Option<Error>,
+    /// Whether bytes that are no text are replaced; otherwise they are a failure.
+    patching: bool,
+    /// The replaced bytes, with their places in the decoded text.
+    patched: VecDeque<(u64, u8)>,
+    /// Rows are known to end here although text follows.
+    complete_until: Option<u64>,
 }
 
 impl Block {
@@ -184,10 +278,16 @@ impl Block {
         let fresh = &self.data[self.valid..];
         let tail = if ended { 0 } else { unfinished_tail(fresh) };
         let end = fresh.len() - tail;
+        let encoding = self.encoding;
         let good = self.encoding.valid_prefix(&fresh[..end]);
         self.valid += good;
-        self.ended = ended && good == end;
-        if good < end {
+        self.ended = ended && (good == end || self.patching);
+        if good < end && self.patching {
+            let place = self.base + self.valid as u64;
+            let faults = encoding.patch(&mut self.data[self.valid..self.valid + end - good]);
+            self.patched.extend(faults.into_iter().map(|(at, byte)| (place + at as u64, byte)));
+            self.valid += end - good;
+        } else if good < end {
             let message = format!("a byte is not {} text", self.encoding.name());
             self.failure = Some(Error::data(message).hint("set `encoding` to the encoding of the file"));
         }
@@ -201,8 +301,43 @@ impl Block {
         }
     }
 
+    /// The text that a splitter may look at.
     fn text(&mut self) -> &mut [u8] {
+        let bound = self.complete_until.or(self.patched.front().map(|(place, _)| *place));
+        let end = bound.map_or(self.valid, |place| (place - self.base) as usize);
+        &mut self.data[self.head..end]
+    }
+
+    /// Whether rows end where [`Block::text`] does.
+    fn text_ends(&self) -> bool {
+        self.complete_until.is_some() || (self.ended && self.patched.is_empty())
+    }
+
+    /// All text, that with replaced bytes included.
+    fn all_text(&mut self) -> &mut [u8] {
         &mut self.data[self.head..self.valid]
+    }
+
+    /// All text but for a CR at its end that may be half of a CRLF.
+    fn whole_text(&mut self) -> &mut [u8] {
+        let more = !self.ended && self.failure.is_none();
+        let text = self.all_text();
+        let half = more && text.last() == Some(&b'\r');
+        let length = text.len() - usize::from(half);
+        &mut text[..length]
+    }
+
+    /// Takes a row away, with its bytes as they were; of a long one only the beginning is handed over.
+    fn take_raw(&mut self, length: usize, kept: usize) -> Vec<u8> {
+        let mut raw = self.data[self.head..self.head + kept.min(length)].to_vec();
+        let (start, end) = (self.offset(), self.offset() + length as u64);
+        while let Some((place, byte)) = self.patched.pop_front_if(|(place, _)| *place < end) {
+            if let Some(replaced) = raw.get_mut((place - start) as usize) {
+                *replaced = byte;
+            }
+        }
+        self.head += length;
+        raw
     }
 
     fn offset(&self) -> u64 {
@@ -239,6 +374,10 @@ pub(crate) struct TextDecoder {
     /// Text that must be there before the splitter is asked again.
     wanted: usize,
     rows_done: u64,
+    /// Whether the line that is read is the rest of a row that was rejected.
+    skipping_line: bool,
+    /// Rows of several lines gone over because of their length.
+    long_rows: usize,
     /// What the next step ends with, after the rows before it.
     fault: Option<Error>,
     batch_rows: usize,
@@ -298,12 +437,17 @@ impl TextDecoder {
             encoding,
             ended: false,
             failure: None,
+            patching: limits.on_bad_row == OnBadRow::Collect,
+            patched: VecDeque::new(),
+            complete_until: None,
         };
         Ok(Self {
             block,
             splitter,
             wanted: batch_bytes,
             rows_done: beginning.rows,
+            skipping_line: false,
+            long_rows: 0,
             fault: None,
             batch_rows: limits.batch_rows.max(1),
             batch_bytes,
@@ -312,8 +456,10 @@ impl TextDecoder {
     }
 
     fn batch(&mut self, consumed: usize) -> Decoded {
+        let begins_at = self.block.offset();
         let data = self.block.take(consumed, self.batch_bytes + 64);
-        let batch = self.splitter.take(data);
+        let batch = self.splitter.take(data, begins_at);
+        let rejects = std::mem::take(&mut self.splitter.rejects().list);
         self.rows_done += batch.rows() as u64;
         let offset = self.block.offset();
         let place = Place::Byte {
@@ -322,23 +468,91 @@ impl TextDecoder {
             columns: self.splitter.columns(),
             frame: self.block.source.frame_of(offset),
         };
-        Decoded { batch, after: Position { rows: self.rows_done, place } }
+        Decoded { batch, after: Position { rows: self.rows_done, place }, rejects }
     }
 
     /// What to do when the splitter cannot go on with the text there is. `Some` ends the object.
     fn without_rows(&mut self) -> Option<Result<Step>> {
+        if self.block.complete_until.take().is_some() {
+            return None;
+        }
+        if let Some(&(place, _)) = self.block.patched.front() {
+            return self.go_over_bytes((place - self.block.offset()) as usize);
+        }
         if let Some(failure) = self.block.failure.take() {
             return Some(Err(self.place_failure(failure)));
         }
         if self.block.ended {
             return Some(Ok(Step::Done));
         }
-        let length = self.block.text().len();
+        self.want_more()
+    }
+
+    /// Asks for more text for a row that is not complete. `Some` ends the object.
+    fn want_more(&mut self) -> Option<Result<Step>> {
+        let length = self.block.all_text().len();
         if length >= self.row_bytes {
-            return Some(Err(self.long_row()));
+            return self.go_over_long_row().err().map(Err);
         }
         self.wanted = (length * 2).clamp(self.batch_bytes, self.row_bytes);
         None
+    }
+
+    /// Goes over the next row if it holds the replaced byte at `fault`.
+    fn go_over_bytes(&mut self, fault: usize) -> Option<Result<Step>> {
+        let message = Cow::Owned(format!("a byte is not {} text", self.block.encoding.name()));
+        if !self.splitter.can_go_over() {
+            let line = self.splitter.line() + count_lines(self.block.text()) + 1;
+            let error = Error::data(message).with("line", line).with("row", self.rows_done + 1);
+            let byte = self.block.offset() + fault as u64;
+            return Some(Err(error.with("byte", byte).hint("set `encoding` to the encoding of the file")));
+        }
+        let ended = self.block.ended;
+        let Some((length, lines)) = self.splitter.end_of_row(self.block.whole_text(), fault, ended) else {
+            return match self.block.failure.take() {
+                Some(failure) => Some(Err(self.place_failure(failure))),
+                None => self.want_more(),
+            };
+        };
+        if length <= fault {
+            self.block.complete_until = Some(self.block.offset() + length as u64);
+        } else {
+            self.reject(message, length, lines, usize::MAX);
+        }
+        None
+    }
+
+    /// Makes the next `length` bytes a reject. More than `kept` of them are cut.
+    fn reject(&mut self, reason: Cow<'static, str>, length: usize, lines: u64, kept: usize) {
+        let (line, offset) = (Some(self.splitter.line() + 1), Some(self.block.offset()));
+        let raw = self.block.take_raw(length, kept);
+        self.splitter.rejects().list.push(Reject { line, offset, row: None, reason, raw, cut: kept < length });
+        self.splitter.add_lines(lines);
+    }
+
+    /// Goes over the next line, since its row is longer than any may be.
+    fn go_over_long_row(&mut self) -> Result<()> {
+        let end = behind_line(self.block.whole_text(), 0);
+        self.long_rows += usize::from(end.is_some());
+        if !self.splitter.can_go_over() || self.long_rows > LONG_ROWS_AT_MOST {
+            return Err(self.long_row());
+        }
+        self.skipping_line = end.is_none();
+        let length = end.unwrap_or(self.block.whole_text().len());
+        let kept = if self.skipping_line { CUT_BYTES } else { usize::MAX };
+        self.reject(Cow::Borrowed(LONG_ROW), length, u64::from(end.is_some()), kept);
+        self.wanted = self.batch_bytes;
+        Ok(())
+    }
+
+    /// Drops text up to the end of the line. Whether that was found.
+    fn skip_line(&mut self) -> bool {
+        let text = self.block.whole_text();
+        let (end, length) = (behind_line(text, 0), text.len());
+        self.block.take_raw(end.unwrap_or(length), 0);
+        self.splitter.add_lines(u64::from(end.is_some()));
+        self.skipping_line = end.is_none() && !self.block.ended && self.block.failure.is_none();
+        !self.skipping_line
     }
 
     fn place_failure(&mut self, failure: Error) -> Error {
@@ -348,9 +562,9 @@ impl TextDecoder {
     }
 
     fn long_row(&mut self) -> Error {
-        let explanation = self.splitter.explain_long_row(self.block.text());
+        let explanation = self.splitter.explain_long_row(self.block.all_text());
         let origin = Origin { offset: self.block.offset(), rows: self.rows_done };
-        let error = Error::new(ErrorKind::Data, "a row is longer than the limit allows")
+        let error = Error::new(ErrorKind::Data, LONG_ROW)
             .with("limit_bytes", self.row_bytes)
             .with("line", self.splitter.line() + 1);
         origin.place(error, 0, 0).hint(explanation.unwrap_or("check that the file has the configured format"))
@@ -370,8 +584,11 @@ impl Decode for TextDecoder {
             if !self.block.fill(self.wanted) {
                 return Ok(Step::NeedBytes);
             }
+            if self.skipping_line && !self.skip_line() {
+                continue;
+            }
             let origin = Origin { offset: self.block.offset(), rows: self.rows_done };
-            let ended = self.block.ended;
+            let ended = self.block.text_ends();
             let split = self.splitter.split(self.block.text(), ended, origin, self.batch_rows);
             let stuck = matches!(split.stop, Stop::More);
             // A batch that is full leaves text behind that was not looked at yet.
@@ -379,7 +596,8 @@ impl Decode for TextDecoder {
             if let Stop::Fault(fault) = split.stop {
                 self.fault = Some(fault);
             }
-            if self.splitter.rows() > 0 {
+            if self.splitter.rows() > 0 || self.splitter.rejects().len() > 0 {
+                self.block.complete_until = None;
                 return Ok(Step::Batch(self.batch(split.consumed)));
             }
             self.block.skip_consumed(split.consumed);

@@ -15,10 +15,10 @@ mod walk;
 
 use std::sync::Arc;
 
-use super::text::{Origin, Split, Stop, foreign_position};
-use crate::batch::{Place, Position, Span, TextRows};
+use super::text::{Origin, Rejects, Split, Stop, behind_line, foreign_position};
+use crate::batch::{Place, Position, RowStart, Span, TextOrigin, TextRows};
 use crate::error::{Error, Result};
-use crate::options::CsvOptions;
+use crate::options::{CsvOptions, OnBadRow};
 use header::{Header, Names, Progress};
 use walk::{Walk, find_row, split_row};
 
@@ -70,27 +70,41 @@ pub(crate) struct CsvSplitter {
     lenient: bool,
     /// Lines before the next row.
     line: u64,
+    /// Lines before the text that is being split.
+    first_line: u64,
     fields: Vec<Span>,
     /// Fields of the row being scanned that hold doubled quotes or line breaks, as indices into `fields`.
     odd_fields: Vec<usize>,
     rows: usize,
+    starts: Vec<RowStart>,
     /// Rows that were padded or cut.
     adjusted: usize,
+    rejects: Rejects,
+    /// Quotes without an end that were gone over.
+    unclosed: usize,
 }
+
+/// Quotes without an end that are gone over in one file. Each costs a look at the whole rest of it, and a file with more
+/// has another quote than the configured one.
+const UNCLOSED_AT_MOST: usize = 16;
 
 impl CsvSplitter {
     /// A splitter at the start of a file, or at a position.
-    pub(crate) fn new(options: &CsvOptions, resume: Option<&Position>) -> Result<Self> {
+    pub(crate) fn new(options: &CsvOptions, resume: Option<&Position>, on_bad_row: OnBadRow) -> Result<Self> {
         let mut splitter = Self {
             dialect: Dialect::of(options)?,
             header: Header::of(options),
             names: Names::default(),
             lenient: options.ignore_errors_on_fields_mismatch,
             line: 0,
+            first_line: 0,
             fields: Vec::new(),
             odd_fields: Vec::new(),
             rows: 0,
+            starts: Vec::new(),
             adjusted: 0,
+            rejects: Rejects::new(on_bad_row),
+            unclosed: 0,
         };
         if let Some(Position { place: Place::Byte { line, columns, .. }, .. }) = resume {
             let Some(columns) = columns else {
@@ -118,8 +132,18 @@ impl CsvSplitter {
         Arc::clone(&self.names.all)
     }
 
-    /// The rows found, as a batch over `data`.
-    pub(crate) fn take(&mut self, data: Vec<u8>) -> TextRows {
+    /// Rows gone over and not taken.
+    pub(crate) fn rejects(&mut self) -> &mut Rejects {
+        &mut self.rejects
+    }
+
+    /// Whether rows can be gone over here: they can once the header is read.
+    pub(crate) fn in_rows(&self) -> bool {
+        matches!(self.header, Header::Done)
+    }
+
+    /// The rows found, as a batch over `data`, which begins `offset` bytes into the text.
+    pub(crate) fn take(&mut self, data: Vec<u8>, offset: u64) -> TextRows {
         let capacity = self.fields.len() + self.fields.len() / 8;
         let mut fields = std::mem::replace(&mut self.fields, Vec::with_capacity(capacity));
         // An empty field at the very start must not look like one that the row does not have: a row has its first.
@@ -127,11 +151,14 @@ impl CsvSplitter {
             *first = Span { start: 1, end: 1 };
         }
         let (rows, adjusted) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.adjusted));
-        TextRows { columns: Arc::clone(&self.names.columns), data, fields, rows, adjusted }
+        let starts = std::mem::replace(&mut self.starts, Vec::with_capacity(rows + rows / 8));
+        let origin = TextOrigin { offset, line: self.first_line };
+        TextRows { columns: Arc::clone(&self.names.columns), data, fields, rows, starts, origin, adjusted }
     }
 
     /// Splits as many rows as there are, up to `max_rows`.
     pub(crate) fn split(&mut self, text: &mut [u8], ended: bool, origin: Origin, max_rows: usize) -> Split {
+        self.first_line = self.line;
         let start = match self.read_header(text, ended, origin) {
             Ok(Progress::Rows(at)) => at,
             Ok(Progress::More(at)) => return Split { consumed: at, stop: Stop::More },
@@ -141,7 +168,7 @@ impl CsvSplitter {
             return self.scan_rows(text, start, ended, origin, max_rows);
         }
         let mut at = start;
-        while self.rows < max_rows {
+        while self.rows + self.rejects.len() < max_rows {
             match self.walk_row(text, at, ended, origin) {
                 Ok(Some(next)) => at = next,
                 Ok(None) => return Split { consumed: at, stop: Stop::More },
@@ -155,37 +182,68 @@ impl CsvSplitter {
     fn walk_row(&mut self, text: &mut [u8], at: usize, ended: bool, origin: Origin) -> Result<Option<usize>> {
         match find_row(&self.dialect, text, at, ended) {
             Walk::Incomplete => Ok(None),
-            Walk::Unclosed { quote, lines } => Err(self.unclosed(origin, quote, lines)),
+            Walk::Unclosed { quote, lines } => self.go_over_quote(text, at, origin, quote, lines).map(Some),
             Walk::Blank { next } => {
                 self.line += 1;
                 Ok(Some(next))
             }
-            Walk::Row { next, lines, .. } => {
+            Walk::Row { next, lines, fields } => {
                 let first = self.fields.len();
+                // What the row was before it is taken apart.
+                let raw = (fields != self.names.columns.len()).then(|| self.rejects.raw(&text[at..next])).flatten();
                 split_row(&self.dialect, text, at, ended, &mut self.fields);
-                self.fit_row(text, first, at, origin)?;
+                match (self.fit_row(text, first, at, origin), raw) {
+                    (Ok(()), _) => self.add_row(at),
+                    (Err(misfit), Some(raw)) => {
+                        let offset = origin.offset + at as u64;
+                        self.rejects.add(misfit.message().to_owned(), self.line, offset, raw);
+                    }
+                    (Err(misfit), None) => return Err(misfit),
+                }
                 self.line += lines;
-                self.rows += 1;
                 Ok(Some(next))
             }
         }
     }
 
+    /// Counts the row that begins at `at`, before its lines are counted.
+    #[inline(always)]
+    fn add_row(&mut self, at: usize) {
+        self.starts.push(RowStart { byte: at as u32, line: (self.line - self.first_line) as u32 });
+        self.rows += 1;
+    }
+
+    /// Goes over the line at `at`, in which a quote opens that the text never closes: what follows it is rows again, more
+    /// likely than not.
+    fn go_over_quote(&mut self, text: &[u8], at: usize, origin: Origin, quote: usize, lines: u64) -> Result<usize> {
+        let next = behind_line(text, at).unwrap_or(text.len());
+        let raw = self.rejects.raw(&text[at..next]).filter(|_| self.unclosed < UNCLOSED_AT_MOST);
+        let Some(raw) = raw else { return Err(self.unclosed(origin, quote, lines)) };
+        self.unclosed += 1;
+        self.rejects.add("a quote in a CSV row is never closed", self.line, origin.offset + at as u64, raw);
+        self.line += 1;
+        Ok(next)
+    }
+
+    /// The first byte behind the row that `text` begins with, and the lines in it; `None` where it is not complete.
+    pub(crate) fn end_of_row(&self, text: &mut [u8], ended: bool) -> Option<(usize, u64)> {
+        match find_row(&self.dialect, text, 0, ended) {
+            Walk::Incomplete => None,
+            Walk::Unclosed { .. } => behind_line(text, 0).or(Some(text.len())).map(|next| (next, 1)),
+            Walk::Blank { next } => Some((next, 1)),
+            Walk::Row { next, lines, .. } => Some((next, lines)),
+        }
+    }
+
+    /// Counts lines that were gone over.
+    pub(crate) fn add_lines(&mut self, lines: u64) {
+        self.line += lines;
+    }
+
     /// Makes the row whose fields begin at `first` as wide as the header, or refuses it.
     fn fit_row(&mut self, text: &[u8], first: usize, at: usize, origin: Origin) -> Result<()> {
         let (count, width) = (self.fields.len() - first, self.names.columns.len());
-        if count == width {
-            return Ok(());
-        }
-        let surplus = self.fields.get(first + width..).unwrap_or_default();
-        let unnamed = surplus.len() <= self.names.all.len() - width;
-        let message = if count < width {
-            "a CSV row has fewer fields than the header defines"
-        } else if !unnamed {
-            "a CSV row has more fields than the header defines"
-        } else if surplus.iter().any(|span| !blank(span.of(text))) {
-            "a CSV row has a value under a column that has no name in the header"
-        } else {
+        let Some(message) = self.misfit(text, first) else {
             self.fields.truncate(first + width);
             return Ok(());
         };
@@ -197,6 +255,22 @@ impl CsvSplitter {
         self.fields.truncate(first);
         let error = Error::data(message).with("fields", count).with("columns", width).with("line", self.line + 1);
         Err(origin.place(error, self.rows, at))
+    }
+
+    /// Why the row whose fields begin at `first` is not as wide as the header.
+    fn misfit(&self, text: &[u8], first: usize) -> Option<&'static str> {
+        let (count, width) = (self.fields.len() - first, self.names.columns.len());
+        let surplus = self.fields.get(first + width..).unwrap_or_default();
+        let unnamed = surplus.len() <= self.names.all.len() - width;
+        if count < width {
+            Some("a CSV row has fewer fields than the header defines")
+        } else if !unnamed {
+            Some("a CSV row has more fields than the header defines")
+        } else if surplus.iter().any(|span| !blank(span.of(text))) {
+            Some("a CSV row has a value under a column that has no name in the header")
+        } else {
+            None
+        }
     }
 
     fn unclosed(&self, origin: Origin, quote: usize, lines: u64) -> Error {

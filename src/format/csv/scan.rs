@@ -140,7 +140,7 @@ impl CsvSplitter {
                 Ok(None) => return Split { consumed: at, stop: Stop::More },
                 Err(error) => return Split { consumed: at, stop: Stop::Fault(error) },
             }
-            if self.rows >= max_rows {
+            if self.rows + self.rejects.len() >= max_rows {
                 return Split { consumed: at, stop: Stop::Full };
             }
         }
@@ -191,13 +191,17 @@ impl CsvSplitter {
                     row_start = at + 1;
                     continue;
                 }
+                let fits = self.fields.len() - row_first == width;
+                if !fits && self.rejects.collect() && !self.lenient && self.misfit(text, row_first).is_some() {
+                    // The exact way keeps the row as it was.
+                    self.fields.truncate(row_first);
+                    return Scan::Odd(row_start);
+                }
                 let lines = if self.odd_fields.is_empty() { 1 } else { 1 + self.clean_fields(text) };
-                if self.fields.len() - row_first != width
-                    && let Err(error) = self.fit_row(text, row_first, row_start, origin)
-                {
+                if !fits && let Err(error) = self.fit_row(text, row_first, row_start, origin) {
                     return Scan::Fault(row_start, error);
                 }
-                self.rows += 1;
+                self.add_row(row_start);
                 self.line += lines;
                 row_start = at + 1;
                 row_first = self.fields.len();

@@ -265,7 +265,7 @@ impl ParquetDecoder {
             }
         }
         let place = Place::RowGroup { group: self.next.group as u64, row: self.next.row as u64 };
-        Ok(Decoded { batch: Batch::Arrow(batch), after: Position { rows: self.rows, place } })
+        Ok(Decoded { batch: Batch::Arrow(batch), after: Position { rows: self.rows, place }, rejects: Vec::new() })
     }
 
     /// Adds where it happened.

@@ -13,8 +13,9 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 IMAGE ?= tollgate/source-s3:dev
 # What pytest is given, for example: make acceptance PYTEST_ARGS="-k protocol -x"
 PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 300
 
-.PHONY: help demo test unit integration acceptance lint fmt clippy deny build image bench venv clean
+.PHONY: help demo test unit integration acceptance lint fmt clippy deny build image bench fuzz venv clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -56,6 +57,9 @@ image: build ## The connector's image; IMAGE names it (needs docker)
 
 bench: build ## Compare with other readers on the same data in one run; writes benches/results.md (about 40 minutes)
 	python3 benches/peers/peers.py
+
+fuzz: ## Search for inputs that break a decoder, FUZZ_SECONDS for each target (needs a C++ compiler)
+	scripts/fuzz.sh $(FUZZ_SECONDS)
 
 venv: ## The Python environment of the acceptance tests
 	@scripts/venv.sh $(VENV) acceptance-tests/requirements.txt

@@ -127,7 +127,7 @@ def prepare(options: argparse.Namespace) -> None:
         raise SystemExit("the release binary is missing: run `make build`")
     if not (DATA / "complete").exists():
         print("making the data (some minutes, once)", flush=True)
-        python = environment("data", "requirements-data.txt")
+        python = environment("maker", "requirements-data.txt")
         subprocess.run([python, HERE / "data.py", DATA], check=True, env=clean_environment())
         (DATA / "complete").write_text("")
     if "airbyte" in options.sides:

@@ -1,0 +1,60 @@
+//! Documents that platforms and people write: configurations, states, catalogs, patterns.
+
+use tollgate::config;
+use tollgate::cursor::{Cursor, FullRefresh, Incremental, StreamState};
+use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate::plan::pattern::Pattern;
+use tollgate::protocol::catalog::ConfiguredCatalog;
+use tollgate::protocol::state_file::StateFile;
+
+/// A configuration is understood or refused; what is shown of it is a configuration again.
+pub(crate) fn config(input: &[u8]) {
+    _ = config::parse(input);
+    if let Ok(translation) = config::translate(input) {
+        let shown = translation.config.to_string();
+        assert!(config::parse(shown.as_bytes()).is_ok(), "the translation is not understood: {shown}");
+    }
+}
+
+/// A state is read or refused, in both modes; what is written after it can be read again.
+pub(crate) fn state(input: &[u8]) {
+    _ = StateFile::read(input);
+    let Ok(value) = serde_json::from_slice(input) else { return };
+    let Ok(state) = StreamState::read(&value) else { return };
+    let object = ObjectFacts {
+        key: "a/b.csv".into(),
+        size: 7,
+        modified_at: Timestamp::from_seconds(1_700_000_000, 0),
+        etag: "\"e\"".into(),
+        storage_class: StorageClass::Standard,
+    };
+    let cursors = [
+        Cursor::Incremental(Incremental::new(state.clone(), None)),
+        Cursor::FullRefresh(FullRefresh::new(state, Some(1))),
+    ];
+    for mut cursor in cursors {
+        if cursor.decide(&object).reads() {
+            cursor.begin(&object, Default::default());
+            cursor.end(&object.key);
+        }
+        let document = cursor.complete_document();
+        assert!(StreamState::read(&document).is_ok(), "our own state is not understood: {document}");
+    }
+}
+
+/// A catalog is read or refused.
+pub(crate) fn catalog(input: &[u8]) {
+    _ = ConfiguredCatalog::read(input);
+}
+
+/// The first line is a pattern, the others are keys: a key that matches begins with the pattern's prefix.
+pub(crate) fn glob(input: &[u8]) {
+    let Ok(text) = std::str::from_utf8(input) else { return };
+    let mut lines = text.lines();
+    let Some(first) = lines.next().filter(|line| line.len() < 200) else { return };
+    let pattern = Pattern::new(first);
+    let prefix = pattern.literal_prefix();
+    for key in lines.filter(|key| key.len() < 1024).take(100) {
+        assert!(!pattern.matches(key) || key.starts_with(&prefix), "{first:?} matches {key:?} but not its prefix");
+    }
+}

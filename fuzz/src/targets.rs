@@ -1,0 +1,27 @@
+//! What is fuzzed: a function per decoder and per document that strangers write. Each must come back without a panic,
+//! soon, and with bounded memory; and what it hands over must hold what its room promises.
+
+mod decoders;
+mod documents;
+
+/// A function that takes any bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// The target's name, and that of its folder in `corpus/`.
+    pub name: &'static str,
+    /// Panics where a promise is broken.
+    pub run: fn(&[u8]),
+}
+
+/// All targets.
+pub const TARGETS: &[Target] = &[
+    Target { name: "csv", run: decoders::csv },
+    Target { name: "csv_options", run: decoders::csv_options },
+    Target { name: "jsonl", run: decoders::jsonl },
+    Target { name: "gzip", run: decoders::gzip },
+    Target { name: "parquet", run: decoders::parquet },
+    Target { name: "config", run: documents::config },
+    Target { name: "state", run: documents::state },
+    Target { name: "catalog", run: documents::catalog },
+    Target { name: "glob", run: documents::glob },
+];

@@ -15,12 +15,15 @@ use tollgate::protocol::schema::Columns;
 use tollgate::record::{EncodeOptions, StreamEncoder, Validation};
 
 /// Limits that a fuzzer reaches.
-const LIMITS: DecodeLimits = DecodeLimits {
-    batch_rows: 64,
-    batch_bytes: 16 << 10,
-    row_bytes: 64 << 10,
-    caps: Caps { decoded_bytes: 4 << 20, ratio: 200 },
-};
+fn limits() -> DecodeLimits {
+    DecodeLimits {
+        batch_rows: 64,
+        batch_bytes: 16 << 10,
+        row_bytes: 64 << 10,
+        caps: Caps { decoded_bytes: 4 << 20, ratio: 200 },
+        ..DecodeLimits::default()
+    }
+}
 
 /// Steps that one object may take: more is a hang.
 const STEPS: usize = 200_000;
@@ -98,7 +101,7 @@ fn try_read(stream: &Stream, input: &[u8], piece: usize, lines: &mut Vec<u8>) ->
         storage_class: StorageClass::Standard,
     };
     let compression = stream.compression.resolve(&object.key);
-    let mut decoder = open(&stream.format, compression, &Projection::All, &object, None, &LIMITS)?;
+    let mut decoder = open(&stream.format, compression, &Projection::All, &object, None, &limits())?;
     let encode = EncodeOptions::new(&stream.format, false, Validation::Emit);
     let mut encoder = StreamEncoder::new("s", None, &Columns::All, encode).file(&object, 0);
     let mut inference = Inference::new(&stream.format);

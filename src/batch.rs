@@ -368,7 +368,8 @@ impl Decoded {
         let place = match (&self.after.place, self.batch.start_of(row)) {
             (Place::Byte { columns, frame, .. }, Some(TextOrigin { offset, line })) => {
                 // A frame that begins behind the row is of no use for it; the object's start always is.
-                let frame = frame.filter(|frame| frame.decoded <= offset);
+                let start = Frame { stored: 0, decoded: 0 };
+                let frame = frame.map(|frame| if frame.decoded <= offset { frame } else { start });
                 Place::Byte { offset, line, columns: columns.clone(), frame }
             }
             (Place::RowGroup { group, row: done }, None) if *done >= missing => {

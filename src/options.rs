@@ -112,24 +112,133 @@ pub struct ParquetOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Compression {
-    /// By the key's extension.
+    /// By the key's extension, then by the object's first bytes.
     #[default]
     Auto,
     /// None, whatever the extension says.
     None,
     /// gzip, one or many members.
     Gzip,
+    /// bzip2, one or many streams.
+    Bzip2,
+    /// Zstandard, one or many frames.
+    Zstd,
+    /// xz, one or many streams.
+    Xz,
+    /// LZ4, one or many frames.
+    Lz4,
+    /// Snappy: its framing format, one raw block, or Hadoop's framing.
+    Snappy,
+    /// Brotli.
+    Brotli,
+    /// A zip archive, whose members are read as files.
+    Zip,
 }
 
 impl Compression {
-    /// What `Auto` means for a key; never `Auto`.
+    /// All that can be chosen, in the order in which they are told to a user.
+    pub const ALL: [Self; 10] = [
+        Self::Auto,
+        Self::None,
+        Self::Gzip,
+        Self::Bzip2,
+        Self::Zstd,
+        Self::Xz,
+        Self::Lz4,
+        Self::Snappy,
+        Self::Brotli,
+        Self::Zip,
+    ];
+
+    /// The first bytes that [`Compression::of_magic`] wants to see.
+    pub const MAGIC_BYTES: usize = 10;
+
+    /// Its name in configurations.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::None => "none",
+            Self::Gzip => "gzip",
+            Self::Bzip2 => "bzip2",
+            Self::Zstd => "zstd",
+            Self::Xz => "xz",
+            Self::Lz4 => "lz4",
+            Self::Snappy => "snappy",
+            Self::Brotli => "brotli",
+            Self::Zip => "zip",
+        }
+    }
+
+    /// The compression of a name.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|compression| compression.name() == name)
+    }
+
+    /// What `Auto` means for a key; `Auto` again where its extension does not say.
     #[must_use]
     pub fn resolve(self, key: &str) -> Self {
-        match self {
-            Self::Auto if key.to_ascii_lowercase().ends_with(".gz") => Self::Gzip,
-            Self::Auto => Self::None,
-            given => given,
+        if self != Self::Auto {
+            return self;
         }
+        let extension = key.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or("", |(_, after)| after);
+        match extension.to_ascii_lowercase().as_str() {
+            "gz" | "gzip" => Self::Gzip,
+            "bz2" | "bzip2" => Self::Bzip2,
+            "zst" | "zstd" => Self::Zstd,
+            "xz" => Self::Xz,
+            "lz4" => Self::Lz4,
+            "sz" | "snappy" => Self::Snappy,
+            "br" => Self::Brotli,
+            "zip" => Self::Zip,
+            _ => Self::Auto,
+        }
+    }
+
+    /// The key without the extension of its compression, if it has one.
+    #[must_use]
+    pub fn strip_extension(key: &str) -> &str {
+        match key.rsplit_once('.') {
+            Some((before, _)) if Self::Auto.resolve(key) != Self::Auto => before,
+            _ => key,
+        }
+    }
+
+    /// What an object's first bytes say: `None` where they are no codec's magic number. Brotli and raw Snappy have none.
+    #[must_use]
+    pub fn of_magic(first: &[u8]) -> Self {
+        let bzip2 = |rest: &[u8]| {
+            let block = rest.get(1..7);
+            matches!(rest.first(), Some(b'1'..=b'9'))
+                && (block == Some(b"1AY&SY") || block == Some(b"\x17\x72\x45\x38\x50\x90"))
+        };
+        match first {
+            [0x1f, 0x8b, 0x08, ..] => Self::Gzip,
+            [b'B', b'Z', b'h', rest @ ..] if bzip2(rest) => Self::Bzip2,
+            // A frame without text may come first: parallel compressors of zstd write one.
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Self::Xz,
+            [0x04, 0x22, 0x4d, 0x18, ..] => Self::Lz4,
+            [0xff, 0x06, 0, 0, b's', b'N', b'a', b'P', b'p', b'Y', ..] => Self::Snappy,
+            [b'P', b'K', 3, 4, ..] | [b'P', b'K', 5, 6, ..] => Self::Zip,
+            _ => Self::None,
+        }
+    }
+}
+
+/// What decompression may produce.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Caps {
+    /// Decoded bytes of one object at most.
+    pub decoded_bytes: u64,
+    /// Decoded bytes for each stored one at most, beyond the first mebibyte. Deflate cannot exceed 1032.
+    pub ratio: u64,
+}
+
+impl Default for Caps {
+    fn default() -> Self {
+        Self { decoded_bytes: 1 << 42, ratio: 2000 }
     }
 }
 

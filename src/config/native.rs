@@ -8,7 +8,7 @@ use super::dialect::Dialect;
 use super::job::connection::{Connection, Credentials};
 use super::job::{Job, Stream, ValidationPolicy};
 use super::notes::MASK;
-use crate::options::{Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions};
+use crate::options::{Caps, Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions};
 use crate::spending::{GB, OnArchived, OnLimit, Spending};
 
 /// The configuration that means this job, but for the secrets.
@@ -23,6 +23,9 @@ pub(super) fn configuration(job: &Job) -> Value {
     put(&mut root, "start_date", job.streams.iter().find_map(|stream| stream.start_at).map(|at| at.to_string()));
     put(&mut root, "requester_pays", Some(*requester_pays).filter(|pays| *pays));
     put(&mut root, "parallel_workers", job.parallel_files);
+    let (caps, default) = (job.caps, Caps::default());
+    put(&mut root, "max_decompressed_gb", changed(caps.decoded_bytes >> 30, default.decoded_bytes >> 30));
+    put(&mut root, "max_decompression_ratio", changed(caps.ratio, default.ratio));
     put(&mut root, "batch_size", job.streams.iter().find_map(|stream| stream.batch_rows));
     spending(&mut root, job);
     root.insert("streams".to_owned(), job.streams.iter().map(stream).collect());
@@ -86,11 +89,7 @@ fn stream(stream: &Stream) -> Value {
     object.insert("globs".to_owned(), stream.globs.as_slice().into());
     put(&mut object, "legacy_prefix", stream.list_prefix.as_deref());
     object.insert("format".to_owned(), format(&stream.format));
-    let compression = match stream.compression {
-        Compression::Auto => None,
-        Compression::None => Some("none"),
-        Compression::Gzip => Some("gzip"),
-    };
+    let compression = changed(stream.compression, default.compression).map(Compression::name);
     put(&mut object, "compression", compression);
     put(&mut object, "skip_markers", changed(stream.skip_markers, default.skip_markers));
     put(&mut object, "schemaless", changed(stream.schemaless, default.schemaless));

@@ -100,7 +100,8 @@ impl Default for DecodeLimits {
     }
 }
 
-/// A decoder of an object, from `resume` on or from its start. `compression` is not `Auto`.
+/// A decoder of an object, from `resume` on or from its start. Where `compression` is `Auto` the first bytes tell what it
+/// is.
 ///
 /// # Errors
 /// `Unsupported` for options that no decoder has, `Config` for a position of another format.
@@ -125,7 +126,7 @@ pub fn open(
         }
     };
     let beginning = Beginning::of(resume, compression)?;
-    Ok(Box::new(TextDecoder::new(splitter, encoding, compression, &beginning, limits)?))
+    Ok(Box::new(TextDecoder::new(splitter, encoding, &beginning, limits)?))
 }
 
 #[cfg(test)]

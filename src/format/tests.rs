@@ -3,10 +3,9 @@
 
 mod rejects;
 
-use std::io::Write as _;
-
 use bytes::Bytes;
 
+use super::compression::tests::{MANY, compressed};
 use super::{Access, DecodeLimits, Step, open};
 use crate::batch::{Batch, Place, Position, Reject};
 use crate::error::{Error, ErrorKind, Result};
@@ -135,22 +134,20 @@ fn limits(batch_rows: usize, batch_bytes: usize) -> DecodeLimits {
     DecodeLimits { batch_rows, batch_bytes, ..DecodeLimits::default() }
 }
 
-fn gzip(text: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(text).unwrap();
-    encoder.finish().unwrap()
-}
-
 /// As one or several members, some of them empty.
-fn gzip_members(text: &[u8], random: &mut Random) -> Vec<u8> {
+fn in_members(compression: Compression, text: &[u8], random: &mut Random) -> Vec<u8> {
     let mut stored = Vec::new();
     let mut at = 0;
     while at < text.len() {
         let end = (at + random.below(100)).min(text.len());
-        stored.extend(gzip(&text[at..end]));
+        stored.extend(compressed(compression, &text[at..end]));
         at = end;
     }
-    if stored.is_empty() { gzip(b"") } else { stored }
+    if stored.is_empty() { compressed(compression, b"") } else { stored }
+}
+
+fn gzip(text: &[u8]) -> Vec<u8> {
+    compressed(Compression::Gzip, text)
 }
 
 fn csv(options: CsvOptions) -> FormatOptions {
@@ -180,8 +177,15 @@ fn check_all_ways(options: &FormatOptions, text: &[u8], random: &mut Random) -> 
 fn check_all_ways_on(options: &FormatOptions, text: &[u8], random: &mut Random, on_bad_row: OnBadRow) -> Run {
     let whole = read_on(options, text, on_bad_row);
     let rejects = |run: &Run| run.rejects.iter().map(|(_, reject)| reject.clone()).collect::<Vec<_>>();
-    let compressed = gzip_members(text, random);
-    for (compression, stored) in [(Compression::None, text), (Compression::Gzip, &compressed)] {
+    let compression = MANY[random.below(MANY.len())];
+    let stored = in_members(compression, text, random);
+    let ways = [
+        (Compression::None, text),
+        (Compression::Auto, text),
+        (compression, &stored[..]),
+        (Compression::Auto, &stored[..]),
+    ];
+    for (compression, stored) in ways {
         for (batch_rows, batch_bytes) in [(8192, 256 << 10), (1, 64), (3, 1), (8192, 40)] {
             let limits = DecodeLimits { on_bad_row, ..limits(batch_rows, batch_bytes) };
             let reading = Reading { options, compression, stored, limits, resume: None };

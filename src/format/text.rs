@@ -393,24 +393,30 @@ pub(crate) struct Beginning {
     pub(crate) offset: u64,
     /// Where its compressed member begins.
     pub(crate) frame: Frame,
+    /// The compression from there on; `Auto` where the bytes there tell it.
+    pub(crate) compression: Compression,
 }
 
 impl Beginning {
     /// The beginning that a position names. Line and columns in it are the splitter's.
     pub(crate) fn of(resume: Option<&Position>, compression: Compression) -> Result<Self> {
         let Some(position) = resume else {
-            return Ok(Self { rows: 0, offset: 0, frame: Frame { stored: 0, decoded: 0 } });
+            return Ok(Self { rows: 0, offset: 0, frame: Frame { stored: 0, decoded: 0 }, compression });
         };
         match &position.place {
             Place::Start => Self::of(None, compression),
             Place::Byte { offset, frame, .. } => {
                 let here = Frame { stored: *offset, decoded: *offset };
                 let first = Frame { stored: 0, decoded: 0 };
-                let frame = if compression == Compression::None { here } else { frame.unwrap_or(first) };
+                let (frame, compression) = match (compression, frame) {
+                    // Where the first bytes told that there is compression, there is a frame.
+                    (Compression::None, _) | (Compression::Auto, None) => (here, Compression::None),
+                    (compression, frame) => (frame.unwrap_or(first), compression),
+                };
                 if frame.decoded > *offset {
                     return Err(Error::config("a position lies before its compressed member").with("offset", offset));
                 }
-                Ok(Self { rows: position.rows, offset: *offset, frame })
+                Ok(Self { rows: position.rows, offset: *offset, frame, compression })
             }
             Place::Block { .. } | Place::RowGroup { .. } => Err(foreign_position()),
         }
@@ -422,13 +428,12 @@ impl TextDecoder {
     pub(crate) fn new(
         splitter: Splitter,
         encoding: TextEncoding,
-        compression: Compression,
         beginning: &Beginning,
         limits: &DecodeLimits,
     ) -> Result<Self> {
         let batch_bytes = limits.batch_bytes.clamp(1, MAX_ROW_BYTES);
         let block = Block {
-            source: Source::new(compression, beginning.frame, limits.caps)?,
+            source: Source::new(beginning.compression, beginning.frame, limits.caps)?,
             data: Vec::new(),
             head: 0,
             valid: 0,

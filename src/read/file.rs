@@ -7,7 +7,7 @@ use super::emit::{Event, Outgoing};
 use super::fetch::{self, Stream};
 use super::report::Report;
 use super::stop::Stop;
-use crate::batch::Position;
+use crate::batch::{Place, Position};
 use crate::clock::Clock;
 use crate::config::job;
 use crate::error::{Error, ErrorKind, Result};
@@ -15,6 +15,7 @@ use crate::format::{self, Access, Decode, DecodeLimits, Step};
 use crate::memory::Reservation;
 use crate::object::ObjectFacts;
 use crate::options::Projection;
+use crate::protocol::message::Level;
 use crate::record::{FileEncoder, StreamEncoder};
 use crate::s3::Store;
 
@@ -47,7 +48,16 @@ pub(super) enum FileEnd {
 /// Reads a file from a position on. What was decoded before an error or a stop is handed on in any case.
 pub(super) async fn read(shared: Arc<Shared>, object: ObjectFacts, from: Position, alone: bool) -> Result<FileEnd> {
     let key = Arc::clone(&object.key);
+    let skipped_to = text_before(&from);
     let mut task = FileTask::new(&shared, object, from, alone)?;
+    if skipped_to > 0 && task.decoder.access() == (Access::Stream { from: 0 }) {
+        let message = format!(
+            "stream {}: {key} cannot be entered where the last run stood: it is read again from its start and skipped \
+             to byte {skipped_to} of its text",
+            shared.stream.name
+        );
+        shared.outgoing.log(Level::Info, message).await;
+    }
     let ended = task.run().await;
     task.flush().await;
     shared.report.add_file(task.encoder.report());
@@ -58,6 +68,14 @@ pub(super) async fn read(shared: Arc<Shared>, object: ObjectFacts, from: Positio
         }
         Ok(FileEnd::Stopped) => Ok(FileEnd::Stopped),
         Err(error) => Err(vanished(error).with("stream", &shared.stream.name).with("key", &key)),
+    }
+}
+
+/// Bytes of text before a position.
+fn text_before(position: &Position) -> u64 {
+    match position.place {
+        Place::Byte { offset, .. } => offset,
+        Place::Start | Place::Block { .. } | Place::RowGroup { .. } => 0,
     }
 }
 

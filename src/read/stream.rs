@@ -159,6 +159,7 @@ impl StreamRun<'_> {
             ),
             limits: DecodeLimits {
                 batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows),
+                caps: self.reader.job.caps,
                 ..Default::default()
             },
             stream: stream.clone(),

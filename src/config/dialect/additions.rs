@@ -9,6 +9,7 @@ use crate::config::job::Job;
 use crate::config::notes::Notes;
 use crate::config::read::{Decimal, Object, Whole, part_of, wrong};
 use crate::error::Result;
+use crate::options::Caps;
 use crate::spending::{GB, Limits, Money, Network, OnArchived, OnLimit, Spending};
 
 /// What every dialect takes at its root.
@@ -27,6 +28,14 @@ pub(in crate::config) struct Additions {
     /// format chooses; in the flat form it is 10,000.
     #[schemars(title = "Batch Size", extend("minimum" = 1, "maximum" = 1000000, "group" = "advanced"))]
     pub(super) batch_size: Option<Whole>,
+    /// How many gigabytes of text one compressed file may become; a file that becomes more is an error. When absent it
+    /// is 4096.
+    #[schemars(title = "Decompressed Size Limit", extend("minimum" = 1, "maximum" = 1048576, "group" = "advanced"))]
+    pub(super) max_decompressed_gb: Option<Whole>,
+    /// How many bytes of text each byte of a compressed file may become, beyond the first megabyte; a file that expands
+    /// more is an error. When absent it is 2000.
+    #[schemars(title = "Decompression Ratio Limit", extend("minimum" = 1, "maximum" = 1000000000, "group" = "advanced"))]
+    pub(super) max_decompression_ratio: Option<Whole>,
     /// What a run may cost in US dollars, for example `5.0`. A run that would cost more is refused before it reads
     /// anything, or reads what the sum allows (`on_limit`); the limit is also held before each request. When absent
     /// there is none; in the flat form it is 100. A server that is not AWS costs nothing, unless `price_table` says so.
@@ -183,6 +192,14 @@ impl Additions {
         };
         let parallel = number("parallel_workers", self.parallel_workers, defaults::PARALLEL_FILES.of(dialect), 1024)?;
         let rows = number("batch_size", self.batch_size, defaults::BATCH_ROWS.of(dialect), 1_000_000)?;
+        let caps = Caps::default();
+        let decoded_gb = Some(caps.decoded_bytes >> 30);
+        let decoded_gb = number("max_decompressed_gb", self.max_decompressed_gb, decoded_gb, 1 << 20)?;
+        let ratio = number("max_decompression_ratio", self.max_decompression_ratio, Some(caps.ratio), 1_000_000_000)?;
+        job.caps = Caps {
+            decoded_bytes: decoded_gb.map_or(caps.decoded_bytes, |gigabytes| gigabytes << 30),
+            ratio: ratio.unwrap_or(caps.ratio),
+        };
         let fits = |number: u64| usize::try_from(number).expect("at most a million");
         job.parallel_files = parallel.map(fits);
         job.spending = self.spending(dialect, notes)?;

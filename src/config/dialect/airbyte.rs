@@ -174,7 +174,8 @@ struct StreamWritten {
     #[serde(default)]
     #[schemars(title = "Skip Full Check for Parquet", extend("airbyte_hidden" = true))]
     skip_full_check_for_parquet: bool,
-    /// The compression around the files. When absent it is told by the extension of each key.
+    /// The compression around the files. When absent it is told by the extension of each key, or else by the first bytes
+    /// of the file. The members of a zip archive are read as files.
     #[serde(default)]
     #[schemars(title = "Compression")]
     compression: CompressionWritten,
@@ -202,6 +203,13 @@ enum CompressionWritten {
     Auto,
     None,
     Gzip,
+    Bzip2,
+    Zstd,
+    Xz,
+    Lz4,
+    Snappy,
+    Brotli,
+    Zip,
 }
 
 fn globs_default() -> Vec<String> {
@@ -240,6 +248,13 @@ impl From<CompressionWritten> for Compression {
             CompressionWritten::Auto => Self::Auto,
             CompressionWritten::None => Self::None,
             CompressionWritten::Gzip => Self::Gzip,
+            CompressionWritten::Bzip2 => Self::Bzip2,
+            CompressionWritten::Zstd => Self::Zstd,
+            CompressionWritten::Xz => Self::Xz,
+            CompressionWritten::Lz4 => Self::Lz4,
+            CompressionWritten::Snappy => Self::Snappy,
+            CompressionWritten::Brotli => Self::Brotli,
+            CompressionWritten::Zip => Self::Zip,
         }
     }
 }

@@ -33,8 +33,9 @@ pub(in crate::config) struct Written {
     #[serde(default = "file_format")]
     #[schemars(title = "File Format")]
     file_format: String,
-    /// Flat form and Fivetran-style: the compression around the files: `gzip`, or `none`. When absent it is told by
-    /// the extension of each key.
+    /// Flat form and Fivetran-style: the compression around the files: `gzip`, `bzip2`, `zstd`, `xz`, `lz4`, `snappy`,
+    /// `brotli`, `zip`, or `none`. When absent it is told by the extension of each key, or else by the first bytes of the
+    /// file.
     #[schemars(title = "Compression")]
     compression: Option<String>,
     /// Flat form and Fivetran-style: the region of the bucket. When absent it is `us-east-1` in the flat form; a
@@ -290,22 +291,17 @@ impl Written {
 
     fn compression(&self, format: &FormatOptions, notes: &mut Notes) -> Result<Compression> {
         let Some(written) = self.compression.as_deref() else { return Ok(defaults::COMPRESSION.of(DIALECT)) };
-        let known = ["gzip", "snappy", "lz4", "brotli", "none"];
-        if !known.contains(&written) {
-            return Err(wrong("compression", format!("'{written}'"), &one_of(&["gzip", "none"])));
-        }
+        let Some(compression) = Compression::of_name(written) else {
+            return Err(wrong(
+                "compression",
+                format!("'{written}'"),
+                &one_of(&Compression::ALL.map(Compression::name)),
+            ));
+        };
         if matches!(format, FormatOptions::Parquet(_)) {
             notes.unknown("compression", "without effect: a Parquet file names the codec of its columns itself");
             return Ok(Compression::None);
         }
-        match written {
-            "gzip" => Ok(Compression::Gzip),
-            "none" => Ok(Compression::None),
-            other => Err(Error::new(
-                ErrorKind::Unsupported,
-                format!("`compression` is '{other}', which is not supported yet"),
-            )
-            .hint("use 'gzip' or 'none', or leave it out to go by the extension of each key")),
-        }
+        Ok(compression)
     }
 }

@@ -14,7 +14,7 @@ use super::job::{Job, Stream};
 use super::notes::Notes;
 use super::read::Object;
 use crate::error::{Error, Result};
-use crate::options::FormatOptions;
+use crate::options::{Caps, FormatOptions};
 
 pub(super) use additions::Additions;
 pub(super) use airbyte::Written as AirbyteWritten;
@@ -165,6 +165,7 @@ fn job(connection: Connection, streams: Vec<Stream>) -> Job {
         provenance: Vec::new(),
         parallel_files: None,
         memory_bytes: None,
+        caps: Caps::default(),
         spending: crate::spending::Spending::default(),
     }
 }

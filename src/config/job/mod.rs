@@ -4,7 +4,7 @@
 pub mod connection;
 
 use crate::object::Timestamp;
-use crate::options::{Compression, FormatOptions};
+use crate::options::{Caps, Compression, FormatOptions};
 use crate::spending::{OnArchived, Spending};
 use connection::Connection;
 
@@ -23,6 +23,8 @@ pub struct Job {
     pub memory_bytes: Option<usize>,
     /// What the run may cost, and what decides its price.
     pub spending: Spending,
+    /// What the decompression of one object may produce.
+    pub caps: Caps,
 }
 
 /// One stream: a set of objects read with the same options.

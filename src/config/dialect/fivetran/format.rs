@@ -100,14 +100,20 @@ impl Written {
         match self.compression.as_deref() {
             None | Some("" | "infer") => Ok(defaults::COMPRESSION.of(DIALECT)),
             Some("uncompressed") => Ok(Compression::None),
-            Some("gz" | "gzip") => Ok(Compression::Gzip),
-            Some(other @ ("zip" | "bz2" | "tar" | "tar_gz" | "tar_bz2")) => {
+            Some("gz") => Ok(Compression::Gzip),
+            Some("bz2") => Ok(Compression::Bzip2),
+            Some(other @ ("tar" | "tar_gz" | "tar_bz2")) => {
                 let message = format!("`compression` is '{other}', which is not supported yet");
-                Err(Error::new(ErrorKind::Unsupported, message).hint("use 'infer', 'uncompressed' or 'gzip'"))
+                Err(Error::new(ErrorKind::Unsupported, message).hint("write the files into the bucket without tar"))
             }
-            Some(other) => {
-                Err(wrong("compression", format!("'{other}'"), &one_of(&["infer", "uncompressed", "gz", "gzip"])))
-            }
+            Some(other) => match Compression::of_name(other) {
+                Some(compression) if compression != Compression::Auto => Ok(compression),
+                _ => {
+                    let names =
+                        ["infer", "uncompressed", "gz", "gzip", "bz2", "zip", "zstd", "xz", "lz4", "snappy", "brotli"];
+                    Err(wrong("compression", format!("'{other}'"), &one_of(&names)))
+                }
+            },
         }
     }
 }
@@ -115,7 +121,7 @@ impl Written {
 /// The format that a pattern's end tells, without the extension of a compression.
 fn extension(pattern: &str) -> Option<&str> {
     let pattern = pattern.trim_end_matches('$');
-    let pattern = pattern.strip_suffix(".gz").map_or(pattern, |rest| rest.trim_end_matches('\\'));
+    let pattern = Compression::strip_extension(pattern).trim_end_matches('\\');
     let (_, last) = pattern.rsplit_once('.')?;
     Some(last).filter(|last| !last.is_empty() && last.chars().all(|c| c.is_ascii_lowercase()))
 }

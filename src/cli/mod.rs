@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Reads objects in S3 as an Airbyte source.
 #[derive(Debug, Parser)]
@@ -27,6 +27,8 @@ pub enum Verb {
     Discover(ConfigFile),
     /// Read the streams of a configured catalog.
     Read(ReadFiles),
+    /// Tell what a read would cost, without reading: objects are listed, and a few footers of Parquet files are read.
+    Estimate(EstimateFiles),
 }
 
 /// The configuration.
@@ -35,6 +37,33 @@ pub struct ConfigFile {
     /// The file with the configuration.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
+}
+
+/// The files of an estimate.
+#[derive(Debug, Args)]
+pub struct EstimateFiles {
+    /// The file with the configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The file with the configured catalog. Without it: all streams with all columns, in full, or incrementally where
+    /// the state has them.
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+    /// The file with the state of the last run.
+    #[arg(long, value_name = "FILE")]
+    pub state: Option<PathBuf>,
+    /// A table for a person, or JSON for a program.
+    #[arg(long, value_enum, default_value_t = EstimateFormat::Table)]
+    pub format: EstimateFormat,
+}
+
+/// How an estimate is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EstimateFormat {
+    /// For a person.
+    Table,
+    /// For a program.
+    Json,
 }
 
 /// The files of a read.

@@ -3,6 +3,7 @@
 mod check;
 mod discover;
 mod ending;
+mod estimate;
 mod read;
 mod setup;
 mod spec;
@@ -19,5 +20,6 @@ pub fn run(cli: &Cli) -> Ending {
         Verb::Check(files) => check::run(files),
         Verb::Discover(files) => discover::run(files),
         Verb::Read(files) => read::run(files),
+        Verb::Estimate(files) => estimate::run(files),
     }
 }

@@ -59,17 +59,17 @@ async fn read(
     options: ReadOptions,
     bill: Option<&Path>,
 ) -> Ending {
-    let (till, store) = match setup::till_and_store(job).await {
+    let (till, store) = match setup::till_and_store(job, job.spending.limits).await {
         Ok(opened) => opened,
         Err(error) => return failed(&error),
     };
-    let reader = Reader::new(job, store.clone(), options);
+    let reader = Reader::new(job, store.clone(), till.clone(), options);
     let failures = reader.read(catalog, states, Box::new(Stdout), stop).await;
     if stop.reason() == Some(StopReason::OutputClosed) {
         return Ending::Failure;
     }
     log_requests(till.ledger());
-    let reported = setup::report_bill(&till, &store.region(), None, bill);
+    let reported = setup::report_bill(&till, &store.region(), bill);
     match (ending(failures, stop), reported) {
         (Ending::Success, Err(error)) => failed(&error),
         (ending, _) => ending,

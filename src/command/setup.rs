@@ -7,11 +7,12 @@ use crate::command::Ending;
 use crate::command::ending::wait_for_signal;
 use crate::config;
 use crate::config::job::{Job, Outcome};
-use crate::cost::{Bill, Ledger, PriceTable, Pricing, Till, endpoint_of_aws};
+use crate::cost::{Ledger, PriceTable, Pricing, Till, endpoint_of_aws};
 use crate::error::{Error, Result};
 use crate::protocol::message::{self, Level};
 use crate::protocol::sink::{Sink, Stdout};
 use crate::s3::{Store, StoreOptions};
+use crate::spending::Limits;
 
 /// Prints lines. A closed stdout is nobody's news: the exit code says it.
 pub(super) fn print(lines: &str) {
@@ -52,9 +53,9 @@ pub(super) async fn store(job: &Job, ledger: &Ledger) -> Result<Store> {
     Store::connect(&job.connection, ledger.clone(), StoreOptions::default()).await
 }
 
-/// The till of a job, and its bucket behind the till's gate.
-pub(super) async fn till_and_store(job: &Job) -> Result<(Till, Store)> {
-    let till = Till::new(pricing(job)?, job.spending.limits, job.connection.region.as_deref().unwrap_or_default());
+/// The till of a job with these limits, and its bucket behind the till's gate.
+pub(super) async fn till_and_store(job: &Job, limits: Limits) -> Result<(Till, Store)> {
+    let till = Till::new(pricing(job)?, limits, job.connection.region.as_deref().unwrap_or_default());
     let options = StoreOptions { gate: till.gate(), ..StoreOptions::default() };
     let store = Store::connect(&job.connection, till.ledger().clone(), options).await?;
     till.set_region(&store.region());
@@ -74,8 +75,8 @@ fn pricing(job: &Job) -> Result<Pricing> {
 }
 
 /// The bill: a sentence for a person, and a line that a program can read; also into a file.
-pub(super) fn report_bill(till: &Till, region: &str, estimated: Option<&Bill>, file: Option<&Path>) -> Result<()> {
-    let (sentence, json) = till.report(region, estimated);
+pub(super) fn report_bill(till: &Till, region: &str, file: Option<&Path>) -> Result<()> {
+    let (sentence, json) = till.report(region);
     log(Level::Info, sentence);
     log(Level::Info, format!("bill {json}"));
     let Some(path) = file else { return Ok(()) };

@@ -12,6 +12,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::bill::Usage;
 use super::gate::{Gate, Planned, Ticket, TicketUse};
 use super::prices::Prices;
 use super::usage::{Operation, Row};
@@ -280,6 +281,15 @@ impl Allowance {
     pub fn too_dear_alone(&self, row: Row, requests: u64, bytes: u64) -> Option<Shortage> {
         let state = self.lock();
         state.amount(row, requests, requests, bytes).beyond(&state.limits)
+    }
+
+    /// The limit that this usage and so many files would pass, on top of what is spent already.
+    #[must_use]
+    pub fn would_pass(&self, usage: &[Usage], files: u64) -> Option<Shortage> {
+        let state = self.lock();
+        let start = Spent { files, ..Spent::default() }.plus(state.committed());
+        let amount = |usage: &Usage| state.amount(usage.row, usage.requests, usage.requests, usage.bytes);
+        usage.iter().map(amount).fold(start, Spent::plus).beyond(&state.limits)
     }
 
     /// What is spent, without what is in flight.

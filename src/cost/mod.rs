@@ -6,6 +6,7 @@ mod bill;
 mod gate;
 mod ledger;
 mod prices;
+mod quote;
 mod till;
 pub mod usage;
 
@@ -14,4 +15,5 @@ pub use bill::{Bill, BillLine, Unit, Usage, usage_of};
 pub use gate::{Gate, Planned, Ticket, TicketUse};
 pub use ledger::Ledger;
 pub use prices::{Mark, Price, PriceTable, Prices, Pricing, endpoint_of_aws};
+pub use quote::Quote;
 pub use till::Till;

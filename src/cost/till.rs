@@ -1,13 +1,15 @@
 //! What a run counts, what it costs, and what it may still spend, in one place.
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use serde_json::Value;
 
 use super::allowance::{Account, Allowance, Shortage};
-use super::bill::{self, Bill, usage_of};
+use super::bill::{self, Bill, Usage, usage_of};
 use super::gate::Gate;
 use super::ledger::Ledger;
 use super::prices::{Prices, Pricing};
-use super::usage::Row;
+use super::usage::{Operation, Row};
 use crate::spending::{Limits, Money, Network};
 
 /// The till of a run. Clones share counts and allowance.
@@ -16,6 +18,15 @@ pub struct Till {
     ledger: Ledger,
     pricing: Pricing,
     allowance: Option<Allowance>,
+    expected: Arc<Mutex<Expected>>,
+}
+
+/// GETs that were expected before they were made.
+#[derive(Debug, Default)]
+struct Expected {
+    usage: Vec<Usage>,
+    /// Whether a part of the run began without being estimated.
+    incomplete: bool,
 }
 
 impl Till {
@@ -24,7 +35,7 @@ impl Till {
     pub fn new(pricing: Pricing, limits: Limits, region: &str) -> Self {
         let prices = pricing.prices(region);
         let allowance = limits.any().then(|| Allowance::new(limits, prices, pricing.network()));
-        Self { ledger: Ledger::new(), pricing, allowance }
+        Self { ledger: Ledger::new(), pricing, allowance, expected: Arc::default() }
     }
 
     /// The gate that holds the limits before each HTTP attempt.
@@ -87,9 +98,38 @@ impl Till {
         Bill::of(&usage_of(&self.ledger), &self.pricing.prices(region), self.pricing.network())
     }
 
-    /// The bill beside what was estimated, in a sentence and as JSON.
+    /// Notes GETs that a part of the run is expected to make, before it begins.
+    pub fn expect<'a>(&self, usage: impl IntoIterator<Item = &'a Usage>) {
+        self.expected().usage.extend(usage);
+    }
+
+    /// Notes that a part of the run begins without being estimated.
+    pub fn expect_unknown(&self) {
+        self.expected().incomplete = true;
+    }
+
+    /// The bill that was expected when reading began; `None` where a part was not estimated. What was listed by then is
+    /// known and no guess.
     #[must_use]
-    pub fn report(&self, region: &str, estimated: Option<&Bill>) -> (String, Value) {
+    pub fn expected_bill(&self, region: &str) -> Option<Bill> {
+        let expected = self.expected();
+        if expected.incomplete {
+            return None;
+        }
+        let listed = usage_of(&self.ledger).into_iter().filter(|usage| usage.row.operation != Operation::GetObject);
+        let usage: Vec<Usage> = listed.chain(expected.usage.iter().copied()).collect();
+        Some(Bill::of(&usage, &self.pricing.prices(region), self.pricing.network()))
+    }
+
+    fn expected(&self) -> MutexGuard<'_, Expected> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bill beside what was expected, in a sentence and as JSON.
+    #[must_use]
+    pub fn report(&self, region: &str) -> (String, Value) {
+        let estimated = self.expected_bill(region);
+        let estimated = estimated.as_ref();
         let (bill, prices, network) = (self.bill(region), self.pricing.prices(region), self.pricing.network());
         let sentence = bill::sentence(&bill, estimated, &prices, network);
         (sentence, bill::comparison(&bill, estimated, &prices, network))

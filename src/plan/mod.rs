@@ -2,6 +2,7 @@
 //!
 //! Nothing here does I/O; a plan can be printed, compared and tested with values.
 
+pub mod estimate;
 pub mod files;
 pub mod listing;
 pub mod pattern;

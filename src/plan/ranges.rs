@@ -12,6 +12,15 @@ pub const SPLIT_ABOVE_BYTES: u64 = 256 << 20;
 /// The length of one part of a split object.
 pub const PART_BYTES: u64 = 8 << 20;
 
+/// Fewer files than this at hand: a large one may have the connections to itself.
+const ENOUGH_FILES: usize = 4;
+
+/// Whether a file has the connections to itself, when so many others are known and not begun, or in flight.
+#[must_use]
+pub fn alone(ready: usize, in_flight: usize) -> bool {
+    ready + in_flight < ENOUGH_FILES
+}
+
 /// Merges wanted ranges into requests. The result is sorted, covers every wanted byte, and joins neighbours with a
 /// gap of at most `gap_bytes`. Empty ranges vanish.
 #[must_use]

@@ -112,6 +112,17 @@ pub fn stream_status(stream: &ConfiguredStream, status: Status, at: Timestamp) -
     }))
 }
 
+/// TRACE ESTIMATE: the rows and the bytes of records that a stream is expected to have. A later one takes its place.
+#[must_use]
+pub fn estimate(stream: &ConfiguredStream, rows: u64, bytes: u64, at: Timestamp) -> String {
+    let mut body = descriptor(stream);
+    body["type"] = "STREAM".into();
+    // Platforms want both numbers.
+    body["row_estimate"] = rows.into();
+    body["byte_estimate"] = bytes.into();
+    line(&json!({"type": "TRACE", "trace": {"type": "ESTIMATE", "emitted_at": at.millis(), "estimate": body}}))
+}
+
 /// TRACE ERROR. The message is for the user; the chain of causes goes into `internal_message`.
 #[must_use]
 pub fn error(error: &Error, at: Timestamp) -> String {

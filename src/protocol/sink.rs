@@ -1,6 +1,6 @@
-//! Where messages go: the only place that writes to stdout.
+//! Where messages go: the only place that writes to stdout, and, for a person at a terminal, to stderr.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Takes whole lines, in the order in which they must appear.
 pub trait Sink: Send {
@@ -21,6 +21,33 @@ impl Sink for Stdout {
         let mut stdout = io::stdout().lock();
         stdout.write_all(lines)?;
         stdout.flush()
+    }
+}
+
+/// A line on a terminal that is written over again and again. What is shown is gone when it is dropped.
+#[derive(Debug)]
+pub struct StatusLine(());
+
+/// Longer lines would wrap, and could not be written over.
+const STATUS_CHARACTERS: usize = 118;
+
+impl StatusLine {
+    /// The line, if a person looks at stderr and messages go elsewhere.
+    #[must_use]
+    pub fn on_terminal() -> Option<Self> {
+        (io::stderr().is_terminal() && !io::stdout().is_terminal()).then_some(Self(()))
+    }
+
+    /// Shows a text in place of the last one. A terminal that went away is no fault of the run.
+    pub fn show(&mut self, text: &str) {
+        let text: String = text.chars().take(STATUS_CHARACTERS).collect();
+        _ = write!(io::stderr().lock(), "\r\x1b[K{text}");
+    }
+}
+
+impl Drop for StatusLine {
+    fn drop(&mut self) {
+        self.show("");
     }
 }
 

@@ -65,6 +65,31 @@ impl Files {
         Ok(Some(files))
     }
 
+    /// Files in key order, listed before the first is read, so that what is to come is known. `None` when the run is
+    /// asked to stop meanwhile.
+    pub(super) async fn by_key(listing: Listing, cursor: Cursor, stop: &Stop) -> Result<Option<Self>> {
+        let mut files = Self::streaming(listing, cursor);
+        let mut list = FileList::default();
+        loop {
+            let Some(next) = stop.unless(files.next()).await else { return Ok(None) };
+            let Some((object, _)) = next? else { break };
+            list.push(&object);
+        }
+        let count = u32::try_from(list.len()).expect("a listing has fewer than 2^32 selected keys");
+        files.source = Source::Ordered { files: list, order: (0..count).collect::<Vec<_>>().into_iter() };
+        Ok(Some(files))
+    }
+
+    /// The files that were not handed out, with their positions, where all are known: not while they are still listed.
+    pub(super) fn remaining(&self) -> Option<impl Iterator<Item = (ObjectFacts, Position)>> {
+        let Source::Ordered { files, order } = &self.source else { return None };
+        let objects = order.as_slice().iter().filter_map(|&index| files.get(index as usize));
+        Some(objects.map(|object| {
+            let from = start_of(&self.cursor.decide(&object)).unwrap_or_default();
+            (object, from)
+        }))
+    }
+
     fn new(listing: Listing, cursor: Cursor, source: Source) -> Self {
         Self { listing, cursor, source, decisions: DecisionCounts::default(), seen_pending: HashSet::new() }
     }

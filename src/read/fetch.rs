@@ -44,11 +44,23 @@ struct Part {
 }
 
 impl Stream {
-    /// The bytes from `from` on. `alone`: whether no other file waits, so that a large file may be fetched in parts.
-    pub(super) fn new(store: &Store, object: &ObjectFacts, from: u64, alone: bool, budget: &Budget) -> Self {
+    /// The bytes from `from` on, up to `until` where that is given. `alone`: whether no other file waits, so that a large
+    /// file may be fetched in parts.
+    pub(super) fn new(
+        store: &Store,
+        object: &ObjectFacts,
+        from: u64,
+        until: Option<u64>,
+        alone: bool,
+        budget: &Budget,
+    ) -> Self {
+        let parts = match until {
+            Some(until) => vec![Some(from..until)],
+            None => ranges::parts(object.size, from, alone),
+        };
         Self {
             store: store.clone(),
-            parts: ranges::parts(object.size, from, alone).into(),
+            parts: parts.into(),
             object: object.clone(),
             budget: budget.clone(),
             offset: from,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::Budgets;
 use super::emit::{Event, Outgoing};
 use super::fetch::{self, Stream};
+use super::progress::Progress;
 use super::report::Report;
 use super::stop::Stop;
 use crate::batch::{Place, Position};
 use crate::clock::Clock;
 use crate::config::job;
+use crate::cost::Account;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{self, Access, Decode, DecodeLimits, Step};
 use crate::memory::Reservation;
@@ -34,6 +36,7 @@ pub(super) struct Shared {
     pub(super) encoder: StreamEncoder,
     pub(super) limits: DecodeLimits,
     pub(super) report: Report,
+    pub(super) progress: Arc<Progress>,
 }
 
 /// How the reading of a file ended, when it did not fail.
@@ -43,13 +46,31 @@ pub(super) enum FileEnd {
     Read,
     /// The run was asked to stop.
     Stopped,
+    /// The part that a limit allows was handed on.
+    Limited,
+}
+
+/// How a file is to be read, besides where from.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    /// Whether it has the connections to itself.
+    pub(super) alone: bool,
+    /// The byte before which a limit ends it.
+    pub(super) until: Option<u64>,
+    /// What is set aside for it.
+    pub(super) account: Account,
 }
 
 /// Reads a file from a position on. What was decoded before an error or a stop is handed on in any case.
-pub(super) async fn read(shared: Arc<Shared>, object: ObjectFacts, from: Position, alone: bool) -> Result<FileEnd> {
+pub(super) async fn read(
+    shared: Arc<Shared>,
+    object: ObjectFacts,
+    from: Position,
+    assignment: Assignment,
+) -> Result<FileEnd> {
     let key = Arc::clone(&object.key);
     let skipped_to = text_before(&from);
-    let mut task = FileTask::new(&shared, object, from, alone)?;
+    let mut task = FileTask::new(&shared, object, from, assignment)?;
     if skipped_to > 0 && task.decoder.access() == (Access::Stream { from: 0 }) {
         let message = format!(
             "stream {}: {key} cannot be entered where the last run stood: it is read again from its start and skipped \
@@ -63,10 +84,11 @@ pub(super) async fn read(shared: Arc<Shared>, object: ObjectFacts, from: Positio
     shared.report.add_file(task.encoder.report());
     match ended {
         Ok(FileEnd::Read) => {
+            shared.progress.file_done();
             shared.outgoing.send(Event::End { key }).await;
             Ok(FileEnd::Read)
         }
-        Ok(FileEnd::Stopped) => Ok(FileEnd::Stopped),
+        Ok(end) => Ok(end),
         Err(error) => Err(vanished(error).with("stream", &shared.stream.name).with("key", &key)),
     }
 }
@@ -94,20 +116,23 @@ struct FileTask<'a> {
     object: ObjectFacts,
     decoder: Box<dyn Decode>,
     encoder: FileEncoder,
-    alone: bool,
+    assignment: Assignment,
+    /// The bucket, with requests that are charged to this file's account.
+    store: Store,
     lines: Vec<u8>,
     rows: u64,
     after: Position,
 }
 
 impl<'a> FileTask<'a> {
-    fn new(shared: &'a Shared, object: ObjectFacts, from: Position, alone: bool) -> Result<Self> {
+    fn new(shared: &'a Shared, object: ObjectFacts, from: Position, assignment: Assignment) -> Result<Self> {
         let stream = &shared.stream;
         let compression = stream.compression.resolve(&object.key);
         let resume = (from != Position::default()).then_some(&from);
         let decoder = format::open(&stream.format, compression, &shared.projection, &object, resume, &shared.limits)?;
         let encoder = shared.encoder.file(&object, shared.clock.now().millis());
-        Ok(Self { shared, object, decoder, encoder, alone, lines: Vec::new(), rows: 0, after: from })
+        let store = shared.store.charged_to(assignment.account.id());
+        Ok(Self { shared, object, decoder, encoder, assignment, store, lines: Vec::new(), rows: 0, after: from })
     }
 
     async fn run(&mut self) -> Result<FileEnd> {
@@ -119,7 +144,8 @@ impl<'a> FileTask<'a> {
 
     async fn run_stream(&mut self, from: u64) -> Result<FileEnd> {
         let shared = self.shared;
-        let mut bytes = Stream::new(&shared.store, &self.object, from, self.alone, &shared.budgets.fetched);
+        let Assignment { alone, until, .. } = self.assignment;
+        let mut bytes = Stream::new(&self.store, &self.object, from, until, alone, &shared.budgets.fetched);
         while !shared.stop.requested() {
             match self.decoder.step()? {
                 Step::Batch(decoded) => self.encode(decoded).await?,
@@ -129,6 +155,7 @@ impl<'a> FileTask<'a> {
                     None => break,
                     Some(next) => match next? {
                         Some((offset, piece)) => self.decoder.feed(offset, piece)?,
+                        None if until.is_some() => return Ok(FileEnd::Limited),
                         None => self.decoder.finish(),
                     },
                 },
@@ -150,8 +177,7 @@ impl<'a> FileTask<'a> {
                     drop(held.take());
                     let decoder = &mut *self.decoder;
                     let budget = &shared.budgets.fetched;
-                    held =
-                        fetch::feed_ranges(&shared.store, &self.object, wanted, budget, decoder, &shared.stop).await?;
+                    held = fetch::feed_ranges(&self.store, &self.object, wanted, budget, decoder, &shared.stop).await?;
                     if held.is_none() {
                         break;
                     }
@@ -182,6 +208,7 @@ impl<'a> FileTask<'a> {
         }
         let reservation = self.shared.budgets.output.reserve(lines.capacity()).await;
         let rows = std::mem::take(&mut self.rows);
+        self.shared.progress.add_rows(rows, lines.len() as u64);
         let key = Arc::clone(&self.object.key);
         let after = self.after.clone();
         self.shared.outgoing.send(Event::Rows { key, lines, rows, after, reservation }).await;

@@ -12,6 +12,7 @@ use crate::format::{self, Decode, DecodeLimits, Step};
 use crate::memory::Budget;
 use crate::object::ObjectFacts;
 use crate::options::{FormatOptions, Projection};
+use crate::plan::estimate::ColumnarFile;
 use crate::s3::Store;
 
 /// What a sample is at most.
@@ -53,6 +54,25 @@ pub(super) async fn footer(store: &Store, object: &ObjectFacts) -> Result<Footer
         let step = decoder.step()?;
         if let Some(footer) = decoder.footer() {
             return Ok(footer.clone());
+        }
+        let Step::NeedRanges(wanted) = step else {
+            return Err(Error::internal("a Parquet decoder went on without the footer"));
+        };
+        feed(store, object, wanted, &mut decoder).await?;
+    }
+}
+
+/// What the footer of a Parquet file says about reading these columns of it.
+pub(super) async fn columnar_file(
+    store: &Store,
+    object: &ObjectFacts,
+    projection: &Projection,
+) -> Result<ColumnarFile> {
+    let mut decoder = ParquetDecoder::new(object, projection, None, parquet::Limits::default())?;
+    loop {
+        let step = decoder.step()?;
+        if let (Some(footer), Some((metadata_start, groups))) = (decoder.footer(), decoder.wanted()) {
+            return Ok(ColumnarFile::new(object, metadata_start, parquet::TAIL_BYTES, &groups, footer.rows));
         }
         let Step::NeedRanges(wanted) = step else {
             return Err(Error::internal("a Parquet decoder went on without the footer"));

@@ -7,22 +7,31 @@ use tokio::task::JoinSet;
 
 use super::dispatch::Files;
 use super::emit::{self, Emitted, Event, Outgoing};
-use super::file::{self, FileEnd, Shared};
+use super::file::{self, Assignment, FileEnd, Shared};
 use super::listing::Listing;
+use super::plan::{self, Approach};
+use super::preflight;
+use super::progress::{Progress, Pulse};
 use super::report::Report;
 use super::stop::Stop;
 use super::{Budgets, DEFAULT_MEMORY_BYTES, DEFAULT_PARALLEL_FILES, stream_named};
+use crate::batch::Position;
 use crate::clock::Clock;
 use crate::config::job::{Job, Stream, ValidationPolicy};
+use crate::cost::{Shortage, Till};
 use crate::cursor::{Cursor, FullRefresh, Incremental, StreamState};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::DecodeLimits;
+use crate::object::ObjectFacts;
+use crate::plan::estimate::{FilePlan, StreamPlan};
+use crate::plan::ranges;
 use crate::protocol::catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
 use crate::protocol::message::Level;
-use crate::protocol::sink::Sink;
+use crate::protocol::sink::{Sink, StatusLine};
 use crate::protocol::state_file::StateFile;
 use crate::record::{EncodeOptions, StreamEncoder, Validation, columns_wanted};
 use crate::s3::Store;
+use crate::spending::{GB, OnLimit};
 
 /// Files in a row that may fail for a passing reason before the stream is given up: each was retried already.
 const TRANSIENT_FAILURES_IN_A_ROW: usize = 3;
@@ -33,8 +42,8 @@ const FAILED_FILES: usize = 100;
 /// Failures of files that get a line of their own in the log.
 const LOGGED_FAILURES: usize = 20;
 
-/// Fewer files than this at hand: a large one may have the connections to itself.
-const ENOUGH_READY_FILES: usize = 4;
+/// A part of a file that is smaller than this is not worth a request of its own at the end of a limit.
+const LEAST_PART_BYTES: u64 = 64 << 10;
 
 /// Choices of a run that are not the configuration's.
 #[derive(Debug, Clone, Copy)]
@@ -47,8 +56,9 @@ pub struct ReadOptions {
 
 /// Reads streams.
 pub struct Reader<'a> {
-    job: &'a Job,
-    store: Store,
+    pub(super) job: &'a Job,
+    pub(super) store: Store,
+    pub(super) till: Till,
     options: ReadOptions,
 }
 
@@ -69,10 +79,15 @@ impl Failures {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader for a job.
+    /// A reader for a job. The store asks the till's gate, and counts in its ledger.
     #[must_use]
-    pub fn new(job: &'a Job, store: Store, options: ReadOptions) -> Self {
-        Self { job, store, options }
+    pub fn new(job: &'a Job, store: Store, till: Till, options: ReadOptions) -> Self {
+        Self { job, store, till, options }
+    }
+
+    /// Files in flight at most.
+    pub(super) fn parallel_files(&self) -> usize {
+        self.job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1)
     }
 
     /// Reads the streams of the catalog one after the other, files of a stream side by side, and writes everything to
@@ -85,15 +100,28 @@ impl<'a> Reader<'a> {
         stop: &Stop,
     ) -> Failures {
         let (outgoing, emitter) = emit::start(sink, self.options, stop.clone());
-        let ticker = tokio::spawn(tick(outgoing.clone()));
+        let progress = Arc::new(Progress::new(self.options.clock));
+        let pulse = Pulse { progress: Arc::clone(&progress), till: self.till.clone(), store: self.store.clone() };
+        let ticker = tokio::spawn(tick(outgoing.clone(), pulse));
         let budgets = Budgets::new(self.job.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES));
         let mut failures = Failures::default();
-        for configured in &catalog.streams {
-            if stop.requested() {
-                break;
+        match preflight::run(self, catalog, states, stop).await {
+            Err(error) => fail(&outgoing, &mut failures, error).await,
+            Ok(mut listed) => {
+                for configured in catalog.streams.iter().take_while(|_| !stop.requested()) {
+                    let run = StreamRun {
+                        reader: self,
+                        outgoing: &outgoing,
+                        progress: &progress,
+                        budgets: &budgets,
+                        stop,
+                        failures: &mut failures,
+                        listed: listed.remove(&configured.name),
+                        limited: false,
+                    };
+                    run.read(configured, states).await;
+                }
             }
-            let run = StreamRun { reader: self, outgoing: &outgoing, budgets: &budgets, stop, failures: &mut failures };
-            run.read(configured, states).await;
         }
         ticker.abort();
         _ = ticker.await;
@@ -104,22 +132,41 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Wakes the emitter once a second, so that a STATE is written although nothing else happens.
-async fn tick(outgoing: Outgoing) {
+/// Wakes the emitter once a second, so that a STATE is written although nothing else happens, and tells how far the run
+/// is.
+async fn tick(outgoing: Outgoing, pulse: Pulse) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
+    let mut terminal = StatusLine::on_terminal();
     loop {
         interval.tick().await;
+        if let (Some(terminal), Some(status)) = (&mut terminal, pulse.status()) {
+            terminal.show(&status);
+        }
         outgoing.send(Event::Tick).await;
+        for line in pulse.lines() {
+            outgoing.send(Event::Line(line)).await;
+        }
     }
+}
+
+/// Says an error and counts it.
+async fn fail(outgoing: &Outgoing, failures: &mut Failures, error: Error) {
+    outgoing.log(Level::Error, crate::protocol::message::chain(&error)).await;
+    failures.add(error);
 }
 
 /// The reading of one stream.
 struct StreamRun<'a> {
     reader: &'a Reader<'a>,
     outgoing: &'a Outgoing,
+    progress: &'a Arc<Progress>,
     budgets: &'a Budgets,
     stop: &'a Stop,
     failures: &'a mut Failures,
+    /// The files, where they were listed before the run.
+    listed: Option<(Files, StreamPlan)>,
+    /// Whether a limit ended the stream, as its policy allows.
+    limited: bool,
 }
 
 impl StreamRun<'_> {
@@ -134,11 +181,14 @@ impl StreamRun<'_> {
         self.outgoing.log(Level::Info, format!("Syncing stream: {}", stream.name)).await;
         let opened = Event::Open { stream: Arc::clone(&configured), cursor: Box::new(cursor.clone()) };
         self.outgoing.send(opened).await;
+        self.progress.begin(&configured, &self.reader.till);
         let failed_before = self.failures.count;
         if let Err(error) = self.read_files(stream, configured.sync_mode, cursor, &shared).await {
             self.fail(error.with("stream", &stream.name)).await;
         }
-        let complete = self.failures.count == failed_before && !self.stop.requested();
+        // In part, a full refresh must not take the place of what the destination has.
+        let partial = self.limited && configured.sync_mode == SyncMode::FullRefresh;
+        let complete = self.failures.count == failed_before && !self.stop.requested() && !partial;
         shared.report.log(self.outgoing, &stream.name).await;
         self.close(&stream.name, complete).await;
     }
@@ -164,6 +214,7 @@ impl StreamRun<'_> {
             },
             stream: stream.clone(),
             report: Report::default(),
+            progress: Arc::clone(self.progress),
         }))
     }
 
@@ -174,13 +225,17 @@ impl StreamRun<'_> {
         cursor: Cursor,
         shared: &Arc<Shared>,
     ) -> Result<()> {
-        let listing = Listing::new(&shared.store, stream, cursor.list_after());
-        let files = match mode {
-            SyncMode::FullRefresh => Some(Files::streaming(listing, cursor)),
-            SyncMode::Incremental => Files::ordered(listing, cursor, self.stop).await?,
+        let (files, plan) = match self.listed.take() {
+            Some((files, plan)) => (Some(files), Some(plan)),
+            None => (list(&shared.store, stream, cursor, mode, false, self.stop).await?, None),
         };
         let Some(mut files) = files else { return Ok(()) };
-        let listed = self.read_each(&mut files, shared).await;
+        let plan = plan.or_else(|| plan::of_files(&files, stream, self.reader.parallel_files()));
+        self.announce(plan.as_ref()).await;
+        let (listed, limit) = self.read_each(&mut files, shared).await;
+        if let Some(limit) = limit {
+            self.at_limit(limit, &files, stream).await;
+        }
         if listed.is_ok() && !self.stop.requested() {
             let vanished = files.forget_vanished(self.outgoing).await;
             shared.report.add_vanished(vanished);
@@ -189,11 +244,28 @@ impl StreamRun<'_> {
         listed
     }
 
-    /// Reads files side by side until none is left. A failed file does not stop the others.
-    async fn read_each(&mut self, files: &mut Files, shared: &Arc<Shared>) -> Result<()> {
-        let parallel = self.reader.job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1);
+    /// Says how much is to come, where that is known before the first file.
+    async fn announce(&self, plan: Option<&StreamPlan>) {
+        let till = &self.reader.till;
+        let Some(plan) = plan else { return till.expect_unknown() };
+        if plan.needs_a_look() {
+            till.expect_unknown();
+        } else {
+            till.expect(&plan.estimated().expected);
+        }
+        self.progress.expect(plan.files, plan.stored_bytes, plan.rows());
+        if let Some(estimate) = self.progress.estimate(till).filter(|_| plan.files > 0) {
+            self.outgoing.send(Event::Line(estimate)).await;
+        }
+    }
+
+    /// Reads files side by side until none is left, or a limit is reached, which is the second answer. A failed file does
+    /// not stop the others.
+    async fn read_each(&mut self, files: &mut Files, shared: &Arc<Shared>) -> (Result<()>, Option<LimitReached>) {
+        let parallel = self.reader.parallel_files();
         let mut tasks = JoinSet::new();
         let mut health = Health::default();
+        let mut approach = Approach::new(&shared.stream);
         let mut more = true;
         while more || !tasks.is_empty() {
             while more && tasks.len() < parallel && !self.stop.requested() && !health.given_up() {
@@ -207,16 +279,98 @@ impl StreamRun<'_> {
                     }
                 }) else {
                     more = false;
+                    shared.progress.all_begun();
                     break;
                 };
-                self.outgoing.send(Event::Begin { object: object.clone(), from: from.clone() }).await;
-                let alone = files.ready() + tasks.len() < ENOUGH_READY_FILES;
-                tasks.spawn(file::read(Arc::clone(shared), object, from, alone));
+                let alone = ranges::alone(files.ready(), tasks.len());
+                let plan = approach.file(&object, &from, alone);
+                let assigned = self.assign((&object, &from, plan), &mut approach, alone, &mut tasks, &mut health).await;
+                match assigned {
+                    Assigned::Nothing => break,
+                    Assigned::Refused(error) => {
+                        self.outgoing.send(Event::Begin { object, from }).await;
+                        self.fail(error).await;
+                    }
+                    Assigned::Read(assignment) => {
+                        shared.progress.begun(plan.bytes.max(object.size));
+                        self.outgoing.send(Event::Begin { object: object.clone(), from: from.clone() }).await;
+                        tasks.spawn(file::read(Arc::clone(shared), object, from, assignment));
+                    }
+                }
             }
             let Some(ended) = tasks.join_next().await else { break };
             self.ended(ended, &mut health).await;
         }
-        health.verdict(more)
+        let limit = health.limit.take();
+        if limit.is_some() { (Ok(()), limit) } else { (health.verdict(more), None) }
+    }
+
+    /// Sets aside what a file is planned to cost. Where that does not fit beside the files in flight, they are waited for:
+    /// what they do not use may be enough.
+    async fn assign(
+        &mut self,
+        (object, from, plan): (&ObjectFacts, &Position, FilePlan),
+        approach: &mut Approach<'_>,
+        alone: bool,
+        tasks: &mut JoinSet<Result<FileEnd>>,
+        health: &mut Health,
+    ) -> Assigned {
+        let till = &self.reader.till;
+        let shortage = loop {
+            let shortage = match till.open(plan.row, plan.requests, plan.bytes) {
+                Ok(account) => return Assigned::Read(Assignment { alone, until: None, account }),
+                Err(shortage) => shortage,
+            };
+            let Some(ended) = tasks.join_next().await else { break shortage };
+            self.ended(ended, health).await;
+            if health.given_up() || self.stop.requested() {
+                if let Some(limit) = &mut health.limit {
+                    (limit.files_left, limit.bytes_left) = (limit.files_left + 1, limit.bytes_left + object.size);
+                }
+                return Assigned::Nothing;
+            }
+        };
+        let Some(allowance) = till.allowance() else { return Assigned::Nothing };
+        let divisible = approach.divisible(object, from);
+        if let Some(first) = divisible {
+            let affordable = allowance.affordable_bytes(plan.row, plan.bytes);
+            let account = (affordable >= LEAST_PART_BYTES).then(|| till.open(plan.row, 1, affordable).ok()).flatten();
+            if let Some(account) = account {
+                health.reach(shortage, object.size.saturating_sub(first + affordable));
+                return Assigned::Read(Assignment { alone: false, until: Some(first + affordable), account });
+            }
+        } else if let Some(shortage) = allowance.too_dear_alone(plan.row, plan.requests, plan.bytes) {
+            let hint = format!(
+                "this file alone passes the limit and cannot be read in part: raise `{}`",
+                shortage.parameter()
+            );
+            return Assigned::Refused(shortage.error().with("key", &object.key).hint(hint));
+        }
+        health.reach(shortage, object.size);
+        Assigned::Nothing
+    }
+
+    /// A limit ended the stream: by its policy that is a failure, or as it should be.
+    async fn at_limit(&mut self, limit: LimitReached, files: &Files, stream: &Stream) {
+        let rest = files.remaining().map(|rest| rest.fold((0, 0), |sum, (object, _)| (sum.0 + 1, sum.1 + object.size)));
+        let (files_left, bytes_left) = rest.unwrap_or_default();
+        let spent = self.reader.till.spent(&self.reader.store.region());
+        let error = limit
+            .error
+            .with("stream", &stream.name)
+            .with("spent", spent)
+            .with("remaining_files", files_left + limit.files_left)
+            .with("remaining_gb", format!("{:.3}", (bytes_left + limit.bytes_left) as f64 / GB as f64));
+        match self.reader.job.spending.on_limit {
+            OnLimit::Fail => {
+                self.fail(error.hint("the next run goes on from here; raise the limit to read more")).await
+            }
+            OnLimit::Partial => {
+                self.limited = true;
+                let error = error.hint("this run ends here, and the next one goes on");
+                self.outgoing.log(Level::Warn, error.to_string()).await;
+            }
+        }
     }
 
     async fn ended(&mut self, ended: Result<Result<FileEnd>, tokio::task::JoinError>, health: &mut Health) {
@@ -224,6 +378,11 @@ impl StreamRun<'_> {
             .unwrap_or_else(|error| Err(Error::internal("the reading of a file ended unexpectedly").caused_by(error)));
         match ended {
             Ok(_) => health.transient_in_a_row = 0,
+            // Not the file's fault: it goes on in the next run.
+            Err(error) if error.kind() == ErrorKind::Limit && error.get("limit").is_some() => {
+                let reached = health.limit.get_or_insert(LimitReached { error, files_left: 0, bytes_left: 0 });
+                reached.files_left += 1;
+            }
             Err(error) => {
                 let transient = error.kind() == ErrorKind::Transient;
                 health.transient_in_a_row = if transient { health.transient_in_a_row + 1 } else { 0 };
@@ -238,8 +397,7 @@ impl StreamRun<'_> {
     }
 
     async fn fail(&mut self, error: Error) {
-        self.outgoing.log(Level::Error, crate::protocol::message::chain(&error)).await;
-        self.failures.add(error);
+        fail(self.outgoing, self.failures, error).await;
     }
 
     async fn close(&self, name: &str, complete: bool) {
@@ -256,11 +414,39 @@ struct Health {
     failed: usize,
     transient_in_a_row: usize,
     listing_failed: Option<Error>,
+    limit: Option<LimitReached>,
+}
+
+/// A limit that ends a stream, and what of the files that were handed out it leaves.
+#[derive(Debug)]
+struct LimitReached {
+    error: Error,
+    files_left: u64,
+    bytes_left: u64,
+}
+
+/// What becomes of the next file.
+enum Assigned {
+    /// It is read.
+    Read(Assignment),
+    /// No limit will ever allow it.
+    Refused(Error),
+    /// It is left for the next run.
+    Nothing,
 }
 
 impl Health {
+    /// The limit does not allow this file, or its rest.
+    fn reach(&mut self, shortage: Shortage, bytes_left: u64) {
+        let reached = LimitReached { error: shortage.error(), files_left: 0, bytes_left: 0 };
+        let reached = self.limit.get_or_insert(reached);
+        reached.files_left += 1;
+        reached.bytes_left += bytes_left;
+    }
+
     fn given_up(&self) -> bool {
         self.listing_failed.is_some()
+            || self.limit.is_some()
             || self.failed >= FAILED_FILES
             || self.transient_in_a_row >= TRANSIENT_FAILURES_IN_A_ROW
     }
@@ -289,7 +475,25 @@ fn encode_options(stream: &Stream) -> EncodeOptions {
     EncodeOptions::new(&stream.format, stream.schemaless, validation)
 }
 
-fn cursor(configured: &ConfiguredStream, states: &StateFile) -> Result<Cursor> {
+/// The files of a stream in the order in which they are read. With `whole` the listing is at its end when this comes back;
+/// without, only where the order needs that. `None` when the run is asked to stop meanwhile.
+pub(super) async fn list(
+    store: &Store,
+    stream: &Stream,
+    cursor: Cursor,
+    mode: SyncMode,
+    whole: bool,
+    stop: &Stop,
+) -> Result<Option<Files>> {
+    let listing = Listing::new(store, stream, cursor.list_after());
+    match mode {
+        SyncMode::FullRefresh if whole => Files::by_key(listing, cursor, stop).await,
+        SyncMode::FullRefresh => Ok(Some(Files::streaming(listing, cursor))),
+        SyncMode::Incremental => Files::ordered(listing, cursor, stop).await,
+    }
+}
+
+pub(super) fn cursor(configured: &ConfiguredStream, states: &StateFile) -> Result<Cursor> {
     let state = states.stream(&configured.name).map_or_else(|| Ok(StreamState::default()), StreamState::read)?;
     Ok(match configured.sync_mode {
         SyncMode::Incremental => Cursor::Incremental(Incremental::new(state, configured.generation)),

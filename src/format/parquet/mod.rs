@@ -69,6 +69,8 @@ pub struct ParquetDecoder {
     fed: Fed,
     /// The end of the object, as long as a column chunk may be taken from it.
     tail: Option<Bytes>,
+    /// Where the metadata begins, once the tail told it.
+    metadata_start: u64,
     stage: Stage,
 }
 
@@ -130,6 +132,7 @@ impl ParquetDecoder {
             rows: resume.map_or(0, |position| position.rows),
             fed,
             tail: None,
+            metadata_start: 0,
             stage: Stage::Tail,
         })
     }
@@ -141,6 +144,20 @@ impl ParquetDecoder {
             Stage::Rows(rows) => Some(&rows.opened.footer),
             Stage::Tail | Stage::Footer(_) => None,
         }
+    }
+
+    /// Where the metadata begins, and the ranges that will be wanted of each row group from the position on: known with
+    /// the footer, for estimates.
+    #[must_use]
+    pub fn wanted(&self) -> Option<(u64, Vec<Vec<Range<u64>>>)> {
+        let Stage::Rows(rows) = &self.stage else { return None };
+        let Opened { reader, mask, .. } = &rows.opened;
+        let groups = reader.metadata().row_groups().iter().skip(self.next.group);
+        let wanted = groups.map(|group| {
+            let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
+            chunks.filter_map(|(_, chunk)| chunk_range(chunk, self.size).ok()).collect()
+        });
+        Some((self.metadata_start, wanted.collect()))
     }
 
     fn advance(&mut self) -> Result<Step> {
@@ -172,6 +189,7 @@ impl ParquetDecoder {
         if metadata.start < tail_start {
             self.fed.want(once(metadata.start..tail_start));
         }
+        self.metadata_start = metadata.start;
         self.stage = Stage::Footer(metadata);
         Ok(())
     }

@@ -1,0 +1,147 @@
+//! `estimate`: a table or JSON for people and their programs; no protocol messages.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::Ending;
+use super::ending::failed;
+use super::setup::{self, block_on, print, read_file};
+use crate::cli::{EstimateFiles, EstimateFormat};
+use crate::config;
+use crate::config::job::{Job, Outcome};
+use crate::cost::{Allowance, Prices, Quote, Shortage};
+use crate::error::Result;
+use crate::protocol::catalog::ConfiguredCatalog;
+use crate::protocol::state_file::StateFile;
+use crate::read::{self, RunEstimate};
+use crate::spending::{GB, Limits, OnLimit};
+
+pub(super) fn run(files: &EstimateFiles) -> Ending {
+    block_on(async {
+        match estimate(files).await {
+            Ok(text) => {
+                print(&text);
+                Ending::Success
+            }
+            Err(error) => failed(&error),
+        }
+    })
+}
+
+async fn estimate(files: &EstimateFiles) -> Result<String> {
+    let job = config::parse(&read_file(&files.config, "configuration")?)?;
+    let states = match &files.state {
+        Some(path) => StateFile::read(&read_file(path, "state")?)?,
+        None => StateFile::default(),
+    };
+    let catalog = match &files.catalog {
+        Some(path) => ConfiguredCatalog::read(&read_file(path, "catalog")?)?,
+        None => ConfiguredCatalog::read(everything(&job, &states).to_string().as_bytes())?,
+    };
+    // The estimate must be able to tell of a run that passes its limits.
+    let (till, store) = setup::till_and_store(&job, Limits::default()).await?;
+    let run = read::estimate(&job, &store, &till, &catalog, &states).await?;
+    let prices = till.prices(&store.region());
+    let shortage = shortage(&job, prices.clone(), &run);
+    let usage = [&run.usage.low[..], &run.usage.expected, &run.usage.high];
+    let quote = Quote::new(prices, till.network(), usage, &run.estimating);
+    Ok(match files.format {
+        EstimateFormat::Table => table(&job, &run, &quote, shortage.as_ref()),
+        EstimateFormat::Json => format!("{:#}\n", as_json(&job, &run, &quote, shortage.as_ref())),
+    })
+}
+
+/// A catalog with all streams and columns; incremental where the state has the stream.
+fn everything(job: &Job, states: &StateFile) -> Value {
+    let streams = job.streams.iter().map(|stream| {
+        let mode = if states.stream(&stream.name).is_some() { "incremental" } else { "full_refresh" };
+        let modes = ["full_refresh", "incremental"];
+        let body = json!({"name": stream.name, "json_schema": {}, "supported_sync_modes": modes});
+        json!({"stream": body, "sync_mode": mode, "destination_sync_mode": "append"})
+    });
+    json!({"streams": streams.collect::<Vec<_>>()})
+}
+
+/// The limit that the run would pass.
+fn shortage(job: &Job, prices: Prices, run: &RunEstimate) -> Option<Shortage> {
+    let allowance = Allowance::new(job.spending.limits, prices, job.spending.network);
+    allowance.would_pass(&run.usage.expected, run.streams.iter().map(|stream| stream.files).sum())
+}
+
+fn verdict(job: &Job, shortage: Option<&Shortage>) -> String {
+    match shortage {
+        None if job.spending.limits.any() => "the run is within its limits".to_owned(),
+        None => "the run has no limits".to_owned(),
+        Some(shortage) => match job.spending.on_limit {
+            OnLimit::Fail => format!("{shortage}: the run would be refused (`{}`)", shortage.parameter()),
+            OnLimit::Partial => format!("{shortage}: the run would read a part (`{}`)", shortage.parameter()),
+        },
+    }
+}
+
+/// What a user should know besides the numbers.
+fn remarks(job: &Job, run: &RunEstimate, quote: &Quote) -> Vec<String> {
+    let mut list = quote.assumptions();
+    if job.connection.requester_pays {
+        list.push("the requester pays for requests and transfer, which is you".to_owned());
+    } else {
+        list.push("the owner of the bucket pays for requests and transfer".to_owned());
+    }
+    for stream in &run.streams {
+        if stream.footers > 0 {
+            let (footers, files) = (stream.footers, stream.files);
+            list.push(format!("stream {}: by the footers of {footers} of {files} files", stream.name));
+        }
+        if stream.archived > 0 {
+            list.push(format!("stream {}: {} archived objects are left out", stream.name, stream.archived));
+        }
+    }
+    let unknown = job.provenance.iter().filter(|line| line.outcome == Outcome::Unknown);
+    list.extend(unknown.map(|line| format!("the configuration's '{}' is not known and has no effect", line.path)));
+    list
+}
+
+fn table(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shortage>) -> String {
+    let mut text = String::new();
+    for stream in &run.streams {
+        let rows = stream.rows.map(|rows| format!(", about {rows} rows")).unwrap_or_default();
+        let gigabytes = stream.stored_bytes as f64 / GB as f64;
+        _ = writeln!(
+            text,
+            "stream {} ({}): {} of {} listed objects to read, {gigabytes:.3} GB{rows}",
+            stream.name,
+            stream.sync_mode.replace('_', " "),
+            stream.files,
+            stream.listed
+        );
+    }
+    _ = writeln!(text, "\n{}\n{}", quote.table(), verdict(job, shortage));
+    _ = writeln!(text, "\nAssumptions:");
+    for remark in remarks(job, run, quote) {
+        _ = writeln!(text, "- {remark}");
+    }
+    text
+}
+
+fn as_json(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shortage>) -> Value {
+    let mut whole = quote.json();
+    let streams = run.streams.iter().map(|stream| {
+        json!({
+            "name": stream.name,
+            "sync_mode": stream.sync_mode,
+            "listed_objects": stream.listed,
+            "archived_objects": stream.archived,
+            "files": stream.files,
+            "stored_bytes": stream.stored_bytes,
+            "rows": stream.rows,
+            "footers": stream.footers,
+        })
+    });
+    whole["streams"] = streams.collect();
+    whole["network"] = job.spending.network.name().into();
+    whole["limit_passed"] = shortage.map(Shortage::parameter).into();
+    whole["verdict"] = verdict(job, shortage).into();
+    whole["assumptions"] = remarks(job, run, quote).into();
+    whole
+}

@@ -35,7 +35,7 @@ impl StatusLine {
     /// The line, if a person looks at stderr and messages go elsewhere.
     #[must_use]
     pub fn on_terminal() -> Option<Self> {
-        (io::stderr().is_terminal() && !io::stdout().is_terminal()).then_some(Self(()))
+        (io::stderr().is_terminal() && !io::stdout().is_terminal()).then(|| Self(()))
     }
 
     /// Shows a text in place of the last one. A terminal that went away is no fault of the run.

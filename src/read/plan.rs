@@ -12,6 +12,9 @@ use crate::plan::estimate::{FilePlan, StreamPlan, in_order};
 use crate::plan::ranges;
 use crate::s3::Store;
 
+/// Names of files that are rarely anything but plain text.
+const PLAIN_EXTENSIONS: &[&str] = &[".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json"];
+
 /// Tells how the files of one stream are read. Where a file is read from its start, one answer holds for all.
 pub(super) struct Approach<'a> {
     stream: &'a Stream,
@@ -51,7 +54,12 @@ impl<'a> Approach<'a> {
     /// The byte from which a file is read in order, where it could be left in the middle and gone on with later: plain
     /// text whose positions are bytes of the object.
     pub(super) fn divisible(&mut self, object: &ObjectFacts, from: &Position) -> Option<u64> {
-        let plain = self.stream.compression.resolve(&object.key) == Compression::None;
+        let plain = match self.stream.compression.resolve(&object.key) {
+            Compression::None => true,
+            // The first bytes will tell. A compressed file under such a name would only be begun anew in the next run.
+            Compression::Auto => PLAIN_EXTENSIONS.iter().any(|extension| object.key.ends_with(extension)),
+            _ => false,
+        };
         let bytes_are_text = match &self.stream.format {
             FormatOptions::Jsonl => true,
             FormatOptions::Csv(options) => matches!(options.encoding.as_str(), "utf8" | "utf-8" | "UTF-8"),

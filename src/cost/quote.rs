@@ -65,14 +65,16 @@ impl Quote {
             }));
             rows.push(row);
         }
-        let sums: [(&str, fn(&Position) -> Money); 3] = [
-            ("total", |position| position.expected.total()),
-            ("  at least", |position| position.low.total()),
-            ("  at most", |position| position.high.total()),
-        ];
-        for (name, sum) in sums {
+        for name in ["total", "  at least", "  at most"] {
             let mut row = vec![name.to_owned(), String::new(), String::new()];
-            row.extend(self.positions.iter().map(|position| sum(position).to_string()));
+            row.extend(self.positions.iter().map(|position| {
+                let bill = match name {
+                    "total" => &position.expected,
+                    "  at least" => &position.low,
+                    _ => &position.high,
+                };
+                bill.total().to_string()
+            }));
             rows.push(row);
         }
         let mut text = aligned(&rows, 2);

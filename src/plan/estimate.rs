@@ -329,7 +329,7 @@ mod tests {
             vec![4..MIB, MIB + 10..2 * MIB],
             vec![40 * MIB..41 * MIB, 50 * MIB..51 * MIB],
             // Comes with the tail.
-            vec![100 * MIB - 1000..100 * MIB - 900],
+            std::iter::once(100 * MIB - 1000..100 * MIB - 900).collect(),
         ];
         let planned = ColumnarFile::new(&file, 100 * MIB - 500, tail, &groups, 7);
         assert_eq!((planned.requests, planned.bytes), (4, tail + 2 * MIB - 4 + 2 * MIB));

@@ -1,0 +1,94 @@
+"""The connector against the one it replaces, case by case: differential/table.py says what a case is.
+
+`recorded` compares with outcomes that were recorded once (`make differential-record`); `live` runs both side by side, where
+the old connector is installed (`make differential-peer`).
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+
+import pytest
+from differential import comparison, connectors, recording
+from differential.normal import difference, dumps
+from differential.table import cases
+
+import lab
+
+TABLE = cases()
+LIVE = [case for case in TABLE.values() if case.live]
+MISSING = None if connectors.peer_python() else f"{connectors.PEER} is not installed here: run `make differential-peer`"
+# The sections of what was observed of the old connector that have rows to cover.
+SECTIONS = ("1", "1.1", "1.2", "1.3", "1.4", "1.5", "2", "2.1", "2.2", "2.3", "2.4", "2.5", "2.6", "2.7", "3", "4.1", "4.2",
+            "4.3", "4.4", "4.5", "5")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def recorded() -> dict[str, dict]:
+    return recording.load()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with lab.Testkit(tmp_path_factory.mktemp("differential"), "differential") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def ours(program) -> connectors.Ours:
+    return connectors.Ours(program)
+
+
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory):
+    if MISSING:
+        pytest.skip(f"not compared live: {MISSING}")
+    peer = connectors.Peer(connectors.peer_python(), tmp_path_factory.mktemp("peer"))
+    yield peer
+    peer.stop()
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_as_recorded(name, recorded, server, ours, tmp_path):
+    case = TABLE[name]
+    entry = recorded.get(name)
+    assert entry and entry["case"] == case.fingerprint, "the case is new or was changed: run `make differential-record`"
+    theirs = entry["outcomes"]
+    outcomes = connectors.run_case(case, ours, server, tmp_path, theirs.get("discover", {}).get("catalog"))
+    problems = comparison.problems(name, theirs, outcomes)
+    if problems and case.pending:
+        pytest.xfail(case.pending)
+    assert not problems, f"{name} ({case.about or case.reference}):\n" + "\n".join(problems)
+    assert not case.pending, f"{name} is as it should be: take `pending` away"
+
+
+@pytest.mark.parametrize("name", [case.id for case in LIVE])
+def test_live(name, recorded, server, peer, tmp_path):
+    """The recording is still what the old connector does, on this server, today."""
+    outcomes = connectors.run_case(TABLE[name], peer, server, tmp_path, None)
+    for command, outcome in recorded[name]["outcomes"].items():
+        fields = difference(outcome, outcomes[command])
+        assert not fields, f"{name}, {command}: " + "; ".join(
+            f"{field}: recorded {dumps(outcome.get(field))}, now {dumps(outcomes[command].get(field))}" for field in fields
+        )
+
+
+def test_the_table_covers_what_was_observed():
+    assert len(TABLE) >= 150
+    covered = {case.reference for case in TABLE.values()}
+    assert not set(SECTIONS) - covered, f"no case for {set(SECTIONS) - covered}"
+    assert len({case.bucket for case in TABLE.values()}) == len(TABLE), "two cases share a bucket"
+    assert 25 <= len(LIVE) <= 40
+
+
+def test_every_difference_is_explained_and_every_explanation_is_used():
+    listed = [(case, field) for case, fields in comparison.ours_listed().items() for field in fields]
+    assert not [where for where in listed if where[0] not in TABLE]
+    assert not [where for where in listed if comparison.entry_of(*where) is None]
+    for entry in comparison.entries():
+        assert entry["reason"] and re.search(r"design \d|reference 8|limit", entry["decision"]), entry
+        for pattern, fields in entry["where"].items():
+            for field in fields:
+                used = any(fnmatch.fnmatchcase(case, pattern) and fnmatch.fnmatchcase(found, field) for case, found in listed)
+                assert used, f"{entry['decision']}: nothing differs at {pattern} {field}"

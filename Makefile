@@ -13,9 +13,11 @@ PYTHON_IN_VENV := $(VENV)/bin/python
 IMAGE ?= tollgate/source-s3:dev
 # What pytest is given, for example: make acceptance PYTEST_ARGS="-k protocol -x"
 PYTEST_ARGS ?=
+# What record.py is given: --all, --ours, or a part of the names of cases
+RECORD_ARGS ?=
 FUZZ_SECONDS ?= 300
 
-.PHONY: help demo test unit integration acceptance lint fmt clippy deny build image bench fuzz venv clean
+.PHONY: differential-peer differential-record help demo test unit integration acceptance lint fmt clippy deny build image bench fuzz venv clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -60,6 +62,12 @@ bench: build ## Compare with other readers on the same data in one run; writes b
 
 fuzz: ## Search for inputs that break a decoder, FUZZ_SECONDS for each target (needs a C++ compiler)
 	scripts/fuzz.sh $(FUZZ_SECONDS)
+
+differential-peer: ## Install the connector that we replace, so that the tests run it too (1 GB into .cache)
+	@python3 -c 'import sys; sys.path[:0] = ["benches/peers", "scripts"]; import peers; print(peers.environment("airbyte", "requirements-airbyte.txt", ("--no-deps", peers.AIRBYTE)))'
+
+differential-record: venv differential-peer ## Record what the connector that we replace does with new cases of the differential test
+	$(PYTHON_IN_VENV) acceptance-tests/differential/record.py $(RECORD_ARGS)
 
 venv: ## The Python environment of the acceptance tests
 	@scripts/venv.sh $(VENV) acceptance-tests/requirements.txt

@@ -1,9 +1,10 @@
 """Our outcomes against the recorded ones, and the reviewed list of differences.
 
 `differences.yaml` says why and where ours differs: a list of entries with `reason`, `decision` and `where`, which maps
-patterns of cases to patterns of fields (`command.field`). `ours.json` holds what ours gives in exactly these fields, so that
+patterns of cases to patterns of fields (`command.field`), or `cases` where all fields may differ. `ours.json` holds what ours gives in exactly these fields, so that
 a difference cannot hide another. A field that differs and is not there, and one that is there and does not differ (any
-more), are both failures.
+more), are both failures. Two kinds of entry hold everywhere and have no place in `ours.json`: one with `ours`, the value
+that the field always has with us, and one with `logs_of_theirs`, texts that only the old connector logs.
 """
 
 from __future__ import annotations
@@ -24,14 +25,29 @@ def differing(theirs: dict, ours: dict) -> dict[str, object]:
     """The fields of a case that differ, with our values."""
     found = {}
     for command in theirs:
-        for field in difference(theirs[command], ours[command]):
-            found[f"{command}.{field}"] = ours[command].get(field)
+        expected = {**theirs[command], "logs": [text for text in theirs[command]["logs"] if text not in logs_of_theirs()]}
+        for field in difference(expected, ours[command]):
+            value = ours[command].get(field)
+            if (field, dumps(value)) not in always_ours():
+                found[f"{command}.{field}"] = value
     return found
 
 
 @functools.cache
 def entries() -> list[dict]:
     return yaml.safe_load((HERE / "differences.yaml").read_text())
+
+
+@functools.cache
+def logs_of_theirs() -> set[str]:
+    """Texts that the old connector logs and ours does not."""
+    return {text for entry in entries() for text in entry.get("logs_of_theirs", ())}
+
+
+@functools.cache
+def always_ours() -> set[tuple[str, str]]:
+    """Fields with the value that they always have with us."""
+    return {(field, dumps(value)) for entry in entries() for field, value in entry.get("ours", {}).items()}
 
 
 @functools.cache
@@ -49,10 +65,15 @@ def save_ours(listed: dict[str, dict]) -> None:
     (HERE / "ours.json").write_text("{\n" + ",\n".join(lines) + "\n}\n")
 
 
+def places(entry: dict) -> list[tuple[str, list[str]]]:
+    """Patterns of cases, each with the patterns of the fields that may differ there."""
+    return [*entry.get("where", {}).items(), *((case, ["*"]) for case in entry.get("cases", ()))]
+
+
 def entry_of(case: str, field: str) -> dict | None:
     """The entry that explains a field of a case."""
     for entry in entries():
-        for cases, fields in entry["where"].items():
+        for cases, fields in places(entry):
             if fnmatch.fnmatchcase(case, cases) and any(fnmatch.fnmatchcase(field, pattern) for pattern in fields):
                 return entry
     return None

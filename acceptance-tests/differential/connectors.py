@@ -85,8 +85,10 @@ def environment(extra: dict[str, str]) -> dict[str, str]:
 
 
 def lay_out(server: lab.Testkit, case: Case) -> None:
-    """Makes the case's bucket with its files."""
+    """Makes the case's bucket with its files, also where an earlier run left it changed."""
     server.control("PUT", f"bucket?bucket={case.bucket}")
+    for key in case.then.keys() - case.files.keys():
+        put(server, case, key, None)
     for key, described in case.files.items():
         put(server, case, key, described)
 
@@ -134,7 +136,7 @@ def run_case(case: Case, connector, server: lab.Testkit, folder: pathlib.Path, d
         if case.faults:
             server.control("DELETE", "fault")
         replace = {server.endpoint: "$ENDPOINT", case.bucket: "$BUCKET", **changing_times(case)}
-        outcomes[command] = normal.outcome(arguments[0], mode, exit_code, stdout, connector.theirs, replace)
+        outcomes[command] = normal.outcome(arguments[0], exit_code, stdout, connector.theirs, replace)
         if command == "discover" and connector.theirs:
             discovered = outcomes[command]["catalog"]
         if command == "incremental":

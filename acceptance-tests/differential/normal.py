@@ -10,7 +10,6 @@ An outcome of a command is a flat dict of fields, each of which may differ by it
     catalog     of discover: the streams, whole
     order       per stream: its statuses, and where its records and its last STATE stand between them
     records     per stream: the data, values exact, file by file
-    files       per stream, of an incremental read: the files in the order in which they came
     state       per stream: the parts of the last STATE that both know
     covered     the STATEs' record counts add up to the records
     transfer    per stream: the file references
@@ -22,7 +21,6 @@ An outcome of a command is a flat dict of fields, each of which may differ by it
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 import json
 import re
@@ -89,24 +87,29 @@ def same(one, other) -> bool:
 
 # --- texts ---------------------------------------------------------------------------------------------------------------
 
-# Failure messages: a class, and what the message of either connector looks like.
+# Failure messages: a class, and what the message of either connector looks like. The first that fits counts. A class is
+# what a person would do about it: mend the config, look at the data, at the rights, at the catalog or state.
 MESSAGES = [
     ("no files", r"No files were identified in the stream", r"no files were identified in the stream"),
     ("no streams", r"No streams are available for source", r"No streams are available for the source"),
-    ("no bucket", r"The bucket \S+ does not exist", r"the bucket does not exist|bucket .*not.*exist|NoSuchBucket"),
-    ("listing", r"Error listing files", r"listing|credentials|endpoint|could not be reached|signature|access"),
-    ("config", r"Config validation error|Error creating stream config object|no longer supported"
-               r"|Invalid input schema|could not be transformed into valid JSON Schema|Only one of options"
-               r"|days_to_sync_if_history_is_full must be", r"^`"),
+    ("no bucket", r"The bucket \S+ does not exist", r"^bucket '.*' does not exist|the bucket does not exist"),
+    ("vanished", None, r"was deleted after it was listed"),
+    ("archived", None, r"is archived and cannot be read"),
+    ("data", r"Some errors occured while reading|Error opening file|failed to be serialized",
+     r"CSV row has|a line is not a JSON|is never closed|gzip data|Parquet|conform|the data ends|archive was opened"),
+    ("catalog or state", r"Error starting the sync", r"the catalog|configured catalog|state file|the state|sync_mode is"),
+    ("config", r"Config validation error|Error creating stream config object|no longer supported|Invalid input schema"
+               r"|could not be transformed into valid JSON Schema|Only one of options|days_to_sync_if_history_is_full must be",
+     r"^`|required property|no longer supported|the configuration is not|is not a known text encoding|unknown encoding"
+     r"|not supported yet"),
     ("columns unknown", r"Error inferring schema", r"sampled files could be read"),
-    ("some files", r"Some errors occured while reading", None),
-    ("some streams", r"the following streams did not sync successfully", None),
-    ("encoding", r"File encoding error", r"encoding|UTF-8|utf-8"),
-    ("cannot open", r"Error opening file", None),
-    ("header", r"CSV header row contains", r"header"),
-    ("start", r"Error starting the sync", r"catalog|state"),
-    ("generic", r"Something went wrong in the connector", None),
+    ("encoding", r"File encoding error", r"is not UTF-8|not valid UTF-8|not valid in the encoding|undecodable|encoding"),
+    ("header", r"CSV header row contains|under trailing empty header", r"header.* (empty|name|value)|name of a column is empty"),
+    ("access", r"Error listing files", r"credentials|access key|signature|may not|denied|forbidden|could not be reached|connect"),
+    ("generic", r"Something went wrong in the connector|Unable to connect to stream|An unexpected error occurred", None),
 ]  # fmt: skip
+# What the old connector prints besides the failure itself: it adds nothing.
+WRAPPER = "the following streams did not sync successfully"
 
 
 def message_class(text: str, theirs: bool) -> str:
@@ -162,7 +165,7 @@ def log_classes(messages: list[dict]) -> list[str]:
 # --- outcomes ------------------------------------------------------------------------------------------------------------
 
 
-def outcome(verb: str, mode: str | None, exit_code: int, stdout: bytes, theirs: bool, replace: dict[str, str]) -> dict:
+def outcome(verb: str, exit_code: int, stdout: bytes, theirs: bool, replace: dict[str, str]) -> dict:
     """The outcome of a command. `replace` gives the names of things that change from run to run."""
     text = stdout.decode()
     for changing, name in replace.items():
@@ -179,13 +182,14 @@ def outcome(verb: str, mode: str | None, exit_code: int, stdout: bytes, theirs: 
     traces = [message["trace"] for message in kinds.get("TRACE", [])]
     # A failed check says in CONNECTION_STATUS what is wrong.
     if verb != "check":
-        result["errors"] = [failure(trace["error"], theirs) for trace in traces if trace["type"] == "ERROR"]
+        errors = [trace["error"] for trace in traces if trace["type"] == "ERROR"]
+        result["errors"] = [failure(error, theirs) for error in errors if WRAPPER not in (error.get("message") or "")]
     if verb == "discover":
         result["catalog"] = [catalog_stream(stream) for message in kinds.get("CATALOG", []) for stream in message["catalog"]["streams"]]
     if verb == "spec":
         result["spec"] = sorted(spec_keys(kinds["SPEC"][0]["spec"]))
     if verb == "read":
-        result.update(read_outcome(messages, mode))
+        result.update(read_outcome(messages))
         result["analytics"] = sorted([t["analytics"]["type"], t["analytics"]["value"]] for t in traces if t["type"] == "ANALYTICS")
     result["logs"] = log_classes(kinds.get("LOG", []))
     result["control"] = "CONTROL" in kinds
@@ -206,8 +210,7 @@ def parsed(text: str) -> tuple[list[dict], bool]:
 
 
 def failure(error: dict, theirs: bool) -> list:
-    stream = (error.get("stream_descriptor") or {}).get("name")
-    return [error.get("failure_type"), message_class(error.get("message") or "", theirs), *([stream] if stream and theirs else [])]
+    return [error.get("failure_type"), message_class(error.get("message") or "", theirs)]
 
 
 def catalog_stream(stream: dict) -> dict:
@@ -223,7 +226,7 @@ def spec_keys(spec: dict) -> list[str]:
     return list(spec["connectionSpecification"]["properties"])
 
 
-def read_outcome(messages: list[dict], mode: str | None) -> dict:
+def read_outcome(messages: list[dict]) -> dict:
     order: dict[str, list[str]] = {}
     records: dict[str, list[dict]] = {}
     references: dict[str, list[dict]] = {}
@@ -232,8 +235,8 @@ def read_outcome(messages: list[dict], mode: str | None) -> dict:
 
     def step(stream: str, name: str) -> None:
         steps = order.setdefault(stream, [])
-        if name == "RECORD" and steps[-2:] == ["RECORD", "STATE"]:
-            steps.pop()  # only the last STATE has its place: when others come is each connector's own choice
+        if "STATE" in steps and name in ("RUNNING", "RECORD", "STATE"):
+            steps.remove("STATE")  # only the last one has its place: when others come is each connector's own choice
         if steps[-1:] != [name]:
             steps.append(name)
 
@@ -259,8 +262,6 @@ def read_outcome(messages: list[dict], mode: str | None) -> dict:
         "state": states,
         "covered": all(counted.get(stream) == len(records.get(stream, ())) for stream in {*records, *counted}),
     }
-    if mode == "incremental":
-        result["files"] = {stream: list(dict.fromkeys(map(file_of, data))) for stream, data in sorted(records.items())}
     if references:
         result["transfer"] = {stream: sorted(map(reference, found), key=dumps) for stream, found in references.items()}
     return result
@@ -305,8 +306,3 @@ def difference(theirs: dict, ours: dict) -> list[str]:
     """The fields in which two outcomes differ."""
     fields = dict.fromkeys([*theirs, *ours])
     return [field for field in fields if not same(theirs.get(field), ours.get(field))]
-
-
-@functools.cache
-def classes() -> list[str]:
-    return [name for name, *_ in MESSAGES]

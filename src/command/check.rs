@@ -1,11 +1,11 @@
 //! `check`: the answer is CONNECTION_STATUS; the exit code is 0 either way.
 
 use super::Ending;
-use super::setup::{self, block_on, log_requests, print};
+use super::setup::{self, block_on, log, log_requests, print};
 use crate::cli::ConfigFile;
 use crate::cost::Ledger;
 use crate::error::Result;
-use crate::protocol::message;
+use crate::protocol::message::{self, Level};
 use crate::read;
 
 pub(super) fn run(files: &ConfigFile) -> Ending {
@@ -14,6 +14,9 @@ pub(super) fn run(files: &ConfigFile) -> Ending {
         let checked = check(files, &ledger).await;
         log_requests(&ledger);
         let failure = checked.err().map(|error| message::failure_text(&error));
+        if failure.is_none() {
+            log(Level::Info, "Check succeeded");
+        }
         print(&message::connection_status(failure.as_deref()));
         Ending::Success
     })

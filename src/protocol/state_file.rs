@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::schema::MODIFIED_COLUMN;
 use crate::error::{Error, Result};
 
 /// The states of streams by name. Streams without one are absent.
@@ -53,6 +54,10 @@ impl StateFile {
             return states.iter().try_for_each(|stream| self.add_stream(stream));
         }
         let legacy = present("data").and_then(Value::as_object).unwrap_or(fields);
+        // The state of a stream without the stream's name: reading everything again would be a surprise.
+        if fields.contains_key("history") || fields.contains_key(MODIFIED_COLUMN) {
+            return Err(unreadable());
+        }
         let known = ["type", "data", "stream", "global", "global_", "sourceStats", "destinationStats", "id"];
         for (name, state) in legacy.iter().filter(|(name, state)| state.is_object() && !known.contains(&name.as_str()))
         {
@@ -98,7 +103,13 @@ mod tests {
         for nothing in ["", "[]", "{}", "null", " \n"] {
             assert_eq!(StateFile::read(nothing.as_bytes()).unwrap(), StateFile::default());
         }
-        for wrong in ["5", "[5]", "{\"a\"", r#"[{"type":"STREAM","stream":{"stream_descriptor":{}}}]"#] {
+        for wrong in [
+            "5",
+            r#"{"history":{"a.csv":"2024-01-15T10:00:00.000000Z"}}"#,
+            "[5]",
+            "{\"a\"",
+            r#"[{"type":"STREAM","stream":{"stream_descriptor":{}}}]"#,
+        ] {
             assert!(StateFile::read(wrong.as_bytes()).is_err(), "{wrong}");
         }
     }

@@ -120,6 +120,7 @@ struct Current {
 
 impl Emitter {
     fn run(mut self, mut events: mpsc::Receiver<Event>) -> io::Result<()> {
+        self.sink.write(message::log(Level::Info, "Starting syncing").as_bytes())?;
         while let Some(event) = events.blocking_recv() {
             self.handle(event)?;
         }
@@ -163,6 +164,7 @@ impl Emitter {
     }
 
     fn open(&mut self, stream: Arc<ConfiguredStream>, cursor: Box<Cursor>) -> io::Result<()> {
+        self.sink.write(marked(&stream, "STARTED").as_bytes())?;
         self.sink.write(message::stream_status(&stream, Status::Started, self.clock.now()).as_bytes())?;
         self.current = Some(Current {
             stream,
@@ -178,6 +180,7 @@ impl Emitter {
     fn rows(&mut self, key: &str, lines: Vec<u8>, rows: u64, after: Position) -> io::Result<()> {
         let Some(current) = &mut self.current else { return Ok(()) };
         if current.emitted.records == 0 && rows > 0 {
+            self.sink.write(marked(&current.stream, "RUNNING").as_bytes())?;
             self.sink.write(message::stream_status(&current.stream, Status::Running, self.clock.now()).as_bytes())?;
         }
         if !lines.is_empty() {
@@ -228,7 +231,15 @@ impl Emitter {
         self.state(&document)?;
         let Some(current) = self.current.take() else { return Ok(Emitted::default()) };
         let status = if complete { Status::Complete } else { Status::Incomplete };
+        self.sink.write(marked(&current.stream, "STOPPED").as_bytes())?;
         self.sink.write(message::stream_status(&current.stream, status, self.clock.now()).as_bytes())?;
+        let finished = format!("Finished syncing {}", current.stream.name);
+        self.sink.write(message::log(Level::Info, &finished).as_bytes())?;
         Ok(current.emitted)
     }
+}
+
+/// A line about how a stream goes on, in the words that people know from the logs of Airbyte's connectors.
+fn marked(stream: &ConfiguredStream, how: &str) -> String {
+    message::log(Level::Info, &format!("Marking stream {} as {how}", stream.name))
 }

@@ -599,3 +599,74 @@ fn the_bill_and_estimates_are_messages_of_a_read() {
     assert_eq!(estimates[0]["trace"]["estimate"]["type"], "STREAM");
     assert!(estimates[0]["trace"]["estimate"]["byte_estimate"].as_u64().unwrap() >= 40 * MIB - 40 * ROW_BYTES);
 }
+
+#[test]
+fn development_reads_a_sample_of_files_and_the_same_each_time() {
+    let scenario = |extra: &[(&str, Value)], mode| {
+        let bench = Bench::new();
+        for index in 0..200 {
+            bench.put(&format!("d/{index:03}.csv"), format!("x\n{index}\n"), 1);
+        }
+        let scenario = Scenario::new(bench, "csv", catalog("s", mode));
+        extra.iter().fold(scenario, |scenario, (key, value)| scenario.with(key, value.clone()))
+    };
+    let read = |scenario: &Scenario| {
+        let (output, log) = scenario.read_messages();
+        let output = output.ok();
+        let mut values = output.column("x");
+        values.sort();
+        assert_eq!(gets(&log), values.len());
+        (values, output)
+    };
+    let sampled = scenario(&[("dev_sampling", json!(0.1))], "full_refresh");
+    let (first, output) = read(&sampled);
+    assert!((10..32).contains(&first.len()), "{}", first.len());
+    assert!(output.logs().iter().any(|line| line.contains("dev_sampling")), "{:#?}", output.logs());
+    assert_eq!(first, read(&scenario(&[("dev_sampling", json!(0.1))], "incremental")).0);
+    let estimate = sampled.estimate().0;
+    assert_eq!(estimate["streams"][0]["files"], first.len());
+    // A sample is never empty.
+    assert_eq!(read(&scenario(&[("dev_sampling", json!(0.00001))], "incremental")).0.len(), 1);
+
+    for mode in ["full_refresh", "incremental"] {
+        let few = scenario(&[("dev_max_files", json!(7))], mode);
+        assert_eq!(few.estimate().0["streams"][0]["files"], 7);
+        let (values, output) = read(&few);
+        assert_eq!(values, ["0", "1", "2", "3", "4", "5", "6"]);
+        assert_eq!(output.statuses().last(), Some(&"COMPLETE"));
+        assert!(output.logs().iter().any(|line| line.contains("dev_max_files")), "{:#?}", output.logs());
+    }
+}
+
+#[test]
+fn archived_objects_are_left_out_or_fail_the_stream_and_restored_ones_are_read() {
+    let scenario = |policy: &str| {
+        let bench = Bench::new();
+        put(&bench, "a.csv", "x\n1\n", "STANDARD");
+        put(&bench, "b.csv", "x\n2\n", "DEEP_ARCHIVE");
+        let restored = ObjectOptions { restored: true, ..ObjectOptions::storage_class("GLACIER") };
+        bench.server.store().put(BUCKET, "c.csv", "x\n3\n", restored);
+        put(&bench, "d.csv", "x\n4\n", "INTELLIGENT_TIERING");
+        // An object in an archive tier is listed like any other of its class.
+        let code = Some("InvalidObjectState".into());
+        let archived = Action::Status { status: 403, code, retry_after_s: None };
+        bench.server.faults().add(Fault::new(archived).when(When::get("d.csv")));
+        Scenario::new(bench, "csv", catalog("s", "incremental")).with("on_archived", policy.into())
+    };
+    let skipping = scenario("skip");
+    let (output, log) = skipping.read_messages();
+    let output = output.ok();
+    let mut values = output.column("x");
+    values.sort();
+    assert_eq!((values, gets(&log)), (vec!["1".to_owned(), "3".to_owned()], 3), "{output:#?}");
+    assert!(output.logs().iter().any(|line| line.starts_with("WARN") && line.contains("2 archived objects")));
+    let history = output.state().to_string();
+    assert!(history.contains("a.csv") && !history.contains("b.csv") && !history.contains("d.csv"), "{history}");
+    // The restored copy is billed like STANDARD.
+    assert!(actual(&log, "internet").contains_key("Requests-Tier2"));
+
+    let (output, _) = scenario("fail").read_messages();
+    assert_eq!((output.code, output.data().len()), (Some(1), 2), "{output:#?}");
+    assert!(output.errors()[0]["message"].as_str().unwrap().contains("2 objects of the stream are archived"));
+    assert_eq!(output.statuses().last(), Some(&"INCOMPLETE"));
+}

@@ -107,6 +107,8 @@ pub enum StorageClass {
     Glacier,
     /// `DEEP_ARCHIVE`: must be restored before it can be read.
     DeepArchive,
+    /// An archived object of which there is a copy for a while that can be read like `STANDARD`.
+    Restored,
     /// `EXPRESS_ONEZONE`.
     ExpressOnezone,
     /// A class this program does not know; priced as `STANDARD`.
@@ -115,7 +117,7 @@ pub enum StorageClass {
 
 impl StorageClass {
     /// Every class. Tables have a column for each, in this order.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Standard,
         Self::ReducedRedundancy,
         Self::IntelligentTiering,
@@ -124,6 +126,7 @@ impl StorageClass {
         Self::GlacierIr,
         Self::Glacier,
         Self::DeepArchive,
+        Self::Restored,
         Self::ExpressOnezone,
         Self::Other,
     ];
@@ -157,6 +160,7 @@ impl StorageClass {
             Self::GlacierIr => "GLACIER_IR",
             Self::Glacier => "GLACIER",
             Self::DeepArchive => "DEEP_ARCHIVE",
+            Self::Restored => "RESTORED",
             Self::ExpressOnezone => "EXPRESS_ONEZONE",
             Self::Other => "OTHER",
         }

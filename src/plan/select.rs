@@ -9,6 +9,7 @@ pub struct Selection {
     patterns: Vec<Pattern>,
     start_at: Option<Timestamp>,
     skip_markers: bool,
+    sampling: Option<f64>,
 }
 
 /// Why an object is read, or not.
@@ -22,13 +23,22 @@ pub enum Verdict {
     TooOld,
     /// A mark that another tool left.
     Marker,
+    /// It is not in the sample.
+    NotSampled,
 }
 
 impl Selection {
     /// The rules of a stream.
     #[must_use]
     pub fn new(globs: &[String], start_at: Option<Timestamp>, skip_markers: bool) -> Self {
-        Self { patterns: globs.iter().map(|glob| Pattern::new(glob)).collect(), start_at, skip_markers }
+        Self { patterns: globs.iter().map(|glob| Pattern::new(glob)).collect(), start_at, skip_markers, sampling: None }
+    }
+
+    /// Only a part of the objects, above 0 and at most 1: whole ones, chosen by their keys, and so the same each time.
+    #[must_use]
+    pub fn sampled(mut self, part: Option<f64>) -> Self {
+        self.sampling = part.filter(|part| *part < 1.0);
+        self
     }
 
     /// The compiled patterns.
@@ -46,10 +56,27 @@ impl Selection {
             Verdict::Marker
         } else if self.start_at.is_some_and(|start_at| object.modified_at < start_at) {
             Verdict::TooOld
+        } else if self.sampling.is_some_and(|part| sample_place(&object.key) >= part) {
+            Verdict::NotSampled
         } else {
             Verdict::Selected
         }
     }
+}
+
+/// Where a key stands between 0 and 1, evenly spread: a sample of a part is all keys below it, so a larger sample has all of
+/// a smaller one. It never changes, or samples would.
+#[must_use]
+pub fn sample_place(key: &str) -> f64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in key.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    // Keys that differ in their last letters only are still near each other.
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^= hash >> 31;
+    (hash >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// Whether other tools left this object as a mark: Hadoop's `_SUCCESS` and `_temporary/`, checksum files,
@@ -89,6 +116,29 @@ mod tests {
         assert_eq!(selection.verdict(&object("a/my_SUCCESS", 1)), Verdict::Selected);
         let keeps = Selection::new(&["**".to_owned()], None, false);
         assert_eq!(keeps.verdict(&object("a/_SUCCESS", 0)), Verdict::Selected);
+    }
+
+    #[test]
+    fn a_sample_is_even_nested_and_the_same_each_time() {
+        let keys: Vec<String> = (0..10_000).map(|index| format!("data/part-{index:05}.csv")).collect();
+        let sample = |part| {
+            let selection = Selection::new(&["**".to_owned()], None, false).sampled(Some(part));
+            keys.iter().filter(|key| selection.verdict(&object(key, 1)) == Verdict::Selected).collect::<Vec<_>>()
+        };
+        let (tenth, half) = (sample(0.1), sample(0.5));
+        assert!(
+            (900..1100).contains(&tenth.len()) && (4800..5200).contains(&half.len()),
+            "{} {}",
+            tenth.len(),
+            half.len()
+        );
+        assert!(tenth.iter().all(|key| half.contains(key)));
+        assert_eq!(sample(1.0).len(), keys.len());
+        // Of a key of its own each: a change of the hash changes what everybody's development runs read.
+        assert_eq!(
+            format!("{:.12} {:.12}", sample_place(""), sample_place("data/part-00001.csv")),
+            "0.957673425242 0.990121311602"
+        );
     }
 
     #[test]

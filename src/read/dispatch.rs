@@ -31,6 +31,10 @@ pub(super) struct Files {
     source: Source,
     pub(super) decisions: DecisionCounts,
     seen_pending: HashSet<Arc<str>>,
+    /// How many may still be handed out; for development.
+    left: Option<u64>,
+    /// Whether the last one of the listing was seen.
+    listed_all: bool,
 }
 
 enum Source {
@@ -62,6 +66,7 @@ impl Files {
         }
         let order = list.by_modification().into_iter();
         files.source = Source::Ordered { files: list, order };
+        files.listed_all = true;
         Ok(Some(files))
     }
 
@@ -80,6 +85,16 @@ impl Files {
         Ok(Some(files))
     }
 
+    /// For development: only the first files.
+    pub(super) fn at_most(mut self, files: Option<u64>) -> Self {
+        self.left = files;
+        if let (Some(files), Source::Ordered { order, .. }) = (files, &mut self.source) {
+            let count = usize::try_from(files).unwrap_or(usize::MAX).min(order.len());
+            *order = order.as_slice()[..count].to_vec().into_iter();
+        }
+        self
+    }
+
     /// The files that were not handed out, with their positions, where all are known: not while they are still listed.
     pub(super) fn remaining(&self) -> Option<impl Iterator<Item = (ObjectFacts, Position)>> {
         let Source::Ordered { files, order } = &self.source else { return None };
@@ -91,11 +106,28 @@ impl Files {
     }
 
     fn new(listing: Listing, cursor: Cursor, source: Source) -> Self {
-        Self { listing, cursor, source, decisions: DecisionCounts::default(), seen_pending: HashSet::new() }
+        Self {
+            listing,
+            cursor,
+            source,
+            decisions: DecisionCounts::default(),
+            seen_pending: HashSet::new(),
+            left: None,
+            listed_all: false,
+        }
     }
 
     /// The next file and where to begin in it; `None` behind the last one.
     pub(super) async fn next(&mut self) -> Result<Option<(ObjectFacts, Position)>> {
+        if self.left == Some(0) {
+            return Ok(None);
+        }
+        let next = self.next_of_all().await?;
+        self.left = self.left.map(|left| left - u64::from(next.is_some()));
+        Ok(next)
+    }
+
+    async fn next_of_all(&mut self) -> Result<Option<(ObjectFacts, Position)>> {
         loop {
             match &mut self.source {
                 Source::Ordered { files, order } => {
@@ -111,7 +143,10 @@ impl Files {
                     }
                 }
             }
-            let Some(listed) = self.listing.next_page().await? else { return Ok(None) };
+            let Some(listed) = self.listing.next_page().await? else {
+                self.listed_all = true;
+                return Ok(None);
+            };
             let decided: VecDeque<_> = listed
                 .into_iter()
                 .filter_map(|object| Some((self.decide(&object)?, object)))
@@ -137,6 +172,9 @@ impl Files {
     /// After the whole listing: pending files of the state that are not there any more have nothing left to read.
     /// Returns how many there are.
     pub(super) async fn forget_vanished(&self, outgoing: &Outgoing) -> usize {
+        if !self.listed_all {
+            return 0;
+        }
         let pending: &BTreeMap<_, _> = self.cursor.pending();
         let vanished: Vec<_> = pending.keys().filter(|key| !self.seen_pending.contains(*key)).cloned().collect();
         for key in &vanished {

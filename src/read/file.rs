@@ -89,6 +89,11 @@ pub(super) async fn read(
             Ok(FileEnd::Read)
         }
         Ok(end) => Ok(end),
+        Err(error) if error.get("storage") == Some("archived") => {
+            shared.report.add_archived();
+            shared.outgoing.send(Event::Forget { key }).await;
+            Ok(FileEnd::Read)
+        }
         Err(error) => Err(vanished(error).with("stream", &shared.stream.name).with("key", &key)),
     }
 }

@@ -6,7 +6,7 @@ use crate::config::job::Stream;
 use crate::error::Result;
 use crate::object::ObjectFacts;
 use crate::plan::listing::prefixes;
-use crate::plan::select::{Selection, Verdict};
+use crate::plan::select::{Selection, Verdict, sample_place};
 use crate::s3::{ListRequest, Store};
 
 /// A listing that is under way. It holds one page.
@@ -16,6 +16,8 @@ pub(super) struct Listing {
     prefixes: VecDeque<String>,
     after: Option<String>,
     continuation: Option<String>,
+    /// The object outside the sample that is nearest to it: a sample has one object at least.
+    nearest: Option<(f64, ObjectFacts)>,
     pub(super) counts: ListingCounts,
 }
 
@@ -28,12 +30,14 @@ pub(super) struct ListingCounts {
     pub(super) too_old: u64,
     pub(super) markers: u64,
     pub(super) archived: u64,
+    pub(super) not_sampled: u64,
 }
 
 impl Listing {
     /// Begins to list a stream's prefixes; keys up to `after` are left out.
     pub(super) fn new(store: &Store, stream: &Stream, after: Option<&str>) -> Self {
-        let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers);
+        let selection =
+            Selection::new(&stream.globs, stream.start_at, stream.skip_markers).sampled(stream.dev_sampling);
         let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
         let behind =
             |prefix: &String| after.is_none_or(|after| prefix.as_str() > after || after.starts_with(prefix.as_str()));
@@ -43,6 +47,7 @@ impl Listing {
             selection,
             after: after.map(str::to_owned),
             continuation: None,
+            nearest: None,
             counts: ListingCounts::default(),
         }
     }
@@ -54,7 +59,7 @@ impl Listing {
 
     /// The selected objects of the next page, or `None` behind the last one.
     pub(super) async fn next_page(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
-        let Some(prefix) = self.prefixes.front() else { return Ok(None) };
+        let Some(prefix) = self.prefixes.front() else { return Ok(self.instead_of_nothing()) };
         let start_after = self.after.clone().filter(|_| self.continuation.is_none());
         let request = ListRequest {
             prefix: prefix.clone(),
@@ -75,6 +80,14 @@ impl Listing {
         Ok(Some(objects))
     }
 
+    /// At the end of a listing of which nothing was in the sample: the object that was nearest to it.
+    fn instead_of_nothing(&mut self) -> Option<Vec<ObjectFacts>> {
+        let (_, object) = self.nearest.take().filter(|_| self.counts.selected == 0)?;
+        self.counts.selected += 1;
+        self.counts.not_sampled -= 1;
+        Some(vec![object])
+    }
+
     fn select(&mut self, object: &ObjectFacts) -> bool {
         match self.selection.verdict(object) {
             Verdict::Selected if object.storage_class.archived() => self.counts.archived += 1,
@@ -84,6 +97,14 @@ impl Listing {
             }
             Verdict::TooOld => self.counts.too_old += 1,
             Verdict::Marker => self.counts.markers += 1,
+            Verdict::NotSampled if object.storage_class.archived() => self.counts.archived += 1,
+            Verdict::NotSampled => {
+                self.counts.not_sampled += 1;
+                let place = sample_place(&object.key);
+                if self.nearest.as_ref().is_none_or(|(nearest, _)| place < *nearest) {
+                    self.nearest = Some((place, object.clone()));
+                }
+            }
             Verdict::OtherKey => {}
         }
         false

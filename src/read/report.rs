@@ -20,6 +20,7 @@ struct Counts {
     listing: ListingCounts,
     decisions: DecisionCounts,
     vanished: usize,
+    archived_when_read: u64,
 }
 
 impl Report {
@@ -33,6 +34,17 @@ impl Report {
 
     pub(super) fn add_vanished(&self, vanished: usize) {
         self.change(|counts| counts.vanished += vanished);
+    }
+
+    /// An object turned out to be archived when it was to be read, as objects in the archive tiers of Intelligent-Tiering do.
+    pub(super) fn add_archived(&self) {
+        self.change(|counts| counts.archived_when_read += 1);
+    }
+
+    /// Archived objects that were left out: those of the listing, and those that turned out to be.
+    pub(super) fn archived(&self) -> u64 {
+        let counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        counts.listing.archived + counts.archived_when_read
     }
 
     fn change(&self, change: impl FnOnce(&mut Counts)) {
@@ -80,9 +92,10 @@ impl Counts {
         say(Level::Info, listing.too_old, "objects left out as older than the start date");
         say(
             Level::Warn,
-            listing.archived,
-            "archived objects left out; they are read when they are restored into another storage class",
+            listing.archived + self.archived_when_read,
+            "archived objects left out; they are read when they are restored",
         );
+        say(Level::Warn, listing.not_sampled, "objects left out, as only a sample is read (`dev_sampling`)");
         say(
             Level::Warn,
             decisions.changed,

@@ -31,7 +31,7 @@ use crate::protocol::sink::{Sink, StatusLine};
 use crate::protocol::state_file::StateFile;
 use crate::record::{EncodeOptions, StreamEncoder, Validation, columns_wanted};
 use crate::s3::Store;
-use crate::spending::{GB, OnLimit};
+use crate::spending::{GB, OnArchived, OnLimit};
 
 /// Files in a row that may fail for a passing reason before the stream is given up: each was retried already.
 const TRANSIENT_FAILURES_IN_A_ROW: usize = 3;
@@ -230,6 +230,10 @@ impl StreamRun<'_> {
             None => (list(&shared.store, stream, cursor, mode, false, self.stop).await?, None),
         };
         let Some(mut files) = files else { return Ok(()) };
+        if let Some(most) = stream.dev_max_files {
+            let text = format!("stream {}: {most} files are read at most (`dev_max_files`)", stream.name);
+            self.outgoing.log(Level::Warn, text).await;
+        }
         let plan = plan.or_else(|| plan::of_files(&files, stream, self.reader.parallel_files()));
         self.announce(plan.as_ref()).await;
         let (listed, limit) = self.read_each(&mut files, shared).await;
@@ -241,6 +245,12 @@ impl StreamRun<'_> {
             shared.report.add_vanished(vanished);
         }
         shared.report.add_listing(files.counts(), files.decisions.clone());
+        let archived = shared.report.archived();
+        if stream.on_archived == OnArchived::Fail && archived > 0 && listed.is_ok() {
+            let message = format!("{archived} objects of the stream are archived and cannot be read");
+            let error = Error::new(ErrorKind::Unsupported, message).with("stream", &stream.name);
+            self.fail(error.hint("restore them, or set `on_archived` to 'skip'")).await;
+        }
         listed
     }
 
@@ -486,11 +496,12 @@ pub(super) async fn list(
     stop: &Stop,
 ) -> Result<Option<Files>> {
     let listing = Listing::new(store, stream, cursor.list_after());
-    match mode {
-        SyncMode::FullRefresh if whole => Files::by_key(listing, cursor, stop).await,
-        SyncMode::FullRefresh => Ok(Some(Files::streaming(listing, cursor))),
-        SyncMode::Incremental => Files::ordered(listing, cursor, stop).await,
-    }
+    let files = match mode {
+        SyncMode::FullRefresh if whole => Files::by_key(listing, cursor, stop).await?,
+        SyncMode::FullRefresh => Some(Files::streaming(listing, cursor)),
+        SyncMode::Incremental => Files::ordered(listing, cursor, stop).await?,
+    };
+    Ok(files.map(|files| files.at_most(stream.dev_max_files)))
 }
 
 pub(super) fn cursor(configured: &ConfiguredStream, states: &StateFile) -> Result<Cursor> {

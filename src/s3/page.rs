@@ -164,6 +164,7 @@ impl<'a> Reader<'a> {
         let mut etag: Arc<str> = Arc::default();
         let mut modified_at = Timestamp::default();
         let mut storage_class = StorageClass::Standard;
+        let mut restored = false;
         while let Some(name) = self.open_in("Contents")? {
             match name {
                 "Key" => key = Some(self.name(name)?),
@@ -171,12 +172,29 @@ impl<'a> Reader<'a> {
                 "ETag" => etag = self.text(name)?.into(),
                 "LastModified" => modified_at = Timestamp::parse(&self.text(name)?).unwrap_or_default(),
                 "StorageClass" => storage_class = StorageClass::from_name(&self.text(name)?),
+                "RestoreStatus" => restored = self.restored()?,
                 other => self.skip(other)?,
             }
+        }
+        if restored && storage_class.archived() {
+            storage_class = StorageClass::Restored;
         }
         let key: Arc<str> = key.ok_or_else(|| malformed("the listing has an object without a key"))?.into();
         let size = size.ok_or_else(|| malformed("the listing has an object without a size").with("key", &key))?;
         Ok(ObjectFacts { key, size, modified_at, etag, storage_class })
+    }
+
+    /// Whether a restore is at its end and its copy still there, which has a time at which it goes.
+    fn restored(&mut self) -> Result<bool> {
+        let (mut in_progress, mut expires) = (false, false);
+        while let Some(name) = self.open_in("RestoreStatus")? {
+            match name {
+                "IsRestoreInProgress" => in_progress = &*self.text(name)? == "true",
+                "RestoreExpiryDate" => expires = !self.text(name)?.is_empty(),
+                other => self.skip(other)?,
+            }
+        }
+        Ok(expires && !in_progress)
     }
 
     fn common_prefix(&mut self, prefixes: &mut Vec<String>) -> Result<()> {
@@ -313,6 +331,24 @@ mod tests {
         assert_eq!(read(AWS).unwrap(), expected);
         let spread = AWS.replace("><", ">\n  <").replace("<Name>", "<!-- by a proxy --><Name >");
         assert_eq!(read(&spread.replace("<Name >b</Name>", "<Name>b</Name >")).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_restored_object_can_be_read_and_one_that_is_being_restored_cannot() {
+        let done = "<IsRestoreInProgress>false</IsRestoreInProgress>\
+            <RestoreExpiryDate>2100-12-31T00:00:00Z</RestoreExpiryDate>";
+        for (class, status, expected) in [
+            ("GLACIER", done, StorageClass::Restored),
+            ("DEEP_ARCHIVE", done, StorageClass::Restored),
+            ("STANDARD", done, StorageClass::Standard),
+            ("GLACIER", "<IsRestoreInProgress>true</IsRestoreInProgress>", StorageClass::Glacier),
+            ("GLACIER", "<IsRestoreInProgress>false</IsRestoreInProgress>", StorageClass::Glacier),
+            ("GLACIER", "", StorageClass::Glacier),
+        ] {
+            let status = format!("<RestoreStatus>{status}</RestoreStatus><StorageClass>{class}</StorageClass>");
+            let page = page(&format!("<Contents><Key>k</Key><Size>1</Size>{status}</Contents>")).unwrap();
+            assert_eq!(page.objects[0].storage_class, expected, "{status}");
+        }
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl Answer {
             }
             (_, "InvalidObjectState") => {
                 Error::new(ErrorKind::Unsupported, format!("object '{key}' is archived and cannot be read"))
-                    .hint("restore it first, or leave archived objects out")
+                    .hint("restore it first")
+                    .with("storage", "archived")
             }
             (412, _) => changed(key),
             (416, _) => changed(key).with("difference", "size"),

@@ -11,7 +11,7 @@ use aws_sdk_s3::config::{SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
-use aws_sdk_s3::types::{EncodingType, RequestPayer};
+use aws_sdk_s3::types::{EncodingType, OptionalObjectAttributes, RequestPayer};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::body::{Body, Span};
@@ -109,6 +109,8 @@ impl Store {
         let place = Place { planned, bucket, key: &request.prefix };
         let output = self.door.ask(place, |client| {
             let list = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
+            // Tells which archived objects can be read for now; other servers than AWS pass over it.
+            let list = list.optional_object_attributes(OptionalObjectAttributes::RestoreStatus);
             list.set_request_payer(payer.clone())
                 .set_prefix(Some(&request.prefix).filter(|prefix| !prefix.is_empty()).cloned())
                 .set_delimiter(request.delimiter.clone())

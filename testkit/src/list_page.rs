@@ -21,12 +21,13 @@ pub(crate) const MAX_KEYS: i32 = 1000;
 pub(crate) struct Rows(String);
 
 impl Rows {
-    /// The rows of a page; `encode` is applied to all names.
-    pub(crate) fn of(page: &Page, encode: Encode) -> Self {
+    /// The rows of a page; `encode` is applied to all names. With `restore_status` rows say whether there is a restored
+    /// copy, as a client can ask for.
+    pub(crate) fn of(page: &Page, encode: Encode, restore_status: bool) -> Self {
         let mut xml = String::with_capacity(page.entries.len() * 320);
         for entry in &page.entries {
             if let Listed::Object(key, object) = entry {
-                push_object(&mut xml, &escape(&encode(key)), object);
+                push_object(&mut xml, &escape(&encode(key)), object, restore_status);
             }
         }
         for entry in &page.entries {
@@ -46,12 +47,19 @@ impl Rows {
     }
 }
 
-fn push_object(xml: &mut String, key: &str, object: &Object) {
+fn push_object(xml: &mut String, key: &str, object: &Object, restore_status: bool) {
     xml.extend(["<Contents><Key>", key, "</Key><LastModified>"]);
     push_time(xml, object.modified_s);
     xml.extend(["</LastModified><ETag>&quot;", &object.etag, "&quot;</ETag><Size>"]);
     let _ = write!(xml, "{}", object.content.size_bytes());
-    xml.extend(["</Size><StorageClass>", &object.storage_class, "</StorageClass></Contents>"]);
+    xml.extend(["</Size><StorageClass>", &object.storage_class, "</StorageClass>"]);
+    if restore_status && object.restored {
+        xml.push_str(
+            "<RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress>\
+             <RestoreExpiryDate>2100-12-31T00:00:00.000Z</RestoreExpiryDate></RestoreStatus>",
+        );
+    }
+    xml.push_str("</Contents>");
 }
 
 /// `2024-02-29T12:34:56.000Z`: S3 writes milliseconds that are always zero.

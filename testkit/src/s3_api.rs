@@ -121,6 +121,7 @@ impl S3 for Api {
             after: after.as_deref().unwrap_or(""),
             limit: usize::try_from(limit).unwrap_or(0),
         };
+        let restore_status = input.optional_object_attributes.as_ref().is_some_and(|wanted| !wanted.is_empty());
         let page = listing::list(&bucket, query);
         let next = page.truncated.then(|| page.entries.last().map(|last| token::write(last.name()))).flatten();
         let mut response = S3Response::new(ListObjectsV2Output {
@@ -137,7 +138,7 @@ impl S3 for Api {
             name: Some(input.bucket),
             ..ListObjectsV2Output::default()
         });
-        response.extensions.insert(Rows::of(&page, encode));
+        response.extensions.insert(Rows::of(&page, encode, restore_status));
         Ok(response)
     }
 
@@ -168,7 +169,7 @@ impl S3 for Api {
             name: Some(input.bucket),
             ..ListObjectsOutput::default()
         });
-        response.extensions.insert(Rows::of(&page, encode));
+        response.extensions.insert(Rows::of(&page, encode, false));
         Ok(response)
     }
 

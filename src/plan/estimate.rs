@@ -120,17 +120,12 @@ fn add(usage: &mut Vec<Usage>, row: Row, requests: u64, bytes: u64) {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Group {
-    files: u64,
-    stored_bytes: u64,
-}
-
 /// The files of a stream, summed up as they are decided.
 #[derive(Debug, Default)]
 pub struct StreamPlan {
     in_order: BTreeMap<StorageClass, (u64, u64)>,
-    columnar: BTreeMap<StorageClass, Group>,
+    /// The sizes of columnar files: what is fetched of them is no fixed part of it.
+    columnar: BTreeMap<StorageClass, Vec<u64>>,
     looked_at: Vec<ColumnarFile>,
     candidates: Candidates,
     /// Files to read.
@@ -152,15 +147,13 @@ impl StreamPlan {
 
     /// A file that is read by ranges.
     pub fn add_columnar(&mut self, object: &ObjectFacts) {
-        let group = self.columnar.entry(object.storage_class).or_default();
-        group.files += 1;
-        group.stored_bytes += object.size;
+        self.columnar.entry(object.storage_class).or_default().push(object.size);
         self.files += 1;
         self.stored_bytes += object.size;
         self.candidates.add(object);
     }
 
-    /// The columnar files whose footers tell most: all, where there are few, else some from all over the order.
+    /// The columnar files whose footers tell most: all, where there are few, else some of all sizes.
     #[must_use]
     pub fn worth_a_look(&self) -> Vec<ObjectFacts> {
         self.candidates.chosen()
@@ -197,8 +190,8 @@ impl StreamPlan {
         for (&class, &(requests, bytes)) in &self.in_order {
             sum.add_exact(Row::get(class), requests, bytes);
         }
-        for (&class, &group) in &self.columnar {
-            self.add_columnar_class(class, group, &mut sum);
+        for (&class, sizes) in &self.columnar {
+            self.add_columnar_class(class, sizes, &mut sum);
         }
         for usage in &mut sum.high {
             usage.requests += usage.requests.div_ceil(RETRY_ONE_IN);
@@ -207,18 +200,9 @@ impl StreamPlan {
         sum
     }
 
-    fn add_columnar_class(&self, class: StorageClass, group: Group, sum: &mut Estimated) {
+    fn add_columnar_class(&self, class: StorageClass, sizes: &[u64], sum: &mut Estimated) {
         let row = Row::get(class);
-        let mut rest = group;
-        for file in self.looked_at.iter().filter(|file| file.storage_class == class) {
-            sum.add_exact(row, file.requests, file.bytes);
-            rest.files = rest.files.saturating_sub(1);
-            rest.stored_bytes = rest.stored_bytes.saturating_sub(file.size);
-        }
-        if rest.files == 0 {
-            return;
-        }
-        let Group { files, stored_bytes } = rest;
+        let (mut files, mut stored_bytes) = (sizes.len() as u64, sizes.iter().sum::<u64>());
         if self.looked_at.is_empty() {
             let most = 2 * files + stored_bytes / ranges::MERGE_GAP_BYTES;
             add(&mut sum.low, row, files, 0);
@@ -226,20 +210,59 @@ impl StreamPlan {
             add(&mut sum.high, row, most, stored_bytes);
             return;
         }
-        let (size, requests, bytes) = self.looked_at.iter().fold((0, 0, 0), |sum, file| {
-            (sum.0 + file.size, sum.1 + file.requests.saturating_sub(1), sum.2 + file.bytes)
-        });
-        add(&mut sum.expected, row, files + scaled(stored_bytes, requests, size), scaled(stored_bytes, bytes, size));
-        let of_each = |choose: fn(u64, u64) -> u64, start: u64| {
-            self.looked_at.iter().filter(|file| file.size > 0).fold((start, start), |sum, file| {
+        let points = self.points();
+        let alike = |sizes: &mut dyn Iterator<Item = u64>| {
+            sizes.map(|size| at(&points, size)).fold((0, 0), |sum, (requests, bytes)| (sum.0 + requests, sum.1 + bytes))
+        };
+        let (mut requests, mut bytes) = alike(&mut sizes.iter().copied());
+        for file in self.looked_at.iter().filter(|file| file.storage_class == class) {
+            sum.add_exact(row, file.requests, file.bytes);
+            let (of_requests, of_bytes) = at(&points, file.size);
+            (requests, bytes) = (requests.saturating_sub(of_requests), bytes.saturating_sub(of_bytes));
+            (files, stored_bytes) = (files.saturating_sub(1), stored_bytes.saturating_sub(file.size));
+        }
+        if files == 0 {
+            return;
+        }
+        add(&mut sum.expected, row, requests, bytes);
+        let of_each = |choose: fn(u64, u64) -> u64| {
+            self.looked_at.iter().filter(|file| file.size > 0).fold((requests, bytes), |sum, file| {
                 let requests = files + scaled(stored_bytes, file.requests.saturating_sub(1), file.size);
                 (choose(sum.0, requests), choose(sum.1, scaled(stored_bytes, file.bytes, file.size)))
             })
         };
-        let ((low_requests, low_bytes), (high_requests, high_bytes)) =
-            (of_each(u64::min, u64::MAX), of_each(u64::max, 0));
+        let ((low_requests, low_bytes), (high_requests, high_bytes)) = (of_each(u64::min), of_each(u64::max));
         add(&mut sum.low, row, low_requests, low_bytes);
         add(&mut sum.high, row, high_requests, high_bytes);
+    }
+
+    /// Size, requests and bytes of the files that were looked at, by size, each size once.
+    fn points(&self) -> Vec<(u64, u64, u64)> {
+        let mut by_size: BTreeMap<u64, (u64, u64, u64)> = BTreeMap::new();
+        for file in &self.looked_at {
+            let sum = by_size.entry(file.size).or_default();
+            *sum = (sum.0 + 1, sum.1 + file.requests, sum.2 + file.bytes);
+        }
+        let mean = |(size, (files, requests, bytes))| (size, scaled(requests, 1, files), scaled(bytes, 1, files));
+        by_size.into_iter().map(mean).collect()
+    }
+}
+
+/// Requests and bytes of a file of this size, between those of the sizes that were looked at; beyond them in proportion.
+fn at(points: &[(u64, u64, u64)], size: u64) -> (u64, u64) {
+    let behind = points.partition_point(|point| point.0 < size);
+    match (behind.checked_sub(1).and_then(|index| points.get(index)), points.get(behind)) {
+        (Some(below), Some(above)) => {
+            let between = |low: u64, high: u64| {
+                let share = scaled(high.abs_diff(low), size - below.0, above.0 - below.0);
+                if high >= low { low + share } else { low - share }
+            };
+            (between(below.1, above.1), between(below.2, above.2))
+        }
+        (None, Some(nearest)) | (Some(nearest), None) => {
+            (scaled(nearest.1, size, nearest.0).max(1), scaled(nearest.2, size, nearest.0))
+        }
+        (None, None) => (0, 0),
     }
 }
 
@@ -279,8 +302,10 @@ impl Candidates {
         if self.kept.len() <= SAMPLED_FILES {
             return self.kept.clone();
         }
-        let last = self.kept.len() - 1;
-        (0..SAMPLED_FILES).map(|index| self.kept[index * last / (SAMPLED_FILES - 1)].clone()).collect()
+        let mut by_size: Vec<&ObjectFacts> = self.kept.iter().collect();
+        by_size.sort_by_key(|object| object.size);
+        let last = by_size.len() - 1;
+        (0..SAMPLED_FILES).map(|index| by_size[index * last / (SAMPLED_FILES - 1)].clone()).collect()
     }
 }
 
@@ -357,6 +382,16 @@ mod tests {
         assert_eq!(only(&estimated.low).1, 110 + 995 * 20);
         assert!(only(&estimated.high).1 >= 110 + 995 * 24);
         assert_eq!(plan.rows(), Some(10_000));
+    }
+
+    #[test]
+    fn a_size_between_two_that_were_looked_at_costs_what_lies_between() {
+        let points = [(100, 3, 50), (200, 5, 60), (400, 4, 10)];
+        for (size, expected) in
+            [(100, (3, 50)), (150, (4, 55)), (200, (5, 60)), (300, (4, 35)), (50, (2, 25)), (800, (8, 20)), (0, (1, 0))]
+        {
+            assert_eq!(at(&points, size), expected, "{size}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ PYTEST_ARGS ?=
 RECORD_ARGS ?=
 FUZZ_SECONDS ?= 300
 
-.PHONY: differential-peer differential-record help demo test unit integration acceptance lint fmt clippy deny build image bench fuzz venv clean
+.PHONY: differential-peer differential-record help demo test unit integration acceptance lint fmt clippy deny build image bench bench-cost fuzz venv clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -57,8 +57,13 @@ build: ## Release binaries: target/release/tollgate and target/release/testkit
 image: build ## The connector's image; IMAGE names it (needs docker)
 	scripts/image.sh "$(IMAGE)"
 
-bench: build ## Compare with other readers on the same data in one run; writes benches/results.md (about 40 minutes)
+bench: build bench-cost ## Compare with other readers on the same data in one run; writes benches/results.md (about 40 minutes)
 	python3 benches/peers/peers.py
+
+bench-cost: ## Hold estimates against the server's log of requests; writes benches/cost.md
+	$(CARGO) test --locked --test cost -- --nocapture > target/cost.txt
+	{ sed '/^| scenario/q' benches/cost.md; echo '|---|---|--:|--:|--:|'; grep '^| ' target/cost.txt | sort; } > target/cost.md
+	mv target/cost.md benches/cost.md
 
 fuzz: ## Search for inputs that break a decoder, FUZZ_SECONDS for each target (needs a C++ compiler)
 	scripts/fuzz.sh $(FUZZ_SECONDS)

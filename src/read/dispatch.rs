@@ -90,7 +90,8 @@ impl Files {
         self.left = files;
         if let (Some(files), Source::Ordered { order, .. }) = (files, &mut self.source) {
             let count = usize::try_from(files).unwrap_or(usize::MAX).min(order.len());
-            *order = order.as_slice()[..count].to_vec().into_iter();
+            let first: Vec<u32> = order.by_ref().take(count).collect();
+            *order = first.into_iter();
         }
         self
     }

@@ -72,7 +72,7 @@ impl JsonSplitter {
         let length = text.len() - hidden;
         let text = &mut text[..length];
         self.first_line = self.line;
-        let mut at = self.skip_space(text, 0);
+        let mut at = skip_space(text, 0, &mut self.line);
         let mut like = 0;
         loop {
             if self.rows() + self.rejects.len() >= max_rows {
@@ -87,12 +87,12 @@ impl JsonSplitter {
                     self.starts.push(RowStart { byte: at as u32, line: (self.line - self.first_line) as u32 });
                     if line_ends {
                         self.line += count_lines(&text[at..end]);
-                        self.join_lines(text, first);
+                        join_lines(&self.fields[first..], text);
                     }
                     self.row_ends.push(self.fields.len() as u32);
                     // Line ends between a key and its value would not be noticed.
                     like = if line_ends { usize::MAX >> 1 } else { first };
-                    at = self.skip_space(text, end);
+                    at = skip_space(text, end, &mut self.line);
                     continue;
                 }
                 Scanned::Incomplete if ended => (text.len(), "the text ends inside an object"),
@@ -106,7 +106,7 @@ impl JsonSplitter {
                 return Split { consumed: at, stop: Stop::More };
             };
             self.reject(&text[at..next], format!("a line is not a JSON object: {reason}"), origin.offset + at as u64);
-            at = self.skip_space(text, next);
+            at = skip_space(text, next, &mut self.line);
             like = usize::MAX >> 1;
         }
     }
@@ -115,33 +115,6 @@ impl JsonSplitter {
     fn reject(&mut self, row: &[u8], reason: String, offset: u64) {
         self.rejects.add(reason, self.line, offset, row.to_vec());
         self.line += count_lines(row);
-    }
-
-    /// Goes over white space between objects.
-    fn skip_space(&mut self, text: &[u8], mut at: usize) -> usize {
-        while let Some(byte @ (b' ' | b'\t' | b'\n' | b'\r')) = text.get(at) {
-            let begins_line = match byte {
-                b'\n' => at == 0 || text[at - 1] != b'\r',
-                byte => *byte == b'\r',
-            };
-            self.line += u64::from(begins_line);
-            at += 1;
-        }
-        at
-    }
-
-    /// Makes blanks of the line ends in the values of the row whose members begin at `first`: outside of strings, and
-    /// inside they cannot be.
-    #[cold]
-    fn join_lines(&self, text: &mut [u8], first: usize) {
-        let nested = |field: &&JsonField| matches!(field.kind, JsonKind::Array | JsonKind::Object);
-        for field in self.fields[first..].iter().filter(nested) {
-            for byte in &mut text[field.value.range()] {
-                if matches!(byte, b'\n' | b'\r') {
-                    *byte = b' ';
-                }
-            }
-        }
     }
 
     /// The first byte behind the row that `text` begins with and that is at fault at `fault`, and the lines in it; `None`
@@ -156,7 +129,37 @@ impl JsonSplitter {
     fn fault(&self, text: &[u8], object: usize, at: usize, reason: &'static str, origin: Origin) -> Error {
         let line = self.line + count_lines(&text[object..at]) + 1;
         let error = Error::data("a line is not a JSON object").with("reason", reason).with("line", line);
-        origin.place(error, self.rows(), at)
+        let error = origin.place(error, self.rows(), at);
+        if text.get(at) == Some(&b'[') {
+            return error.hint("set the format to `json` where the objects of a file are items of an array");
+        }
+        error
+    }
+}
+
+/// Goes over white space between objects and counts the lines that begin there. Returns the index behind it.
+pub(super) fn skip_space(text: &[u8], mut at: usize, line: &mut u64) -> usize {
+    while let Some(byte @ (b' ' | b'\t' | b'\n' | b'\r')) = text.get(at) {
+        let begins_line = match byte {
+            b'\n' => at == 0 || text[at - 1] != b'\r',
+            byte => *byte == b'\r',
+        };
+        *line += u64::from(begins_line);
+        at += 1;
+    }
+    at
+}
+
+/// Makes blanks of the line ends in the values of a row: outside of strings, and inside they cannot be.
+#[cold]
+pub(super) fn join_lines(fields: &[JsonField], text: &mut [u8]) {
+    let nested = |field: &&JsonField| matches!(field.kind, JsonKind::Array | JsonKind::Object);
+    for field in fields.iter().filter(nested) {
+        for byte in &mut text[field.value.range()] {
+            if matches!(byte, b'\n' | b'\r') {
+                *byte = b' ';
+            }
+        }
     }
 }
 

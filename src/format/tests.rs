@@ -557,7 +557,7 @@ fn a_position_of_many_members_names_the_last_one_before_it() {
 #[test]
 fn a_position_of_another_format_is_refused() {
     let place = Place::RowGroup { group: 0, row: 3 };
-    let options = [csv(CsvOptions::default()), FormatOptions::Jsonl];
+    let options = [csv(CsvOptions::default()), FormatOptions::Jsonl, FormatOptions::Json];
     for options in options {
         let position = Position { rows: 3, place: place.clone() };
         let opened =
@@ -581,4 +581,132 @@ fn faults_of_json_say_where_and_why() {
         assert_eq!((error.get("line"), error.get("byte")), (Some(line), Some(byte)), "{text:?} {error}");
         assert!(error.get("reason").unwrap().contains(reason), "{text:?} {error}");
     }
+}
+
+/// What `serde_json` makes of a file of documents: the objects, and whether all of it is right. An object of an array
+/// counts where its comma or bracket follows, another one where they do not.
+fn document_rows(text: &str) -> (Vec<String>, bool) {
+    use serde::de::IgnoredAny;
+    fn object(text: &str) -> Option<(String, usize)> {
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<serde_json::Map<String, _>>();
+        let value: serde_json::Map<String, serde_json::Value> = values.next()?.ok()?;
+        Some((serde_json::to_string(&value).unwrap(), values.byte_offset()))
+    }
+    let (mut rows, mut rest) = (Vec::new(), text.trim_start());
+    while !rest.is_empty() {
+        if let Some((row, length)) = object(rest) {
+            rest = rest[length..].trim_start();
+            if rest.starts_with([',', ']']) {
+                return (rows, false);
+            }
+            rows.push(row);
+            continue;
+        }
+        let mut whole = serde_json::Deserializer::from_str(rest).into_iter::<Vec<IgnoredAny>>();
+        let right = whole.next().is_some_and(|array| array.is_ok());
+        let length = whole.byte_offset();
+        let Some(mut inside) = rest.strip_prefix('[').map(str::trim_start) else { return (rows, false) };
+        while let Some((row, length)) = object(inside) {
+            let behind = inside[length..].trim_start();
+            match behind.chars().next() {
+                Some(',') => inside = behind[1..].trim_start(),
+                Some(']') => inside = behind,
+                _ => return (rows, false),
+            }
+            rows.push(row);
+        }
+        if !right || !inside.starts_with(']') {
+            return (rows, false);
+        }
+        rest = rest[length..].trim_start();
+    }
+    (rows, true)
+}
+
+#[test]
+fn json_documents_are_the_same_in_whatever_pieces_they_come() {
+    let mut random = Random(0x853c_49e6_748f_ea9b);
+    let objects = [
+        "{\"a\":1}",
+        "{\r\n  \"a\": [\n    1,\n    {\"b\": null}\r\n  ],\n  \"é\": \"x\\ny\"\n}",
+        "{}",
+        "{\"long\":\"a string that is longer than sixteen bytes and has ] and , and \\\"quotes\\\" in it, 漢字\"}",
+    ];
+    let blanks = ["", " ", "\n", "\r\n", "\r", "\t \n\n"];
+    let faults =
+        ["", "", "", "{\"a\":}", "{\"a\":1", "[[1]]", "1", "[{},]", "[,{}]", "]", ",", "[{} {}]", "[{}", "[null]", "["];
+    let (mut clean, mut arrays) = (0, 0);
+    for _ in 0..400 {
+        let mut text = String::new();
+        for _ in 0..random.below(4) {
+            text += blanks[random.below(blanks.len())];
+            if random.below(3) == 0 {
+                text += objects[random.below(objects.len())];
+                continue;
+            }
+            arrays += 1;
+            text += "[";
+            for item in 0..random.below(6) {
+                text += if item == 0 { "" } else { "," };
+                text += blanks[random.below(blanks.len())];
+                text += objects[random.below(objects.len())];
+                text += blanks[random.below(blanks.len())];
+            }
+            text += "]";
+        }
+        text += faults[random.below(faults.len())];
+        text += blanks[random.below(blanks.len())];
+        if random.below(6) == 0 {
+            let end = text.char_indices().map(|(at, _)| at).nth(random.below(text.chars().count() + 1));
+            text.truncate(end.unwrap_or(text.len()));
+        }
+        let run = check_all_ways(&FormatOptions::Json, text.as_bytes(), &mut random);
+        let (expected, right) = document_rows(&text);
+        let rows: Vec<String> = run
+            .rows()
+            .iter()
+            .map(|row| {
+                let members = row.iter().flatten().map(|member| member.split_once('=').unwrap());
+                let members: Vec<String> = members.map(|(key, value)| format!("\"{key}\":{value}")).collect();
+                let value: serde_json::Value = serde_json::from_str(&format!("{{{}}}", members.join(","))).unwrap();
+                value.to_string()
+            })
+            .collect();
+        assert_eq!(rows, expected, "{text:?}");
+        assert_eq!(run.error.is_none(), right, "{text:?}: {:?}", run.error);
+        clean += usize::from(right);
+    }
+    assert!((60..360).contains(&clean) && arrays > 200, "{clean} of 400 were right, with {arrays} arrays");
+}
+
+#[test]
+fn faults_of_json_documents_say_where_and_why() {
+    for (text, rows, line, byte, reason) in [
+        ("\u{feff}[\n {\"a\":1},\r\n {\"a\":}\n]", 1, "3", "22", "expected a value"),
+        ("[{\"a\":1}\n", 0, "2", "9", "ends inside an array"),
+        ("[{\"a\":1},\n{\"a\":2}", 1, "2", "17", "ends inside an array"),
+        ("[{\"a\":1},\n]", 1, "2", "10", "expected an object"),
+        ("[{\"a\":1}\n{}]", 0, "2", "9", "expected ',' or ']'"),
+        ("{\"a\":1},{\"a\":2}", 0, "1", "7", "an object or an array"),
+        ("[[{}]]", 0, "1", "1", "expected an object"),
+        ("[1]", 0, "1", "1", "expected an object"),
+        ("\"x\"", 0, "1", "0", "an object or an array"),
+    ] {
+        let run = read(&FormatOptions::Json, text.as_bytes());
+        assert_eq!(run.rows().len(), rows, "{text:?}");
+        let error = run.error.expect(text);
+        assert_eq!((error.get("line"), error.get("byte")), (Some(line), Some(byte)), "{text:?} {error}");
+        assert!(error.get("reason").unwrap().contains(reason), "{text:?} {error}");
+    }
+    let run = read(&FormatOptions::Jsonl, b"[{\"a\":1}]");
+    assert!(run.error.unwrap().hint_text().unwrap().contains("`json`"));
+}
+
+#[test]
+fn rows_inside_of_one_object_get_a_hint() {
+    let text = format!("{{\"rows\":[{}{{}}]}}", "{\"a\":1},".repeat(1000));
+    let limits = DecodeLimits { row_bytes: 500, ..limits(10, 100) };
+    let (options, stored) = (&FormatOptions::Json, text.as_bytes());
+    let run = Reading { options, compression: Compression::None, stored, limits, resume: None }.run(|| 64);
+    assert!(run.error.unwrap().to_string().contains("an array of their own"));
 }

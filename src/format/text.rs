@@ -23,6 +23,7 @@ use memchr::{memchr2, memchr2_iter};
 use super::compression::{Filled, Source};
 use super::csv::CsvSplitter;
 use super::encoding::{TextEncoding, unfinished_tail};
+use super::json_document::DocumentSplitter;
 use super::jsonl::JsonSplitter;
 use super::{Access, Decode, DecodeLimits, Step};
 use crate::batch::{Batch, Decoded, Frame, Place, Position, Reject};
@@ -115,10 +116,11 @@ pub(crate) enum Stop {
     Fault(Error),
 }
 
-/// The two ways to split text into rows.
+/// The ways to split text into rows.
 pub(crate) enum Splitter {
     Csv(CsvSplitter),
     Json(JsonSplitter),
+    Document(DocumentSplitter),
 }
 
 impl Splitter {
@@ -126,6 +128,7 @@ impl Splitter {
         match self {
             Self::Csv(csv) => csv.split(text, ended, origin, max_rows),
             Self::Json(json) => json.split(text, ended, origin, max_rows),
+            Self::Document(document) => document.split(text, ended, origin, max_rows),
         }
     }
 
@@ -133,6 +136,7 @@ impl Splitter {
         match self {
             Self::Csv(csv) => csv.rows(),
             Self::Json(json) => json.rows(),
+            Self::Document(document) => document.rows(),
         }
     }
 
@@ -140,6 +144,7 @@ impl Splitter {
         match self {
             Self::Csv(csv) => csv.rejects(),
             Self::Json(json) => json.rejects(),
+            Self::Document(document) => document.rejects(),
         }
     }
 
@@ -148,6 +153,8 @@ impl Splitter {
         let in_rows = match self {
             Self::Csv(csv) => csv.in_rows(),
             Self::Json(_) => true,
+            // What follows a fault can be inside of anything.
+            Self::Document(_) => false,
         };
         in_rows && self.rejects().collect()
     }
@@ -158,6 +165,7 @@ impl Splitter {
         match self {
             Self::Csv(csv) => csv.end_of_row(text, ended),
             Self::Json(_) => JsonSplitter::end_of_row(text, fault, ended),
+            Self::Document(_) => None,
         }
     }
 
@@ -165,6 +173,8 @@ impl Splitter {
         match self {
             Self::Csv(csv) => csv.add_lines(lines),
             Self::Json(json) => json.add_lines(lines),
+            // No row is gone over.
+            Self::Document(_) => {}
         }
     }
 
@@ -172,13 +182,14 @@ impl Splitter {
         match self {
             Self::Csv(csv) => csv.line(),
             Self::Json(json) => json.line(),
+            Self::Document(document) => document.line(),
         }
     }
 
     fn columns(&self) -> Option<Arc<[Box<str>]>> {
         match self {
             Self::Csv(csv) => Some(csv.names()),
-            Self::Json(_) => None,
+            Self::Json(_) | Self::Document(_) => None,
         }
     }
 
@@ -186,6 +197,7 @@ impl Splitter {
         match self {
             Self::Csv(csv) => Batch::Text(csv.take(data, offset)),
             Self::Json(json) => Batch::Json(json.take(data, offset)),
+            Self::Document(document) => Batch::Json(document.take(data, offset)),
         }
     }
 
@@ -194,6 +206,9 @@ impl Splitter {
         match self {
             Self::Csv(csv) => csv.explain_long_row(text),
             Self::Json(_) => None,
+            Self::Document(_) => {
+                Some("an object is one row: write rows that lie inside of one as an array of their own")
+            }
         }
     }
 }

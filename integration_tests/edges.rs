@@ -8,7 +8,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Usable by all.
-const BASE: &[&str] = &["object", "batch", "options", "predicate", "error", "python_number", "simd", "spending"];
+const BASE: &[&str] = &[
+    "object",
+    "batch",
+    "options",
+    "predicate",
+    "error",
+    "json_string",
+    "calendar",
+    "python_number",
+    "simd",
+    "spending",
+];
 
 /// Room → what it may use besides the base and itself. `*` is everything. `config::job` is narrower than `config`.
 const EDGES: &[(&str, &[&str])] = &[
@@ -32,6 +43,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("options", &[]),
     ("predicate", &[]),
     ("error", &[]),
+    ("json_string", &[]),
+    ("calendar", &[]),
     ("python_number", &[]),
     ("simd", &[]),
     ("spending", &[]),

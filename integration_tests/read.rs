@@ -199,3 +199,32 @@ fn a_million_keys_are_listed_in_a_thousand_requests_and_64_megabytes() {
         assert!(peak_bytes > 1 << 20 && peak_bytes < 64 << 20, "{peak_bytes} bytes at the peak of {mode}");
     }
 }
+
+#[test]
+fn json_documents_and_avro_files_are_discovered_and_read() {
+    let bench = Bench::new();
+    bench.put("a.json", "\u{feff}[\n  {\"a\": 1,\n   \"b\": [\n1]},\r\n  {\"a\": 2.50}\n]\n", 1);
+    bench.put("b.json", "{\"a\":\n\"x\"}{\"a\": null}", 2);
+    let avro = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/fixtures/avro/nullable.avro");
+    bench.put("c.avro", std::fs::read(avro).unwrap(), 3);
+    let config = bench.config(json!([
+        {"name": "s", "globs": ["*.json"], "format": {"filetype": "json"}},
+        {"name": "avro", "globs": ["*.avro"], "format": {"filetype": "avro", "double_as_string": true}},
+    ]));
+    let catalog = bench.discover(&config).ok();
+    let streams = &catalog.of_type("CATALOG")[0]["catalog"]["streams"];
+    let json = &streams[0]["json_schema"]["properties"];
+    assert_eq!((&json["a"]["type"], &json["b"]["type"]), (&json!(["null", "string"]), &json!(["null", "array"])));
+    let avro = &streams[1]["json_schema"]["properties"];
+    assert_eq!(avro["double"], json!({"type": ["null", "string"]}));
+    assert_eq!(avro["ts_ms"], json!({"type": ["null", "string"], "format": "date-time"}));
+    bench.check(&config).ok();
+    bench.server.log().clear();
+    let output = bench.read(&config, &support::catalog("s", "incremental"), None).ok();
+    assert!(output.text.contains(r#""data":{"a":1,"b":[ 1],"#) && output.text.contains(r#""data":{"a":2.50,"#));
+    assert_eq!(output.data().len(), 4);
+    let output = bench.read(&config, &support::catalog("avro", "full_refresh"), None).ok();
+    assert_eq!(output.data().len(), 11);
+    assert_eq!(output.data()[0]["double"], "1.5");
+    assert_eq!(bench.requests().0, 3, "one GET per file");
+}

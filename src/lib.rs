@@ -3,6 +3,7 @@
 //! The rooms, and who may use whom, are listed in `integration_tests/edges.rs`.
 
 pub mod batch;
+mod calendar;
 pub mod cli;
 pub mod clock;
 pub mod command;
@@ -11,6 +12,7 @@ pub mod cost;
 pub mod cursor;
 pub mod error;
 pub mod format;
+mod json_string;
 pub mod memory;
 pub mod object;
 pub mod options;

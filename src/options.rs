@@ -10,8 +10,12 @@ pub enum FormatOptions {
     Csv(CsvOptions),
     /// One JSON object a line.
     Jsonl,
+    /// JSON objects, and arrays of them.
+    Json,
     /// Apache Parquet.
     Parquet(ParquetOptions),
+    /// Apache Avro, as object container files.
+    Avro(AvroOptions),
 }
 
 impl FormatOptions {
@@ -21,7 +25,9 @@ impl FormatOptions {
         match self {
             Self::Csv(_) => "csv",
             Self::Jsonl => "jsonl",
+            Self::Json => "json",
             Self::Parquet(_) => "parquet",
+            Self::Avro(_) => "avro",
         }
     }
 }
@@ -106,6 +112,13 @@ impl Default for CsvOptions {
 pub struct ParquetOptions {
     /// Decimals as JSON numbers instead of strings.
     pub decimal_as_float: bool,
+}
+
+/// Options of Avro.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct AvroOptions {
+    /// Doubles as strings, with the digits that they have.
+    pub double_as_string: bool,
 }
 
 /// The compression around a whole object.

@@ -128,11 +128,19 @@ fn format(format: &FormatOptions) -> Value {
     match format {
         FormatOptions::Csv(options) => csv(options),
         FormatOptions::Jsonl => json!({"filetype": "jsonl"}),
+        FormatOptions::Json => json!({"filetype": "json"}),
         FormatOptions::Parquet(options) => {
             let mut object = Map::new();
             object.insert("filetype".to_owned(), "parquet".into());
             let default = defaults::PARQUET_DECIMAL_AS_FLOAT.of(Dialect::Airbyte);
             put(&mut object, "decimal_as_float", changed(options.decimal_as_float, default));
+            Value::Object(object)
+        }
+        FormatOptions::Avro(options) => {
+            let mut object = Map::new();
+            object.insert("filetype".to_owned(), "avro".into());
+            let default = defaults::AVRO_DOUBLE_AS_STRING.of(Dialect::Airbyte);
+            put(&mut object, "double_as_string", changed(options.double_as_string, default));
             Value::Object(object)
         }
     }

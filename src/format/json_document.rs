@@ -118,15 +118,15 @@ impl DocumentSplitter {
         }
     }
 
-    /// Splits as many objects as there are, up to `max_rows`. What lies behind the last row is left for the next
-    /// call where there is a row.
+    /// Splits as many objects as there are, up to `max_rows`. What lies behind the last row is left for the next call:
+    /// a text that begins there is one that reading can go on at.
     pub(crate) fn split(&mut self, text: &mut [u8], ended: bool, origin: Origin, max_rows: usize) -> Split {
         // A CR at the end of what is there may be half of a CRLF.
         let hidden = usize::from(!ended && text.last() == Some(&b'\r'));
         let length = text.len() - hidden;
         let text = &mut text[..length];
         self.first_line = self.line;
-        let mut walk = Walk { at: 0, like: usize::MAX >> 1, behind_row: None };
+        let mut walk = Walk { at: 0, like: usize::MAX >> 1, behind_row: (0, self.level, self.line) };
         let stop = loop {
             if self.rows() >= max_rows {
                 break Stop::Full;
@@ -138,9 +138,7 @@ impl DocumentSplitter {
             }
         };
         // The position is the one right behind the last row.
-        if let Some((at, level, line)) = walk.behind_row {
-            (walk.at, self.level, self.line) = (at, level, line);
-        }
+        (walk.at, self.level, self.line) = walk.behind_row;
         Split { consumed: walk.at, stop }
     }
 
@@ -182,12 +180,12 @@ impl DocumentSplitter {
         }
         self.level = if in_array { Level::BehindItem } else { Level::Outside };
         self.row_ends.push(self.fields.len() as u32);
-        let (byte, line) = walk.behind_row.map_or((0, self.first_line), |(end, _, line)| (end, line));
+        let (byte, _, line) = walk.behind_row;
         self.starts.push(RowStart { byte: byte as u32, line: (line - self.first_line) as u32 });
         // Line ends between a key and its value would not be noticed.
         walk.like = if line_ends { usize::MAX >> 1 } else { first };
         walk.at = end;
-        walk.behind_row = Some((end, self.level, self.line));
+        walk.behind_row = (end, self.level, self.line);
         Ok(true)
     }
 
@@ -218,6 +216,6 @@ struct Walk {
     at: usize,
     /// The first member of an object before this one whose keys have no line ends around them.
     like: usize,
-    /// Where the last row ends, with what holds there.
-    behind_row: Option<(usize, Level, u64)>,
+    /// Where the last row ends, or else the text begins, with what holds there.
+    behind_row: (usize, Level, u64),
 }

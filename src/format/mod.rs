@@ -5,10 +5,12 @@
 //!                         ◀── Step::NeedBytes / Step::NeedRanges
 //! ```
 
+mod avro;
 pub mod compression;
 mod csv;
 pub mod encoding;
 pub mod infer;
+mod json_document;
 mod json_scan;
 mod jsonl;
 pub mod parquet;
@@ -18,12 +20,14 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use self::avro::AvroDecoder;
 use self::compression::Caps;
 use self::csv::CsvSplitter;
 use self::encoding::TextEncoding;
+use self::json_document::DocumentSplitter;
 use self::jsonl::JsonSplitter;
 use self::text::{Beginning, Splitter, TextDecoder};
-use crate::batch::{Decoded, Position};
+use crate::batch::{Decoded, InferredColumn, Position};
 use crate::error::Result;
 use crate::object::ObjectFacts;
 use crate::options::{Compression, FormatOptions, OnBadRow, Projection};
@@ -34,7 +38,8 @@ pub enum Step {
     /// The object's next bytes, in order: call [`Decode::feed`] with them, or [`Decode::finish`] when there are none.
     NeedBytes,
     /// These ranges of the object. All of them are fed (each from its start, in any pieces) before the next step.
-    /// They are as the format wants them: merging them into requests is `plan`'s work.
+    /// They are as the format wants them: merging them into requests is `plan`'s work. A decoder of [`Access::Stream`]
+    /// may ask for some before it asks for the stream.
     NeedRanges(Vec<Range<u64>>),
     /// Rows or rejects or both, and the position behind them.
     Batch(Decoded),
@@ -74,6 +79,12 @@ pub trait Decode: Send {
 
     /// Says that the object has no more bytes ([`Access::Stream`] only).
     fn finish(&mut self);
+
+    /// The columns that the file itself declares, as soon as it is known that it does: a caller that wants no rows may
+    /// stop then. `None` where only rows tell.
+    fn columns(&self) -> Option<Vec<InferredColumn>> {
+        None
+    }
 }
 
 /// How much a decoder may hold.
@@ -119,6 +130,11 @@ pub fn open(
             (Splitter::Csv(CsvSplitter::new(options, resume, limits.on_bad_row)?), encoding)
         }
         FormatOptions::Jsonl => (Splitter::Json(JsonSplitter::new(resume, limits.on_bad_row)), TextEncoding::Utf8),
+        FormatOptions::Json => (Splitter::Document(DocumentSplitter::new(resume)), TextEncoding::Utf8),
+        FormatOptions::Avro(options) => {
+            let decoder = AvroDecoder::new(options, compression, projection, object, resume, limits)?;
+            return Ok(Box::new(decoder));
+        }
         // Parquet compresses inside; what is around it as a whole is not read.
         FormatOptions::Parquet(_) => {
             let limits = parquet::Limits { batch_rows: limits.batch_rows, ..parquet::Limits::default() };

@@ -155,7 +155,14 @@ impl<'a> FileTask<'a> {
             match self.decoder.step()? {
                 Step::Batch(decoded) => self.encode(decoded).await?,
                 Step::Done => return Ok(FileEnd::Read),
-                Step::NeedRanges(_) => return Err(Error::internal("a stream decoder asked for ranges")),
+                // What it needs before the stream, to go on in the middle of it.
+                Step::NeedRanges(wanted) => {
+                    let (store, budget, decoder) = (&shared.store, &shared.budgets.fetched, &mut *self.decoder);
+                    let fed = fetch::feed_ranges(store, &self.object, wanted, budget, decoder, &shared.stop).await?;
+                    if fed.is_none() {
+                        break;
+                    }
+                }
                 Step::NeedBytes => match shared.stop.unless(bytes.next()).await {
                     None => break,
                     Some(next) => match next? {

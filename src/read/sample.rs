@@ -40,6 +40,10 @@ pub(super) async fn columns(
         let footer = footer.map_err(|error| error.with("stream", &stream.name).with("key", &object.key))?;
         return Ok(infer::columns_of_schema(&footer.schema, options.decimal_as_float));
     }
+    if matches!(stream.format, FormatOptions::Avro(_)) {
+        let declared = declared(store, stream, object, limits).await;
+        return declared.map_err(|error| error.with("stream", &stream.name).with("key", &object.key));
+    }
     let mut inference = Inference::new(&stream.format);
     for batch in rows(store, stream, object, limits).await? {
         inference.add(&batch);
@@ -78,6 +82,37 @@ pub(super) async fn columnar_file(
             return Err(Error::internal("a Parquet decoder went on without the footer"));
         };
         feed(store, object, wanted, &mut decoder).await?;
+    }
+}
+
+/// The columns that a file declares in its first bytes.
+async fn declared(
+    store: &Store,
+    stream: &Stream,
+    object: &ObjectFacts,
+    limits: SampleLimits,
+) -> Result<Vec<InferredColumn>> {
+    let compression = stream.compression.resolve(&object.key);
+    let decode = DecodeLimits::default();
+    let mut decoder = format::open(&stream.format, compression, &Projection::All, object, None, &decode)?;
+    let whole = object.size <= limits.bytes;
+    let mut body = store.get(object, (!whole).then_some(0..limits.bytes)).await?;
+    let mut offset = 0;
+    loop {
+        let step = decoder.step();
+        if let Some(columns) = decoder.columns() {
+            return Ok(columns);
+        }
+        let Step::NeedBytes = step? else { return Err(Error::internal("a file has rows and no columns")) };
+        match body.next().await? {
+            Some(bytes) => {
+                let length = bytes.len() as u64;
+                decoder.feed(offset, bytes)?;
+                offset += length;
+            }
+            // Where the sample ends in the header, this says that it is cut off.
+            None => decoder.finish(),
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Texts as values of the catalog's types. What counts as a number is what Python takes for one
 //! ([`crate::python_number`]); digits that are JSON already go out as they came in.
 
-use super::json_string::write_string;
 use super::number_text::write_double;
+use crate::json_string::write_string;
 use crate::options::CsvOptions;
 use crate::protocol::schema::ColumnType;
 use crate::python_number;

@@ -9,7 +9,6 @@ pub mod arrow;
 mod cast;
 mod conform;
 mod json;
-mod json_string;
 mod line;
 mod number_text;
 mod report;
@@ -22,11 +21,11 @@ use std::sync::Arc;
 use self::arrow::ArrowEncoder;
 pub use self::conform::Validation;
 use self::json::JsonEncoder;
-use self::json_string::{write_key, write_string};
 pub use self::report::FileReport;
 use self::text::TextEncoder;
 use crate::batch::Batch;
 use crate::error::{Error, Result};
+use crate::json_string::{write_key, write_string};
 use crate::object::ObjectFacts;
 use crate::options::{CsvOptions, FormatOptions, Projection};
 use crate::protocol::schema::{Columns, MODIFIED_COLUMN, URL_COLUMN};
@@ -51,7 +50,7 @@ impl EncodeOptions {
         let (csv, decimal_as_float) = match format {
             FormatOptions::Csv(csv) => (csv.clone(), false),
             FormatOptions::Parquet(parquet) => (CsvOptions::default(), parquet.decimal_as_float),
-            FormatOptions::Jsonl => (CsvOptions::default(), false),
+            _ => (CsvOptions::default(), false),
         };
         // A row as it is has no columns that a catalog could know.
         let validation = if schemaless { Validation::Emit } else { validation };

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use super::cast::{Cast, Outcome};
 use super::conform::{Validation, listed_type, misfit_conforms, stopped};
-use super::json_string::write_key;
 use super::line::{Line, Piece};
 use super::{EncodeOptions, FileReport, Frame, added};
 use crate::batch::{Span, TextRows};
 use crate::error::Result;
+use crate::json_string::write_key;
 use crate::options::CsvOptions;
 use crate::protocol::schema::{ColumnType, Columns};
 use crate::simd::{Chunk, LANES};

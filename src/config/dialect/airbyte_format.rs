@@ -7,7 +7,7 @@ use crate::config::defaults::{self, words};
 use crate::config::notes::{Notes, join};
 use crate::config::read::{Object, Section, Whole, section, tag_of, wrong};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{CsvHeader, CsvInference, CsvOptions, FormatOptions, ParquetOptions};
+use crate::options::{AvroOptions, CsvHeader, CsvInference, CsvOptions, FormatOptions, ParquetOptions};
 
 /// The formats that can be read.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -18,8 +18,12 @@ pub(in crate::config) enum Format {
     Csv(CsvFormat),
     #[schemars(title = "Jsonl Format")]
     Jsonl(JsonlFormat),
+    #[schemars(title = "JSON Format")]
+    Json(JsonFormat),
     #[schemars(title = "Parquet Format")]
     Parquet(ParquetFormat),
+    #[schemars(title = "Avro Format")]
+    Avro(AvroFormat),
 }
 
 /// Comma-separated values, and other texts of rows and fields.
@@ -85,6 +89,10 @@ pub(in crate::config) struct CsvFormat {
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(in crate::config) struct JsonlFormat {}
 
+/// JSON documents: one array of objects, one object, or objects one after the other, over any number of lines.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(in crate::config) struct JsonFormat {}
+
 /// Apache Parquet.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(in crate::config) struct ParquetFormat {
@@ -93,6 +101,16 @@ pub(in crate::config) struct ParquetFormat {
     #[serde(default = "decimal_as_float_default")]
     #[schemars(title = "Convert Decimal Fields to Floats")]
     pub(super) decimal_as_float: bool,
+}
+
+/// Apache Avro, as object container files.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(in crate::config) struct AvroFormat {
+    /// Whether doubles become strings, with all of their digits, since numbers of many digits can lose some of them on
+    /// the way.
+    #[serde(default = "double_as_string_default")]
+    #[schemars(title = "Convert Double Fields to Strings")]
+    pub(super) double_as_string: bool,
 }
 
 /// Where the names of the columns come from.
@@ -180,7 +198,11 @@ fn decimal_as_float_default() -> bool {
     defaults::PARQUET_DECIMAL_AS_FLOAT.airbyte
 }
 
-const NOT_YET: &[&str] = &["avro", "excel", "unstructured"];
+fn double_as_string_default() -> bool {
+    defaults::AVRO_DOUBLE_AS_STRING.airbyte
+}
+
+const NOT_YET: &[&str] = &["excel", "unstructured"];
 
 /// Reads the format of a stream.
 ///
@@ -191,14 +213,19 @@ pub(super) fn format(object: &Object, path: &str, notes: &mut Notes) -> Result<F
     if let Some(name) = object.get(TAG).and_then(serde_json::Value::as_str).filter(|name| NOT_YET.contains(name)) {
         let message = format!("`{}` is '{name}', which is not supported yet", join(path, TAG));
         return Err(Error::new(ErrorKind::Unsupported, message)
-            .hint("use csv, jsonl or parquet, or take the stream out of this configuration"));
+            .hint("use csv, jsonl, json, parquet or avro, or take the stream out of this configuration"));
     }
-    match tag_of(object, path, TAG, &["csv", "jsonl", "parquet"])? {
+    match tag_of(object, path, TAG, &["csv", "jsonl", "json", "parquet", "avro"])? {
         "csv" => {
             let written: CsvFormat = section(object, path, &[TAG], notes)?;
             Ok(FormatOptions::Csv(csv(written, path, notes)?))
         }
         "jsonl" => section::<JsonlFormat>(object, path, &[TAG], notes).map(|_| FormatOptions::Jsonl),
+        "json" => section::<JsonFormat>(object, path, &[TAG], notes).map(|_| FormatOptions::Json),
+        "avro" => {
+            let AvroFormat { double_as_string } = section(object, path, &[TAG], notes)?;
+            Ok(FormatOptions::Avro(AvroOptions { double_as_string }))
+        }
         _ => {
             let ParquetFormat { decimal_as_float } = section(object, path, &[TAG], notes)?;
             Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float }))

@@ -17,7 +17,7 @@ use crate::config::notes::{Notes, join};
 use crate::config::place::{self, Access};
 use crate::config::read::{Guarded, Object, Section, Whole, section, tag_of, without_nulls};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{CsvHeader, CsvInference, CsvOptions, FormatOptions, ParquetOptions};
+use crate::options::{AvroOptions, CsvHeader, CsvInference, CsvOptions, FormatOptions, ParquetOptions};
 
 const DIALECT: Dialect = Dialect::AirbyteV3;
 
@@ -128,6 +128,9 @@ struct Jsonl {
     unexpected_field_behavior: Option<String>,
     block_size: Option<Whole>,
 }
+
+#[derive(Serialize, Deserialize)]
+struct Avro {}
 
 fn delimiter_default() -> String {
     defaults::CSV_DELIMITER.airbyte_v3.to_owned()
@@ -284,8 +287,11 @@ fn format(object: &Object, path: &str, notes: &mut Notes) -> Result<FormatOption
             let decimal_as_float = defaults::PARQUET_DECIMAL_AS_FLOAT.of(DIALECT);
             Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float }))
         }
-        _ => Err(Error::new(ErrorKind::Unsupported, format!("`{path}.{TAG}` is 'avro', which is not supported yet"))
-            .hint("use csv, jsonl or parquet, or keep the connector that reads them today")),
+        _ => {
+            section::<Avro>(object, path, &[TAG], notes)?;
+            let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.of(DIALECT);
+            Ok(FormatOptions::Avro(AvroOptions { double_as_string }))
+        }
     }
 }
 

@@ -86,7 +86,8 @@ pub(in crate::config) struct Written {
     /// Fivetran-style: the schema at the destination. Without effect: the platform has its own setting.
     #[schemars(title = "Table Group Name")]
     table_group_name: Option<String>,
-    /// Fivetran-style: `csv`, `tsv`, `jsonl` or `parquet`. When absent, or `infer`, the pattern's extension tells it.
+    /// Fivetran-style: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When absent, or `infer`, the pattern's
+    /// extension tells it.
     #[serde(default = "file_type")]
     #[schemars(title = "File Type")]
     file_type: String,
@@ -311,9 +312,9 @@ fn without_effect(object: &Object, written: &Written, notes: &mut Notes) {
 fn idle(streams: &[Stream], object: &Object, notes: &mut Notes) {
     let any = |wanted: fn(&FormatOptions) -> bool| streams.iter().any(|stream| wanted(&stream.format));
     let csv = any(|format| matches!(format, FormatOptions::Csv(_)));
-    let jsonl = any(|format| *format == FormatOptions::Jsonl);
+    let json = any(|format| matches!(format, FormatOptions::Jsonl | FormatOptions::Json));
     let of_csv = OF_CSV.iter().filter(|_| !csv);
-    let of_json = ["json_delivery_mode"].iter().filter(|_| !jsonl);
+    let of_json = ["json_delivery_mode"].iter().filter(|_| !json);
     for key in of_csv.chain(of_json) {
         match object.contains_key(*key) {
             true => notes.remark(key, "not used: it belongs to another kind of file"),
@@ -419,7 +420,7 @@ impl Written {
         let format = self.format(pattern, object, notes)?;
         let packed = self.packed()?;
         let mut stream = super::stream(DIALECT, name, format);
-        stream.schemaless = packed && stream.format == FormatOptions::Jsonl;
+        stream.schemaless = packed && matches!(stream.format, FormatOptions::Jsonl | FormatOptions::Json);
         stream.compression = self.compression()?;
         stream.skip_markers = self.skip_markers;
         stream.list_prefix = Some(folder.to_owned()).filter(|folder| !folder.is_empty());

@@ -11,8 +11,8 @@ use crate::config::job::Job;
 use crate::config::notes::Notes;
 use crate::config::place::{self, Access};
 use crate::config::read::{Guarded, Object, one_of, section, without_nulls, wrong};
-use crate::error::{Error, ErrorKind, Result};
-use crate::options::{Compression, CsvHeader, CsvOptions, FormatOptions, ParquetOptions};
+use crate::error::Result;
+use crate::options::{AvroOptions, Compression, CsvHeader, CsvOptions, FormatOptions, ParquetOptions};
 
 const DIALECT: Dialect = Dialect::Flat;
 
@@ -29,7 +29,8 @@ pub(in crate::config) struct Written {
     #[serde(default)]
     #[schemars(title = "Path Prefix")]
     path_prefix: String,
-    /// Flat form: the format of the files: `csv`, `tsv`, `jsonl` or `parquet`. When absent it is `csv`.
+    /// Flat form: the format of the files: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When
+    /// absent it is `csv`.
     #[serde(default = "file_format")]
     #[schemars(title = "File Format")]
     file_format: String,
@@ -260,19 +261,20 @@ impl Written {
         match self.file_format.as_str() {
             "csv" | "tsv" => Ok(FormatOptions::Csv(self.csv()?)),
             "jsonl" => Ok(FormatOptions::Jsonl),
+            "json" => Ok(FormatOptions::Json),
             "parquet" => {
                 let decimal_as_float = defaults::PARQUET_DECIMAL_AS_FLOAT.of(DIALECT);
                 Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float }))
             }
-            "json" | "avro" => {
-                let message = format!("`file_format` is '{}', which is not supported yet", self.file_format);
-                let hint = match self.file_format.as_str() {
-                    "json" => "use 'jsonl' where every line is a JSON object of its own",
-                    _ => "convert the files to 'parquet', or keep the connector that reads them today",
-                };
-                Err(Error::new(ErrorKind::Unsupported, message).hint(hint))
+            "avro" => {
+                let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.of(DIALECT);
+                Ok(FormatOptions::Avro(AvroOptions { double_as_string }))
             }
-            other => Err(wrong("file_format", format!("'{other}'"), &one_of(&["csv", "tsv", "jsonl", "parquet"]))),
+            other => Err(wrong(
+                "file_format",
+                format!("'{other}'"),
+                &one_of(&["csv", "tsv", "jsonl", "json", "parquet", "avro"]),
+            )),
         }
     }
 

@@ -31,7 +31,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         (flat(json!({"parallel_workers": 2.5})), "`parallel_workers` is floating point `2.5`, expected a whole number"),
         (
             flat(json!({"file_format": "xml"})),
-            "`file_format` is 'xml', expected one of 'csv', 'tsv', 'jsonl', 'parquet'",
+            "`file_format` is 'xml', expected one of 'csv', 'tsv', 'jsonl', 'json', 'parquet', 'avro'",
         ),
         (flat(json!({"compression": "rar"})), "`compression` is 'rar', expected one of 'auto', 'none', 'gzip'"),
         (flat(json!({"csv_delimiter": ";;"})), "`csv_delimiter` is \";;\": delimiter should only be one character"),
@@ -92,7 +92,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         ),
         (
             fivetran(json!({"file_type": "exe"})),
-            "`file_type` is 'exe', expected one of 'csv', 'tsv', 'jsonl', 'parquet'",
+            "`file_type` is 'exe', expected one of 'csv', 'tsv', 'jsonl', 'json', 'parquet', 'avro'",
         ),
         (fivetran(json!({"compression": "rar"})), "`compression` is 'rar', expected one of 'infer', 'uncompressed'"),
         (
@@ -230,8 +230,6 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         (flat(json!({"json_flatten": true})), "`json_flatten` is not supported yet; set it to false"),
         (flat(json!({"json_max_depth": 3})), "`json_max_depth` is not"),
         (flat(json!({"cursor_field": "t"})), "`cursor_field` is not"),
-        (flat(json!({"file_format": "avro"})), "`file_format` is 'avro', which is not supported yet"),
-        (flat(json!({"file_format": "json"})), "use 'jsonl' where every line"),
         (fivetran(json!({"compression": "tar"})), "`compression` is 'tar', which is not supported yet"),
         (flat(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),
         (json!({"bucket": "arn:aws:s3::1:accesspoint/m.mrap"}), "multi-region access point"),
@@ -253,8 +251,8 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         (fivetran(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),
         (fivetran(json!({"pattern": r"\d+"})), r"`pattern` is '\d+', and expressions with `+` behind"),
         (
-            airbyte_stream(json!({"format": {"filetype": "avro"}})),
-            "`streams[0].format.filetype` is 'avro', which is not",
+            airbyte_stream(json!({"format": {"filetype": "excel"}})),
+            "`streams[0].format.filetype` is 'excel', which is not",
         ),
         (airbyte_stream(json!({"format": {"filetype": "excel"}})), "is 'excel', which is not"),
         (airbyte_stream(json!({"format": {"filetype": "unstructured"}})), "is 'unstructured', which is not"),

@@ -85,6 +85,11 @@ impl Source {
         self.start.stored
     }
 
+    /// Whether bytes are handed over as they are stored. Before the first were read it may not be known yet.
+    pub(crate) fn plain(&self) -> bool {
+        self.compression == Compression::None
+    }
+
     /// Takes stored bytes, which must follow those before.
     pub(crate) fn feed(&mut self, offset: u64, bytes: Bytes) -> Result<()> {
         if offset != self.next_stored {

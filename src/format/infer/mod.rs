@@ -78,7 +78,7 @@ impl Inference {
         let (csv, decimal_as_float) = match options {
             FormatOptions::Csv(csv) if csv.inference == CsvInference::PrimitiveTypesOnly => (Some(csv.clone()), false),
             FormatOptions::Parquet(parquet) => (None, parquet.decimal_as_float),
-            FormatOptions::Csv(_) | FormatOptions::Jsonl => (None, false),
+            _ => (None, false),
         };
         Self { csv, decimal_as_float, found: Found::default(), texts: Vec::new() }
     }

@@ -4,7 +4,7 @@
 //! their texts. So lines are made in a block that is longer than what it holds, where a short text is copied as one
 //! or two machine words that may be longer than the text, and blocks are moved out as a whole.
 
-use crate::record::json_string::write_key;
+use crate::json_string::write_key;
 use crate::simd::{Chunk, LANES};
 
 /// A block is moved out when it holds this much: far below the size of the second cache.

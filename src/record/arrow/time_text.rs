@@ -6,7 +6,8 @@
 use arrow::datatypes::TimeUnit;
 
 use super::line::Line;
-use super::zone::{Zone, civil};
+use super::zone::Zone;
+use crate::calendar::civil;
 
 const DAY_SECONDS: i64 = 86_400;
 

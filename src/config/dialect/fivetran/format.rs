@@ -6,7 +6,7 @@ use crate::config::dialect::airbyte_format;
 use crate::config::notes::Notes;
 use crate::config::read::{Object, one_of, wrong};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{Compression, CsvHeader, CsvOptions, FormatOptions, ParquetOptions};
+use crate::options::{AvroOptions, Compression, CsvHeader, CsvOptions, FormatOptions, ParquetOptions};
 
 impl Written {
     pub(super) fn packed(&self) -> Result<bool> {
@@ -26,21 +26,26 @@ impl Written {
             Some("csv") => self.csv(defaults::CSV_DELIMITER.of(DIALECT), object, notes).map(FormatOptions::Csv),
             Some("tsv") => self.csv("\\t", object, notes).map(FormatOptions::Csv),
             Some("jsonl") => Ok(FormatOptions::Jsonl),
+            Some("json") => Ok(FormatOptions::Json),
             Some("parquet") => {
                 let decimal_as_float = defaults::PARQUET_DECIMAL_AS_FLOAT.of(DIALECT);
                 Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float }))
             }
-            Some(other @ ("json" | "avro" | "xml" | "log" | "spreadsheet" | "unstructured")) => {
-                let hint = match other {
-                    "json" => "use 'jsonl' where every line is a JSON object of its own",
-                    _ => "convert the files to parquet, or keep the connector that reads them today",
-                };
-                Err(Error::new(ErrorKind::Unsupported, format!("`file_type` is '{other}', which is not supported yet"))
-                    .hint(hint))
+            Some("avro") => {
+                let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.of(DIALECT);
+                Ok(FormatOptions::Avro(AvroOptions { double_as_string }))
             }
-            Some(other) => Err(wrong("file_type", format!("'{other}'"), &one_of(&["csv", "tsv", "jsonl", "parquet"]))),
+            Some(other @ ("xml" | "log" | "spreadsheet" | "unstructured")) => {
+                Err(Error::new(ErrorKind::Unsupported, format!("`file_type` is '{other}', which is not supported yet"))
+                    .hint("convert the files to parquet, or keep the connector that reads them today"))
+            }
+            Some(other) => Err(wrong(
+                "file_type",
+                format!("'{other}'"),
+                &one_of(&["csv", "tsv", "jsonl", "json", "parquet", "avro"]),
+            )),
             None => Err(Error::new(ErrorKind::Unsupported, "`file_type` is 'infer', and no pattern tells the format")
-                .hint("set `file_type` to csv, tsv, jsonl or parquet")),
+                .hint("set `file_type` to csv, tsv, jsonl, json, parquet or avro")),
         }
     }
 

@@ -8,7 +8,7 @@ fn special(byte: u8) -> bool {
 
 /// `"text"`, escaped.
 #[inline]
-pub(in crate::record) fn write_string(text: &str, out: &mut Vec<u8>) {
+pub(crate) fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     let bytes = text.as_bytes();
     if bytes.iter().fold(false, |any, byte| any | special(*byte)) {
@@ -20,7 +20,7 @@ pub(in crate::record) fn write_string(text: &str, out: &mut Vec<u8>) {
 }
 
 /// `"name":`
-pub(in crate::record) fn write_key(name: &str, out: &mut Vec<u8>) {
+pub(crate) fn write_key(name: &str, out: &mut Vec<u8>) {
     write_string(name, out);
     out.push(b':');
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from dialects import DIALECTS, config_of
 from lake import make_stream
 from makers import FORMATS, csv_file, extension, file, rows
 
@@ -34,6 +35,20 @@ def test_two_reads_into_duckdb(airbyte, program, config, testkit, tmp_path, kind
     testkit.put(f"{prefix}/b.{extension(kind)}", file(kind, rows(25, 10)))
     assert source.read(cache=cache).processed_records == 10
     assert len(cache["rows"].to_pandas()) == 35
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_every_dialect(airbyte, program, testkit, tmp_path, dialect):
+    folder = f"pyairbyte/dialects/{dialect}"
+    testkit.put(f"{folder}/a.csv", csv_file(rows(0, 25)))
+    settings = config_of(dialect, testkit, folder)
+    source = airbyte.get_source("source-s3", local_executable=program, config=settings, streams="*", install_if_missing=False)
+    source.check()
+    cache = airbyte.new_local_cache("dialects", cache_dir=tmp_path / "cache")
+    assert source.read(cache=cache).processed_records == 25
+    assert sorted(int(value) for value in cache["rows"].to_pandas()["id"]) == list(range(25))
+    testkit.put(f"{folder}/b.csv", csv_file(rows(25, 5)))
+    assert source.read(cache=cache).processed_records == 5
 
 
 def test_a_failed_check_is_told(airbyte, program, config):

@@ -12,6 +12,7 @@ import shutil
 import tempfile
 
 import pytest
+from dialects import DIALECTS, config_of
 from lake import make_config, make_stream
 from makers import FORMATS
 
@@ -33,6 +34,7 @@ def connector_folder(testkit) -> pathlib.Path:
     configs = {
         "config": make(*FORMATS),
         **{f"{kind}_config": make(kind) for kind in ("csv", "jsonl", "parquet")},
+        **{f"{dialect}_config": config_of(dialect, testkit, "csv") for dialect in DIALECTS},
         "wrong_bucket_config": make("csv", bucket="no-such-bucket"),
         "wrong_secret_config": make("csv", secret_key="wrong-secret-0123456789"),
         "no_file_config": make_config(testkit.endpoint, testkit.bucket, [make_stream("csv", globs=["nothing/**"])]),

@@ -8,6 +8,7 @@ import pathlib
 import image
 import pytest
 from airbyte_cdk.test.standard_tests.docker_base import DockerConnectorTestSuite
+from dialects import DIALECTS
 from standard_folder import ROOT, connector_folder  # noqa: F401 (a fixture)
 
 pytestmark = pytest.mark.skipif(image.missing() is not None, reason=f"{image.missing()}: the docker suite is not run")
@@ -33,7 +34,7 @@ def read_from_streams() -> str:
 
 @pytest.fixture
 def read_scenarios() -> list[str]:
-    return ["config", "csv_config", "jsonl_config", "parquet_config"]
+    return ["config", "csv_config", "jsonl_config", "parquet_config", *(f"{dialect}_config" for dialect in DIALECTS)]
 
 
 class TestImage(DockerConnectorTestSuite):

@@ -3,8 +3,8 @@
 mod support;
 
 use serde_json::{Value, json};
-use support::testkit::{ObjectOptions, VirtualBucket, VirtualObject};
-use support::{BUCKET, Bench, catalog, catalog_with, finish_measured, gzipped};
+use support::testkit::{Content, ObjectOptions, VirtualBucket, VirtualObject};
+use support::{BUCKET, Bench, catalog, catalog_with, finish_counted, finish_measured, gzipped};
 
 fn csv_stream(globs: &[&str]) -> Value {
     json!([{"name": "s", "globs": globs, "format": {"filetype": "csv"}}])
@@ -227,4 +227,190 @@ fn json_documents_and_avro_files_are_discovered_and_read() {
     assert_eq!(output.data().len(), 11);
     assert_eq!(output.data()[0]["double"], "1.5");
     assert_eq!(bench.requests().0, 3, "one GET per file");
+}
+
+fn fixture(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{}/integration_tests/fixtures/compression/{name}", env!("CARGO_MANIFEST_DIR")))
+        .expect("the fixture is there")
+}
+
+#[test]
+fn a_small_text_file_costs_one_get_whatever_its_compression() {
+    let rows = String::from_utf8(fixture("rows.csv")).unwrap().lines().count() - 1;
+    for name in [
+        "rows.csv",
+        "rows.csv.gz",
+        "rows.csv.bz2",
+        "rows.csv.xz",
+        "rows.csv.zst",
+        "rows.csv.lz4",
+        "rows.csv.sz",
+        "rows.csv.br",
+    ] {
+        let bench = Bench::new();
+        bench.put(name, fixture(name), 1);
+        let output = bench.read(&bench.config(csv_stream(&["*"])), &catalog("s", "full_refresh"), None).ok();
+        assert_eq!(output.column("id").len(), rows, "{name}");
+        assert_eq!(bench.requests(), (1, 1), "{name}");
+    }
+    let bench = Bench::new();
+    bench.put("no_extension", fixture("rows.csv.zst"), 1);
+    let output = bench.read(&bench.config(csv_stream(&["*"])), &catalog("s", "full_refresh"), None).ok();
+    assert_eq!((output.column("id").len(), bench.requests()), (rows, (1, 1)), "told by the first bytes");
+}
+
+#[test]
+fn members_of_a_zip_archive_are_files() {
+    let bench = Bench::new();
+    bench.put("z/members.zip", fixture("members.zip"), 9);
+    bench.put("z/c.csv", "id,name\n1,x\n", 1);
+    let config = bench.config(csv_stream(&["**/*.csv"]));
+    let first = bench.read(&config, &catalog("s", "incremental"), None).ok();
+    let rows = String::from_utf8(fixture("rows.csv")).unwrap().lines().count() - 1;
+    let urls = first.column("_ab_source_file_url");
+    let of = |url: &str| urls.iter().filter(|found| *found == url).count();
+    assert_eq!((of("z/members.zip#a.csv"), of("z/members.zip#folder/b.csv"), of("z/c.csv")), (rows, rows, 1));
+    assert_eq!(urls.len(), 2 * rows + 1, "no other member matches");
+    assert_eq!(bench.requests(), (2, 1), "the archive is small: one GET");
+    let history = &first.state()[0]["stream"]["stream_state"]["history"];
+    assert_eq!(history["z/members.zip#a.csv"], json!("2024-01-15T12:00:02.000000Z"), "{history:#}");
+    assert_eq!(history["z/members.zip#folder/b.csv"], json!("2024-01-15T12:00:04.000000Z"));
+
+    bench.server.log().clear();
+    let second = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
+    assert_eq!((second.column("id").len(), bench.requests()), (0, (0, 1)), "it is not even looked into");
+
+    // The connector we replace remembers members alone.
+    let mut old = first.state();
+    let state = &mut old[0]["stream"]["stream_state"];
+    let members =
+        json!({"z/members.zip#a.csv": "2024-01-15T12:00:02.000000Z", "z/c.csv": "2024-01-15T12:00:01.000000Z"});
+    *state =
+        json!({"history": members, "_ab_source_file_last_modified": "2024-01-15T12:00:02.000000Z_z/members.zip#a.csv"});
+    let third = bench.read(&config, &catalog("s", "incremental"), Some(&old)).ok();
+    assert_eq!(third.column("_ab_source_file_url"), vec!["z/members.zip#folder/b.csv"; rows]);
+
+    let columns =
+        &bench.discover(&config).ok().of_type("CATALOG")[0]["catalog"]["streams"][0]["json_schema"]["properties"]
+            .clone();
+    assert!(columns.get("note").is_some(), "{columns:#}");
+}
+
+#[test]
+fn a_member_of_a_large_zip_archive_is_read_by_its_range() {
+    let bench = Bench::new();
+    // Larger than what is read whole: bytes before the archive belong to no member.
+    let archive = [vec![b'x'; 2 << 20], fixture("members.zip")].concat();
+    bench.put("members.zip", archive, 9);
+    for mode in ["full_refresh", "incremental"] {
+        bench.server.log().clear();
+        let config = bench.config(csv_stream(&["*.zip#a.csv"]));
+        let output = bench.read(&config, &catalog("s", mode), None).ok();
+        assert_eq!(output.column("id").len(), 600);
+        assert_eq!(bench.requests(), (2, 1), "the directory and one member");
+    }
+}
+
+#[test]
+fn an_encrypted_member_fails_alone_and_by_name() {
+    let bench = Bench::new();
+    bench.put("encrypted.zip", fixture("encrypted.zip"), 1);
+    bench.put("b.csv", "id\n7\n", 2);
+    let output = bench.read(&bench.config(csv_stream(&["**"])), &catalog("s", "incremental"), None);
+    assert_eq!((output.code, output.column("id")), (Some(1), vec!["7".to_owned()]));
+    let message = output.errors()[0]["message"].as_str().unwrap();
+    assert!(message.contains("encrypted") && message.contains("encrypted.zip#a.csv"), "{message}");
+}
+
+/// A bucket of one object that is made while it is read, and a configuration for it.
+fn virtual_object(bench: &Bench, key: &str, content: Content, streams: Value) -> Value {
+    let name = key.to_owned();
+    let object = move |_| VirtualObject::new(name.clone(), content.clone());
+    bench.server.store().virtual_bucket("virtual", VirtualBucket::new(1, object));
+    let mut config = bench.config(streams);
+    config["bucket"] = json!("virtual");
+    config
+}
+
+#[test]
+fn a_line_of_a_gigabyte_is_a_clear_error_in_bounded_memory() {
+    let jsonl = json!([{"name": "s", "globs": ["*"], "format": {"filetype": "jsonl"}}]);
+    let csv = csv_stream(&["*"]);
+    for (key, header, streams) in [("a.jsonl", "{\"a\": 1}\n{\"a\": \"", jsonl), ("a.csv", "a\n1\n\"", csv)] {
+        let bench = Bench::new();
+        let content = Content::repeat(header.as_bytes().to_vec(), vec![b'x'; 1 << 20], 1024);
+        let config = virtual_object(&bench, key, content, streams);
+        let (output, peak_bytes) = finish_measured(bench.read_command(&config, &catalog("s", "incremental"), None));
+        assert_eq!((output.code, output.data().len()), (Some(1), 1), "{key}");
+        let message = output.errors()[0]["message"].as_str().unwrap();
+        assert!(message.contains("longer than") && message.contains(key), "{message}");
+        assert!(peak_bytes < 128 << 20, "{peak_bytes} bytes at the peak of {key}");
+    }
+}
+
+/// Ten gigabytes of text, of which one column is wanted.
+fn ten_gigabytes(key: &str, header: &str, block: &str, stored: impl Fn(&[u8]) -> Vec<u8>, filetype: &str) {
+    const TEN_GIGABYTES: u64 = 10 << 30;
+    let bench = Bench::new();
+    let times = TEN_GIGABYTES / block.len() as u64;
+    let content = Content::repeat(stored(header.as_bytes()), stored(block.as_bytes()), times);
+    let streams = json!([{"name": "s", "globs": ["*"], "format": {"filetype": filetype}}]);
+    let config = virtual_object(&bench, key, content, streams);
+    let catalog = catalog_with("s", "incremental", json!({"id": {"type": ["null", "string"]}}));
+    let measured = finish_counted(bench.read_command(&config, &catalog, None));
+    assert_eq!(measured.code, Some(0));
+    assert!(measured.records >= times * block.lines().count() as u64, "{measured:?}");
+    assert!(measured.peak_bytes < 128 << 20, "{measured:?}");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn ten_gigabytes_of_csv_are_read_in_bounded_memory() {
+    let row = format!("1,{}\n", "a text that nobody wants,".repeat(40).trim_end_matches(','));
+    let header = format!("id,{}\n", (0..40).map(|index| format!("c{index}")).collect::<Vec<_>>().join(","));
+    ten_gigabytes("a.csv", &header, &row.repeat(1000), <[u8]>::to_vec, "csv");
+}
+
+#[test]
+#[ignore = "takes minutes"]
+fn ten_gigabytes_of_compressed_lines_are_read_in_bounded_memory() {
+    let row = format!("{{\"id\":\"1\",\"text\":\"{}\"}}\n", "a text that nobody wants ".repeat(40));
+    ten_gigabytes("a.jsonl.gz", "", &row.repeat(1000), gzipped, "jsonl");
+}
+
+#[test]
+fn a_compressed_file_goes_on_at_its_last_frame_with_one_ranged_get() {
+    let rows = |from: u32, to: u32| (from..to).map(|id| format!("{{\"a\":{id}}}\n")).collect::<String>();
+    let last = format!("{}bad\n{}", rows(2000, 2010), rows(2010, 2020));
+    let frames = [rows(0, 1000), rows(1000, 2000), last];
+    let streams = json!([{"name": "s", "globs": ["*"], "format": {"filetype": "jsonl"}}]);
+    let zstd = frames.clone().map(|text| zstd::stream::encode_all(text.as_bytes(), 3).unwrap());
+    let before = zstd[0].len() + zstd[1].len();
+    for (key, stored, expected) in [
+        ("a.jsonl.zst", zstd.concat(), Some(format!("bytes={before}-"))),
+        ("told_by_its_first_bytes", zstd.concat(), Some(format!("bytes={before}-"))),
+        ("a.jsonl.gz", gzipped(frames.concat().as_bytes()), None),
+    ] {
+        let bench = Bench::new();
+        bench.put(key, stored, 1);
+        let config = bench.config(streams.clone());
+        let first = bench.read(&config, &catalog("s", "incremental"), None);
+        assert_eq!((first.code, first.column("a").len()), (Some(1), 2010), "{key}");
+
+        bench.server.log().clear();
+        let second = bench.read(&config, &catalog("s", "incremental"), Some(&first.state()));
+        assert_eq!((second.code, second.column("a").len()), (Some(1), 0), "{key}");
+        let gets = bench.server.log().take();
+        let ranges: Vec<_> =
+            gets.iter().filter(|get| get.operation == "REST.GET.OBJECT").map(|get| &get.range).collect();
+        let again = second.logs().iter().any(|line| line.contains("read again from its start"));
+        match expected {
+            Some(range) => {
+                assert!(ranges[0].as_ref().is_some_and(|found| found.starts_with(&range)), "{key}: {ranges:?}");
+                assert!(!again, "{key}");
+            }
+            None => assert!(ranges[0].is_none() && again, "{key}: {ranges:?}"),
+        }
+        assert_eq!(ranges.len(), 1, "{key}");
+    }
 }

@@ -55,8 +55,10 @@ pub enum CsvInference {
 /// Options of CSV, with the defaults of `airbyte/source-s3` 4.16.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct CsvOptions {
-    /// The byte between fields.
+    /// The byte between fields, or the first of them.
     pub delimiter: u8,
+    /// The bytes of the delimiter behind the first. It is UTF-8 with it.
+    pub delimiter_rest: Vec<u8>,
     /// The byte around fields that hold delimiters or line breaks; `None` switches quoting off.
     pub quote: Option<u8>,
     /// A byte that takes the special meaning from the one behind it.
@@ -90,6 +92,7 @@ impl Default for CsvOptions {
         let words = |list: &[&str]| list.iter().map(|&word| word.to_owned()).collect();
         Self {
             delimiter: b',',
+            delimiter_rest: Vec::new(),
             quote: Some(b'"'),
             escape: None,
             double_quote: true,

@@ -8,6 +8,7 @@ use tollgate::config::job::Stream;
 use tollgate::error::Result;
 use tollgate::format::compression::Caps;
 use tollgate::format::infer::Inference;
+use tollgate::format::zip::{Directory, Found};
 use tollgate::format::{Access, Decode, DecodeLimits, Step, open};
 use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate::options::{Compression, Projection};
@@ -46,7 +47,39 @@ target!(
 );
 target!(jsonl, r#"{"format": {"filetype": "jsonl"}, "compression": "none"}"#);
 target!(gzip, r#"{"format": {"filetype": "jsonl"}, "compression": "gzip"}"#);
+target!(bzip2, r#"{"format": {"filetype": "jsonl"}, "compression": "bzip2"}"#);
+target!(zstd, r#"{"format": {"filetype": "jsonl"}, "compression": "zstd"}"#);
+target!(xz, r#"{"format": {"filetype": "jsonl"}, "compression": "xz"}"#);
+target!(lz4, r#"{"format": {"filetype": "jsonl"}, "compression": "lz4"}"#);
+target!(snappy, r#"{"format": {"filetype": "jsonl"}, "compression": "snappy"}"#);
+target!(brotli, r#"{"format": {"filetype": "jsonl"}, "compression": "brotli"}"#);
+target!(zip_member, r#"{"format": {"filetype": "jsonl"}, "compression": "zip"}"#);
+target!(told_by_first_bytes, r#"{"format": {"filetype": "jsonl"}, "compression": "auto"}"#);
+target!(utf_16, r#"{"format": {"filetype": "csv", "encoding": "utf_16", "delimiter": "||"}, "compression": "none"}"#);
+target!(shift_jis, r#"{"format": {"filetype": "csv", "encoding": "shift_jis"}, "compression": "none"}"#);
 target!(parquet, r#"{"format": {"filetype": "parquet"}}"#);
+
+/// The directory of an archive: what it asks for is in the archive, and so are its members.
+pub(crate) fn zip(input: &[u8]) {
+    let size = input.len() as u64;
+    let mut directory = Directory::new(size);
+    let mut wanted = directory.first();
+    for _ in 0..100 {
+        assert!(wanted.start <= wanted.end && wanted.end <= size, "{wanted:?} is not in the archive");
+        match directory.take(wanted.start, &input[wanted.start as usize..wanted.end as usize]) {
+            Ok(Found::Need(range)) => wanted = range,
+            Ok(Found::Members(members)) => {
+                for member in members {
+                    assert!(member.range.start <= member.range.end && member.range.end <= size, "{member:?}");
+                    _ = member.readable();
+                }
+                return;
+            }
+            Err(_) => return,
+        }
+    }
+    panic!("no end of questions for {size} bytes");
+}
 
 /// A stream of a configuration, so that the options are those that a user can give.
 fn stream(options: &str) -> Stream {

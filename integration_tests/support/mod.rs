@@ -140,6 +140,37 @@ pub fn finish(mut command: Command) -> Output {
     Output { code: output.status.code(), stderr, ..parse(&output.stdout) }
 }
 
+/// What a command wrote that is too much to keep.
+#[derive(Debug)]
+pub struct Measured {
+    pub records: u64,
+    pub bytes: u64,
+    pub code: Option<i32>,
+    pub peak_bytes: u64,
+}
+
+/// As [`finish_measured`], for output that is only counted.
+pub fn finish_counted(mut command: Command) -> Measured {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut stdout = child.stdout.take().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let (mut records, mut bytes, mut peak_bytes) = (0, 0, 0);
+    let mut piece = vec![0; 1 << 20];
+    loop {
+        let count = std::io::Read::read(&mut stdout, &mut piece).unwrap();
+        if count == 0 {
+            break;
+        }
+        bytes += count as u64;
+        records += piece[..count].iter().filter(|byte| **byte == b'\n').count() as u64;
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let high_water = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
+        peak_bytes =
+            high_water.and_then(|kilobytes| kilobytes.trim().parse::<u64>().ok()).map_or(peak_bytes, |k| k << 10);
+    }
+    Measured { records, bytes, code: child.wait().unwrap().code(), peak_bytes }
+}
+
 /// Runs a command to its end; also gives the most memory it had (resident, in bytes), as the kernel says.
 pub fn finish_measured(mut command: Command) -> (Output, u64) {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();

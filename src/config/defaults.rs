@@ -103,6 +103,7 @@ pub(super) fn words(list: Words) -> Vec<String> {
 pub(super) fn csv(dialect: Dialect) -> CsvOptions {
     CsvOptions {
         delimiter: CSV_DELIMITER.of(dialect).as_bytes()[0],
+        delimiter_rest: Vec::new(),
         quote: CSV_QUOTE.of(dialect).bytes().next(),
         escape: None,
         double_quote: CSV_DOUBLE_QUOTE.of(dialect),

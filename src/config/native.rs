@@ -150,8 +150,10 @@ fn csv(csv: &CsvOptions) -> Value {
     let default = defaults::csv(Dialect::Airbyte);
     let mut object = Map::new();
     object.insert("filetype".to_owned(), "csv".into());
-    let text = |byte: u8| if byte == b'\t' { "\\t".to_owned() } else { char::from(byte).to_string() };
-    put(&mut object, "delimiter", changed(csv.delimiter, default.delimiter).map(text));
+    let delimiter = [&[csv.delimiter][..], &csv.delimiter_rest].concat();
+    let text =
+        |bytes: Vec<u8>| if bytes == b"\t" { "\\t".to_owned() } else { String::from_utf8_lossy(&bytes).into_owned() };
+    put(&mut object, "delimiter", changed(delimiter, vec![default.delimiter]).map(text));
     // A tab is written out here: only the delimiter has a short form for it.
     let plain = |byte: Option<u8>| byte.map(|byte| char::from(byte).to_string()).unwrap_or_default();
     put(&mut object, "quote_char", changed(csv.quote, default.quote).map(plain));

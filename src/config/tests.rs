@@ -361,6 +361,8 @@ fn options_of_csv() {
         (json!({"delimiter": "\\t"}), |csv| csv.delimiter = b'\t'),
         (json!({"delimiter": "\t"}), |csv| csv.delimiter = b'\t'),
         (json!({"delimiter": " "}), |csv| csv.delimiter = b' '),
+        (json!({"delimiter": "||"}), |csv| (csv.delimiter, csv.delimiter_rest) = (b'|', b"|".to_vec())),
+        (json!({"delimiter": "§"}), |csv| (csv.delimiter, csv.delimiter_rest) = (0xc2, vec![0xa7])),
         (json!({"quote_char": "'"}), |csv| csv.quote = Some(b'\'')),
         (json!({"quote_char": ""}), |csv| csv.quote = None),
         (json!({"escape_char": "\\"}), |csv| csv.escape = Some(b'\\')),

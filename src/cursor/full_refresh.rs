@@ -50,9 +50,18 @@ impl FullRefresh {
         if read { Decision::AlreadyRead } else { Decision::Read }
     }
 
+    pub(super) fn decide_member(&self, member: &ObjectFacts) -> Decision {
+        self.pending.get(&*member.key).map_or(Decision::Read, |pending| resume(pending, member))
+    }
+
+    /// Members are not in the order of keys: they say nothing about what was read.
+    pub(super) fn begin_member(&mut self, member: &ObjectFacts, position: Position) {
+        let pending = Pending { etag: Arc::clone(&member.etag), modified_at: member.modified_at, position };
+        self.pending.insert(Arc::clone(&member.key), pending);
+    }
+
     pub(super) fn begin(&mut self, object: &ObjectFacts, position: Position) {
-        let pending = Pending { etag: Arc::clone(&object.etag), modified_at: object.modified_at, position };
-        self.pending.insert(Arc::clone(&object.key), pending);
+        self.begin_member(object, position);
         if self.through.as_deref().is_none_or(|through| through < &*object.key) {
             self.through = Some(Arc::clone(&object.key));
         }

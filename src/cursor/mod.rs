@@ -69,6 +69,24 @@ impl Cursor {
         }
     }
 
+    /// What is to be done with a member of an archive that is read.
+    #[must_use]
+    pub fn decide_member(&self, member: &ObjectFacts) -> Decision {
+        match self {
+            Self::Incremental(cursor) => cursor.decide(member),
+            Self::FullRefresh(cursor) => cursor.decide_member(member),
+        }
+    }
+
+    /// A member of a begun archive will be read from here on. In full refresh the archive stands for its members: its
+    /// position is the number of them that were read.
+    pub fn begin_member(&mut self, member: &ObjectFacts, from: Position) {
+        match self {
+            Self::Incremental(cursor) => cursor.begin(member, from),
+            Self::FullRefresh(cursor) => cursor.begin_member(member, from),
+        }
+    }
+
     /// Keys up to this one, itself included, need not be listed.
     #[must_use]
     pub fn list_after(&self) -> Option<&str> {

@@ -15,6 +15,8 @@ mod json_scan;
 mod jsonl;
 pub mod parquet;
 mod text;
+mod transcode;
+pub mod zip;
 
 use std::ops::Range;
 

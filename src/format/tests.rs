@@ -1,6 +1,7 @@
 //! Properties of the text decoders: the same rows however the bytes arrive, however batches are cut, and wherever
 //! reading goes on; and the rows of CSV are those of a plain copy of the rules of Python's `csv` module.
 
+mod encodings;
 mod rejects;
 
 use bytes::Bytes;

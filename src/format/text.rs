@@ -25,6 +25,7 @@ use super::csv::CsvSplitter;
 use super::encoding::{TextEncoding, unfinished_tail};
 use super::json_document::DocumentSplitter;
 use super::jsonl::JsonSplitter;
+use super::transcode::Transcoder;
 use super::{Access, Decode, DecodeLimits, Step};
 use crate::batch::{Batch, Decoded, Frame, Place, Position, Reject};
 use crate::error::{Error, ErrorKind, Result};
@@ -228,6 +229,8 @@ pub(crate) fn behind_line(text: &[u8], at: usize) -> Option<usize> {
 /// A block of decoded and checked text.
 struct Block {
     source: Source,
+    /// For text that is not UTF-8 as it stands.
+    transcoder: Option<Box<Transcoder>>,
     data: Vec<u8>,
     /// The first byte that is not consumed.
     head: usize,
@@ -262,7 +265,10 @@ impl Block {
         self.head = 0;
         loop {
             // A character may be cut at the target: three bytes more complete it.
-            let filled = self.source.read(&mut self.data, wanted + 3);
+            let filled = match &mut self.transcoder {
+                Some(transcoder) => transcoder.read(&mut self.source, &mut self.data, wanted + 3),
+                None => self.source.read(&mut self.data, wanted + 3),
+            };
             self.drop_skipped();
             match filled {
                 Ok(Filled::Full) if self.data.len() < wanted + 3 => continue,
@@ -290,6 +296,13 @@ impl Block {
     /// Checks the bytes that came since the last check.
     fn check(&mut self, ended: bool) {
         self.strip_mark();
+        if let Some(transcoder) = &mut self.transcoder {
+            self.valid = self.data.len();
+            self.ended = ended;
+            let base = self.base;
+            self.patched.extend(transcoder.take_patched().filter(|place| *place >= base).map(|place| (place, b'?')));
+            return;
+        }
         let fresh = &self.data[self.valid..];
         let tail = if ended { 0 } else { unfinished_tail(fresh) };
         let end = fresh.len() - tail;
@@ -303,8 +316,8 @@ impl Block {
             self.patched.extend(faults.into_iter().map(|(at, byte)| (place + at as u64, byte)));
             self.valid += end - good;
         } else if good < end {
-            let message = format!("a byte is not {} text", self.encoding.name());
-            self.failure = Some(Error::data(message).hint("set `encoding` to the encoding of the file"));
+            let wide = self.base == 0 && matches!(self.data[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
+            self.failure = Some(encoding.fault(wide));
         }
     }
 
@@ -357,6 +370,14 @@ impl Block {
 
     fn offset(&self) -> u64 {
         self.base + self.head as u64
+    }
+
+    /// Where reading can begin to get at the text from a decoded offset on.
+    fn frame_of(&mut self, offset: u64) -> Option<Frame> {
+        match &mut self.transcoder {
+            Some(transcoder) => Some(transcoder.frame_of(offset, !self.source.plain())),
+            None => self.source.frame_of(offset),
+        }
     }
 
     fn skip_consumed(&mut self, consumed: usize) {
@@ -424,9 +445,10 @@ impl Beginning {
                 let here = Frame { stored: *offset, decoded: *offset };
                 let first = Frame { stored: 0, decoded: 0 };
                 let (frame, compression) = match (compression, frame) {
+                    (compression, Some(frame)) => (*frame, compression),
                     // Where the first bytes told that there is compression, there is a frame.
-                    (Compression::None, _) | (Compression::Auto, None) => (here, Compression::None),
-                    (compression, frame) => (frame.unwrap_or(first), compression),
+                    (Compression::None | Compression::Auto, None) => (here, Compression::None),
+                    (compression, None) => (first, compression),
                 };
                 if frame.decoded > *offset {
                     return Err(Error::config("a position lies before its compressed member").with("offset", offset));
@@ -447,8 +469,10 @@ impl TextDecoder {
         limits: &DecodeLimits,
     ) -> Result<Self> {
         let batch_bytes = limits.batch_bytes.clamp(1, MAX_ROW_BYTES);
+        let patching = limits.on_bad_row == OnBadRow::Collect;
         let block = Block {
             source: Source::new(beginning.compression, beginning.frame, limits.caps)?,
+            transcoder: (!encoding.is_utf8()).then(|| Box::new(Transcoder::new(encoding, beginning.frame, patching))),
             data: Vec::new(),
             head: 0,
             valid: 0,
@@ -457,7 +481,7 @@ impl TextDecoder {
             encoding,
             ended: false,
             failure: None,
-            patching: limits.on_bad_row == OnBadRow::Collect,
+            patching,
             patched: VecDeque::new(),
             complete_until: None,
         };
@@ -486,7 +510,7 @@ impl TextDecoder {
             offset,
             line: self.splitter.line(),
             columns: self.splitter.columns(),
-            frame: self.block.source.frame_of(offset),
+            frame: self.block.frame_of(offset),
         };
         Decoded { batch, after: Position { rows: self.rows_done, place }, rejects }
     }

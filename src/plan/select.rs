@@ -10,6 +10,7 @@ pub struct Selection {
     start_at: Option<Timestamp>,
     skip_markers: bool,
     sampling: Option<f64>,
+    archives: bool,
 }
 
 /// Why an object is read, or not.
@@ -31,7 +32,13 @@ impl Selection {
     /// The rules of a stream.
     #[must_use]
     pub fn new(globs: &[String], start_at: Option<Timestamp>, skip_markers: bool) -> Self {
-        Self { patterns: globs.iter().map(|glob| Pattern::new(glob)).collect(), start_at, skip_markers, sampling: None }
+        Self {
+            patterns: globs.iter().map(|glob| Pattern::new(glob)).collect(),
+            start_at,
+            skip_markers,
+            sampling: None,
+            archives: false,
+        }
     }
 
     /// Only a part of the objects, above 0 and at most 1: whole ones, chosen by their keys, and so the same each time.
@@ -39,6 +46,13 @@ impl Selection {
     pub fn sampled(mut self, part: Option<f64>) -> Self {
         self.sampling = part.filter(|part| *part < 1.0);
         self
+    }
+
+    /// Selects zip archives whatever the patterns say: they hold for `archive.zip#member`, and which members an archive
+    /// has is not known from its key.
+    #[must_use]
+    pub fn with_archives(self, archives: bool) -> Self {
+        Self { archives, ..self }
     }
 
     /// The compiled patterns.
@@ -50,7 +64,9 @@ impl Selection {
     /// Whether the object belongs to the stream.
     #[must_use]
     pub fn verdict(&self, object: &ObjectFacts) -> Verdict {
-        if object.key.ends_with('/') || !self.patterns.iter().any(|pattern| pattern.matches(&object.key)) {
+        let archive = self.archives && object.key.ends_with(".zip");
+        let matches = archive || self.patterns.iter().any(|pattern| pattern.matches(&object.key));
+        if object.key.ends_with('/') || !matches {
             Verdict::OtherKey
         } else if self.skip_markers && marker(object) {
             Verdict::Marker

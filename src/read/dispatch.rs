@@ -23,11 +23,25 @@ pub(super) struct DecisionCounts {
     pub(super) beyond_history: u64,
 }
 
+impl DecisionCounts {
+    /// The count of decisions of this kind.
+    pub(super) fn of(&mut self, decision: &Decision) -> &mut u64 {
+        match decision {
+            Decision::Read => &mut self.read,
+            Decision::Resume(_) => &mut self.resumed,
+            Decision::Changed => &mut self.changed,
+            Decision::AlreadyRead => &mut self.already_read,
+            Decision::OlderThanRead => &mut self.older,
+            Decision::BeyondHistory => &mut self.beyond_history,
+        }
+    }
+}
+
 /// The files to read, in commit order.
 pub(super) struct Files {
     listing: Listing,
     /// The cursor as the run began: it decides. The one that moves is the emitter's.
-    cursor: Cursor,
+    cursor: Arc<Cursor>,
     source: Source,
     pub(super) decisions: DecisionCounts,
     seen_pending: HashSet<Arc<str>>,
@@ -109,7 +123,7 @@ impl Files {
     fn new(listing: Listing, cursor: Cursor, source: Source) -> Self {
         Self {
             listing,
-            cursor,
+            cursor: Arc::new(cursor),
             source,
             decisions: DecisionCounts::default(),
             seen_pending: HashSet::new(),
@@ -157,6 +171,11 @@ impl Files {
         }
     }
 
+    /// The cursor as the run began.
+    pub(super) fn cursor(&self) -> Arc<Cursor> {
+        Arc::clone(&self.cursor)
+    }
+
     /// Files that are known and not handed out.
     pub(super) fn ready(&self) -> usize {
         match &self.source {
@@ -189,16 +208,14 @@ impl Files {
         if self.cursor.pending().contains_key(&object.key) {
             self.seen_pending.insert(Arc::clone(&object.key));
         }
+        if !self.cursor.pending().is_empty() {
+            // Members of an archive are there as long as it is, until it was read.
+            let inside: Arc<str> = format!("{}#", object.key).into();
+            let members = self.cursor.pending().range(Arc::clone(&inside)..).map(|(key, _)| key);
+            self.seen_pending.extend(members.take_while(|key| key.starts_with(&*inside)).cloned());
+        }
         let decision = self.cursor.decide(object);
-        let counts = &mut self.decisions;
-        *match &decision {
-            Decision::Read => &mut counts.read,
-            Decision::Resume(_) => &mut counts.resumed,
-            Decision::Changed => &mut counts.changed,
-            Decision::AlreadyRead => &mut counts.already_read,
-            Decision::OlderThanRead => &mut counts.older,
-            Decision::BeyondHistory => &mut counts.beyond_history,
-        } += 1;
+        *self.decisions.of(&decision) += 1;
         start_of(&decision)
     }
 }

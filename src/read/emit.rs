@@ -36,6 +36,10 @@ pub(super) enum Event {
     Open { stream: Arc<ConfiguredStream>, cursor: Box<Cursor> },
     /// A file will be read.
     Begin { object: ObjectFacts, from: Position },
+    /// A member of a begun archive will be read.
+    BeginMember { object: ObjectFacts, from: Position },
+    /// A begun archive was read up to here.
+    Advance { key: Arc<str>, after: Position },
     /// Lines of a begun file, and the position behind them.
     Rows { key: Arc<str>, lines: Vec<u8>, rows: u64, after: Position, reservation: Reservation },
     /// All rows of a begun file were sent.
@@ -133,6 +137,14 @@ impl Emitter {
             Event::Open { stream, cursor } => self.open(stream, cursor),
             Event::Begin { object, from } => {
                 self.with_current(|current| current.cursor.begin(&object, from));
+                Ok(())
+            }
+            Event::BeginMember { object, from } => {
+                self.with_current(|current| current.cursor.begin_member(&object, from));
+                Ok(())
+            }
+            Event::Advance { key, after } => {
+                self.with_current(|current| current.cursor.advance(&key, after));
                 Ok(())
             }
             Event::Rows { key, lines, rows, after, reservation } => {

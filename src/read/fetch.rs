@@ -26,6 +26,8 @@ pub(super) struct Stream {
     object: ObjectFacts,
     budget: Budget,
     offset: u64,
+    /// What offsets count from: the first byte of the object, or of the part of it that is read.
+    base: u64,
     /// Requests that are not begun.
     parts: VecDeque<Option<Range<u64>>>,
     /// Parts that are being fetched ahead.
@@ -34,6 +36,7 @@ pub(super) struct Stream {
 }
 
 enum Current {
+    Held(std::vec::IntoIter<Bytes>),
     Body(Body, #[expect(dead_code, reason = "held while the body is read")] Reservation),
     Part(std::vec::IntoIter<Bytes>, #[expect(dead_code, reason = "held while the part is decoded")] Reservation),
 }
@@ -64,12 +67,35 @@ impl Stream {
             object: object.clone(),
             budget: budget.clone(),
             offset: from,
+            base: 0,
             ahead: VecDeque::new(),
             current: None,
         }
     }
 
-    /// The next bytes and their offset in the object; `None` at its end.
+    /// The bytes of a part of an object, which are counted from its start.
+    pub(super) fn of_range(
+        store: &Store,
+        object: &ObjectFacts,
+        range: Range<u64>,
+        alone: bool,
+        budget: &Budget,
+    ) -> Self {
+        let parts = ranges::parts(range.end, range.start, alone);
+        let parts = parts.into_iter().map(|part| Some(part.unwrap_or_else(|| range.clone()))).collect();
+        let mut stream = Self::new(store, object, range.start, None, false, budget);
+        (stream.parts, stream.base) = (parts, range.start);
+        stream
+    }
+
+    /// Bytes that are here already.
+    pub(super) fn of_bytes(store: &Store, object: &ObjectFacts, bytes: Bytes, budget: &Budget) -> Self {
+        let mut stream = Self::new(store, object, 0, None, false, budget);
+        (stream.parts, stream.current) = (VecDeque::new(), Some(Current::Held(vec![bytes].into_iter())));
+        stream
+    }
+
+    /// The next bytes and their offset in the object, or in the part of it that is read; `None` at its end.
     pub(super) async fn next(&mut self) -> Result<Option<(u64, Bytes)>> {
         loop {
             if self.current.is_none() && !self.open_next().await? {
@@ -77,14 +103,14 @@ impl Stream {
             }
             let piece = match &mut self.current {
                 Some(Current::Body(body, _)) => body.next().await?,
-                Some(Current::Part(pieces, _)) => pieces.next(),
+                Some(Current::Part(pieces, _) | Current::Held(pieces)) => pieces.next(),
                 None => None,
             };
             let Some(bytes) = piece else {
                 self.current = None;
                 continue;
             };
-            let offset = self.offset;
+            let offset = self.offset - self.base;
             self.offset += bytes.len() as u64;
             return Ok(Some((offset, bytes)));
         }
@@ -168,7 +194,8 @@ pub(super) async fn feed_ranges(
     Ok(Some(reservation))
 }
 
-async fn pieces(store: &Store, object: &ObjectFacts, range: Range<u64>) -> Result<Vec<Bytes>> {
+/// The bytes of a range, as they came.
+pub(super) async fn pieces(store: &Store, object: &ObjectFacts, range: Range<u64>) -> Result<Vec<Bytes>> {
     let whole = range.start == 0 && range.end >= object.size;
     let mut body = store.get(object, (!whole).then_some(range)).await?;
     let mut pieces = Vec::new();

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::{self, Access, Decode, DecodeLimits, Step};
 use crate::memory::Reservation;
 use crate::object::ObjectFacts;
-use crate::options::Projection;
+use crate::options::{Compression, Projection};
 use crate::protocol::message::Level;
 use crate::record::{FileEncoder, StreamEncoder};
 use crate::s3::Store;
@@ -61,6 +61,24 @@ pub(super) struct Assignment {
     pub(super) account: Account,
 }
 
+/// Where a file's bytes come from.
+pub(super) enum Origin {
+    /// An object, from its start or from where its decoder begins.
+    Object {
+        /// Whether it has the connections to itself.
+        alone: bool,
+        /// The byte before which a limit ends it.
+        until: Option<u64>,
+    },
+    /// A member of an archive.
+    Member {
+        /// Its bytes, from its local header on.
+        bytes: Box<Stream>,
+        /// Where the archive stands when the member is read.
+        archive_after: Option<(Arc<str>, Position)>,
+    },
+}
+
 /// Reads a file from a position on. What was decoded before an error or a stop is handed on in any case.
 pub(super) async fn read(
     shared: Arc<Shared>,
@@ -68,9 +86,31 @@ pub(super) async fn read(
     from: Position,
     assignment: Assignment,
 ) -> Result<FileEnd> {
+    // The account is given back when the file is done.
+    let Assignment { alone, until, account } = assignment;
+    let store = shared.store.charged_to(account.id());
+    let end = read_from(&shared, object, from, store, Origin::Object { alone, until }).await?;
+    if end == FileEnd::Read {
+        shared.progress.file_done();
+    }
+    Ok(end)
+}
+
+/// As [`read`], for a file whose bytes come from `origin`; requests go to `store`.
+pub(super) async fn read_from(
+    shared: &Shared,
+    object: ObjectFacts,
+    from: Position,
+    store: Store,
+    origin: Origin,
+) -> Result<FileEnd> {
     let key = Arc::clone(&object.key);
     let skipped_to = text_before(&from);
-    let mut task = FileTask::new(&shared, object, from, assignment)?;
+    let archive_after = match &origin {
+        Origin::Member { archive_after, .. } => archive_after.clone(),
+        Origin::Object { .. } => None,
+    };
+    let mut task = FileTask::new(shared, object, from, store, origin)?;
     if skipped_to > 0 && task.decoder.access() == (Access::Stream { from: 0 }) {
         let message = format!(
             "stream {}: {key} cannot be entered where the last run stood: it is read again from its start and skipped \
@@ -84,7 +124,9 @@ pub(super) async fn read(
     shared.report.add_file(task.encoder.report());
     match ended {
         Ok(FileEnd::Read) => {
-            shared.progress.file_done();
+            if let Some((key, after)) = archive_after {
+                shared.outgoing.send(Event::Advance { key, after }).await;
+            }
             shared.outgoing.send(Event::End { key }).await;
             Ok(FileEnd::Read)
         }
@@ -121,7 +163,8 @@ struct FileTask<'a> {
     object: ObjectFacts,
     decoder: Box<dyn Decode>,
     encoder: FileEncoder,
-    assignment: Assignment,
+    /// `None` when it is being read.
+    origin: Option<Origin>,
     /// The bucket, with requests that are charged to this file's account.
     store: Store,
     lines: Vec<u8>,
@@ -130,14 +173,19 @@ struct FileTask<'a> {
 }
 
 impl<'a> FileTask<'a> {
-    fn new(shared: &'a Shared, object: ObjectFacts, from: Position, assignment: Assignment) -> Result<Self> {
+    fn new(shared: &'a Shared, object: ObjectFacts, from: Position, store: Store, origin: Origin) -> Result<Self> {
         let stream = &shared.stream;
-        let compression = stream.compression.resolve(&object.key);
+        let member = matches!(origin, Origin::Member { .. });
+        let compression = if member { Compression::Zip } else { stream.compression.resolve(&object.key) };
         let resume = (from != Position::default()).then_some(&from);
         let decoder = format::open(&stream.format, compression, &shared.projection, &object, resume, &shared.limits)?;
+        if member && decoder.access() == Access::Ranges {
+            let message = format!("{} files inside of zip archives cannot be read", stream.format.name());
+            return Err(Error::new(ErrorKind::Unsupported, message).hint("write them into the bucket as they are"));
+        }
         let encoder = shared.encoder.file(&object, shared.clock.now().millis());
-        let store = shared.store.charged_to(assignment.account.id());
-        Ok(Self { shared, object, decoder, encoder, assignment, store, lines: Vec::new(), rows: 0, after: from })
+        let origin = Some(origin);
+        Ok(Self { shared, object, decoder, encoder, origin, store, lines: Vec::new(), rows: 0, after: from })
     }
 
     async fn run(&mut self) -> Result<FileEnd> {
@@ -149,8 +197,14 @@ impl<'a> FileTask<'a> {
 
     async fn run_stream(&mut self, from: u64) -> Result<FileEnd> {
         let shared = self.shared;
-        let Assignment { alone, until, .. } = self.assignment;
-        let mut bytes = Stream::new(&self.store, &self.object, from, until, alone, &shared.budgets.fetched);
+        let (mut bytes, until) = match self.origin.take() {
+            Some(Origin::Object { alone, until }) => {
+                let budget = &shared.budgets.fetched;
+                (Box::new(Stream::new(&self.store, &self.object, from, until, alone, budget)), until)
+            }
+            Some(Origin::Member { bytes, .. }) => (bytes, None),
+            None => return Err(Error::internal("a file was read twice")),
+        };
         while !shared.stop.requested() {
             match self.decoder.step()? {
                 Step::Batch(decoded) => self.encode(decoded).await?,

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::config::job::Stream;
 use crate::error::Result;
 use crate::object::ObjectFacts;
+use crate::options::Compression;
 use crate::plan::listing::prefixes;
 use crate::plan::select::{Selection, Verdict, sample_place};
 use crate::s3::{ListRequest, Store};
@@ -36,8 +37,10 @@ pub(super) struct ListingCounts {
 impl Listing {
     /// Begins to list a stream's prefixes; keys up to `after` are left out.
     pub(super) fn new(store: &Store, stream: &Stream, after: Option<&str>) -> Self {
-        let selection =
-            Selection::new(&stream.globs, stream.start_at, stream.skip_markers).sampled(stream.dev_sampling);
+        let archives = matches!(stream.compression, Compression::Auto | Compression::Zip);
+        let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
+            .sampled(stream.dev_sampling)
+            .with_archives(archives);
         let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
         let behind =
             |prefix: &String| after.is_none_or(|after| prefix.as_str() > after || after.starts_with(prefix.as_str()));

@@ -11,6 +11,7 @@
 //! the cursor, so a STATE covers exactly what was printed before it. Who waits for stdout waits in `Event`'s queue; then
 //! file tasks wait, and nobody reads their sockets. All data on its way is inside one byte budget.
 
+mod archive;
 mod check;
 mod discover;
 mod dispatch;

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use super::dispatch::DecisionCounts;
 use super::emit::Outgoing;
 use super::listing::ListingCounts;
+use crate::cursor::Decision;
 use crate::protocol::message::Level;
 use crate::record::FileReport;
 
@@ -21,6 +22,7 @@ struct Counts {
     decisions: DecisionCounts,
     vanished: usize,
     archived_when_read: u64,
+    members: DecisionCounts,
 }
 
 impl Report {
@@ -30,6 +32,11 @@ impl Report {
 
     pub(super) fn add_listing(&self, listing: ListingCounts, decisions: DecisionCounts) {
         self.change(|counts| (counts.listing, counts.decisions) = (listing, decisions));
+    }
+
+    /// A member of an archive.
+    pub(super) fn add_member(&self, decision: &Decision) {
+        self.change(|counts| *counts.members.of(decision) += 1);
     }
 
     pub(super) fn add_vanished(&self, vanished: usize) {
@@ -66,7 +73,7 @@ impl Report {
 
 impl Counts {
     fn lines(&self, stream: &str) -> Vec<(Level, String)> {
-        let Self { listing, decisions, .. } = self;
+        let Self { listing, decisions, members, .. } = self;
         let mut lines = vec![(
             Level::Info,
             format!(
@@ -100,6 +107,18 @@ impl Counts {
             Level::Warn,
             decisions.changed,
             "objects changed since the last run stopped inside them; they are read from the start",
+        );
+        say(Level::Info, members.read + members.resumed + members.changed, "members of zip archives to read");
+        say(Level::Info, members.already_read, "members of zip archives were read before");
+        say(
+            Level::Warn,
+            members.older,
+            "members of zip archives are older than when they were last read; they are left out",
+        );
+        say(
+            Level::Warn,
+            members.beyond_history,
+            "members of zip archives are older than what the state remembers, and count as read",
         );
         say(Level::Warn, decisions.older, "objects are older than when they were last read; they are left out");
         say(

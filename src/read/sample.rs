@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
+use bytes::Bytes;
+
 use super::Stop;
+use super::archive::{self, Archive};
 use crate::batch::{Batch, InferredColumn};
 use crate::config::job::Stream;
 use crate::error::{Error, Result};
@@ -11,7 +14,7 @@ use crate::format::parquet::{self, Footer, ParquetDecoder};
 use crate::format::{self, Decode, DecodeLimits, Step};
 use crate::memory::Budget;
 use crate::object::ObjectFacts;
-use crate::options::{FormatOptions, Projection};
+use crate::options::{Compression, FormatOptions, Projection};
 use crate::plan::estimate::ColumnarFile;
 use crate::s3::Store;
 
@@ -28,6 +31,9 @@ pub(super) struct SampleLimits {
 /// that were not handed over by then are lost.
 const BATCH_ROWS: usize = 64;
 
+/// Members of an archive that are sampled.
+const SAMPLE_MEMBERS: usize = 3;
+
 /// The columns of a file: from the footer alone where it has one, else from its first rows.
 pub(super) async fn columns(
     store: &Store,
@@ -35,6 +41,10 @@ pub(super) async fn columns(
     object: &ObjectFacts,
     limits: SampleLimits,
 ) -> Result<Vec<InferredColumn>> {
+    if archive::is_archive(stream, object) {
+        let columns = archive_columns(store, stream, object, limits).await;
+        return columns.map_err(|error| error.with("stream", &stream.name).with("key", &object.key));
+    }
     if let FormatOptions::Parquet(options) = &stream.format {
         let footer = footer(store, object).await;
         let footer = footer.map_err(|error| error.with("stream", &stream.name).with("key", &object.key))?;
@@ -49,6 +59,31 @@ pub(super) async fn columns(
         inference.add(&batch);
     }
     Ok(inference.columns())
+}
+
+/// The columns of the newest members of an archive; none where no member belongs to the stream.
+async fn archive_columns(
+    store: &Store,
+    stream: &Stream,
+    object: &ObjectFacts,
+    limits: SampleLimits,
+) -> Result<Vec<InferredColumn>> {
+    let budget = Budget::new(super::DEFAULT_MEMORY_BYTES);
+    let archive = Archive::open(store, object, &budget).await?;
+    let mut found = Vec::new();
+    for (facts, member) in archive.members_of(stream).iter().rev().take(SAMPLE_MEMBERS) {
+        member.readable()?;
+        let mut member = member.clone();
+        let whole = member.range.end - member.range.start <= limits.bytes;
+        member.range.end = member.range.end.min(member.range.start + limits.bytes);
+        let decode = DecodeLimits { batch_rows: BATCH_ROWS, ..DecodeLimits::default() };
+        let mut decoder = format::open(&stream.format, Compression::Zip, &Projection::All, facts, None, &decode)?;
+        let bytes = Body::Member(archive.stream(store, &member, false, &budget));
+        let mut inference = Inference::new(&stream.format);
+        stream_rows(bytes, whole, &mut *decoder, limits).await?.iter().for_each(|batch| inference.add(batch));
+        found.push(inference.columns());
+    }
+    Ok(infer::merge(found.iter().map(Vec::as_slice)))
 }
 
 /// The footer of a Parquet file.
@@ -126,18 +161,42 @@ pub(super) async fn rows(
     let compression = stream.compression.resolve(&object.key);
     let decode = DecodeLimits { batch_rows: BATCH_ROWS, ..DecodeLimits::default() };
     let mut decoder = format::open(&stream.format, compression, &Projection::All, object, None, &decode)?;
-    let sampled = stream_rows(store, object, &mut *decoder, limits).await;
+    let sampled = object_rows(store, object, &mut *decoder, limits).await;
     sampled.map_err(|error| error.with("stream", &stream.name).with("key", &object.key))
 }
 
-async fn stream_rows(
+async fn object_rows(
     store: &Store,
     object: &ObjectFacts,
     decoder: &mut dyn Decode,
     limits: SampleLimits,
 ) -> Result<Vec<Batch>> {
     let whole = object.size <= limits.bytes;
-    let mut body = store.get(object, (!whole).then_some(0..limits.bytes)).await?;
+    let body = store.get(object, (!whole).then_some(0..limits.bytes)).await?;
+    stream_rows(Body::Object(body), whole, decoder, limits).await
+}
+
+/// Where the bytes of a sample come from.
+enum Body {
+    Object(crate::s3::Body),
+    Member(super::fetch::Stream),
+}
+
+impl Body {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        match self {
+            Self::Object(body) => body.next().await,
+            Self::Member(stream) => Ok(stream.next().await?.map(|(_, bytes)| bytes)),
+        }
+    }
+}
+
+async fn stream_rows(
+    mut body: Body,
+    whole: bool,
+    decoder: &mut dyn Decode,
+    limits: SampleLimits,
+) -> Result<Vec<Batch>> {
     let mut offset = 0;
     let mut taken = Taken::new(limits);
     loop {

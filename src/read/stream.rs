@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::archive;
 use super::dispatch::Files;
 use super::emit::{self, Emitted, Event, Outgoing};
 use super::file::{self, Assignment, FileEnd, Shared};
@@ -304,7 +305,11 @@ impl StreamRun<'_> {
                     Assigned::Read(assignment) => {
                         shared.progress.begun(plan.bytes.max(object.size));
                         self.outgoing.send(Event::Begin { object: object.clone(), from: from.clone() }).await;
-                        tasks.spawn(file::read(Arc::clone(shared), object, from, assignment));
+                        if archive::is_archive(&shared.stream, &object) {
+                            tasks.spawn(archive::read(Arc::clone(shared), object, from, files.cursor(), assignment));
+                        } else {
+                            tasks.spawn(file::read(Arc::clone(shared), object, from, assignment));
+                        }
                     }
                 }
             }

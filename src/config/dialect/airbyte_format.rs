@@ -29,7 +29,8 @@ pub(in crate::config) enum Format {
 /// Comma-separated values, and other texts of rows and fields.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(in crate::config) struct CsvFormat {
-    /// The character between fields: one ASCII character. For tab-delimited data enter `\t`.
+    /// The character between fields, or several of them that stand together, such as `||`. For tab-delimited data enter
+    /// `\t`.
     #[serde(default = "delimiter_default")]
     #[schemars(title = "Delimiter")]
     pub(super) delimiter: String,
@@ -245,8 +246,10 @@ pub(super) fn csv(written: CsvFormat, path: &str, notes: &mut Notes) -> Result<C
         None => CsvHeader::FromFile,
     };
     let escape_char = written.escape_char.as_deref().unwrap_or_default();
+    let (delimiter, delimiter_rest) = delimiter(&written.delimiter, &place("delimiter"))?;
     let csv = CsvOptions {
-        delimiter: delimiter(&written.delimiter, &place("delimiter"))?,
+        delimiter,
+        delimiter_rest,
         quote: optional_byte(&written.quote_char, "quote_char", &place("quote_char"))?,
         escape: optional_byte(escape_char, "escape_char", &place("escape_char"))?,
         double_quote: written.double_quote,
@@ -295,16 +298,20 @@ pub(super) fn user_provided(column_names: Vec<String>, path: &str) -> Result<Csv
     Ok(CsvHeader::UserProvided(column_names))
 }
 
-/// The byte between fields. The two characters `\t` mean a tab.
+/// The first byte between fields, and those behind it. The two characters `\t` mean a tab.
 ///
 /// # Errors
-/// Config when it is not one character or ends a line; Unsupported when it is not ASCII.
-pub(super) fn delimiter(text: &str, path: &str) -> Result<u8> {
-    let byte = one_byte(if text == "\\t" { "\t" } else { text }, "delimiter", path)?;
-    if byte == b'\r' || byte == b'\n' {
-        return Err(wrong(path, format!("{text:?}"), "a character that does not end a line"));
+/// Config when it is empty, very long, or has a line end.
+pub(super) fn delimiter(text: &str, path: &str) -> Result<(u8, Vec<u8>)> {
+    const MOST_BYTES: usize = 16;
+    match text.as_bytes() {
+        b"\\t" => Ok((b'\t', Vec::new())),
+        bytes if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) => {
+            Err(wrong(path, format!("{text:?}"), "characters that do not end a line"))
+        }
+        [first, rest @ ..] if rest.len() < MOST_BYTES => Ok((*first, rest.to_vec())),
+        _ => Err(wrong(path, format!("{text:?}"), "one character, or a few that stand together")),
     }
-    Ok(byte)
 }
 
 /// A byte that may be left blank.
@@ -342,15 +349,17 @@ pub(super) fn encoding(text: &str, default: &str, path: &str) -> Result<String> 
 /// # Errors
 /// Config.
 pub(super) fn distinct(csv: &CsvOptions, path: &str) -> Result<()> {
-    let delimiter = Some(csv.delimiter);
-    let same = if csv.quote == delimiter {
+    let delimiter = [&[csv.delimiter][..], &csv.delimiter_rest].concat();
+    let within = |byte: Option<u8>| byte.is_some_and(|byte| delimiter.contains(&byte));
+    let same = if within(csv.quote) {
         "quote character"
-    } else if csv.escape == delimiter {
+    } else if within(csv.escape) {
         "escape character"
     } else {
         return Ok(());
     };
-    let shown = char::from(csv.delimiter);
-    Err(Error::config(format!("`{path}` is {shown:?}, which is the {same} too"))
+    let is = if delimiter.len() == 1 { "is" } else { "has" };
+    let shown = String::from_utf8_lossy(&delimiter);
+    Err(Error::config(format!("`{path}` is '{shown}', which {is} the {same} too"))
         .hint("choose two characters that differ"))
 }

@@ -322,8 +322,10 @@ fn csv(written: Csv, path: &str, notes: &mut Notes) -> Result<CsvOptions> {
         CsvHeader::FromFile
     };
     let escape_char = written.escape_char.as_deref().unwrap_or_default();
+    let (delimiter, delimiter_rest) = airbyte_format::delimiter(&written.delimiter, &place("delimiter"))?;
     let csv = CsvOptions {
-        delimiter: airbyte_format::delimiter(&written.delimiter, &place("delimiter"))?,
+        delimiter,
+        delimiter_rest,
         quote: airbyte_format::optional_byte(&written.quote_char, "quote_char", &place("quote_char"))?,
         escape: airbyte_format::optional_byte(escape_char, "escape_char", &place("escape_char"))?,
         double_quote: written.double_quote,

@@ -34,7 +34,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
             "`file_format` is 'xml', expected one of 'csv', 'tsv', 'jsonl', 'json', 'parquet', 'avro'",
         ),
         (flat(json!({"compression": "rar"})), "`compression` is 'rar', expected one of 'auto', 'none', 'gzip'"),
-        (flat(json!({"csv_delimiter": ";;"})), "`csv_delimiter` is \";;\": delimiter should only be one character"),
+        (flat(json!({"csv_delimiter": "|\"|"})), "`csv_delimiter` is '|\"|', which has the quote character too"),
         (flat(json!({"csv_delimiter": "\""})), "`csv_delimiter` is '\"', which is the quote character too"),
         (flat(json!({"use_ssl": "false"})), "`use_ssl` is string \"false\", expected a boolean"),
         (flat(json!({"region": "EU (Ireland)"})), "`region` is 'EU (Ireland)', expected a region such as 'eu-west-1'"),
@@ -63,8 +63,8 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
             "`format.filetype` is \"x\", expected one of 'csv', 'parquet', 'jsonl', 'avro'",
         ),
         (
-            v3(json!({"format": {"delimiter": "ab"}})),
-            "`format.delimiter` is \"ab\": delimiter should only be one character",
+            v3(json!({"format": {"delimiter": "a delimiter so long"}})),
+            "`format.delimiter` is \"a delimiter so long\", expected one character, or a few that stand together",
         ),
         (
             v3(json!({"format": {"advanced_options": "{"}})),
@@ -162,11 +162,11 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         ),
         (
             airbyte_csv(json!({"delimiter": ""})),
-            "`streams[0].format.delimiter` is \"\": delimiter should only be one character",
+            "`streams[0].format.delimiter` is \"\", expected one character, or a few",
         ),
         (
             airbyte_csv(json!({"delimiter": "\n"})),
-            "`streams[0].format.delimiter` is \"\\n\", expected a character that does not",
+            "`streams[0].format.delimiter` is \"\\n\", expected characters that do not",
         ),
         (
             airbyte_csv(json!({"quote_char": "ab"})),
@@ -243,7 +243,6 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         (fivetran(json!({"extraction_pattern": "(?<table>.*)"})), "`extraction_pattern` is not supported yet"),
         (fivetran(json!({"archive_pattern": ".*"})), "`archive_pattern` is not supported yet"),
         (fivetran(json!({"files": [{"table_name": "a", "selected_range": "A1"}]})), "`files[0].selected_range` is not"),
-        (fivetran(json!({"delimiter": "||"})), "delimiters of several characters are not supported yet"),
         (fivetran(json!({"line_separator": ";"})), "`line_separator` is not supported yet"),
         (fivetran(json!({"skip_after": 1})), "`skip_after` is not supported yet"),
         (fivetran(json!({"escape_char_options": "DELIMITED_ONLY"})), "`escape_char_options` is not supported yet"),
@@ -256,7 +255,10 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         ),
         (airbyte_stream(json!({"format": {"filetype": "excel"}})), "is 'excel', which is not"),
         (airbyte_stream(json!({"format": {"filetype": "unstructured"}})), "is 'unstructured', which is not"),
-        (airbyte_csv(json!({"delimiter": "§"})), "`streams[0].format.delimiter` is '§', and characters outside ASCII"),
+        (
+            airbyte_csv(json!({"quote_char": "§"})),
+            "`streams[0].format.quote_char` is '§', and characters outside ASCII",
+        ),
         (
             airbyte(json!({"delivery_method": {"delivery_type": "use_file_transfer"}})),
             "`delivery_method.delivery_type` is 'use_file_transfer', which is not supported yet",

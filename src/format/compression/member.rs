@@ -9,6 +9,7 @@ use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
 use super::lz4::Lz4;
 use super::snappy::Snappy;
+use super::zip_member::ZipMember;
 use crate::error::{Error, Result};
 use crate::options::Compression;
 
@@ -51,6 +52,7 @@ pub(super) enum Member {
     Lz4(Box<Lz4>),
     Snappy(Box<Snappy>),
     Brotli(Box<Brotli>),
+    Zip(Box<ZipMember>),
 }
 
 impl Member {
@@ -71,10 +73,16 @@ impl Member {
             Compression::Brotli => {
                 Self::Brotli(Box::new(BrotliState::new_strict(allocator(), allocator(), allocator())))
             }
-            Compression::Auto | Compression::None | Compression::Zip => {
+            Compression::Zip => Self::Zip(Box::default()),
+            Compression::Auto | Compression::None => {
                 return Err(no_decompressor(compression.name()));
             }
         })
+    }
+
+    /// Deflate without anything around it, as zip has it.
+    pub(super) fn raw_deflate() -> Self {
+        Self::Deflate(Box::new(Decompress::new(false)))
     }
 
     fn zstd() -> Result<Self> {
@@ -105,6 +113,7 @@ impl Member {
             Self::Lz4(lz4) => lz4.decode(input, out, target),
             Self::Snappy(snappy) => snappy.decode(input, out, target),
             Self::Brotli(brotli) => unbrotli(brotli, input, out, target),
+            Self::Zip(zip) => zip.decode(input, out, target),
         }
     }
 }

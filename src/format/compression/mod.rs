@@ -12,6 +12,7 @@ mod lz4;
 mod member;
 mod snappy;
 mod units;
+mod zip_member;
 
 use std::collections::VecDeque;
 
@@ -60,11 +61,9 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// A source that begins at `start`. Where the compression is `Auto` the bytes there tell what it is.
+    /// A source that begins at `start`. Where the compression is `Auto` the bytes there tell what it is; where it is `Zip`,
+    /// the bytes are those of one member from its local header on.
     pub(crate) fn new(compression: Compression, start: Frame, caps: Caps) -> Result<Self> {
-        if compression == Compression::Zip {
-            return Err(Error::internal("an archive was opened as one file"));
-        }
         Ok(Self {
             pieces: VecDeque::new(),
             next_stored: start.stored,
@@ -189,6 +188,12 @@ impl Source {
         let Some(first) = self.first_bytes(looked_at) else { return Ok(Some(Filled::NeedBytes)) };
         let Some(&byte) = first.first() else { return Ok(Some(Filled::End)) };
         let first_member = self.used == self.start.stored;
+        if self.compression == Compression::Zip && !first_member {
+            // What is between members is of no use.
+            self.used = self.next_stored;
+            self.pieces.clear();
+            return Ok(None);
+        }
         if begins_member(self.compression, byte, first_member) {
             self.member = Some(Member::open(self.compression, &first)?);
             self.remember_start();
@@ -211,7 +216,9 @@ impl Source {
     /// Remembers that a member begins here, where reading can begin with it.
     fn remember_start(&mut self) {
         // These begin once; a position needs to know it only where nothing else says that there is compression.
-        if matches!(self.compression, Compression::Brotli | Compression::Snappy) && !self.by_first_bytes {
+        if matches!(self.compression, Compression::Brotli | Compression::Snappy | Compression::Zip)
+            && !self.by_first_bytes
+        {
             return;
         }
         let start = Frame { stored: self.used, decoded: self.decoded };
@@ -287,8 +294,8 @@ fn begins_member(compression: Compression, byte: u8, first: bool) -> bool {
         Compression::Zstd => byte == 0x28 || skippable,
         Compression::Xz => byte == 0xfd,
         Compression::Lz4 => byte == 0x04 || skippable,
-        Compression::Snappy | Compression::Brotli => first,
-        Compression::Auto | Compression::None | Compression::Zip => false,
+        Compression::Snappy | Compression::Brotli | Compression::Zip => first,
+        Compression::Auto | Compression::None => false,
     }
 }
 

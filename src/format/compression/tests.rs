@@ -287,3 +287,131 @@ fn a_bomb_is_stopped() {
         }
     }
 }
+
+fn fixture(name: &str) -> Vec<u8> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/fixtures/compression/");
+    std::fs::read(format!("{folder}{name}")).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+#[test]
+fn files_of_other_tools_are_read() {
+    let text = fixture("rows.csv");
+    for name in [
+        "rows.csv.gz",
+        "rows.csv.bz2",
+        "rows.cli.csv.bz2",
+        "rows.csv.xz",
+        "rows.cli.csv.xz",
+        "rows.csv.zst",
+        "rows.cli.csv.zst",
+        "rows.csv.lz4",
+        "rows.cli.csv.lz4",
+        "rows.csv.sz",
+        "rows.csv.snappy",
+        "rows.hadoop.csv.snappy",
+        "rows.csv.br",
+    ] {
+        let stored = fixture(name);
+        let compression = Compression::Auto.resolve(name);
+        assert_ne!(compression, Compression::Auto, "{name}");
+        let magic = Compression::of_magic(&stored);
+        for compression in [compression, if magic == Compression::None { compression } else { Compression::Auto }] {
+            for (piece, room) in [(1, 1000), (stored.len(), 1 << 20), (777, 33)] {
+                let found = decoded(compression, &stored, piece, room);
+                assert!(
+                    found.as_ref().is_ok_and(|found| *found == text),
+                    "{name} {compression:?} {piece} {room}: {:?}",
+                    found.err()
+                );
+            }
+        }
+    }
+}
+
+/// The directory of an archive, with what it asks for, and its members.
+fn directory(archive: &[u8]) -> Result<Vec<crate::format::zip::Member>> {
+    use crate::format::zip::{Directory, Found};
+    let mut directory = Directory::new(archive.len() as u64);
+    let mut wanted = directory.first();
+    loop {
+        match directory.take(wanted.start, &archive[wanted.start as usize..wanted.end as usize])? {
+            Found::Need(range) => wanted = range,
+            Found::Members(members) => return Ok(members),
+        }
+    }
+}
+
+fn member(archive: &[u8], member: &crate::format::zip::Member, piece: usize, room: usize) -> Result<Vec<u8>> {
+    let range = member.range.start as usize..member.range.end as usize;
+    decoded(Compression::Zip, &archive[range], piece, room)
+}
+
+#[test]
+fn members_of_zip_archives_of_other_tools_are_read() {
+    let text = fixture("rows.csv");
+    for name in ["members", "members.stored", "members.bzip2", "members.streamed", "members.zip64", "members.prefixed"]
+    {
+        let archive = fixture(&format!("{name}.zip"));
+        let members = directory(&archive).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let names: Vec<&str> = members.iter().map(|member| member.name.as_str()).take(2).collect();
+        assert_eq!(names, ["a.csv", "folder/b.csv"], "{name}");
+        assert!(members[0].modified_at.to_string().starts_with("2024-01-15T12:00:0"), "{name}");
+        for wanted in &members[..2] {
+            wanted.readable().unwrap();
+            for (piece, room) in [(1, 1000), (archive.len(), 1 << 20), (777, 33)] {
+                let found = member(&archive, wanted, piece, room);
+                assert!(found.as_ref().is_ok_and(|found| *found == text), "{name} {piece} {room}: {:?}", found.err());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_zip_archive_that_is_damaged_or_encrypted_is_refused() {
+    let archive = fixture("members.zip");
+    for cut in [0, 10, archive.len() / 2, archive.len() - 1] {
+        assert_eq!(directory(&archive[..cut]).unwrap_err().kind(), ErrorKind::Data, "cut at {cut}");
+    }
+    let members = directory(&archive).unwrap();
+    let mut damaged = archive.clone();
+    damaged[members[0].range.start as usize + 60] ^= 1;
+    let error = member(&damaged, &members[0], 100, 1000).unwrap_err();
+    assert!(error.get("byte").is_some(), "{error}");
+    for at in 0..archive.len() - members.last().unwrap().range.end as usize {
+        let mut damaged = archive.clone();
+        let place = members.last().unwrap().range.end as usize + at;
+        damaged[place] = damaged[place].wrapping_add(0x55);
+        // Whatever comes of it, it comes as a value.
+        if let Ok(members) = directory(&damaged) {
+            assert!(members.iter().all(|member| member.range.end <= archive.len() as u64));
+        }
+    }
+    let encrypted = directory(&fixture("encrypted.zip")).unwrap();
+    let error = encrypted[0].readable().unwrap_err();
+    assert_eq!((error.kind(), error.get("member")), (ErrorKind::Unsupported, Some("a.csv")));
+}
+
+#[test]
+fn the_directory_of_a_large_archive_is_asked_for_in_parts() {
+    use crate::format::zip::{Directory, Found, SMALL_BYTES};
+    let inner = fixture("members.zip");
+    let archive = [vec![0; SMALL_BYTES as usize], inner.clone()].concat();
+    let mut directory = Directory::new(archive.len() as u64);
+    let tail = directory.first();
+    assert!(tail.start > 0 && tail.end == archive.len() as u64, "{tail:?}");
+    // As if the tail were shorter than the directory.
+    let start = archive.len() - 30;
+    let mut short = Directory::new(archive.len() as u64);
+    let Found::Need(more) = short.take(start as u64, &archive[start..]).unwrap() else {
+        panic!("the directory is missing")
+    };
+    assert_eq!(more.end, start as u64);
+    let Found::Members(members) = short.take(more.start, &archive[more.start as usize..start]).unwrap() else {
+        panic!("the directory was asked for")
+    };
+    let Found::Members(at_once) = directory.take(tail.start, &archive[tail.start as usize..]).unwrap() else {
+        panic!("the tail holds the directory")
+    };
+    assert_eq!(members, at_once);
+    assert_eq!(members[0].range.start, SMALL_BYTES, "offsets count from the archive's own start");
+}

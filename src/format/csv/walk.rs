@@ -123,10 +123,12 @@ fn walk<const WRITE: bool>(
                 (from, to) = (next, next);
             }
             State::StartField | State::Field if dialect.escape == Some(byte) => state = State::Escaped,
-            _ if byte == dialect.delimiter => {
+            _ if byte == dialect.delimiter && dialect.goes_on(&text[next..]) => {
                 save::<WRITE>(fields, &mut count, from, to);
-                (from, to) = (next, next);
+                at = next + dialect.rest.len();
+                (from, to) = (at, at);
                 state = State::StartField;
+                continue;
             }
             _ => {
                 keep::<WRITE>(text, &mut to, byte);
@@ -179,9 +181,11 @@ mod tests {
     #[test]
     fn rows_are_those_of_pythons_csv_module() {
         let excel = Dialect::default();
-        let escape = Dialect { escape: Some(b'\\'), ..excel };
-        let single = Dialect { double_quote: false, ..excel };
-        let plain = Dialect { quote: None, ..excel };
+        let escape = Dialect { escape: Some(b'\\'), ..excel.clone() };
+        let single = Dialect { double_quote: false, ..excel.clone() };
+        let plain = Dialect { quote: None, ..excel.clone() };
+        let bars = Dialect { delimiter: b'|', rest: b"|".as_slice().into(), ..excel.clone() };
+        let section = Dialect { delimiter: 0xc2, rest: [0xa7].as_slice().into(), ..excel.clone() };
         let cases: &[(&Dialect, &str, &[&[&str]])] = &[
             (&excel, "a,b\r\nc,d\re,f\n", &[&["a", "b"], &["c", "d"], &["e", "f"]]),
             (&excel, "\"abc\"def,ab\"c, \"x\"\n", &[&["abcdef", "ab\"c", " \"x\""]]),
@@ -195,6 +199,8 @@ mod tests {
             (&escape, "a\\", &[&["a\n"]]),
             (&single, "\"a\"\"b\",c\n", &[&["a\"b\"", "c"]]),
             (&plain, "\"a,b\"\n", &[&["\"a", "b\""]]),
+            (&bars, "a|b||c||\"d||\"\"e\"||\n|||f|\n", &[&["a|b", "c", "d||\"e", ""], &["", "|f|"]]),
+            (&section, "a§b¢\n§\n", &[&["a", "b¢"], &["", ""]]),
         ];
         for (dialect, text, expected) in cases {
             assert_eq!(rows(dialect, text), *expected, "{text:?}");

@@ -519,7 +519,7 @@ fn in_parts(filetype: &str, mode: &str, parameter: &str, part: f64) {
         assert!(runs < 12, "it does not come to an end: {:#?}", output.logs());
     }
     println!(
-        "| {filetype}, {mode}, {parameter} x {part} | {runs} runs | {:+.2} % |",
+        "| {filetype}, {mode}, {parameter} x {part} | {runs} runs | | | {:+.2} % |",
         (paid - unlimited) / unlimited * 100.0
     );
     assert_eq!(read, rows, "each row once");

@@ -14,7 +14,7 @@ use crate::plan::estimate::{Estimated, StreamPlan};
 use crate::protocol::catalog::{ConfiguredCatalog, ConfiguredStream};
 use crate::protocol::state_file::StateFile;
 use crate::record::columns_wanted;
-use crate::spending::{GB, OnLimit};
+use crate::spending::{GB, Network, OnLimit};
 
 /// The listed files of streams by their names.
 pub(super) type Listed = HashMap<String, (Files, StreamPlan)>;
@@ -55,7 +55,9 @@ pub(super) async fn run(
         shortage = self::shortage(allowance, &listed);
     }
     match shortage {
-        Some(shortage) if reader.job.spending.on_limit == OnLimit::Fail => Err(refusal(&shortage, &listed)),
+        Some(shortage) if reader.job.spending.on_limit == OnLimit::Fail => {
+            Err(refusal(&shortage, &listed, reader.job.spending.network))
+        }
         _ => Ok(listed),
     }
 }
@@ -72,12 +74,18 @@ fn shortage(allowance: &Allowance, listed: &Listed) -> Option<Shortage> {
     allowance.would_pass(&sum.expected, listed.values().map(|(_, plan)| plan.files).sum())
 }
 
-fn refusal(shortage: &Shortage, listed: &Listed) -> Error {
+fn refusal(shortage: &Shortage, listed: &Listed, network: Network) -> Error {
     let files: u64 = listed.values().map(|(_, plan)| plan.files).sum();
     let bytes: u64 = listed.values().map(|(_, plan)| plan.stored_bytes).sum();
     let error = shortage.error().with("files", files).with("gb", format!("{:.3}", bytes as f64 / GB as f64));
+    let place = match shortage {
+        Shortage::Cost { .. } if network == Network::Unknown => {
+            ", or say with `network` where this runs: unknown, the price over the internet counts"
+        }
+        _ => "",
+    };
     error.hint(format!(
-        "nothing was read: raise `{}`, read less (prefix, globs, columns), or set `on_limit` to 'partial'",
+        "nothing was read: raise `{}`, read less (prefix, globs, columns), or set `on_limit` to 'partial'{place}",
         shortage.parameter()
     ))
 }

@@ -56,7 +56,9 @@ impl Bill {
     #[must_use]
     pub fn of(usage: &[Usage], prices: &Prices, network: Network) -> Self {
         let mut bill = Self::default();
-        for Usage { row, requests, .. } in usage {
+        let mut usage = usage.to_vec();
+        usage.sort_by_key(|usage| usage.row);
+        for Usage { row, requests, .. } in &usage {
             let (name, price) = (prices.usage_type(row.request_usage_type()), prices.requests_per_1k(*row));
             bill.add(name, row.operation.name(), Unit::Requests, *requests, price, 1000);
         }
@@ -65,7 +67,7 @@ impl Bill {
             let requests = gets.map(|usage| usage.requests).sum();
             bill.add(prices.usage_type("KMS-Requests"), "Decrypt", Unit::Requests, requests, price, 10_000);
         }
-        for Usage { row, bytes, .. } in usage {
+        for Usage { row, bytes, .. } in &usage {
             if let Some(name) = row.retrieval_usage_type() {
                 let price = prices.retrieval_per_gb(*row);
                 bill.add(prices.usage_type(name), row.operation.name(), Unit::Bytes, *bytes, price, GB);

@@ -64,6 +64,7 @@ async fn store(endpoint: &str) -> Store {
             session_token: None,
         },
         requester_pays: false,
+        ca_bundle: None,
     };
     Store::connect(&connection, Ledger::new(), StoreOptions::default()).await.unwrap()
 }

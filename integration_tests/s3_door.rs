@@ -38,6 +38,7 @@ fn connection(server: &Server) -> Connection {
         path_style: None,
         credentials: keys("AKIATEST", "secretkeysecret", None),
         requester_pays: false,
+        ca_bundle: None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Documents that platforms and people write: configurations, states, catalogs, patterns.
 
 use tollgate::config;
-use tollgate::cursor::{Cursor, FullRefresh, Incremental, StreamState};
+use tollgate::cursor::{Cursor, FullRefresh, Incremental, Seen, StreamState, Window};
 use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate::plan::pattern::Pattern;
 use tollgate::protocol::catalog::ConfiguredCatalog;
@@ -28,12 +28,18 @@ pub(crate) fn state(input: &[u8]) {
         etag: "\"e\"".into(),
         storage_class: StorageClass::Standard,
     };
-    let cursors = [
-        Cursor::Incremental(Incremental::new(state.clone(), None)),
-        Cursor::FullRefresh(FullRefresh::new(state, Some(1))),
-    ];
-    for mut cursor in cursors {
-        if cursor.decide(&object).reads() {
+    let window = Window { listed_at: object.modified_at.plus_seconds(3600), late_days: 7, full_history_days: 3 };
+    let mut survey = Incremental::new(state.clone(), None).survey(window);
+    let seen = survey.see(&object);
+    let settled = survey.settle();
+    let decision = match seen {
+        Seen::Decided(decision) => decision,
+        Seen::Open(ticket) => settled.judge(ticket),
+    };
+    let full_refresh = FullRefresh::new(state, Some(1));
+    let in_key_order = full_refresh.decide(&object);
+    for (mut cursor, decision) in [(settled.finish(), decision), (Cursor::FullRefresh(full_refresh), in_key_order)] {
+        if decision.reads() {
             cursor.begin(&object, Default::default());
             cursor.end(&object.key);
         }

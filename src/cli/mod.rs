@@ -29,6 +29,8 @@ pub enum Verb {
     Read(ReadFiles),
     /// Tell what a read would cost, without reading: objects are listed, and a few footers of Parquet files are read.
     Estimate(EstimateFiles),
+    /// Show how a configuration is understood, parameter by parameter, and the native form that means the same.
+    Translate(TranslateFiles),
 }
 
 /// The configuration.
@@ -53,17 +55,28 @@ pub struct EstimateFiles {
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
     /// A table for a person, or JSON for a program.
-    #[arg(long, value_enum, default_value_t = EstimateFormat::Table)]
-    pub format: EstimateFormat,
+    #[arg(long, value_enum, default_value_t = Layout::Table)]
+    pub format: Layout,
 }
 
-/// How an estimate is shown.
+/// How a verb for people shows its result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum EstimateFormat {
+pub enum Layout {
     /// For a person.
     Table,
     /// For a program.
     Json,
+}
+
+/// What to translate, and how to show it.
+#[derive(Debug, Args)]
+pub struct TranslateFiles {
+    /// The file with the configuration, of any dialect.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// A table for a person, or JSON for a program.
+    #[arg(long, value_enum, default_value_t = Layout::Table)]
+    pub format: Layout,
 }
 
 /// The files of a read.

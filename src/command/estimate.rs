@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Ending;
 use super::ending::failed;
 use super::setup::{self, block_on, print, read_file};
-use crate::cli::{EstimateFiles, EstimateFormat};
+use crate::cli::{EstimateFiles, Layout};
 use crate::config;
 use crate::config::job::{Job, Outcome};
 use crate::cost::{Allowance, Prices, Quote, Shortage};
@@ -47,8 +47,8 @@ async fn estimate(files: &EstimateFiles) -> Result<String> {
     let usage = [&run.usage.low[..], &run.usage.expected, &run.usage.high];
     let quote = Quote::new(prices, till.network(), usage, &run.estimating);
     Ok(match files.format {
-        EstimateFormat::Table => table(&job, &run, &quote, shortage.as_ref()),
-        EstimateFormat::Json => format!("{:#}\n", as_json(&job, &run, &quote, shortage.as_ref())),
+        Layout::Table => table(&job, &run, &quote, shortage.as_ref()),
+        Layout::Json => format!("{:#}\n", as_json(&job, &run, &quote, shortage.as_ref())),
     })
 }
 

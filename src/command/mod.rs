@@ -7,6 +7,7 @@ mod estimate;
 mod read;
 mod setup;
 mod spec;
+mod translate;
 
 pub use ending::{Ending, defect};
 
@@ -21,5 +22,6 @@ pub fn run(cli: &Cli) -> Ending {
         Verb::Discover(files) => discover::run(files),
         Verb::Read(files) => read::run(files),
         Verb::Estimate(files) => estimate::run(files),
+        Verb::Translate(files) => translate::run(files),
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn read_file(path: &Path, what: &'static str) -> Result<Vec<u8>> {
 
 /// Reads the configuration and says what was not understood: one line per parameter.
 pub(super) fn job(path: &Path) -> Result<Job> {
-    let job = config::parse(&read_file(path, "configuration")?)?;
+    let mut job = config::parse(&read_file(path, "configuration")?)?;
+    job.connection.endpoint = job.connection.endpoint.or_else(endpoint_of_environment);
     for line in &job.provenance {
         let text = match line.outcome {
             Outcome::Unknown => format!("the configuration's '{}' is not known and has no effect", line.path),
@@ -48,6 +49,14 @@ pub(super) fn job(path: &Path) -> Result<Job> {
 }
 
 /// The bucket of a job, without limits: for verbs that ask for little, whatever the bucket holds.
+/// The server that the environment names, as the SDKs of all languages read it.
+fn endpoint_of_environment() -> Option<String> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
+    let ignored = variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|text| text.eq_ignore_ascii_case("true"));
+    let named = variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")).filter(|_| !ignored);
+    named.map(|url| url.trim().trim_end_matches('/').to_owned())
+}
+
 pub(super) async fn store(job: &Job, ledger: &Ledger) -> Result<Store> {
     pricing(job)?;
     Store::connect(&job.connection, ledger.clone(), StoreOptions::default()).await

@@ -85,6 +85,7 @@ pub(super) const ON_LIMIT: Row<OnLimit> = Row::all(OnLimit::Fail);
 pub(super) const ON_ARCHIVED: Row<OnArchived> = Row::all(OnArchived::Skip);
 pub(super) const NETWORK: Row<Network> = Row::all(Network::Unknown);
 pub(super) const KMS_REQUESTS: Row<bool> = Row::all(false);
+pub(super) const LATE_WINDOW_DAYS: Row<u32> = Row::all(7);
 pub(super) const USE_SSL: Row<bool> = Row::all(true);
 pub(super) const REQUESTER_PAYS: Row<bool> = Row::all(false);
 pub(super) const CSV_DELIMITER: Row<&'static str> = Row::all(",");

@@ -1,7 +1,7 @@
 //! Who asks, for the dialects that name it by keys at their root.
 
 use super::job::connection::Credentials;
-use super::place::both;
+use super::place::{self, both};
 use super::read::Guarded;
 use crate::error::{Error, Result};
 
@@ -51,7 +51,9 @@ impl Identity {
         match (keys, role_arn) {
             (Some(_), Some(_)) => Err(exclusive(id_name, "role_arn")),
             (Some((id, secret)), None) => Ok(static_keys(id, secret, token)),
-            (None, Some(role_arn)) => Ok(Credentials::AssumeRole { role_arn: role_arn.trim().to_owned(), external_id }),
+            (None, Some(role_arn)) => {
+                Ok(Credentials::AssumeRole { role_arn: place::role_arn(&role_arn, "role_arn")?, external_id })
+            }
             (None, None) => Ok(Credentials::DefaultChain),
         }
     }

@@ -13,7 +13,7 @@ use crate::spending::{GB, OnArchived, OnLimit, Spending};
 
 /// The configuration that means this job, but for the secrets.
 pub(super) fn configuration(job: &Job) -> Value {
-    let Connection { bucket, region, endpoint, path_style: _, credentials, requester_pays } = &job.connection;
+    let Connection { bucket, region, endpoint, path_style, credentials, requester_pays, ca_bundle } = &job.connection;
     let mut root = Map::new();
     root.insert("bucket".to_owned(), bucket.as_str().into());
     root.insert("credentials".to_owned(), authentication(credentials));
@@ -28,6 +28,10 @@ pub(super) fn configuration(job: &Job) -> Value {
     put(&mut root, "max_decompression_ratio", changed(caps.ratio, default.ratio));
     put(&mut root, "batch_size", job.streams.iter().find_map(|stream| stream.batch_rows));
     spending(&mut root, job);
+    let late = job.streams.iter().map(|stream| stream.late_window_days).next();
+    put(&mut root, "ca_bundle", ca_bundle.as_deref());
+    put(&mut root, "address_style", path_style.map(|path| if path { "path" } else { "virtual" }));
+    put(&mut root, "late_window_days", late.filter(|days| *days != defaults::LATE_WINDOW_DAYS.airbyte));
     root.insert("streams".to_owned(), job.streams.iter().map(stream).collect());
     Value::Object(root)
 }

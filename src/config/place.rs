@@ -119,6 +119,25 @@ pub(super) fn region(text: &str, path: &str) -> Result<Option<String>> {
     }
 }
 
+/// The ARN of a role.
+///
+/// # Errors
+/// Config when it has another shape: a user's ARN, or a name. Servers other than AWS have partitions and accounts of
+/// their own, so those are not looked at.
+pub(super) fn role_arn(text: &str, path: &str) -> Result<String> {
+    let text = text.trim();
+    let fields: Vec<&str> = text.splitn(6, ':').collect();
+    let fits = match fields.as_slice() {
+        ["arn", _, "iam", _, _, resource] => resource.strip_prefix("role/").is_some_and(|name| !name.is_empty()),
+        ["arn", _, service, _, _, resource] => !service.is_empty() && !resource.is_empty(),
+        _ => false,
+    };
+    match fits && !text.contains(char::is_whitespace) {
+        true => Ok(text.to_owned()),
+        false => Err(wrong(path, format!("'{text}'"), "the ARN of a role, `arn:aws:iam::ACCOUNT:role/NAME`")),
+    }
+}
+
 /// What a dialect says about the way to the bucket, apart from who asks.
 pub(super) struct Access<'a> {
     /// The key of the bucket and what is written there.
@@ -175,6 +194,7 @@ pub(super) fn connection(
         path_style: None,
         credentials,
         requester_pays: false,
+        ca_bundle: None,
     };
     Ok((connection, place.prefix))
 }

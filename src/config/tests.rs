@@ -91,6 +91,7 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
         on_archived,
         dev_sampling,
         dev_max_files,
+        late_window_days,
     } = &job.streams[0];
     assert_eq!((name.as_str(), globs.as_slice(), list_prefix), ("s", ["**".to_owned()].as_slice(), &None));
     assert_eq!(*format, FormatOptions::Csv(CsvOptions::default()));
@@ -98,8 +99,8 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
     assert_eq!((input_schema, *validation_policy, primary_key), (&None, ValidationPolicy::EmitRecord, &None));
     assert_eq!((*days_to_sync_if_history_is_full, *schema_sample_files, *batch_rows), (3, None, None));
     assert_eq!((*on_archived, *dev_sampling, *dev_max_files), (OnArchived::Skip, None, None));
-    assert_eq!((job.parallel_files, job.memory_bytes), (None, None));
     assert_eq!(job.spending, Spending::default(), "no limits unless they are written");
+    assert_eq!((job.parallel_files, job.memory_bytes, *late_window_days), (None, None, 7));
     let connection = &job.connection;
     assert_eq!((connection.bucket.as_str(), &connection.region, &connection.endpoint), ("b", &None, &None));
     assert_eq!((connection.path_style, connection.requester_pays), (None, false));
@@ -209,7 +210,8 @@ fn the_defaults_of_each_dialect_stay_what_they_are() {
             (csv.header.clone(), csv.skip_rows_before_header, csv.skip_rows_after_header),
             (CsvHeader::FromFile, 0, 0)
         );
-        assert_eq!((stream.compression, stream.days_to_sync_if_history_is_full), (Compression::Auto, 3), "{config}");
+        let days = (stream.days_to_sync_if_history_is_full, stream.late_window_days);
+        assert_eq!((stream.compression, days), (Compression::Auto, (3, 7)), "{config}");
         assert_eq!((stream.globs.as_slice(), &stream.list_prefix), (["**".to_owned()].as_slice(), &None), "{config}");
         assert!(
             !job.connection.requester_pays && !stream.schemaless && !csv.ignore_errors_on_fields_mismatch,
@@ -465,6 +467,34 @@ fn former_names_are_renamed_with_a_line_each() {
         assert!(!job.provenance.iter().any(|line| line.path == now), "{now} has a line of its own");
     }
     assert_eq!(job.streams[0].list_prefix.as_deref(), Some("old/"));
+}
+
+#[test]
+fn what_the_api_of_fivetran_sends_and_answers_is_a_configuration() {
+    let config = json!({"schema": "s", "table": "t", "bucket": "b", "file_type": "csv", "auth_type": "PUBLIC_BUCKET"});
+    let sent = json!({"service": "s3", "group_id": "g", "paused": false, "config": config});
+    let answered = json!({"code": "Success", "data": {"id": "i", "service": "s3", "config": config}});
+    let plain = job(&config);
+    for (envelope, around) in [(sent, "group_id"), (answered, "data.id")] {
+        let job = job(&envelope);
+        let meaning = |job: &Job| format!("{:?} {:?}", job.connection, job.streams);
+        assert_eq!(meaning(&job), meaning(&plain));
+        assert_eq!(line(&job, around).0, Outcome::Unknown);
+        assert_eq!(line(&job, "table").0, Outcome::Taken);
+    }
+}
+
+#[test]
+fn the_way_to_the_bucket_can_be_told_in_every_dialect() {
+    for config in [airbyte(json!({})), v3(json!({})), json!({"bucket": "b"}), fivetran(json!({}))] {
+        assert_eq!((job(&config).connection.path_style, &job(&config).connection.ca_bundle), (None, &None), "{config}");
+        let config =
+            merged(config, json!({"address_style": "virtual", "ca_bundle": "/ca.pem", "late_window_days": 30}));
+        let job = job(&config);
+        assert_eq!(job.connection.path_style, Some(false), "{config}");
+        assert_eq!(job.connection.ca_bundle.as_deref(), Some("/ca.pem"), "{config}");
+        assert_eq!(job.streams[0].late_window_days, 30, "{config}");
+    }
 }
 
 #[test]

@@ -3,7 +3,10 @@
 //! ```json
 //! {"history": {"a.csv": "2024-01-15T12:00:00.000000Z"},
 //!  "_ab_source_file_last_modified": "2024-01-15T12:00:00.000000Z_a.csv",
-//!  "tollgate": {"version": 1, "mode": "incremental", "generation": 3, "complete": false,
+//!  "v3_min_sync_date": "2024-01-15T12:00:00.000000Z",
+//!  "tollgate": {"version": 2, "mode": "incremental", "generation": 3, "complete": false,
+//!               "horizon": {"modified_at": "…", "key": "z.csv"},
+//!               "memory": [{"from_micros": …, "files": 40000, "cells": 9000, "table": true, "set": "(base64)"}],
 //!               "pending": {"b.csv": {"etag": "\"…\"", "modified_at": "…", "rows": 100, "at": "byte", "offset": 4096, "line": 101}}}}
 //! ```
 //!
@@ -16,6 +19,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::memory::{Memory, SavedPart};
 use crate::batch::Position;
 use crate::error::{Error, Result};
 use crate::object::Timestamp;
@@ -29,8 +33,13 @@ const SENTINEL_KEY: &str = "__ab_no_cursor_state_message";
 /// Files older than this are not read by the connector we replace.
 const MIN_SYNC_KEY: &str = "v3_min_sync_date";
 
+/// How far before its cursor a state of version 3 is not trusted, in seconds: the connector we replace reads these
+/// files again once.
+const V3_BUFFER_SECONDS: i64 = 3_600;
+
 /// The version of our part that this program writes. Parts of a later version are not understood.
-pub const PART_VERSION: u32 = 1;
+/// Version 1 had no memory.
+pub const PART_VERSION: u32 = 2;
 
 /// How the stream was read when the state was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,13 +78,39 @@ pub struct Part {
     /// Full refresh: every selected key up to this one was read, but for those in `pending`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Arc<str>>,
-    /// Incremental: objects up to this place in (time, key) order that the history does not have were read and
-    /// forgotten.
+    /// Incremental: the latest file, in (time, key) order, that the history had to forget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon: Option<Horizon>,
+    /// Incremental: the files that were read and forgotten, as sets.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub memory: Vec<SavedPart>,
+    /// Incremental: another connector forgot what is below the horizon, and no listing was seen whole since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub foreign: bool,
+    /// Incremental: nothing older is ever read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Timestamp>,
     /// Files that were begun and not ended, by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pending: BTreeMap<Arc<str>, Pending>,
+}
+
+impl Part {
+    /// The part of an incremental run that has read nothing.
+    pub(super) fn new(generation: Option<i64>) -> Self {
+        Self {
+            version: PART_VERSION,
+            mode: Mode::Incremental,
+            generation,
+            complete: true,
+            through: None,
+            horizon: None,
+            memory: Vec::new(),
+            foreign: false,
+            not_before: None,
+            pending: BTreeMap::new(),
+        }
+    }
 }
 
 /// A place in (time, key) order.
@@ -94,6 +129,8 @@ pub struct StreamState {
     pub history: BTreeMap<Arc<str>, Timestamp>,
     /// Airbyte's lower bound, carried on.
     pub min_sync_at: Option<Timestamp>,
+    /// Whether version 3 wrote it: then the bound holds and, this once, the history does not.
+    pub of_version_3: bool,
     /// Our part, if we wrote it.
     pub part: Option<Part>,
 }
@@ -114,8 +151,23 @@ impl StreamState {
             Some(text) => Some(Timestamp::parse(text).ok_or_else(|| unreadable(MIN_SYNC_KEY, "a date-time"))?),
             None => None,
         };
-        Ok(Self { history: read_history(fields)?, min_sync_at, part: read_part(fields)? })
+        let version_3 = version_3_cursor(fields);
+        Ok(Self {
+            history: read_history(fields)?,
+            min_sync_at: min_sync_at.or(version_3.map(|cursor| cursor.plus_seconds(-V3_BUFFER_SECONDS))),
+            of_version_3: version_3.is_some(),
+            part: read_part(fields)?,
+        })
     }
+}
+
+/// The cursor of a state that version 3 wrote: it has no fraction and no key, and the keys of its history are days.
+fn version_3_cursor(fields: &Map<String, Value>) -> Option<Timestamp> {
+    let first = fields.get("history").and_then(Value::as_object).and_then(|history| history.values().next());
+    let cursor = fields.get(CURSOR_KEY)?.as_str()?;
+    let days = first.is_none_or(Value::is_array);
+    // `2026-11-21T11:00:00Z`
+    (days && cursor.len() == 20).then(|| Timestamp::parse(cursor)).flatten()
 }
 
 fn read_history(fields: &Map<String, Value>) -> Result<BTreeMap<Arc<str>, Timestamp>> {
@@ -172,9 +224,12 @@ fn read_part(fields: &Map<String, Value>) -> Result<Option<Part>> {
             .with("state", PART_KEY)
             .hint("use that version again, or reset the stream"));
     }
-    serde_json::from_value(part.clone())
-        .map(Some)
-        .map_err(|error| unreadable(PART_KEY, "what this connector wrote").caused_by(error))
+    let broken = || unreadable(PART_KEY, "what this connector wrote");
+    let part: Part = serde_json::from_value(part.clone()).map_err(|error| broken().caused_by(error))?;
+    match Memory::read(&part.memory) {
+        Some(_) => Ok(Some(part)),
+        None => Err(broken()),
+    }
 }
 
 fn unreadable(field: &'static str, expected: &str) -> Error {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::Decision;
-use super::document::{self, Mode, PART_VERSION, Part, Pending, StreamState};
+use super::document::{self, Mode, Part, Pending, StreamState};
 use crate::batch::{Place, Position};
 use crate::object::ObjectFacts;
 
@@ -75,13 +75,11 @@ impl FullRefresh {
     #[must_use]
     pub fn document(&self) -> Value {
         document::write_part(&Part {
-            version: PART_VERSION,
             mode: Mode::FullRefresh,
-            generation: self.generation,
             complete: false,
             through: self.through.clone(),
-            horizon: None,
             pending: self.pending.clone(),
+            ..Part::new(self.generation)
         })
     }
 }

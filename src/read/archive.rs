@@ -211,8 +211,8 @@ fn begin_of(
     let decision = cursor.decide_member(member);
     shared.report.add_member(&decision);
     match decision {
-        Decision::Read | Decision::Changed => Some(Position::default()),
+        Decision::Read | Decision::Changed | Decision::ReadAgain => Some(Position::default()),
         Decision::Resume(position) => Some(position),
-        Decision::AlreadyRead | Decision::OlderThanRead | Decision::BeyondHistory => None,
+        Decision::AlreadyRead | Decision::OlderThanRead | Decision::BeyondHistory | Decision::InDoubt => None,
     }
 }

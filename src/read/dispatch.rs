@@ -7,7 +7,7 @@ use super::emit::{Event, Outgoing};
 use super::listing::{Listing, ListingCounts};
 use super::stop::Stop;
 use crate::batch::Position;
-use crate::cursor::{Cursor, Decision};
+use crate::cursor::{Cursor, Decision, FullRefresh, Incremental, Seen, Ticket, Window};
 use crate::error::Result;
 use crate::object::ObjectFacts;
 use crate::plan::files::FileList;
@@ -21,6 +21,8 @@ pub(super) struct DecisionCounts {
     pub(super) already_read: u64,
     pub(super) older: u64,
     pub(super) beyond_history: u64,
+    pub(super) read_again: u64,
+    pub(super) in_doubt: u64,
 }
 
 impl DecisionCounts {
@@ -33,6 +35,8 @@ impl DecisionCounts {
             Decision::AlreadyRead => &mut self.already_read,
             Decision::OlderThanRead => &mut self.older,
             Decision::BeyondHistory => &mut self.beyond_history,
+            Decision::ReadAgain => &mut self.read_again,
+            Decision::InDoubt => &mut self.in_doubt,
         }
     }
 }
@@ -60,24 +64,46 @@ enum Source {
 
 impl Files {
     /// Files in key order, listed as they are read.
-    pub(super) fn streaming(listing: Listing, cursor: Cursor) -> Self {
-        Self::new(listing, cursor, Source::Streaming { page: VecDeque::new() })
+    pub(super) fn streaming(listing: Listing, cursor: FullRefresh) -> Self {
+        Self::new(listing, Cursor::FullRefresh(cursor), Source::Streaming { page: VecDeque::new() })
     }
 
     /// Files in order of modification. Lists everything first; `None` when the run is asked to stop meanwhile.
-    pub(super) async fn ordered(listing: Listing, cursor: Cursor, stop: &Stop) -> Result<Option<Self>> {
+    pub(super) async fn ordered(
+        listing: Listing,
+        cursor: Incremental,
+        window: Window,
+        stop: &Stop,
+    ) -> Result<Option<Self>> {
+        let mut survey = cursor.survey(window);
         let order = Vec::new().into_iter();
-        let mut files = Self::new(listing, cursor, Source::Ordered { files: FileList::default(), order });
+        let source = Source::Ordered { files: FileList::default(), order };
+        let mut files = Self::new(listing, Cursor::Incremental(cursor), source);
         let mut list = FileList::default();
+        // What of the list only the whole listing tells.
+        let mut open: Vec<(u32, Ticket)> = Vec::new();
         loop {
             let Some(page) = stop.unless(files.listing.next_page()).await else { return Ok(None) };
             let Some(page) = page? else { break };
+            files.listing.take_archived().iter().for_each(|object| survey.see_unreadable(object));
             for object in page {
-                if files.decide(&object).is_some() {
-                    list.push(&object);
+                match survey.see(&object) {
+                    Seen::Decided(decision) if !files.count(&object, &decision) => continue,
+                    Seen::Decided(_) => {}
+                    Seen::Open(ticket) => open.push((index(list.len()), ticket)),
                 }
+                list.push(&object);
             }
         }
+        let settled = survey.settle();
+        let mut not_to_read = HashSet::new();
+        for (index, ticket) in open {
+            if !files.count_decision(&settled.judge(ticket)) {
+                not_to_read.insert(index);
+            }
+        }
+        let list = without(list, &not_to_read);
+        files.cursor = Arc::new(settled.finish());
         let order = list.by_modification().into_iter();
         files.source = Source::Ordered { files: list, order };
         files.listed_all = true;
@@ -86,7 +112,7 @@ impl Files {
 
     /// Files in key order, listed before the first is read, so that what is to come is known. `None` when the run is
     /// asked to stop meanwhile.
-    pub(super) async fn by_key(listing: Listing, cursor: Cursor, stop: &Stop) -> Result<Option<Self>> {
+    pub(super) async fn by_key(listing: Listing, cursor: FullRefresh, stop: &Stop) -> Result<Option<Self>> {
         let mut files = Self::streaming(listing, cursor);
         let mut list = FileList::default();
         loop {
@@ -115,7 +141,7 @@ impl Files {
         let Source::Ordered { files, order } = &self.source else { return None };
         let objects = order.as_slice().iter().filter_map(|&index| files.get(index as usize));
         Some(objects.map(|object| {
-            let from = start_of(&self.cursor.decide(&object)).unwrap_or_default();
+            let from = self.cursor.start(&object);
             (object, from)
         }))
     }
@@ -149,7 +175,7 @@ impl Files {
                     let Some(object) = order.next().and_then(|index| files.get(index as usize)) else {
                         return Ok(None);
                     };
-                    let from = start_of(&self.cursor.decide(&object)).unwrap_or_default();
+                    let from = self.cursor.start(&object);
                     return Ok(Some((object, from)));
                 }
                 Source::Streaming { page } => {
@@ -158,20 +184,18 @@ impl Files {
                     }
                 }
             }
-            let Some(listed) = self.listing.next_page().await? else {
+            let Some(mut listed) = self.listing.next_page().await? else {
                 self.listed_all = true;
                 return Ok(None);
             };
-            let decided: VecDeque<_> = listed
-                .into_iter()
-                .filter_map(|object| Some((self.decide(&object)?, object)))
-                .map(|(from, object)| (object, from))
-                .collect();
-            self.source = Source::Streaming { page: decided };
+            self.listing.take_archived();
+            listed.retain(|object| self.reads_in_key_order(object));
+            let page = listed.into_iter().map(|object| (object.clone(), self.cursor.start(&object))).collect();
+            self.source = Source::Streaming { page };
         }
     }
 
-    /// The cursor as the run began.
+    /// The cursor as the run begins: after the listing, where that comes first.
     pub(super) fn cursor(&self) -> Arc<Cursor> {
         Arc::clone(&self.cursor)
     }
@@ -203,8 +227,15 @@ impl Files {
         vanished.len()
     }
 
-    /// Counts the decision; a position where the object is to be read.
-    fn decide(&mut self, object: &ObjectFacts) -> Option<Position> {
+    /// Whether an object is to be read by a cursor that decides at once.
+    fn reads_in_key_order(&mut self, object: &ObjectFacts) -> bool {
+        let Cursor::FullRefresh(cursor) = &*self.cursor else { return false };
+        let decision = cursor.decide(object);
+        self.count(object, &decision)
+    }
+
+    /// Counts what was decided of an object; whether it is to be read.
+    fn count(&mut self, object: &ObjectFacts, decision: &Decision) -> bool {
         if self.cursor.pending().contains_key(&object.key) {
             self.seen_pending.insert(Arc::clone(&object.key));
         }
@@ -214,16 +245,26 @@ impl Files {
             let members = self.cursor.pending().range(Arc::clone(&inside)..).map(|(key, _)| key);
             self.seen_pending.extend(members.take_while(|key| key.starts_with(&*inside)).cloned());
         }
-        let decision = self.cursor.decide(object);
-        *self.decisions.of(&decision) += 1;
-        start_of(&decision)
+        self.count_decision(decision)
+    }
+
+    fn count_decision(&mut self, decision: &Decision) -> bool {
+        *self.decisions.of(decision) += 1;
+        decision.reads()
     }
 }
 
-fn start_of(decision: &Decision) -> Option<Position> {
-    match decision {
-        Decision::Read | Decision::Changed => Some(Position::default()),
-        Decision::Resume(position) => Some(position.clone()),
-        Decision::AlreadyRead | Decision::OlderThanRead | Decision::BeyondHistory => None,
+/// The list without some of its files. A list that keeps few of many is made anew, to give the memory back.
+fn without(list: FileList, left_out: &HashSet<u32>) -> FileList {
+    if left_out.is_empty() {
+        return list;
     }
+    let mut kept = FileList::default();
+    let indices = (0..list.len()).filter(|&at| !left_out.contains(&index(at)));
+    indices.filter_map(|at| list.get(at)).for_each(|object| kept.push(&object));
+    kept
+}
+
+fn index(at: usize) -> u32 {
+    u32::try_from(at).expect("a listing has fewer than 2^32 selected keys")
 }

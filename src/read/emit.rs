@@ -34,6 +34,8 @@ pub(super) enum Event {
     Line(String),
     /// The stream begins: STARTED.
     Open { stream: Arc<ConfiguredStream>, cursor: Box<Cursor> },
+    /// The whole listing was seen: the cursor for the run, before any file is begun.
+    Listed { cursor: Box<Cursor> },
     /// A file will be read.
     Begin { object: ObjectFacts, from: Position },
     /// A member of a begun archive will be read.
@@ -135,6 +137,10 @@ impl Emitter {
         match event {
             Event::Line(line) => self.sink.write(line.as_bytes()),
             Event::Open { stream, cursor } => self.open(stream, cursor),
+            Event::Listed { cursor } => {
+                self.with_current(|current| current.cursor = cursor);
+                Ok(())
+            }
             Event::Begin { object, from } => {
                 self.with_current(|current| current.cursor.begin(&object, from));
                 Ok(())

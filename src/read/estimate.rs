@@ -5,6 +5,7 @@ use super::plan::{self, Approach};
 use super::stop::Stop;
 use super::stream::{cursor, list};
 use super::{DEFAULT_PARALLEL_FILES, stream_named};
+use crate::clock::Clock;
 use crate::config::job::{Job, Stream};
 use crate::cost::usage::Operation;
 use crate::cost::{Till, Usage, usage_of};
@@ -85,7 +86,7 @@ async fn estimate_stream(
     let parallel = job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1);
     let whole = job.spending.limits.any();
     let cursor = cursor(configured, states)?;
-    let files = list(store, stream, cursor, configured.sync_mode, whole, &Stop::default()).await?;
+    let files = list(store, stream, cursor, Clock::System.now(), whole, &Stop::default()).await?;
     let mut estimate = StreamEstimate {
         name: stream.name.clone(),
         sync_mode: configured.sync_mode.name(),

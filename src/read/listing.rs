@@ -20,6 +20,7 @@ pub(super) struct Listing {
     /// The object outside the sample that is nearest to it: a sample has one object at least.
     nearest: Option<(f64, ObjectFacts)>,
     pub(super) counts: ListingCounts,
+    archived: Vec<ObjectFacts>,
 }
 
 /// What a listing saw so far.
@@ -52,6 +53,7 @@ impl Listing {
             continuation: None,
             nearest: None,
             counts: ListingCounts::default(),
+            archived: Vec::new(),
         }
     }
 
@@ -91,9 +93,17 @@ impl Listing {
         Some(vec![object])
     }
 
+    /// The archived objects of the pages since the last call, which belong to the stream and cannot be read.
+    pub(super) fn take_archived(&mut self) -> Vec<ObjectFacts> {
+        std::mem::take(&mut self.archived)
+    }
+
     fn select(&mut self, object: &ObjectFacts) -> bool {
         match self.selection.verdict(object) {
-            Verdict::Selected if object.storage_class.archived() => self.counts.archived += 1,
+            Verdict::Selected if object.storage_class.archived() => {
+                self.counts.archived += 1;
+                self.archived.push(object.clone());
+            }
             Verdict::Selected => {
                 self.counts.selected += 1;
                 return true;

@@ -36,7 +36,8 @@ pub(super) async fn run(
         // What is wrong with a stream is said when its turn comes.
         let Ok(stream) = stream_named(&reader.job.streams, &configured.name) else { continue };
         let Ok(cursor) = cursor(configured, states) else { continue };
-        let files = list(&reader.store, stream, cursor, configured.sync_mode, true, stop).await;
+        let now = reader.options.clock.now();
+        let files = list(&reader.store, stream, cursor, now, true, stop).await;
         let Some(files) = files.map_err(|error| error.with("stream", &stream.name))? else { return Ok(listed) };
         let Some(plan) = plan::of_files(&files, stream, reader.parallel_files()) else { continue };
         listed.insert(configured.name.clone(), (files, plan));

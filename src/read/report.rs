@@ -81,7 +81,7 @@ impl Counts {
                 listing.objects,
                 listing.pages,
                 listing.selected,
-                decisions.read + decisions.changed,
+                decisions.read + decisions.changed + decisions.read_again,
                 decisions.resumed,
                 decisions.already_read,
             ),
@@ -125,6 +125,18 @@ impl Counts {
             Level::Warn,
             decisions.beyond_history,
             "objects are older than what the state remembers, and count as read",
+        );
+        say(
+            Level::Warn,
+            decisions.read_again,
+            "objects are read although some of them may have been read before: too much changed since the last run to \
+             tell them apart",
+        );
+        say(
+            Level::Warn,
+            decisions.in_doubt,
+            "objects count as read although some of them may be new: too many objects of their time vanished since \
+             the last run to tell them apart; reset the stream to read all of them",
         );
         say(Level::Warn, self.vanished as u64, "objects that the last run left unfinished are not there any more");
         for note in self.files.notes() {

@@ -20,10 +20,10 @@ use crate::batch::Position;
 use crate::clock::Clock;
 use crate::config::job::{Job, Stream, ValidationPolicy};
 use crate::cost::{Shortage, Till};
-use crate::cursor::{Cursor, FullRefresh, Incremental, StreamState};
+use crate::cursor::{Cursor, FullRefresh, Incremental, StreamState, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::DecodeLimits;
-use crate::object::ObjectFacts;
+use crate::object::{ObjectFacts, Timestamp};
 use crate::plan::estimate::{FilePlan, StreamPlan};
 use crate::plan::ranges;
 use crate::protocol::catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
@@ -60,7 +60,7 @@ pub struct Reader<'a> {
     pub(super) job: &'a Job,
     pub(super) store: Store,
     pub(super) till: Till,
-    options: ReadOptions,
+    pub(super) options: ReadOptions,
 }
 
 /// What went wrong in a run. Empty: everything was read.
@@ -184,7 +184,7 @@ impl StreamRun<'_> {
         self.outgoing.send(opened).await;
         self.progress.begin(&configured, &self.reader.till);
         let failed_before = self.failures.count;
-        if let Err(error) = self.read_files(stream, configured.sync_mode, cursor, &shared).await {
+        if let Err(error) = self.read_files(stream, cursor, &shared).await {
             self.fail(error.with("stream", &stream.name)).await;
         }
         // In part, a full refresh must not take the place of what the destination has.
@@ -219,22 +219,20 @@ impl StreamRun<'_> {
         }))
     }
 
-    async fn read_files(
-        &mut self,
-        stream: &Stream,
-        mode: SyncMode,
-        cursor: Cursor,
-        shared: &Arc<Shared>,
-    ) -> Result<()> {
+    async fn read_files(&mut self, stream: &Stream, cursor: Cursor, shared: &Arc<Shared>) -> Result<()> {
         let (files, plan) = match self.listed.take() {
             Some((files, plan)) => (Some(files), Some(plan)),
-            None => (list(&shared.store, stream, cursor, mode, false, self.stop).await?, None),
+            None => {
+                let now = self.reader.options.clock.now();
+                (list(&shared.store, stream, cursor, now, false, self.stop).await?, None)
+            }
         };
         let Some(mut files) = files else { return Ok(()) };
         if let Some(most) = stream.dev_max_files {
             let text = format!("stream {}: {most} files are read at most (`dev_max_files`)", stream.name);
             self.outgoing.log(Level::Warn, text).await;
         }
+        self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
         let plan = plan.or_else(|| plan::of_files(&files, stream, self.reader.parallel_files()));
         self.announce(plan.as_ref()).await;
         let (listed, limit) = self.read_each(&mut files, shared).await;
@@ -496,15 +494,22 @@ pub(super) async fn list(
     store: &Store,
     stream: &Stream,
     cursor: Cursor,
-    mode: SyncMode,
+    now: Timestamp,
     whole: bool,
     stop: &Stop,
 ) -> Result<Option<Files>> {
     let listing = Listing::new(store, stream, cursor.list_after());
-    let files = match mode {
-        SyncMode::FullRefresh if whole => Files::by_key(listing, cursor, stop).await?,
-        SyncMode::FullRefresh => Some(Files::streaming(listing, cursor)),
-        SyncMode::Incremental => Files::ordered(listing, cursor, stop).await?,
+    let files = match cursor {
+        Cursor::FullRefresh(cursor) if whole => Files::by_key(listing, cursor, stop).await?,
+        Cursor::FullRefresh(cursor) => Some(Files::streaming(listing, cursor)),
+        Cursor::Incremental(cursor) => {
+            let window = Window {
+                listed_at: now,
+                late_days: stream.late_window_days,
+                full_history_days: stream.days_to_sync_if_history_is_full,
+            };
+            Files::ordered(listing, cursor, window, stop).await?
+        }
     };
     Ok(files.map(|files| files.at_most(stream.dev_max_files)))
 }

@@ -14,8 +14,8 @@ use aws_sdk_s3::config::{
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::{SharedTimeSource, StaticTimeSource, SystemTimeSource};
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder as HttpBuilder, Connector};
 
 use super::options::StoreOptions;
@@ -30,8 +30,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 const APP_NAME: &str = "tollgate";
 
 /// The HTTP client for S3 and for the services that hand out credentials. It connects lazily; certificates are read from the
-/// system (or `SSL_CERT_FILE`) when the first client is built.
-pub(super) fn http_client(options: &StoreOptions) -> SharedHttpClient {
+/// system (or `SSL_CERT_FILE`) when the first client is built; `authorities` are trusted besides, as PEM text that
+/// [`super::authorities::read`] has checked.
+pub(super) fn http_client(options: &StoreOptions, authorities: Option<Vec<u8>>) -> SharedHttpClient {
     let proxy = if options.proxy_from_environment { ProxyConfig::from_env() } else { ProxyConfig::disabled() };
     let idle_connections = options.idle_connections;
     HttpBuilder::new().build_with_connector_fn(move |settings, components| {
@@ -42,7 +43,13 @@ pub(super) fn http_client(options: &StoreOptions) -> SharedHttpClient {
             .proxy_config(proxy.clone());
         builder.set_connector_settings(settings.cloned());
         builder.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
-        builder.tls_provider(Provider::Rustls(CryptoMode::Ring)).build()
+        let mut builder = builder.tls_provider(Provider::Rustls(CryptoMode::Ring));
+        if let Some(pem) = &authorities {
+            let store = TrustStore::default().with_pem_certificate(pem.as_slice());
+            let context = TlsContext::builder().with_trust_store(store).build();
+            builder.set_tls_context(context.expect("a trust store is all that it needs"));
+        }
+        builder.build()
     })
 }
 

@@ -139,6 +139,14 @@ impl Failure {
                 with_request_id(error.caused_by(cause), request_id.as_deref())
             }
             Self::Network { kind, cause } => unreachable(kind, circumstances).caused_by(cause),
+            Self::Credentials { cause, .. } if cause.contains("feature(s) enabled") => {
+                let error =
+                    Error::new(ErrorKind::Unsupported, "the profile signs in through SSO, which is not supported");
+                error.caused_by(cause).hint(
+                    "give its keys to the environment (`aws configure export-credentials --format env`), or use a \
+                     profile with keys, a role or `credential_process`",
+                )
+            }
             Self::Credentials { kind, message, cause } => Error::new(kind, message)
                 .caused_by(cause)
                 .hint("set access keys or a role in the configuration, or give the environment credentials"),

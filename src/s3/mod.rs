@@ -12,6 +12,7 @@
 //!   Body: pieces of the object, continued by a ranged GET where the stream broke
 //! ```
 
+mod authorities;
 mod body;
 mod client;
 mod fault;

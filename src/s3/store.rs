@@ -19,7 +19,7 @@ use super::fault::{Circumstances, Failure, Place};
 use super::listing::{ListPage, ListRequest};
 use super::meter::{Meter, MeteredClient, Trace};
 use super::options::StoreOptions;
-use super::{client, identity, page, region};
+use super::{authorities, client, identity, page, region};
 use crate::config::job::connection::{Connection, Credentials, Secret};
 use crate::cost::usage::Row;
 use crate::cost::{Ledger, Planned};
@@ -57,7 +57,11 @@ impl Store {
     /// # Errors
     /// [`crate::error::ErrorKind::Config`] for an endpoint that is no URL of a server.
     pub async fn connect(connection: &Connection, ledger: Ledger, options: StoreOptions) -> Result<Self> {
-        let inner = client::http_client(&options);
+        let plain = connection.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let own = matches!(connection.credentials, Credentials::Static { .. } | Credentials::Anonymous);
+        // Certificates that nobody will look at are not worth reading.
+        let authorities = if plain && own { None } else { authorities::read(connection.ca_bundle.as_deref())? };
+        let inner = client::http_client(&options, authorities);
         Self::through(connection, ledger, options, inner).await
     }
 

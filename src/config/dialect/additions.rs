@@ -28,6 +28,21 @@ pub(in crate::config) struct Additions {
     /// format chooses; in the flat form it is 10,000.
     #[schemars(title = "Batch Size", extend("minimum" = 1, "maximum" = 1000000, "group" = "advanced"))]
     pub(super) batch_size: Option<Whole>,
+    /// How many days after its modification time an object may still appear in the bucket, as multipart uploads and
+    /// replicas do. Inside this window no file is ever missed, however many files the state has to remember; beyond it,
+    /// when more changed than the state can tell apart, files count as read and their number is reported.
+    #[serde(default = "late_window_days")]
+    #[schemars(title = "Late Window In Days", extend("minimum" = 0, "maximum" = 3650, "group" = "advanced"))]
+    pub(super) late_window_days: Whole,
+    /// Certificates of authorities that are trusted besides those of the system: a file with them, or their text (PEM).
+    /// When absent it is the file that the variable `AWS_CA_BUNDLE` names, if it names one.
+    #[schemars(title = "CA Bundle", extend("multiline" = true, "group" = "advanced"))]
+    pub(super) ca_bundle: Option<String>,
+    /// Where the bucket stands in the URL: `path` for the path, `virtual` for the host name. When absent, or `auto`, it is
+    /// the path for a server that is not AWS.
+    #[serde(default)]
+    #[schemars(title = "Address Style", extend("group" = "advanced"))]
+    pub(super) address_style: AddressStyle,
     /// How many gigabytes of text one compressed file may become; a file that becomes more is an error. When absent it
     /// is 4096.
     #[schemars(title = "Decompressed Size Limit", extend("minimum" = 1, "maximum" = 1048576, "group" = "advanced"))]
@@ -144,6 +159,20 @@ fn kms_requests() -> bool {
     defaults::KMS_REQUESTS.airbyte
 }
 
+/// Where the bucket stands in the URL.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum AddressStyle {
+    #[default]
+    Auto,
+    Path,
+    Virtual,
+}
+
+fn late_window_days() -> Whole {
+    Whole(i64::from(defaults::LATE_WINDOW_DAYS.airbyte))
+}
+
 fn requester_pays() -> bool {
     defaults::REQUESTER_PAYS.airbyte
 }
@@ -206,8 +235,10 @@ impl Additions {
         let dev_sampling = self.dev_sampling.as_ref();
         let dev_sampling = dev_sampling.map(|rate| rate.above(0.0, 1.0, "dev_sampling")).transpose()?;
         let dev_max_files = self.dev_max_files.map(|files| files.between(1, u64::MAX, "dev_max_files")).transpose()?;
+        let late = self.late_window_days.between(0, 3650, "late_window_days")?;
         for stream in &mut job.streams {
             stream.batch_rows = rows.map(fits);
+            stream.late_window_days = u32::try_from(late).expect("at most 3650");
             stream.on_archived = match self.on_archived {
                 OnArchivedWritten::Skip => OnArchived::Skip,
                 OnArchivedWritten::Fail => OnArchived::Fail,
@@ -216,6 +247,12 @@ impl Additions {
             stream.dev_max_files = dev_max_files;
         }
         job.connection.requester_pays = self.requester_pays;
+        job.connection.ca_bundle = self.ca_bundle.clone().filter(|bundle| !bundle.trim().is_empty());
+        job.connection.path_style = match self.address_style {
+            AddressStyle::Auto => None,
+            AddressStyle::Path => Some(true),
+            AddressStyle::Virtual => Some(false),
+        };
         Ok(job)
     }
 

@@ -331,7 +331,8 @@ fn authentication(object: &Object, notes: &mut Notes) -> Result<Credentials> {
                 return Err(empty("role_arn"));
             }
             let external_id = external_id.filter(|id| !id.is_empty());
-            Ok(Credentials::AssumeRole { role_arn: role_arn.trim().to_owned(), external_id })
+            let role_arn = place::role_arn(&role_arn, "credentials.role_arn")?;
+            Ok(Credentials::AssumeRole { role_arn, external_id })
         }
         "default_credentials" => {
             section::<DefaultCredentials>(object, path, &[TAG], notes).map(|_| Credentials::DefaultChain)
@@ -351,7 +352,8 @@ fn root_credentials(
     if let Some(role_arn) = role_arn.filter(|arn| !arn.trim().is_empty()) {
         notes.renamed("role_arn", "now `credentials.role_arn` with `auth_type` iam_role");
         idle_keys(&names, "role_arn", object, notes);
-        return Ok(Credentials::AssumeRole { role_arn: role_arn.trim().to_owned(), external_id: None });
+        let role_arn = place::role_arn(&role_arn, "role_arn")?;
+        return Ok(Credentials::AssumeRole { role_arn, external_id: None });
     }
     let given = |secret: Option<Guarded>| secret.filter(|secret| !secret.empty());
     let Some((id, secret)) = both("", (names[0], given(keys.0)), (names[1], given(keys.1)))? else {

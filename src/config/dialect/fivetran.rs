@@ -235,6 +235,43 @@ const OFF_ONLY: &[(&str, &str)] = &[
     ("use_pgp_encryption_options", "decrypt the files before they are uploaded"),
 ];
 
+/// Takes a configuration out of what Fivetran's API sends and answers: `{"service": "s3", "config": {…}}`, or that
+/// inside of `data`. Whether it was one; otherwise the object is given back. What stands around `config` is Fivetran's
+/// own affair and has no effect here.
+///
+/// # Errors
+/// Config, when the service is another one.
+pub(super) fn unwrapped(mut object: Object, notes: &mut Notes) -> Result<(Object, bool)> {
+    let envelope = |object: &Object| {
+        object.get("service").is_some_and(serde_json::Value::is_string)
+            && object.get("config").is_some_and(serde_json::Value::is_object)
+    };
+    let mut path = "";
+    if let Some(serde_json::Value::Object(data)) =
+        object.get("data").filter(|data| data.as_object().is_some_and(envelope))
+    {
+        (object, path) = (data.clone(), "data");
+    }
+    if !envelope(&object) {
+        return Ok((object, false));
+    }
+    let service = join(path, "service");
+    match object.get("service") {
+        Some(value) if *value == "s3" => notes.accepted(&service, value),
+        other => {
+            let text = other.map(ToString::to_string).unwrap_or_default();
+            return Err(wrong(&service, text, "'s3'"));
+        }
+    }
+    for key in object.keys().filter(|key| !["service", "config"].contains(&key.as_str())) {
+        notes.unknown(join(path, key), "without effect: it is a setting of Fivetran's platform");
+    }
+    match object.remove("config") {
+        Some(serde_json::Value::Object(config)) => Ok((config, true)),
+        _ => Ok((object, false)),
+    }
+}
+
 /// Turns a Fivetran-style configuration into a job.
 ///
 /// # Errors

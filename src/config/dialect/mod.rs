@@ -108,7 +108,14 @@ fn one_dialect(object: &Object) -> Result<()> {
 
 /// Turns a configuration into a job; its provenance goes to the notes.
 pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
-    let job = match recognise(&object) {
+    let (object, dialect) = match fivetran::unwrapped(object, notes)? {
+        (object, true) => (object, Dialect::Fivetran),
+        (object, false) => {
+            let dialect = recognise(&object);
+            (object, dialect)
+        }
+    };
+    let job = match dialect {
         Dialect::Airbyte => airbyte::understand(&object, notes)?,
         Dialect::Flat => flat::understand(object, notes)?,
         Dialect::AirbyteV3 => airbyte_v3::understand(object, notes)?,
@@ -149,6 +156,7 @@ pub(super) fn stream(dialect: Dialect, name: String, format: FormatOptions) -> S
         validation_policy: defaults::VALIDATION_POLICY.of(dialect),
         primary_key: None,
         days_to_sync_if_history_is_full: defaults::DAYS_TO_SYNC_IF_HISTORY_IS_FULL.of(dialect),
+        late_window_days: defaults::LATE_WINDOW_DAYS.of(dialect),
         schema_sample_files: None,
         batch_rows: None,
         on_archived: defaults::ON_ARCHIVED.of(dialect),

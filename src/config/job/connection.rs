@@ -18,6 +18,8 @@ pub struct Connection {
     pub credentials: Credentials,
     /// Whether the requester pays for requests and transfer.
     pub requester_pays: bool,
+    /// Certificates of further authorities to trust: a file, or their PEM text. `None` leaves it to the environment.
+    pub ca_bundle: Option<String>,
 }
 
 /// Who asks.

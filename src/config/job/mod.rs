@@ -56,6 +56,8 @@ pub struct Stream {
     pub primary_key: Option<Vec<String>>,
     /// Days before now in which unknown files are read when the history is full.
     pub days_to_sync_if_history_is_full: u32,
+    /// Days after its modification time in which an object may still appear.
+    pub late_window_days: u32,
     /// Files used for inference at most; `None` is the default of discovery.
     pub schema_sample_files: Option<usize>,
     /// Rows per batch at most; `None` leaves it to the decoders.

@@ -42,6 +42,14 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         (flat(json!({"endpoint_url": "ftp://h"})), "`endpoint_url` is 'ftp://h', expected a host"),
         (flat(json!({"endpoint_url": "h:99999"})), "`endpoint_url` is 'h:99999', expected a host"),
         (flat(json!({"access_key_id": "AK"})), "`secret_access_key` is missing beside `access_key_id`"),
+        (
+            flat(json!({"role_arn": "arn:aws:iam::123456789012:user/me"})),
+            "`role_arn` is 'arn:aws:iam::123456789012:user/me', expected the ARN of a role",
+        ),
+        (flat(json!({"role_arn": "reader"})), "`role_arn` is 'reader', expected the ARN of a role"),
+        (flat(json!({"address_style": "host"})), "`address_style`"),
+        (flat(json!({"late_window_days": -1})), "`late_window_days` is -1, expected a whole number from 0 to 3650"),
+        (json!({"service": "gcs", "config": {"bucket": "b"}}), "`service` is \"gcs\", expected 's3'"),
         (flat(json!({"anonymous": true, "role_arn": "r"})), "`anonymous` and `role_arn` are both given"),
         (
             flat(json!({"sync_mode": "append"})),

@@ -32,6 +32,7 @@ fn connection(endpoint: &str) -> Connection {
             session_token: Some(Secret::new(TOKEN)),
         },
         requester_pays: false,
+        ca_bundle: None,
     }
 }
 

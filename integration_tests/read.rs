@@ -414,3 +414,16 @@ fn a_compressed_file_goes_on_at_its_last_frame_with_one_ranged_get() {
         assert_eq!(ranges.len(), 1, "{key}");
     }
 }
+
+#[test]
+fn a_file_that_expands_beyond_the_configured_limit_is_refused() {
+    let bench = Bench::new();
+    bench.put("a.csv.gz", gzipped(format!("a\n{}", "x\n".repeat(2 << 20)).as_bytes()), 1);
+    let mut config = bench.config(csv_stream(&["*"]));
+    config["max_decompression_ratio"] = json!(3);
+    let output = bench.read(&config, &catalog("s", "incremental"), None);
+    let message = output.errors()[0]["message"].as_str().unwrap();
+    assert!(output.code == Some(1) && message.contains("raise `max_decompression_ratio`"), "{message}");
+    config["max_decompression_ratio"] = json!(5000);
+    assert_eq!(bench.check(&config).ok().code, Some(0));
+}

@@ -508,3 +508,12 @@ fn unknown_keys_are_accepted_with_a_line_each() {
         job.provenance.iter().filter(|line| line.outcome == Outcome::Unknown).map(|line| line.path.as_str()).collect();
     assert_eq!(unknown, ["path_prefix", "credentials.extra", "streams[0].odd", "streams[0].format.newlines"]);
 }
+
+#[test]
+fn limits_of_decompression_are_read_in_every_dialect() {
+    for config in [json!({"bucket": "b"}), airbyte(json!({}))] {
+        assert_eq!(job(&config).caps, crate::options::Caps::default(), "{config}");
+        let limited = job(&merged(config, json!({"max_decompressed_gb": 3, "max_decompression_ratio": 50})));
+        assert_eq!((limited.caps.decoded_bytes, limited.caps.ratio), (3 << 30, 50));
+    }
+}

@@ -208,7 +208,11 @@ fn begin_of(
     if (index as u64) < done {
         return None;
     }
-    let decision = cursor.decide_member(member);
+    let decision = match cursor.decide_member(member) {
+        // A member's own time may be years before its archive appeared; that the archive is read says that it is new.
+        Decision::BeyondHistory => Decision::Read,
+        decision => decision,
+    };
     shared.report.add_member(&decision);
     match decision {
         Decision::Read | Decision::Changed | Decision::ReadAgain => Some(Position::default()),

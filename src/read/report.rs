@@ -115,11 +115,6 @@ impl Counts {
             members.older,
             "members of zip archives are older than when they were last read; they are left out",
         );
-        say(
-            Level::Warn,
-            members.beyond_history,
-            "members of zip archives are older than what the state remembers, and count as read",
-        );
         say(Level::Warn, decisions.older, "objects are older than when they were last read; they are left out");
         say(
             Level::Warn,

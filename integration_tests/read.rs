@@ -427,3 +427,107 @@ fn a_file_that_expands_beyond_the_configured_limit_is_refused() {
     config["max_decompression_ratio"] = json!(5000);
     assert_eq!(bench.check(&config).ok().code, Some(0));
 }
+
+#[test]
+fn workbooks_are_discovered_and_read() {
+    let bench = Bench::new();
+    let workbook = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/fixtures/excel/types.xlsx");
+    bench.put("a.xlsx", std::fs::read(workbook).unwrap(), 1);
+    let config = bench.config(json!([{"name": "s", "globs": ["*"], "format": {"filetype": "excel"}}]));
+    bench.check(&config).ok();
+    let discovered = bench.discover(&config).ok();
+    let properties = &discovered.of_type("CATALOG")[0]["catalog"]["streams"][0]["json_schema"]["properties"];
+    assert_eq!(properties["when"], json!({"type": ["null", "string"], "format": "date-time"}));
+    bench.server.log().clear();
+    let output = bench.read(&config, &catalog("s", "incremental"), None).ok();
+    assert_eq!(output.data().len(), 5);
+    assert_eq!(output.data()[1]["day"], "2000-01-02T00:00:00.000000");
+    assert_eq!(bench.requests().0, 1);
+}
+
+fn transfer(bench: &Bench, preserve: bool) -> serde_json::Value {
+    let mut config = bench.config(json!([{"name": "s", "globs": ["ft/**"], "format": {"filetype": "unstructured"}}]));
+    config["delivery_method"] = json!({"delivery_type": "use_file_transfer", "preserve_directory_structure": preserve});
+    config
+}
+
+#[test]
+fn raw_files_are_complete_before_their_records() {
+    let bench = Bench::new();
+    let large: Vec<u8> = (0..3_000_000u32).map(|index| (index % 251) as u8).collect();
+    bench.put("ft/x/a.bin", "12345", 1);
+    bench.put("ft/b.csv.gz", &large, 2);
+    bench.put("ft//empty", "", 3);
+    let config = transfer(&bench, true);
+    bench.check(&config).ok();
+    let discovered = bench.discover(&config).ok();
+    let stream = &discovered.of_type("CATALOG")[0]["catalog"]["streams"][0];
+    assert_eq!(
+        (&stream["is_file_based"], &stream["json_schema"]["properties"]["bytes"]["type"]),
+        (&json!(true), &json!("integer"))
+    );
+    let staging = bench.folder.join("staging area");
+    std::fs::create_dir(&staging).unwrap();
+    for mode in ["incremental", "full_refresh"] {
+        let mut command = bench.read_command(&config, &catalog("s", mode), None);
+        let output = support::finish({
+            command.env("AIRBYTE_STAGING_DIRECTORY", &staging);
+            command
+        })
+        .ok();
+        let records = output.of_type("RECORD");
+        assert_eq!(records.len(), 3);
+        for record in records {
+            let record = &record["record"];
+            let reference = &record["file_reference"];
+            let path = reference["staging_file_url"].as_str().unwrap();
+            let content = std::fs::read(path).unwrap();
+            let relative = reference["source_file_relative_path"].as_str().unwrap();
+            assert!(path.starts_with(staging.to_str().unwrap()) && path.ends_with(relative), "{path}");
+            let expected: &[u8] = match relative {
+                "ft/x/a.bin" => b"12345",
+                "ft/b.csv.gz" => &large,
+                _ => b"",
+            };
+            assert!(content == expected, "{relative}");
+            assert_eq!(reference["file_size_bytes"], expected.len());
+            assert_eq!(record["data"]["bytes"], expected.len());
+            assert_eq!(record["data"]["source_uri"], format!("s3://{BUCKET}/{relative}"));
+        }
+        let first =
+            &output.of_type("RECORD").into_iter().find(|m| m["record"]["data"]["bytes"] == 5).unwrap()["record"];
+        assert_eq!(
+            first["data"],
+            json!({"folder": "ft/x", "file_name": "a.bin", "bytes": 5, "source_uri": "s3://bucket/ft/x/a.bin",
+                   "updated_at": "2024-01-15T12:00:01.000000Z"})
+        );
+        if mode == "incremental" {
+            let state = output.state();
+            assert_eq!(state[0]["stream"]["stream_state"]["history"].as_object().unwrap().len(), 3, "{state}");
+        }
+    }
+    let parts = std::fs::read_dir(&staging)
+        .unwrap()
+        .filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|extension| extension == "part"));
+    assert_eq!(parts.count(), 0, "no part of a file is left");
+}
+
+#[test]
+fn raw_files_of_one_name_or_with_a_way_out_of_the_folder_are_refused() {
+    let bench = Bench::new();
+    bench.put("ft/x/a.bin", "1", 1);
+    bench.put("ft/y/a.bin", "2", 1);
+    for mode in ["incremental", "full_refresh"] {
+        let output = bench.read(&transfer(&bench, false), &catalog("s", mode), None);
+        assert_eq!((output.code, output.data().len()), (Some(1), 0));
+        assert!(output.errors()[0]["message"].as_str().unwrap().contains("the name 'a.bin'"), "{output:#?}");
+    }
+    let bench = Bench::new();
+    bench.put("ft/../../outside", "1", 1);
+    bench.put("ft/inside", "1", 1);
+    let mut config = transfer(&bench, true);
+    config["streams"][0]["globs"] = json!(["ft/**", "ft/../../*"]);
+    let output = bench.read(&config, &catalog("s", "incremental"), None);
+    assert_eq!((output.code, output.data().len()), (Some(1), 1), "{output:#?}");
+    assert!(output.errors()[0]["message"].as_str().unwrap().contains("cannot be the path"));
+}

@@ -16,6 +16,8 @@ pub enum FormatOptions {
     Parquet(ParquetOptions),
     /// Apache Avro, as object container files.
     Avro(AvroOptions),
+    /// Excel workbooks: their first sheet.
+    Excel,
 }
 
 impl FormatOptions {
@@ -28,6 +30,7 @@ impl FormatOptions {
             Self::Json => "json",
             Self::Parquet(_) => "parquet",
             Self::Avro(_) => "avro",
+            Self::Excel => "excel",
         }
     }
 }

@@ -46,6 +46,9 @@ target!(
         "inference_type": "Primitive Types Only", "ignore_errors_on_fields_mismatch": true}, "compression": "none"}"#
 );
 target!(jsonl, r#"{"format": {"filetype": "jsonl"}, "compression": "none"}"#);
+target!(json, r#"{"format": {"filetype": "json"}, "compression": "none"}"#);
+target!(avro, r#"{"format": {"filetype": "avro"}, "compression": "none"}"#);
+target!(excel, r#"{"format": {"filetype": "excel"}, "compression": "none"}"#);
 target!(gzip, r#"{"format": {"filetype": "jsonl"}, "compression": "gzip"}"#);
 target!(bzip2, r#"{"format": {"filetype": "jsonl"}, "compression": "bzip2"}"#);
 target!(zstd, r#"{"format": {"filetype": "jsonl"}, "compression": "zstd"}"#);

@@ -72,6 +72,7 @@ table! {
     CSV_FALSE_VALUES: Words               = V4_FALSE,   V3_FALSE,   V4_FALSE,           V4_FALSE;
     CSV_INFERENCE: CsvInference           = STRINGS,    TYPED,      STRINGS,            TYPED;
     PARQUET_DECIMAL_AS_FLOAT: bool        = false,      true,       false,              false;
+    PRESERVE_DIRECTORY_STRUCTURE: bool    = true,       true,       true,               true;
     AVRO_DOUBLE_AS_STRING: bool           = false,      false,      false,              false;
     JSON_PACKED: bool                     = false,      false,      false,              true;
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::defaults;
 use super::dialect::Dialect;
 use super::job::connection::{Connection, Credentials};
-use super::job::{Job, Stream, ValidationPolicy};
+use super::job::{Delivery, Job, Stream, ValidationPolicy};
 use super::notes::MASK;
 use crate::options::{Caps, Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions};
 use crate::spending::{GB, OnArchived, OnLimit, Spending};
@@ -32,6 +32,8 @@ pub(super) fn configuration(job: &Job) -> Value {
     put(&mut root, "ca_bundle", ca_bundle.as_deref());
     put(&mut root, "address_style", path_style.map(|path| if path { "path" } else { "virtual" }));
     put(&mut root, "late_window_days", late.filter(|days| *days != defaults::LATE_WINDOW_DAYS.airbyte));
+    // So is what is delivered.
+    put(&mut root, "delivery_method", job.streams.iter().find_map(|stream| delivery(stream.delivery)));
     root.insert("streams".to_owned(), job.streams.iter().map(stream).collect());
     Value::Object(root)
 }
@@ -64,6 +66,15 @@ fn put(object: &mut Map<String, Value>, key: &str, value: Option<impl Into<Value
     if let Some(value) = value {
         object.insert(key.to_owned(), value.into());
     }
+}
+
+fn delivery(delivery: Delivery) -> Option<Value> {
+    let Delivery::Files { preserve_directory_structure } = delivery else { return None };
+    let mut object = Map::new();
+    object.insert("delivery_type".to_owned(), "use_file_transfer".into());
+    let default = defaults::PRESERVE_DIRECTORY_STRUCTURE.of(Dialect::Airbyte);
+    put(&mut object, "preserve_directory_structure", changed(preserve_directory_structure, default));
+    Some(Value::Object(object))
 }
 
 fn authentication(credentials: &Credentials) -> Value {
@@ -133,6 +144,7 @@ fn format(format: &FormatOptions) -> Value {
         FormatOptions::Csv(options) => csv(options),
         FormatOptions::Jsonl => json!({"filetype": "jsonl"}),
         FormatOptions::Json => json!({"filetype": "json"}),
+        FormatOptions::Excel => json!({"filetype": "excel"}),
         FormatOptions::Parquet(options) => {
             let mut object = Map::new();
             object.insert("filetype".to_owned(), "parquet".into());

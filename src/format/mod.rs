@@ -9,6 +9,7 @@ mod avro;
 pub mod compression;
 mod csv;
 pub mod encoding;
+mod excel;
 pub mod infer;
 mod json_document;
 mod json_scan;
@@ -26,6 +27,7 @@ use self::avro::AvroDecoder;
 use self::compression::Caps;
 use self::csv::CsvSplitter;
 use self::encoding::TextEncoding;
+use self::excel::ExcelDecoder;
 use self::json_document::DocumentSplitter;
 use self::jsonl::JsonSplitter;
 use self::text::{Beginning, Splitter, TextDecoder};
@@ -87,6 +89,11 @@ pub trait Decode: Send {
     fn columns(&self) -> Option<Vec<InferredColumn>> {
         None
     }
+
+    /// Memory in bytes that it needs as long as it lives, where its bytes cannot be used as they come.
+    fn held_bytes(&self) -> u64 {
+        0
+    }
 }
 
 /// How much a decoder may hold.
@@ -136,6 +143,9 @@ pub fn open(
         FormatOptions::Avro(options) => {
             let decoder = AvroDecoder::new(options, compression, projection, object, resume, limits)?;
             return Ok(Box::new(decoder));
+        }
+        FormatOptions::Excel => {
+            return Ok(Box::new(ExcelDecoder::new(compression, projection, object, resume, limits)?));
         }
         // Parquet compresses inside; what is around it as a whole is not read.
         FormatOptions::Parquet(_) => {

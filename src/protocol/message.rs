@@ -79,6 +79,54 @@ pub fn connection_status(failure: Option<&str>) -> String {
     })
 }
 
+/// A file that was put into the staging folder, for its record.
+#[derive(Debug)]
+pub struct FileReference<'a> {
+    /// The stream.
+    pub stream: &'a ConfiguredStream,
+    /// The key up to its last slash.
+    pub folder: &'a str,
+    /// The key behind its last slash.
+    pub file_name: &'a str,
+    /// The size.
+    pub bytes: u64,
+    /// `s3://bucket/key`
+    pub source_uri: &'a str,
+    /// When the object was last modified.
+    pub updated_at: Timestamp,
+    /// Where the file is.
+    pub staging_file_url: &'a str,
+    /// The path that it shall have at the destination.
+    pub source_file_relative_path: &'a str,
+    /// Now.
+    pub emitted_at: Timestamp,
+}
+
+/// RECORD of a transferred file.
+#[must_use]
+pub fn file_record(file: &FileReference<'_>) -> String {
+    let mut record = json!({
+        "stream": file.stream.name,
+        "data": {
+            "folder": file.folder,
+            "file_name": file.file_name,
+            "bytes": file.bytes,
+            "source_uri": file.source_uri,
+            "updated_at": file.updated_at,
+        },
+        "emitted_at": file.emitted_at.millis(),
+        "file_reference": {
+            "staging_file_url": file.staging_file_url,
+            "source_file_relative_path": file.source_file_relative_path,
+            "file_size_bytes": file.bytes,
+        },
+    });
+    if let Some(namespace) = &file.stream.namespace {
+        record["namespace"] = json!(namespace);
+    }
+    line(&json!({"type": "RECORD", "record": record}))
+}
+
 /// CATALOG
 #[must_use]
 pub fn catalog(streams: &[Value]) -> String {

@@ -2,7 +2,7 @@
 
 use super::listing::Listing;
 use super::sample::{self, SampleLimits};
-use crate::config::job::{Job, Stream};
+use crate::config::job::{Delivery, Job, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::ObjectFacts;
 use crate::s3::Store;
@@ -35,6 +35,9 @@ async fn check_stream(stream: &Stream, store: &Store) -> Result<()> {
         }
         return Err(error.hint("check the bucket, the globs and the path prefix, and that such files exist"));
     };
+    if stream.delivery != Delivery::Records {
+        return Ok(());
+    }
     sample::columns(store, stream, &object, SAMPLE).await?;
     Ok(())
 }

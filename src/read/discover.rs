@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::listing::Listing;
 use super::sample::{self, SampleLimits};
 use crate::batch::InferredColumn;
-use crate::config::job::{Job, Stream};
+use crate::config::job::{Delivery, Job, Stream};
 use crate::error::{Error, Result};
 use crate::format::infer;
 use crate::object::{ObjectFacts, Timestamp};
@@ -47,6 +47,9 @@ pub async fn discover(job: &Job, store: &Store) -> Result<Discovered> {
 }
 
 async fn json_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, String)>) -> Result<Value> {
+    if stream.delivery != Delivery::Records {
+        return Ok(of_files());
+    }
     if stream.schemaless {
         return Ok(schemaless());
     }
@@ -116,12 +119,21 @@ fn catalog_stream(stream: &Stream, json_schema: Value) -> Value {
         "source_defined_cursor": true,
         "default_cursor_field": [MODIFIED_COLUMN],
         "is_resumable": true,
-        "is_file_based": false,
+        "is_file_based": stream.delivery != Delivery::Records,
     });
     if let Some(primary_key) = &stream.primary_key {
         entry["source_defined_primary_key"] = primary_key.iter().map(|column| json!([column])).collect();
     }
     entry
+}
+
+/// What records of transferred files have, as the connector that we replace declares it.
+fn of_files() -> Value {
+    let (text, maybe) = (json!({"type": "string"}), json!({"type": ["null", "string"]}));
+    json!({"type": "object", "properties": {
+        "folder": text, "file_name": text, "source_uri": text, "bytes": {"type": "integer"},
+        "id": maybe, "created_at": maybe, "updated_at": maybe, "mime_type": maybe,
+    }})
 }
 
 fn schemaless() -> Value {

@@ -8,6 +8,7 @@ use super::fetch::{self, Stream};
 use super::progress::Progress;
 use super::report::Report;
 use super::stop::Stop;
+use super::transfer::Transfer;
 use crate::batch::{Place, Position};
 use crate::clock::Clock;
 use crate::config::job;
@@ -37,6 +38,8 @@ pub(super) struct Shared {
     pub(super) limits: DecodeLimits,
     pub(super) report: Report,
     pub(super) progress: Arc<Progress>,
+    /// Where the stream delivers files, and not what is in them.
+    pub(super) transfer: Option<Transfer>,
 }
 
 /// How the reading of a file ended, when it did not fail.
@@ -89,7 +92,13 @@ pub(super) async fn read(
     // The account is given back when the file is done.
     let Assignment { alone, until, account } = assignment;
     let store = shared.store.charged_to(account.id());
-    let end = read_from(&shared, object, from, store, Origin::Object { alone, until }).await?;
+    let end = match &shared.transfer {
+        None => read_from(&shared, object, from, store, Origin::Object { alone, until }).await?,
+        Some(transfer) => {
+            let ended = transfer.run(&shared, &store, &object, &from, alone, until).await;
+            conclude(&shared, object.key, None, ended).await?
+        }
+    };
     if end == FileEnd::Read {
         shared.progress.file_done();
     }
@@ -105,16 +114,18 @@ pub(super) async fn read_from(
     origin: Origin,
 ) -> Result<FileEnd> {
     let key = Arc::clone(&object.key);
-    let skipped_to = text_before(&from);
+    let skipped_to = rows_or_text_before(&from);
     let archive_after = match &origin {
         Origin::Member { archive_after, .. } => archive_after.clone(),
         Origin::Object { .. } => None,
     };
     let mut task = FileTask::new(shared, object, from, store, origin)?;
-    if skipped_to > 0 && task.decoder.access() == (Access::Stream { from: 0 }) {
+    if let Some(skipped_to) = skipped_to
+        && task.decoder.access() == (Access::Stream { from: 0 })
+    {
         let message = format!(
             "stream {}: {key} cannot be entered where the last run stood: it is read again from its start and skipped \
-             to byte {skipped_to} of its text",
+             to {skipped_to}",
             shared.stream.name
         );
         shared.outgoing.log(Level::Info, message).await;
@@ -122,6 +133,16 @@ pub(super) async fn read_from(
     let ended = task.run().await;
     task.flush().await;
     shared.report.add_file(task.encoder.report());
+    conclude(shared, key, archive_after, ended).await
+}
+
+/// Says that a file is done, or what is wrong with it.
+async fn conclude(
+    shared: &Shared,
+    key: Arc<str>,
+    archive_after: Option<(Arc<str>, Position)>,
+    ended: Result<FileEnd>,
+) -> Result<FileEnd> {
     match ended {
         Ok(FileEnd::Read) => {
             if let Some((key, after)) = archive_after {
@@ -140,11 +161,12 @@ pub(super) async fn read_from(
     }
 }
 
-/// Bytes of text before a position.
-fn text_before(position: &Position) -> u64 {
+/// What lies before a position, for a file that cannot be entered there.
+fn rows_or_text_before(position: &Position) -> Option<String> {
     match position.place {
-        Place::Byte { offset, .. } => offset,
-        Place::Start | Place::Block { .. } | Place::RowGroup { .. } => 0,
+        Place::Byte { offset, .. } if offset > 0 => Some(format!("byte {offset} of its text")),
+        Place::RowGroup { group: 0, row } if row > 0 => Some(format!("row {row}")),
+        _ => None,
     }
 }
 
@@ -205,14 +227,19 @@ impl<'a> FileTask<'a> {
             Some(Origin::Member { bytes, .. }) => (bytes, None),
             None => return Err(Error::internal("a file was read twice")),
         };
+        // Room for what the decoder needs as long as it lives.
+        let held_bytes = usize::try_from(self.decoder.held_bytes()).unwrap_or(usize::MAX);
+        let room = shared.budgets.whole.reserve(held_bytes);
+        let Some(_held) = shared.stop.unless(room).await else { return Ok(FileEnd::Stopped) };
         while !shared.stop.requested() {
             match self.decoder.step()? {
                 Step::Batch(decoded) => self.encode(decoded).await?,
                 Step::Done => return Ok(FileEnd::Read),
                 // What it needs before the stream, to go on in the middle of it.
                 Step::NeedRanges(wanted) => {
-                    let (store, budget, decoder) = (&shared.store, &shared.budgets.fetched, &mut *self.decoder);
-                    let fed = fetch::feed_ranges(store, &self.object, wanted, budget, decoder, &shared.stop).await?;
+                    let (budget, decoder) = (&shared.budgets.fetched, &mut *self.decoder);
+                    let fed =
+                        fetch::feed_ranges(&self.store, &self.object, wanted, budget, decoder, &shared.stop).await?;
                     if fed.is_none() {
                         break;
                     }

@@ -27,6 +27,7 @@ mod report;
 mod sample;
 mod stop;
 mod stream;
+mod transfer;
 
 pub use check::check;
 pub use discover::discover;
@@ -51,11 +52,14 @@ pub const DEFAULT_PARALLEL_FILES: usize = 16;
 struct Budgets {
     fetched: Budget,
     output: Budget,
+    /// For files that must be held as a whole. It is apart since they are fetched while it is held.
+    whole: Budget,
 }
 
 impl Budgets {
     fn new(total_bytes: usize) -> Self {
-        Self { fetched: Budget::new(total_bytes / 4 * 3), output: Budget::new(total_bytes / 4) }
+        let whole = Budget::new(total_bytes);
+        Self { fetched: Budget::new(total_bytes / 4 * 3), output: Budget::new(total_bytes / 4), whole }
     }
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn columns(
         let footer = footer.map_err(|error| error.with("stream", &stream.name).with("key", &object.key))?;
         return Ok(infer::columns_of_schema(&footer.schema, options.decimal_as_float));
     }
-    if matches!(stream.format, FormatOptions::Avro(_)) {
+    if matches!(stream.format, FormatOptions::Avro(_) | FormatOptions::Excel) {
         let declared = declared(store, stream, object, limits).await;
         return declared.map_err(|error| error.with("stream", &stream.name).with("key", &object.key));
     }
@@ -120,7 +120,7 @@ pub(super) async fn columnar_file(
     }
 }
 
-/// The columns that a file declares in its first bytes.
+/// The columns that a file declares in its first bytes, or that its decoder knows when it has read all of it.
 async fn declared(
     store: &Store,
     stream: &Stream,
@@ -130,7 +130,8 @@ async fn declared(
     let compression = stream.compression.resolve(&object.key);
     let decode = DecodeLimits::default();
     let mut decoder = format::open(&stream.format, compression, &Projection::All, object, None, &decode)?;
-    let whole = object.size <= limits.bytes;
+    // A workbook is read as a whole or not at all.
+    let whole = object.size <= limits.bytes || stream.format == FormatOptions::Excel;
     let mut body = store.get(object, (!whole).then_some(0..limits.bytes)).await?;
     let mut offset = 0;
     loop {

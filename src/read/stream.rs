@@ -15,6 +15,7 @@ use super::preflight;
 use super::progress::{Progress, Pulse};
 use super::report::Report;
 use super::stop::Stop;
+use super::transfer::Transfer;
 use super::{Budgets, DEFAULT_MEMORY_BYTES, DEFAULT_PARALLEL_FILES, stream_named};
 use crate::batch::Position;
 use crate::clock::Clock;
@@ -216,10 +217,17 @@ impl StreamRun<'_> {
             stream: stream.clone(),
             report: Report::default(),
             progress: Arc::clone(self.progress),
+            transfer: Transfer::of(self.reader.job, stream, configured),
         }))
     }
 
     async fn read_files(&mut self, stream: &Stream, cursor: Cursor, shared: &Arc<Shared>) -> Result<()> {
+        if let Some(transfer) = shared.transfer.as_ref().filter(|transfer| transfer.flat()) {
+            let now = self.reader.options.clock.now();
+            if let Some(files) = list(&shared.store, stream, cursor.clone(), now, true, self.stop).await? {
+                transfer.check_names(files).await?;
+            }
+        }
         let (files, plan) = match self.listed.take() {
             Some((files, plan)) => (Some(files), Some(plan)),
             None => {

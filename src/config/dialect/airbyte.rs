@@ -8,7 +8,7 @@ use super::{Dialect, additions, airbyte_format};
 use crate::config::defaults::{self, words};
 use crate::config::identity::static_keys;
 use crate::config::job::connection::Credentials;
-use crate::config::job::{Job, Stream, ValidationPolicy};
+use crate::config::job::{Delivery, Job, Stream, ValidationPolicy};
 use crate::config::notes::{Notes, join};
 use crate::config::place::{self, Access, both};
 use crate::config::read::{Guarded, Object, Section, Whole, one_of, section, tag_of, wrong};
@@ -53,7 +53,7 @@ pub(in crate::config) struct Written {
     /// The region of the bucket. When absent it is found out from the bucket.
     #[schemars(title = "AWS Region", extend("group" = "where"))]
     region_name: Option<String>,
-    /// What is delivered: records. Copying raw files is not supported yet.
+    /// What is delivered: the rows of the files as records, or the files themselves. When absent it is records.
     #[schemars(title = "Delivery Method", extend("group" = "advanced", "display_type" = "radio"))]
     delivery_method: Option<Section<DeliveryMethod>>,
     /// Access key id of a configuration from before `credentials`, which wins where both are given.
@@ -119,11 +119,26 @@ struct Anonymous {}
 enum DeliveryMethod {
     #[schemars(title = "Replicate Records")]
     UseRecordsTransfer(RecordsTransfer),
+    #[schemars(title = "Copy Raw Files")]
+    UseFileTransfer(FileTransfer),
 }
 
 /// Read the files and deliver their rows as records.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct RecordsTransfer {}
+
+/// Copy the files as they are, for destinations that take files. They are not looked into, and not decompressed.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct FileTransfer {
+    /// Whether files keep the folders of their keys. If not, they lie beside one another, and no two may have one name.
+    #[serde(default = "preserve_directory_structure")]
+    #[schemars(title = "Preserve Sub-Directories in File Paths")]
+    preserve_directory_structure: bool,
+}
+
+fn preserve_directory_structure() -> bool {
+    defaults::PRESERVE_DIRECTORY_STRUCTURE.of(DIALECT)
+}
 
 /// One stream: a set of files that are read in the same way.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -273,9 +288,10 @@ pub(super) fn understand(object: &Object, notes: &mut Notes) -> Result<Job> {
         region: ("region_name", written.region_name.as_deref()),
         default_region: defaults::REGION.of(DIALECT),
     };
-    if let Some(method) = &written.delivery_method {
-        records_only(&method.0, notes)?;
-    }
+    let delivery = match &written.delivery_method {
+        Some(method) => delivery(&method.0, notes)?,
+        None => Delivery::Records,
+    };
     let start_at = match written.start_date.as_deref() {
         Some(text) => Some(place::start_date(text, "start_date")?),
         None => None,
@@ -297,7 +313,7 @@ pub(super) fn understand(object: &Object, notes: &mut Notes) -> Result<Job> {
     let (connection, bucket_prefix) = place::connection(&access, credentials, notes)?;
     let mut streams = Vec::with_capacity(written.streams.len());
     for (index, section) in written.streams.iter().enumerate() {
-        streams.push(stream(&section.0, &format!("streams[{index}]"), &bucket_prefix, start_at, notes)?);
+        streams.push(stream(&section.0, &format!("streams[{index}]"), &bucket_prefix, start_at, delivery, notes)?);
     }
     additions.applied(DIALECT, super::job(connection, streams), notes)
 }
@@ -366,15 +382,22 @@ fn root_credentials(
     Ok(static_keys(id, secret, None))
 }
 
-fn records_only(object: &Object, notes: &mut Notes) -> Result<()> {
+fn delivery(object: &Object, notes: &mut Notes) -> Result<Delivery> {
     const TAG: &str = "delivery_type";
     let path = "delivery_method";
+    if object.get(TAG).is_some_and(|name| name == "use_permissions_transfer") {
+        let message = format!("`{path}.{TAG}` is 'use_permissions_transfer', which S3 has nothing for");
+        return Err(
+            Error::new(ErrorKind::Unsupported, message).hint("set it to 'use_records_transfer' or 'use_file_transfer'")
+        );
+    }
     if tag_of(object, path, TAG, &["use_records_transfer", "use_file_transfer"])? == "use_file_transfer" {
-        let message = format!("`{path}.{TAG}` is 'use_file_transfer', which is not supported yet");
-        return Err(Error::new(ErrorKind::Unsupported, message).hint("set it to 'use_records_transfer'"));
+        let FileTransfer { preserve_directory_structure } = section(object, path, &[TAG], notes)?;
+        return Ok(Delivery::Files { preserve_directory_structure });
     }
     // The option of the other method may have stayed behind; the connector it comes from does not mind.
-    section::<RecordsTransfer>(object, path, &[TAG, "preserve_directory_structure"], notes).map(drop)
+    section::<RecordsTransfer>(object, path, &[TAG, "preserve_directory_structure"], notes)?;
+    Ok(Delivery::Records)
 }
 
 fn stream(
@@ -382,13 +405,14 @@ fn stream(
     path: &str,
     bucket_prefix: &str,
     start_at: Option<Timestamp>,
+    delivery: Delivery,
     notes: &mut Notes,
 ) -> Result<Stream> {
     let written: StreamWritten = section(object, path, &[], notes)?;
     if written.name.is_empty() {
         return Err(wrong(&join(path, "name"), "empty", "a name"));
     }
-    let format = airbyte_format::format(&written.format.0, &join(path, "format"), notes)?;
+    let format = airbyte_format::format(&written.format.0, &join(path, "format"), delivery, notes)?;
     let schema_path = join(path, "input_schema");
     let input_schema = match written.input_schema.as_deref().filter(|text| !text.trim().is_empty()) {
         Some(text) => input_schema(text, &schema_path, notes)?,
@@ -405,7 +429,9 @@ fn stream(
     Ok(Stream {
         globs: written.globs.iter().map(|glob| place::inside(bucket_prefix, glob)).collect(),
         list_prefix: legacy_prefix.map(|prefix| format!("{bucket_prefix}{prefix}")),
-        compression: written.compression.into(),
+        // Files are delivered as they are stored.
+        compression: if delivery == Delivery::Records { written.compression.into() } else { Compression::None },
+        delivery,
         start_at,
         skip_markers: written.skip_markers,
         schemaless: written.schemaless,

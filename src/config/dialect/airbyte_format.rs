@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::config::defaults::{self, words};
+use crate::config::job::Delivery;
 use crate::config::notes::{Notes, join};
 use crate::config::read::{Object, Section, Whole, section, tag_of, wrong};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +25,8 @@ pub(in crate::config) enum Format {
     Parquet(ParquetFormat),
     #[schemars(title = "Avro Format")]
     Avro(AvroFormat),
+    #[schemars(title = "Excel Format")]
+    Excel(ExcelFormat),
 }
 
 /// Comma-separated values, and other texts of rows and fields.
@@ -114,6 +117,10 @@ pub(in crate::config) struct AvroFormat {
     pub(super) double_as_string: bool,
 }
 
+/// Excel workbooks (xlsx, xlsb): the first sheet, whose first row names the columns.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(in crate::config) struct ExcelFormat {}
+
 /// Where the names of the columns come from.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "header_definition_type")]
@@ -203,26 +210,34 @@ fn double_as_string_default() -> bool {
     defaults::AVRO_DOUBLE_AS_STRING.airbyte
 }
 
-const NOT_YET: &[&str] = &["excel", "unstructured"];
+const NOT_YET: &str = "unstructured";
 
 /// Reads the format of a stream.
 ///
 /// # Errors
 /// Config or Unsupported, naming the option.
-pub(super) fn format(object: &Object, path: &str, notes: &mut Notes) -> Result<FormatOptions> {
+pub(super) fn format(object: &Object, path: &str, delivery: Delivery, notes: &mut Notes) -> Result<FormatOptions> {
     const TAG: &str = "filetype";
-    if let Some(name) = object.get(TAG).and_then(serde_json::Value::as_str).filter(|name| NOT_YET.contains(name)) {
-        let message = format!("`{}` is '{name}', which is not supported yet", join(path, TAG));
-        return Err(Error::new(ErrorKind::Unsupported, message)
-            .hint("use csv, jsonl, json, parquet or avro, or take the stream out of this configuration"));
+    if object.get(TAG).is_some_and(|name| name == NOT_YET) {
+        if delivery != Delivery::Records {
+            // Files are not looked into: any format will do.
+            notes.unknown(join(path, TAG), "without effect: files are transferred as they are");
+            return Ok(FormatOptions::Jsonl);
+        }
+        let message = format!("`{}` is '{NOT_YET}', which is not supported yet", join(path, TAG));
+        return Err(Error::new(ErrorKind::Unsupported, message).hint(
+            "set `delivery_method` to use_file_transfer to have the files themselves, or take the stream out of this \
+             configuration",
+        ));
     }
-    match tag_of(object, path, TAG, &["csv", "jsonl", "json", "parquet", "avro"])? {
+    match tag_of(object, path, TAG, &["csv", "jsonl", "json", "parquet", "avro", "excel"])? {
         "csv" => {
             let written: CsvFormat = section(object, path, &[TAG], notes)?;
             Ok(FormatOptions::Csv(csv(written, path, notes)?))
         }
         "jsonl" => section::<JsonlFormat>(object, path, &[TAG], notes).map(|_| FormatOptions::Jsonl),
         "json" => section::<JsonFormat>(object, path, &[TAG], notes).map(|_| FormatOptions::Json),
+        "excel" => section::<ExcelFormat>(object, path, &[TAG], notes).map(|_| FormatOptions::Excel),
         "avro" => {
             let AvroFormat { double_as_string } = section(object, path, &[TAG], notes)?;
             Ok(FormatOptions::Avro(AvroOptions { double_as_string }))

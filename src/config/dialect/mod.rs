@@ -10,7 +10,7 @@ mod regex;
 
 use super::defaults;
 use super::job::connection::Connection;
-use super::job::{Job, Stream};
+use super::job::{Delivery, Job, Stream};
 use super::notes::Notes;
 use super::read::Object;
 use crate::error::{Error, Result};
@@ -159,6 +159,7 @@ pub(super) fn stream(dialect: Dialect, name: String, format: FormatOptions) -> S
         late_window_days: defaults::LATE_WINDOW_DAYS.of(dialect),
         schema_sample_files: None,
         batch_rows: None,
+        delivery: Delivery::Records,
         on_archived: defaults::ON_ARCHIVED.of(dialect),
         dev_sampling: None,
         dev_max_files: None,

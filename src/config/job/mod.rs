@@ -64,10 +64,25 @@ pub struct Stream {
     pub batch_rows: Option<usize>,
     /// What happens to archived objects.
     pub on_archived: OnArchived,
+    /// What is delivered.
+    pub delivery: Delivery,
     /// For development: the part of the files that is read, above 0 and at most 1.
     pub dev_sampling: Option<f64>,
     /// For development: files read at most in a run.
     pub dev_max_files: Option<u64>,
+}
+
+/// Airbyte's `delivery_method`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Delivery {
+    /// The rows of the files, as records.
+    #[default]
+    Records,
+    /// The files themselves, and a record for each.
+    Files {
+        /// Whether a file has the folders of its key, or only its name.
+        preserve_directory_structure: bool,
+    },
 }
 
 /// Airbyte's `validation_policy`.

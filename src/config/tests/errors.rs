@@ -258,18 +258,17 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         (fivetran(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),
         (fivetran(json!({"pattern": r"\d+"})), r"`pattern` is '\d+', and expressions with `+` behind"),
         (
-            airbyte_stream(json!({"format": {"filetype": "excel"}})),
-            "`streams[0].format.filetype` is 'excel', which is not",
+            airbyte_stream(json!({"format": {"filetype": "unstructured"}})),
+            "`streams[0].format.filetype` is 'unstructured', which is not",
         ),
-        (airbyte_stream(json!({"format": {"filetype": "excel"}})), "is 'excel', which is not"),
         (airbyte_stream(json!({"format": {"filetype": "unstructured"}})), "is 'unstructured', which is not"),
         (
             airbyte_csv(json!({"quote_char": "§"})),
             "`streams[0].format.quote_char` is '§', and characters outside ASCII",
         ),
         (
-            airbyte(json!({"delivery_method": {"delivery_type": "use_file_transfer"}})),
-            "`delivery_method.delivery_type` is 'use_file_transfer', which is not supported yet",
+            airbyte(json!({"delivery_method": {"delivery_type": "use_permissions_transfer"}})),
+            "`delivery_method.delivery_type` is 'use_permissions_transfer', which S3 has nothing for",
         ),
     ];
     for (config, expected) in table {

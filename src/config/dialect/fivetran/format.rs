@@ -35,7 +35,8 @@ impl Written {
                 let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.of(DIALECT);
                 Ok(FormatOptions::Avro(AvroOptions { double_as_string }))
             }
-            Some(other @ ("xml" | "log" | "spreadsheet" | "unstructured")) => {
+            Some("xlsx" | "xlsb" | "spreadsheet") => Ok(FormatOptions::Excel),
+            Some(other @ ("xml" | "log" | "unstructured")) => {
                 Err(Error::new(ErrorKind::Unsupported, format!("`file_type` is '{other}', which is not supported yet"))
                     .hint("convert the files to parquet, or keep the connector that reads them today"))
             }

@@ -98,7 +98,7 @@ fn run(file: &Bytes, batch_rows: usize) -> Result<Run> {
             Step::Batch(decoded) => {
                 let started = now();
                 out.clear();
-                run.rows += encoder.encode(&decoded.batch, &mut out)?;
+                run.rows += encoder.encode(&decoded.batch, &mut out)?.lines;
                 run.encode += now() - started;
                 run.output_bytes += out.len() as u64;
             }

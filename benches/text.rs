@@ -165,7 +165,7 @@ fn run(options: &FormatOptions, compression: Compression, columns: &Columns, sto
             Step::NeedBytes => feed(&mut *decoder, stored, &mut at)?,
             Step::Batch(decoded) => {
                 out.clear();
-                run.rows += encoder.encode(&decoded.batch, &mut out)?;
+                run.rows += encoder.encode(&decoded.batch, &mut out)?.lines;
                 drop(decoded);
                 run.encode += clock.now() - stepped;
                 run.output_bytes += out.len() as u64;

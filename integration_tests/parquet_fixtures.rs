@@ -39,7 +39,9 @@ fn lines(path: &Path, file: Bytes, batch_rows: usize) -> Result<String> {
                 }
             }
             Step::Batch(decoded) => {
-                encoder.encode(&decoded.batch, &mut out)?;
+                if let Some((_, error)) = encoder.encode(&decoded.batch, &mut out)?.stopped {
+                    return Err(error.into());
+                }
             }
             Step::NeedBytes => bail!("a decoder of ranges asks for a stream"),
             Step::Done => break,

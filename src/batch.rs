@@ -286,6 +286,29 @@ pub struct InferredColumn {
     pub name: String,
     /// The type.
     pub kind: InferredType,
+    /// What lies inside of it, where somebody asked.
+    pub nested: Nested,
+}
+
+impl InferredColumn {
+    /// A column of which no more is known.
+    pub fn new(name: impl Into<String>, kind: InferredType) -> Self {
+        Self { name: name.into(), kind, nested: Nested::Unknown }
+    }
+}
+
+/// What lies inside of a column.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Nested {
+    /// Nobody asked, or there was nothing inside.
+    #[default]
+    Unknown,
+    /// The members of an object.
+    Fields(Vec<InferredColumn>),
+    /// The items of an array; the name says nothing.
+    Items(Box<InferredColumn>),
+    /// An object with more members than a schema should have: its keys are data.
+    Open,
 }
 
 /// A place in an object at which decoding can go on. Part of the state document: its form never changes.
@@ -359,25 +382,34 @@ pub struct Decoded {
 }
 
 impl Decoded {
-    /// The position before a row of the batch, as far as it can be told: where reading goes on when that row is refused
-    /// and those before it were taken.
+    /// The position before a row of the batch, which begins at `from`, as far as it can be told: where reading goes on when
+    /// that row is refused and those before it were taken.
     #[must_use]
-    pub fn before(&self, row: usize) -> Option<Position> {
-        let missing = (self.batch.rows() - row) as u64;
+    pub fn before(&self, row: usize, from: &Position) -> Option<Position> {
+        let (all, row) = (self.batch.rows() as u64, row as u64);
+        let missing = all - row;
         let rows = self.after.rows - missing;
-        let place = match (&self.after.place, self.batch.start_of(row)) {
+        let place = match (&self.after.place, self.batch.start_of(row as usize)) {
             (Place::Byte { columns, frame, .. }, Some(TextOrigin { offset, line })) => {
                 // A frame that begins behind the row is of no use for it; the object's start always is.
                 let start = Frame { stored: 0, decoded: 0 };
                 let frame = frame.map(|frame| if frame.decoded <= offset { frame } else { start });
                 Place::Byte { offset, line, columns: columns.clone(), frame }
             }
-            (Place::RowGroup { group, row: done }, None) if *done >= missing => {
-                Place::RowGroup { group: *group, row: done - missing }
-            }
-            (Place::Block { offset, row: done }, None) if *done >= missing => {
-                Place::Block { offset: *offset, row: done - missing }
-            }
+            // Counting is right only where no row between was left out.
+            (Place::RowGroup { group, row: done }, None) => match from.place {
+                Place::RowGroup { group: of, row: begun } if of == *group && begun + all == *done => {
+                    Place::RowGroup { group: of, row: begun + row }
+                }
+                Place::Start if *group == 0 && all == *done => Place::RowGroup { group: 0, row },
+                _ => return None,
+            },
+            (Place::Block { offset, row: done }, None) => match from.place {
+                Place::Block { offset: of, row: begun } if of == *offset && begun + all == *done => {
+                    Place::Block { offset: of, row: begun + row }
+                }
+                _ => return None,
+            },
             _ => return None,
         };
         Some(Position { rows, place })

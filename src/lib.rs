@@ -2,6 +2,9 @@
 //!
 //! The rooms, and who may use whom, are listed in `integration_tests/edges.rs`.
 
+// The futures of the SDK are nested deeply, and ours lie around them.
+#![recursion_limit = "256"]
+
 pub mod batch;
 mod calendar;
 pub mod cli;

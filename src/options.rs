@@ -261,6 +261,28 @@ impl Default for Caps {
     }
 }
 
+/// What becomes of fields that the catalog does not have, or has with another type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SchemaEvolution {
+    /// Unknown fields are left out until the catalog has them; mistyped ones go out as they are.
+    #[default]
+    Evolve,
+    /// Both go to one column, as JSON.
+    Rescue,
+    /// Their row is a bad row.
+    Freeze,
+}
+
+/// How much discovery tells of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum InferenceDepth {
+    /// What the connector we replace tells.
+    #[default]
+    Compatible,
+    /// All that is known: properties of objects, items of arrays, the values of dictionaries, times of day.
+    Rich,
+}
+
 /// What a decoder or an encoder does at a row that it cannot take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnBadRow {
@@ -279,6 +301,8 @@ pub enum Projection {
     All,
     /// These names, where the file has them.
     Columns(Vec<String>),
+    /// The columns that these names come from where nested members are columns of their own: `a` for `a_b`.
+    Flattened(Vec<String>),
 }
 
 impl Projection {
@@ -288,6 +312,9 @@ impl Projection {
         match self {
             Self::All => true,
             Self::Columns(names) => names.iter().any(|n| n == name),
+            Self::Flattened(names) => names
+                .iter()
+                .any(|wanted| wanted.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))),
         }
     }
 }

@@ -157,7 +157,9 @@ fn try_read(stream: &Stream, input: &[u8], piece: usize, lines: &mut Vec<u8>) ->
             }
             Step::Batch(decoded) => {
                 inference.add(&decoded.batch);
-                encoder.encode(&decoded.batch, lines)?;
+                if let Some((_, error)) = encoder.encode(&decoded.batch, lines)?.stopped {
+                    return Err(error);
+                }
             }
             Step::Done => return Ok(()),
         }

@@ -6,7 +6,7 @@
 
 use super::dialect::Dialect;
 use super::job::ValidationPolicy;
-use crate::options::{Compression, CsvHeader, CsvInference, CsvOptions};
+use crate::options::{Compression, CsvHeader, CsvInference, CsvOptions, InferenceDepth, SchemaEvolution};
 use crate::spending::{Network, OnArchived, OnLimit};
 
 /// One row of the table.
@@ -75,6 +75,7 @@ table! {
     PRESERVE_DIRECTORY_STRUCTURE: bool    = true,       true,       true,               true;
     AVRO_DOUBLE_AS_STRING: bool           = false,      false,      false,              false;
     JSON_PACKED: bool                     = false,      false,      false,              true;
+    JSON_FLATTEN: bool                    = false,      false,      true,               false;
 }
 
 pub(super) const GLOBS: Row<Words> = Row::all(&["**"]);
@@ -87,6 +88,10 @@ pub(super) const ON_ARCHIVED: Row<OnArchived> = Row::all(OnArchived::Skip);
 pub(super) const NETWORK: Row<Network> = Row::all(Network::Unknown);
 pub(super) const KMS_REQUESTS: Row<bool> = Row::all(false);
 pub(super) const LATE_WINDOW_DAYS: Row<u32> = Row::all(7);
+/// Parts of a column's name at most where nested objects are flattened.
+pub(super) const JSON_MAX_DEPTH: Row<u64> = Row::all(10);
+pub(super) const SCHEMA_EVOLUTION: Row<SchemaEvolution> = Row::all(SchemaEvolution::Evolve);
+pub(super) const INFERENCE: Row<InferenceDepth> = Row::all(InferenceDepth::Compatible);
 pub(super) const USE_SSL: Row<bool> = Row::all(true);
 pub(super) const REQUESTER_PAYS: Row<bool> = Row::all(false);
 pub(super) const CSV_DELIMITER: Row<&'static str> = Row::all(",");

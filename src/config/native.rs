@@ -6,9 +6,11 @@ use serde_json::{Map, Value, json};
 use super::defaults;
 use super::dialect::Dialect;
 use super::job::connection::{Connection, Credentials};
-use super::job::{Delivery, Job, Stream, ValidationPolicy};
+use super::job::{BadRowAction, DeadLetterPlace, Delivery, Job, Stream, ValidationPolicy};
 use super::notes::MASK;
-use crate::options::{Caps, Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions};
+use crate::options::{
+    Caps, Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, InferenceDepth, SchemaEvolution,
+};
 use crate::spending::{GB, OnArchived, OnLimit, Spending};
 
 /// The configuration that means this job, but for the secrets.
@@ -126,8 +128,39 @@ fn stream(stream: &Stream) -> Value {
     );
     let (days, default_days) = (stream.days_to_sync_if_history_is_full, default.days_to_sync_if_history_is_full);
     put(&mut object, "days_to_sync_if_history_is_full", changed(days, default_days));
-    put(&mut object, "recent_n_files_to_read_for_schema_discovery", stream.schema_sample_files);
+    let first = stream.schema_of_first_file;
+    put(&mut object, "use_first_found_file_for_schema_discovery", Some(true).filter(|_| first));
+    let sample_files = stream.schema_sample_files.filter(|_| !first);
+    put(&mut object, "recent_n_files_to_read_for_schema_discovery", sample_files);
+    policies(stream, &mut object);
     Value::Object(object)
+}
+
+fn policies(stream: &Stream, object: &mut Map<String, Value>) {
+    let (action, path) = match &stream.bad_rows.action {
+        BadRowAction::Fail => (None, None),
+        BadRowAction::Skip => (Some("skip"), None),
+        BadRowAction::DeadLetter(DeadLetterPlace::Bucket { bucket, prefix }) => {
+            (Some("dead_letter"), Some(format!("s3://{bucket}/{prefix}")))
+        }
+        BadRowAction::DeadLetter(DeadLetterPlace::Folder(folder)) => {
+            (Some("dead_letter"), Some(folder.to_string_lossy().into_owned()))
+        }
+    };
+    put(object, "on_error", action);
+    put(object, "dead_letter_path", path);
+    put(object, "max_bad_rows", stream.bad_rows.max_rows);
+    put(object, "max_bad_percent", stream.bad_rows.max_percent);
+    let evolution = match stream.evolution {
+        SchemaEvolution::Evolve => None,
+        SchemaEvolution::Rescue => Some("rescue"),
+        SchemaEvolution::Freeze => Some("freeze"),
+    };
+    put(object, "schema_evolution", evolution);
+    put(object, "inference", Some("rich").filter(|_| stream.inference == InferenceDepth::Rich));
+    put(object, "json_flatten", stream.flatten.map(|_| true));
+    let default_depth = defaults::JSON_MAX_DEPTH.of(Dialect::Airbyte);
+    put(object, "json_max_depth", stream.flatten.map(|depth| depth as u64).filter(|depth| *depth != default_depth));
 }
 
 fn changed<T: PartialEq>(value: T, default: T) -> Option<T> {

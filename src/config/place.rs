@@ -1,5 +1,6 @@
 //! Buckets, endpoints, regions and times as people write them.
 
+use super::job::DeadLetterPlace;
 use super::job::connection::{Connection, Credentials};
 use super::notes::{Notes, join};
 use super::read::wrong;
@@ -44,6 +45,26 @@ pub(super) fn bucket(text: &str, path: &str) -> Result<Place> {
     }
     let prefix = if prefix.is_empty() || prefix.ends_with('/') { prefix.to_owned() } else { format!("{prefix}/") };
     Ok(Place { bucket: name, prefix, region })
+}
+
+/// Where bad rows are written: a folder of a bucket, or of this machine.
+///
+/// # Errors
+/// Config when it is neither.
+pub(super) fn dead_letters(text: &str, path: &str) -> Result<DeadLetterPlace> {
+    let text = text.trim();
+    if text.starts_with("s3://") {
+        let Place { bucket, prefix, .. } = bucket(text, path)?;
+        if prefix.is_empty() {
+            return Err(wrong(path, format!("'{text}'"), "`s3://bucket/folder/`, with a folder"));
+        }
+        return Ok(DeadLetterPlace::Bucket { bucket, prefix });
+    }
+    let folder = text.strip_prefix("file://").unwrap_or(text);
+    if !folder.starts_with('/') {
+        return Err(wrong(path, format!("'{text}'"), "`s3://bucket/folder/` or an absolute path"));
+    }
+    Ok(DeadLetterPlace::Folder(folder.into()))
 }
 
 /// `aws:s3:REGION:ACCOUNT:accesspoint/NAME[/prefix]`, or `aws:s3:::BUCKET[/prefix]`.

@@ -9,7 +9,7 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use super::dialect::{Additions, AirbyteV3Written, AirbyteWritten, FivetranWritten, FlatWritten};
+use super::dialect::{Additions, AirbyteV3Written, AirbyteWritten, FivetranWritten, FlatWritten, Policies};
 
 /// The `spec` object of the SPEC message.
 #[must_use]
@@ -37,8 +37,19 @@ fn connection_specification() -> Value {
     for (name, property) in properties_of::<AirbyteWritten>() {
         properties.insert(name, property);
     }
-    for (name, property) in properties_of::<Additions>() {
+    for (name, property) in properties_of::<Additions>().into_iter().chain(properties_of::<Policies>()) {
         properties.insert(name, property);
+    }
+    // A stream takes them too, and wins. Groups are of the root.
+    if let Some(Value::Object(of_stream)) = properties["streams"].pointer_mut("/items/properties") {
+        for (name, mut property) in properties_of::<Policies>() {
+            let order = of_stream.len();
+            if let Some(property) = property.as_object_mut() {
+                property.remove("group");
+                property.insert("order".to_owned(), order.into());
+            }
+            of_stream.insert(name, property);
+        }
     }
     let others =
         [properties_of::<FlatWritten>(), properties_of::<AirbyteV3Written>(), properties_of::<FivetranWritten>()];

@@ -5,9 +5,11 @@ mod errors;
 use serde_json::{Value, json};
 
 use super::job::connection::{Credentials, Secret};
-use super::job::{Job, Outcome, Stream, ValidationPolicy};
+use super::job::{BadRowAction, BadRows, DeadLetterPlace, Job, Outcome, Stream, ValidationPolicy};
 use super::parse;
-use crate::options::{Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, ParquetOptions};
+use crate::options::{
+    Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, InferenceDepth, ParquetOptions, SchemaEvolution,
+};
 use crate::spending::{Limits, Money, Network, OnArchived, OnLimit, Spending};
 
 fn job(config: &Value) -> Job {
@@ -87,6 +89,11 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
         primary_key,
         days_to_sync_if_history_is_full,
         schema_sample_files,
+        schema_of_first_file,
+        inference,
+        bad_rows,
+        evolution,
+        flatten,
         batch_rows,
         on_archived,
         dev_sampling,
@@ -95,6 +102,8 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
         delivery,
     } = &job.streams[0];
     assert_eq!(*delivery, crate::config::job::Delivery::Records);
+    assert_eq!((*inference, *evolution, *flatten), (InferenceDepth::Compatible, SchemaEvolution::Evolve, None));
+    assert_eq!((bad_rows, *schema_of_first_file), (&BadRows::default(), false));
     assert_eq!((name.as_str(), globs.as_slice(), list_prefix), ("s", ["**".to_owned()].as_slice(), &None));
     assert_eq!(*format, FormatOptions::Csv(CsvOptions::default()));
     assert_eq!((*compression, *start_at, *skip_markers, *schemaless), (Compression::Auto, None, false, false));
@@ -116,6 +125,7 @@ fn a_minimal_flat_config_has_the_defaults_of_its_specification() {
     let job = job(&json!({"bucket": "b"}));
     let stream = &job.streams[0];
     assert_eq!((stream.name.as_str(), stream.skip_markers, stream.batch_rows), ("b", true, Some(10_000)));
+    assert_eq!((stream.flatten, &stream.bad_rows), (Some(10), &BadRows::default()));
     assert_eq!(stream.format, FormatOptions::Csv(CsvOptions { encoding: "utf-8".to_owned(), ..CsvOptions::default() }));
     assert_eq!((stream.globs.as_slice(), &stream.list_prefix), (["**".to_owned()].as_slice(), &None));
     assert_eq!(job.connection.region.as_deref(), Some("us-east-1"));
@@ -517,5 +527,57 @@ fn limits_of_decompression_are_read_in_every_dialect() {
         assert_eq!(job(&config).caps, crate::options::Caps::default(), "{config}");
         let limited = job(&merged(config, json!({"max_decompressed_gb": 3, "max_decompression_ratio": 50})));
         assert_eq!((limited.caps.decoded_bytes, limited.caps.ratio), (3 << 30, 50));
+    }
+}
+
+#[test]
+fn policies_hold_for_all_streams_and_a_stream_of_its_own_wins() {
+    let streams = json!([
+        {"name": "a", "format": {"filetype": "csv"}},
+        {"name": "b", "format": {"filetype": "jsonl"}, "on_error": "dead_letter", "dead_letter_path": "s3://other/bad",
+         "max_bad_percent": 2.5, "schema_evolution": "freeze", "json_flatten": true, "json_max_depth": 3},
+        {"name": "c", "format": {"filetype": "csv"}, "on_error": "fail", "inference": "compatible"},
+    ]);
+    let job = job(&merged(
+        json!({"bucket": "b", "streams": streams}),
+        json!({"on_error": "skip", "max_bad_rows": 7, "schema_evolution": "rescue", "inference": "rich"}),
+    ));
+    let [a, b, c] = &job.streams[..] else { panic!("three streams") };
+    assert_eq!(a.bad_rows, BadRows { action: BadRowAction::Skip, max_rows: Some(7), max_percent: None });
+    assert_eq!((a.evolution, a.inference, a.flatten), (SchemaEvolution::Rescue, InferenceDepth::Rich, None));
+    let place = DeadLetterPlace::Bucket { bucket: "other".to_owned(), prefix: "bad/".to_owned() };
+    let action = BadRowAction::DeadLetter(place);
+    assert_eq!(b.bad_rows, BadRows { action, max_rows: Some(7), max_percent: Some(2.5) });
+    assert_eq!((b.evolution, b.inference, b.flatten), (SchemaEvolution::Freeze, InferenceDepth::Rich, Some(3)));
+    assert_eq!((&c.bad_rows, c.inference), (&BadRows::default(), InferenceDepth::Compatible));
+    assert_eq!(line(&job, "streams[1].on_error").0, Outcome::Taken);
+    assert_eq!(line(&job, "on_error").0, Outcome::Taken);
+}
+
+#[test]
+fn policies_of_other_dialects_stand_at_the_root() {
+    for config in [json!({"bucket": "b"}), fivetran(json!({})), airbyte(json!({}))] {
+        let job = job(&merged(config, json!({"on_error": "dead_letter", "dead_letter_path": "/var/bad"})));
+        let place = DeadLetterPlace::Folder("/var/bad".into());
+        assert_eq!(job.streams[0].bad_rows.action, BadRowAction::DeadLetter(place));
+    }
+    let idle = job(&json!({"bucket": "b", "json_flatten": false, "json_max_depth": 3, "max_bad_rows": 1}));
+    for path in ["json_max_depth", "max_bad_rows"] {
+        assert_eq!(line(&idle, path).0, Outcome::Unknown, "{path}");
+    }
+    assert_eq!(idle.streams[0].flatten, None);
+    let deep = job(&json!({"bucket": "b", "json_max_depth": 3}));
+    assert_eq!(deep.streams[0].flatten, Some(3));
+    for (wrong, expected) in [
+        (json!({"on_error": "ignore"}), "`on_error`"),
+        (json!({"on_error": "dead_letter"}), "'dead_letter_path' is a required property"),
+        (json!({"on_error": "dead_letter", "dead_letter_path": "bad"}), "an absolute path"),
+        (json!({"on_error": "skip", "max_bad_percent": 101}), "from 0 to 100"),
+        (json!({"json_max_depth": 0}), "from 1 to 100"),
+        (json!({"schema_evolution": "none"}), "`schema_evolution`"),
+    ] {
+        let config = merged(json!({"bucket": "b"}), wrong);
+        let error = parse(config.to_string().as_bytes()).expect_err("wrong").to_string();
+        assert!(error.contains(expected), "{config}: {error}");
     }
 }

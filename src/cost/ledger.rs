@@ -113,7 +113,7 @@ mod tests {
             }
         }
         assert_eq!(ledger.snapshot(), expected);
-        assert_eq!(ledger.totals().bytes_received, (0..44).sum::<u64>());
+        assert_eq!(ledger.totals().bytes_received, (0..55).sum::<u64>());
     }
 
     #[test]

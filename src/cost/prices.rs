@@ -304,7 +304,7 @@ impl Prices {
     #[must_use]
     pub fn requests_per_1k(&self, row: Row) -> Price {
         match row.operation {
-            Operation::ListObjects => self.tier1_per_1k,
+            Operation::ListObjects | Operation::PutObject => self.tier1_per_1k,
             Operation::GetObject | Operation::HeadObject => self.class(row).tier2_per_1k,
             Operation::HeadBucket => self.classes[StorageClass::Standard as usize].tier2_per_1k,
         }

@@ -13,11 +13,14 @@ pub enum Operation {
     HeadObject,
     /// HeadBucket and GetBucketLocation: tier 2.
     HeadBucket,
+    /// PutObject: tier 1, at the price of `STANDARD`, which is what is written.
+    PutObject,
 }
 
 impl Operation {
     /// All operations, in the order of their numbers.
-    pub const ALL: [Self; 4] = [Self::ListObjects, Self::GetObject, Self::HeadObject, Self::HeadBucket];
+    pub const ALL: [Self; 5] =
+        [Self::ListObjects, Self::GetObject, Self::HeadObject, Self::HeadBucket, Self::PutObject];
 
     /// The API's name of the operation.
     #[must_use]
@@ -27,6 +30,7 @@ impl Operation {
             Self::GetObject => "GetObject",
             Self::HeadObject => "HeadObject",
             Self::HeadBucket => "HeadBucket",
+            Self::PutObject => "PutObject",
         }
     }
 }
@@ -43,6 +47,9 @@ pub struct Row {
 impl Row {
     /// The row of listings.
     pub const LIST: Self = Self { operation: Operation::ListObjects, storage_class: StorageClass::Standard };
+
+    /// The row of objects that are written.
+    pub const PUT: Self = Self { operation: Operation::PutObject, storage_class: StorageClass::Standard };
 
     /// The row of reads of objects of a class.
     #[must_use]
@@ -61,7 +68,7 @@ impl Row {
     #[must_use]
     pub fn request_usage_type(self) -> &'static str {
         match (self.operation, self.storage_class) {
-            (Operation::ListObjects, _) => "Requests-Tier1",
+            (Operation::ListObjects | Operation::PutObject, _) => "Requests-Tier1",
             (_, StorageClass::StandardIa) => "Requests-SIA-Tier2",
             (_, StorageClass::OnezoneIa) => "Requests-ZIA-Tier2",
             (_, StorageClass::GlacierIr) => "Requests-GIR-Tier2",
@@ -205,6 +212,7 @@ mod tests {
     fn usage_types_are_those_of_a_bill() {
         for (row, requests, retrieval) in [
             (Row::LIST, "Requests-Tier1", None),
+            (Row::PUT, "Requests-Tier1", None),
             (Row::get(StorageClass::Standard), "Requests-Tier2", None),
             (Row::get(StorageClass::StandardIa), "Requests-SIA-Tier2", Some("Retrieval-SIA")),
             (Row::head(StorageClass::StandardIa), "Requests-SIA-Tier2", None),

@@ -363,7 +363,7 @@ impl SheetRows {
             return Err(Error::new(ErrorKind::Changed, "the position to resume from lies behind the end of the sheet")
                 .with("missing_rows", self.skip));
         }
-        let columns = self.columns.into_iter().map(|column| InferredColumn { name: column.name, kind: column.kind });
+        let columns = self.columns.into_iter().map(|column| InferredColumn::new(column.name, column.kind));
         Ok(Sheet { batches: self.batches, columns: columns.collect() })
     }
 

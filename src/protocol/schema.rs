@@ -50,6 +50,8 @@ pub enum Columns {
 
 /// Added to each record: the file's modification time.
 pub const MODIFIED_COLUMN: &str = "_ab_source_file_last_modified";
+/// Added to records of which something was rescued: an object of the fields that the catalog does not have as they are.
+pub const RESCUED_COLUMN: &str = "_rescued";
 /// Added to each record: the file's key.
 pub const URL_COLUMN: &str = "_ab_source_file_url";
 
@@ -126,13 +128,11 @@ impl Columns {
 
 /// The `json_schema` of a stream: the two added columns first, then these.
 #[must_use]
-pub fn json_schema(columns: &[Column]) -> Value {
+pub fn json_schema(columns: Map<String, Value>) -> Value {
     let mut properties = Map::new();
     for name in [MODIFIED_COLUMN, URL_COLUMN] {
         properties.insert(name.to_owned(), json!({"type": "string"}));
     }
-    for column in columns {
-        properties.insert(column.name.clone(), column.kind.to_property());
-    }
+    properties.extend(columns);
     json!({"type": "object", "properties": properties})
 }

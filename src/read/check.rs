@@ -38,7 +38,9 @@ async fn check_stream(stream: &Stream, store: &Store) -> Result<()> {
     if stream.delivery != Delivery::Records {
         return Ok(());
     }
-    sample::columns(store, stream, &object, SAMPLE).await?;
+    let mut gets = usize::MAX;
+    let sampled = sample::columns(store, stream, &object, SAMPLE, &mut gets).await?;
+    sampled.map(sample::Sampled::usable).transpose().map(drop).map_err(|error| error.with("key", &object.key))?;
     Ok(())
 }
 

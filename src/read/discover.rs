@@ -1,24 +1,29 @@
 //! The catalog of a configuration: the streams and the columns that their newest files have.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::listing::Listing;
-use super::sample::{self, SampleLimits};
+use super::sample::{self, SampleLimits, Sampled};
 use crate::batch::InferredColumn;
 use crate::config::job::{Delivery, Job, Stream};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::infer;
 use crate::object::{ObjectFacts, Timestamp};
+use crate::options::SchemaEvolution;
 use crate::protocol::message::Level;
-use crate::protocol::schema::{self, MODIFIED_COLUMN, URL_COLUMN};
+use crate::protocol::schema::{self, MODIFIED_COLUMN, RESCUED_COLUMN, URL_COLUMN};
 use crate::record::schema_of;
 use crate::s3::Store;
 
 /// Files that are sampled at most: as many as in the connector we replace.
 const SAMPLE_FILES: usize = 10;
+
+/// Requests for the contents of files that discovery makes for a stream at most.
+const MOST_GETS: usize = 10;
 
 /// Of each sampled file.
 const SAMPLE: SampleLimits = SampleLimits { bytes: 1_000_000, rows: 10_000 };
@@ -46,10 +51,22 @@ pub async fn discover(job: &Job, store: &Store) -> Result<Discovered> {
     Ok(discovered)
 }
 
+/// The schema of a stream's records.
 async fn json_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, String)>) -> Result<Value> {
     if stream.delivery != Delivery::Records {
         return Ok(of_files());
     }
+    let mut json_schema = data_schema(stream, store, notes).await?;
+    if stream.evolution == SchemaEvolution::Rescue
+        && !stream.schemaless
+        && let Some(properties) = json_schema["properties"].as_object_mut()
+    {
+        properties.insert(RESCUED_COLUMN.to_owned(), json!({"type": ["null", "object"]}));
+    }
+    Ok(json_schema)
+}
+
+async fn data_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, String)>) -> Result<Value> {
     if stream.schemaless {
         return Ok(schemaless());
     }
@@ -65,22 +82,43 @@ async fn json_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, Str
         return Ok(schemaless());
     }
     let mut failed = None;
-    let mut found: Vec<Vec<InferredColumn>> = Vec::new();
+    let mut found: Vec<(Arc<str>, Vec<InferredColumn>)> = Vec::new();
+    let (mut gets, mut unasked) = (MOST_GETS, 0);
     for file in &files {
-        match sample::columns(store, stream, file, SAMPLE).await {
-            Ok(columns) => found.push(columns),
-            // One broken file must not hide the columns of the others; reading it will say what is wrong.
-            Err(error) if error.kind() == crate::error::ErrorKind::Data => {
-                notes.push((Level::Error, format!("a file was left out of discovery: {error}")));
-                failed = Some(error);
+        let sampled = match sample::columns(store, stream, file, SAMPLE, &mut gets).await {
+            Ok(Some(sampled)) => sampled,
+            Ok(None) => {
+                unasked += 1;
+                continue;
             }
+            // One broken file must not hide the columns of the others; reading it will say what is wrong.
+            Err(error) if error.kind() == ErrorKind::Data => Sampled { fault: Some(error), ..Sampled::default() },
             Err(error) => return Err(error),
+        };
+        if sampled.bad_rows > 0 {
+            notes.push((Level::Warn, format!("{} rows of '{}' are bad and tell nothing", sampled.bad_rows, file.key)));
+        }
+        if !sampled.columns.is_empty() {
+            found.push((file.key.clone(), sampled.columns));
+        } else if let Some(reject) = sampled.first_bad {
+            failed = Some(Error::data(reject.reason).with("key", &file.key));
+        }
+        if let Some(fault) = sampled.fault {
+            notes.push((Level::Error, format!("a file tells less than it might: {fault}")));
+            failed = Some(fault);
         }
     }
-    match failed {
-        Some(error) if found.is_empty() => Err(nothing_inferred(error, files.len())),
-        _ => Ok(schema::json_schema(&schema_of::columns(&infer::merge(found.iter().map(Vec::as_slice))))),
+    if unasked > 0 {
+        let note = format!("{unasked} of {} files were not sampled: {MOST_GETS} requests are the limit", files.len());
+        notes.push((Level::Info, note));
     }
+    if let Some(error) = failed.filter(|_| found.is_empty()) {
+        return Err(nothing_inferred(error, files.len()));
+    }
+    // In the order of their keys, so that columns have the same order each time.
+    found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
+    let columns = infer::merge(found.iter().map(|(_, columns)| columns.as_slice()));
+    Ok(schema::json_schema(schema_of::properties(&columns)))
 }
 
 fn nothing_inferred(error: Error, files: usize) -> Error {
@@ -89,14 +127,17 @@ fn nothing_inferred(error: Error, files: usize) -> Error {
         .hint("check the stream's format and its options")
 }
 
-/// The newest selected files, in the order of their keys, so that columns have the same order each time.
+/// The newest selected files, the newest first; or the first one that the listing finds.
 async fn newest(stream: &Stream, store: &Store) -> Result<Vec<ObjectFacts>> {
     let count = stream.schema_sample_files.unwrap_or(SAMPLE_FILES).clamp(1, SAMPLE_FILES);
     let mut listing = Listing::new(store, stream, None);
-    let mut newest: BinaryHeap<Reverse<(Timestamp, std::sync::Arc<str>)>> = BinaryHeap::new();
-    let mut kept: std::collections::HashMap<std::sync::Arc<str>, ObjectFacts> = std::collections::HashMap::new();
+    let mut newest: BinaryHeap<Reverse<(Timestamp, Arc<str>)>> = BinaryHeap::new();
+    let mut kept: HashMap<Arc<str>, ObjectFacts> = HashMap::new();
     while let Some(page) = listing.next_page().await? {
         for object in page {
+            if stream.schema_of_first_file {
+                return Ok(vec![object]);
+            }
             newest.push(Reverse((object.modified_at, object.key.clone())));
             kept.insert(object.key.clone(), object);
             if newest.len() > count
@@ -107,7 +148,7 @@ async fn newest(stream: &Stream, store: &Store) -> Result<Vec<ObjectFacts>> {
         }
     }
     let mut files: Vec<ObjectFacts> = kept.into_values().collect();
-    files.sort_unstable_by(|a, b| a.key.cmp(&b.key));
+    files.sort_unstable_by(|a, b| (b.modified_at, &b.key).cmp(&(a.modified_at, &a.key)));
     Ok(files)
 }
 

@@ -3,7 +3,7 @@
 use super::dispatch::Files;
 use super::plan::{self, Approach};
 use super::stop::Stop;
-use super::stream::{cursor, list};
+use super::stream::{cursor, list, projection};
 use super::{DEFAULT_PARALLEL_FILES, stream_named};
 use crate::clock::Clock;
 use crate::config::job::{Job, Stream};
@@ -14,7 +14,6 @@ use crate::plan::estimate::{Estimated, StreamPlan};
 use crate::plan::ranges;
 use crate::protocol::catalog::{ConfiguredCatalog, ConfiguredStream};
 use crate::protocol::state_file::StateFile;
-use crate::record::columns_wanted;
 use crate::s3::Store;
 
 /// The estimate of one stream.
@@ -102,7 +101,7 @@ async fn estimate_stream(
         Some(plan) => plan,
         None => while_listing(&mut files, stream, parallel).await?,
     };
-    plan::look(&mut plan, stream, store, &columns_wanted(&configured.columns)).await?;
+    plan::look(&mut plan, stream, store, &projection(stream, &configured.columns)).await?;
     let counts = files.counts();
     (estimate.listed, estimate.archived) = (counts.objects, counts.archived);
     (estimate.files, estimate.stored_bytes, estimate.rows) = (plan.files, plan.stored_bytes, plan.rows());

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use super::Budgets;
+use super::bad_rows::Tolerance;
 use super::emit::{Event, Outgoing};
 use super::fetch::{self, Stream};
+use super::letters::{LetterBox, Letters};
 use super::progress::Progress;
 use super::report::Report;
 use super::stop::Stop;
 use super::transfer::Transfer;
-use crate::batch::{Place, Position};
+use crate::batch::{Decoded, Place, Position, Reject};
 use crate::clock::Clock;
 use crate::config::job;
 use crate::cost::Account;
@@ -17,9 +19,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::format::{self, Access, Decode, DecodeLimits, Step};
 use crate::memory::Reservation;
 use crate::object::ObjectFacts;
-use crate::options::{Compression, Projection};
+use crate::options::{Compression, FormatOptions, Projection};
 use crate::protocol::message::Level;
-use crate::record::{FileEncoder, StreamEncoder};
+use crate::record::flatten::Flattener;
+use crate::record::{Encoded, FileEncoder, FileReport, Refused, StreamEncoder};
 use crate::s3::Store;
 
 /// A block of lines is handed on when it has this size, and at the end of a file.
@@ -36,6 +39,8 @@ pub(super) struct Shared {
     pub(super) projection: Projection,
     pub(super) encoder: StreamEncoder,
     pub(super) limits: DecodeLimits,
+    pub(super) tolerance: Tolerance,
+    pub(super) letters: Option<LetterBox>,
     pub(super) report: Report,
     pub(super) progress: Arc<Progress>,
     /// Where the stream delivers files, and not what is in them.
@@ -131,8 +136,9 @@ pub(super) async fn read_from(
         shared.outgoing.log(Level::Info, message).await;
     }
     let ended = task.run().await;
-    task.flush().await;
-    shared.report.add_file(task.encoder.report());
+    let flushed = task.flush().await;
+    let ended = ended.and_then(|end| flushed.map(|()| end));
+    shared.report.add_file(&task.report());
     conclude(shared, key, archive_after, ended).await
 }
 
@@ -192,6 +198,8 @@ struct FileTask<'a> {
     lines: Vec<u8>,
     rows: u64,
     after: Position,
+    letters: Option<Letters>,
+    flattener: Option<Flattener>,
 }
 
 impl<'a> FileTask<'a> {
@@ -206,8 +214,25 @@ impl<'a> FileTask<'a> {
             return Err(Error::new(ErrorKind::Unsupported, message).hint("write them into the bucket as they are"));
         }
         let encoder = shared.encoder.file(&object, shared.clock.now().millis());
-        let origin = Some(origin);
-        Ok(Self { shared, object, decoder, encoder, origin, store, lines: Vec::new(), rows: 0, after: from })
+        let decimal_as_float = match &stream.format {
+            FormatOptions::Parquet(parquet) => parquet.decimal_as_float,
+            _ => false,
+        };
+        let flattener = stream.flatten.map(|depth| Flattener::new(depth, decimal_as_float));
+        let letters = shared.letters.clone().map(|to| Letters::new(to, &stream.name, &object, &from));
+        Ok(Self {
+            shared,
+            object,
+            decoder,
+            encoder,
+            origin: Some(origin),
+            store,
+            lines: Vec::new(),
+            rows: 0,
+            after: from,
+            letters,
+            flattener,
+        })
     }
 
     async fn run(&mut self) -> Result<FileEnd> {
@@ -231,7 +256,7 @@ impl<'a> FileTask<'a> {
         let held_bytes = usize::try_from(self.decoder.held_bytes()).unwrap_or(usize::MAX);
         let room = shared.budgets.whole.reserve(held_bytes);
         let Some(_held) = shared.stop.unless(room).await else { return Ok(FileEnd::Stopped) };
-        while !shared.stop.requested() {
+        while self.goes_on() {
             match self.decoder.step()? {
                 Step::Batch(decoded) => self.encode(decoded).await?,
                 Step::Done => return Ok(FileEnd::Read),
@@ -260,7 +285,7 @@ impl<'a> FileTask<'a> {
     async fn run_ranges(&mut self) -> Result<FileEnd> {
         let shared = self.shared;
         let mut held: Option<Reservation> = None;
-        while !shared.stop.requested() {
+        while self.goes_on() {
             match self.decoder.step()? {
                 Step::Batch(decoded) => self.encode(decoded).await?,
                 Step::Done => return Ok(FileEnd::Read),
@@ -280,24 +305,82 @@ impl<'a> FileTask<'a> {
         Ok(FileEnd::Stopped)
     }
 
-    async fn encode(&mut self, decoded: crate::batch::Decoded) -> Result<()> {
+    /// What did not fit.
+    fn report(&self) -> FileReport {
+        let mut report = self.encoder.report().clone();
+        for (name, times) in self.flattener.iter().flat_map(Flattener::renamed) {
+            report.add_renamed(name, *times);
+        }
+        report
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.shared.stop.requested() && !self.shared.tolerance.exceeded()
+    }
+
+    async fn encode(&mut self, mut decoded: Decoded) -> Result<()> {
         if self.lines.capacity() == 0 {
             self.lines = self.shared.outgoing.buffer(BLOCK_BYTES + BLOCK_BYTES / 2);
         }
         self.encoder.set_emitted_at(self.shared.clock.now().millis());
-        self.rows += self.encoder.encode(&decoded.batch, &mut self.lines)?;
-        self.after = decoded.after;
+        if let Some(flattener) = &mut self.flattener {
+            decoded.batch = flattener.flatten(decoded.batch)?;
+        }
+        let start = self.lines.len();
+        let Encoded { lines, refused, stopped, .. } = self.encoder.encode(&decoded.batch, &mut self.lines)?;
+        let mut rejects = std::mem::take(&mut decoded.rejects);
+        rejects.extend(refused.into_iter().map(|refused| reject(&decoded, refused)));
+        let Some((row, error)) = stopped else {
+            let after = decoded.after;
+            return self.take(lines, rejects, after, start).await;
+        };
+        let error = placed(error, &decoded, row);
+        match decoded.before(row, &self.after) {
+            Some(before) => {
+                rejects.retain(|reject| lies_before(reject, &before));
+                self.take(lines, rejects, before, start).await?;
+            }
+            // Rows that no position covers would come again with the next run.
+            None => self.lines.truncate(start),
+        }
+        Err(error)
+    }
+
+    /// Takes in what a batch came to: its lines, which begin at `start`, its rejects, and the position behind them. When
+    /// there are too many bad rows, the batch counts as not read.
+    async fn take(&mut self, rows: u64, mut rejects: Vec<Reject>, after: Position, start: usize) -> Result<()> {
+        if !self.shared.tolerance.add(rows, rejects.len() as u64) {
+            self.lines.truncate(start);
+            self.shared.report.add_bad_rows(&self.object.key, &rejects);
+            return Ok(());
+        }
+        if !rejects.is_empty() {
+            rejects.sort_by_key(|reject| (reject.offset, reject.row));
+            self.shared.report.add_bad_rows(&self.object.key, &rejects);
+            if let Some(letters) = &mut self.letters
+                && let Err(error) = letters.add(&rejects).await
+            {
+                self.lines.truncate(start);
+                return Err(error);
+            }
+        }
+        self.rows += rows;
+        self.after = after;
         if self.lines.len() >= BLOCK_BYTES {
-            self.flush().await;
+            self.flush().await?;
         }
         Ok(())
     }
 
-    /// Hands on what was encoded, with the position behind it.
-    async fn flush(&mut self) {
+    /// Hands on what was encoded, with the position behind it; bad rows are written down first, so that no state covers
+    /// one that is not.
+    async fn flush(&mut self) -> Result<()> {
+        if let Some(letters) = &mut self.letters {
+            letters.flush().await?;
+        }
         let lines = std::mem::take(&mut self.lines);
-        if lines.is_empty() && self.rows == 0 && self.after.rows == 0 {
-            return;
+        if lines.is_empty() && self.rows == 0 && self.after == Position::default() {
+            return Ok(());
         }
         let reservation = self.shared.budgets.output.reserve(lines.capacity()).await;
         let rows = std::mem::take(&mut self.rows);
@@ -305,5 +388,41 @@ impl<'a> FileTask<'a> {
         let key = Arc::clone(&self.object.key);
         let after = self.after.clone();
         self.shared.outgoing.send(Event::Rows { key, lines, rows, after, reservation }).await;
+        Ok(())
+    }
+}
+
+/// A row that the encoder refused, with its place in the file.
+fn reject(decoded: &Decoded, refused: Refused) -> Reject {
+    let start = decoded.batch.start_of(refused.row);
+    Reject {
+        line: start.map(|start| start.line + 1),
+        offset: start.map(|start| start.offset),
+        row: Some(row_number(decoded, refused.row)),
+        reason: refused.reason.into(),
+        raw: refused.raw,
+        cut: false,
+    }
+}
+
+/// The number of a row of a batch among those of its file that were decoded, from 1.
+fn row_number(decoded: &Decoded, row: usize) -> u64 {
+    decoded.after.rows - decoded.batch.rows() as u64 + row as u64 + 1
+}
+
+/// An error about a row, with the row's place in the file.
+fn placed(error: Error, decoded: &Decoded, row: usize) -> Error {
+    let error = match decoded.batch.start_of(row) {
+        Some(start) => error.with("line", start.line + 1).with("byte", start.offset),
+        None => error,
+    };
+    error.with("row", row_number(decoded, row))
+}
+
+/// Whether a reject lies before a position, so that the position covers it.
+fn lies_before(reject: &Reject, position: &Position) -> bool {
+    match (&position.place, reject.offset) {
+        (Place::Byte { offset, .. }, Some(at)) => at < *offset,
+        _ => reject.row.is_none_or(|row| row <= position.rows),
     }
 }

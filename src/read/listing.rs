@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-use crate::config::job::Stream;
+use super::letters;
+use crate::config::job::{BadRowAction, DeadLetterPlace, Stream};
 use crate::error::Result;
 use crate::object::ObjectFacts;
 use crate::options::Compression;
@@ -19,6 +20,8 @@ pub(super) struct Listing {
     continuation: Option<String>,
     /// The object outside the sample that is nearest to it: a sample has one object at least.
     nearest: Option<(f64, ObjectFacts)>,
+    /// What dead letters in this bucket begin with.
+    letters: Option<String>,
     pub(super) counts: ListingCounts,
     archived: Vec<ObjectFacts>,
 }
@@ -33,6 +36,7 @@ pub(super) struct ListingCounts {
     pub(super) markers: u64,
     pub(super) archived: u64,
     pub(super) not_sampled: u64,
+    pub(super) letters: u64,
 }
 
 impl Listing {
@@ -49,6 +53,7 @@ impl Listing {
             store: store.clone(),
             prefixes: prefixes.into_iter().filter(behind).collect(),
             selection,
+            letters: letters_in(store, stream),
             after: after.map(str::to_owned),
             continuation: None,
             nearest: None,
@@ -98,8 +103,16 @@ impl Listing {
         std::mem::take(&mut self.archived)
     }
 
+    /// Whether the object holds bad rows that a run wrote, and is no data.
+    fn letter(&self, object: &ObjectFacts) -> bool {
+        let written =
+            |prefix: &String| object.key.starts_with(prefix.as_str()) && object.key.ends_with(letters::SUFFIX);
+        self.letters.as_ref().is_some_and(written)
+    }
+
     fn select(&mut self, object: &ObjectFacts) -> bool {
         match self.selection.verdict(object) {
+            Verdict::Selected if self.letter(object) => self.counts.letters += 1,
             Verdict::Selected if object.storage_class.archived() => {
                 self.counts.archived += 1;
                 self.archived.push(object.clone());
@@ -121,5 +134,15 @@ impl Listing {
             Verdict::OtherKey => {}
         }
         false
+    }
+}
+
+/// What the keys of the stream's dead letters begin with, where they lie among its files.
+fn letters_in(store: &Store, stream: &Stream) -> Option<String> {
+    match &stream.bad_rows.action {
+        BadRowAction::DeadLetter(DeadLetterPlace::Bucket { bucket, prefix }) if bucket == store.bucket() => {
+            Some(prefix.clone())
+        }
+        _ => None,
     }
 }

@@ -12,6 +12,7 @@
 //! file tasks wait, and nobody reads their sockets. All data on its way is inside one byte budget.
 
 mod archive;
+mod bad_rows;
 mod check;
 mod discover;
 mod dispatch;
@@ -19,6 +20,7 @@ mod emit;
 mod estimate;
 mod fetch;
 mod file;
+mod letters;
 mod listing;
 mod plan;
 mod preflight;

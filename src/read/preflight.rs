@@ -13,7 +13,6 @@ use crate::error::{Error, Result};
 use crate::plan::estimate::{Estimated, StreamPlan};
 use crate::protocol::catalog::{ConfiguredCatalog, ConfiguredStream};
 use crate::protocol::state_file::StateFile;
-use crate::record::columns_wanted;
 use crate::spending::{GB, Network, OnLimit};
 
 /// The listed files of streams by their names.
@@ -65,7 +64,7 @@ pub(super) async fn run(
 
 async fn look(reader: &Reader<'_>, configured: &ConfiguredStream, stream: &Stream, listed: &mut Listed) -> Result<()> {
     let Some((_, plan)) = listed.get_mut(&configured.name) else { return Ok(()) };
-    let projection = columns_wanted(&configured.columns);
+    let projection = super::stream::projection(stream, &configured.columns);
     plan::look(plan, stream, &reader.store, &projection).await
 }
 

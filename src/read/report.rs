@@ -1,10 +1,13 @@
 //! What a stream's reading left out or could not convert: counted while it runs, said once at its end.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
+use super::bad_rows::BadRowCounts;
 use super::dispatch::DecisionCounts;
 use super::emit::Outgoing;
 use super::listing::ListingCounts;
+use crate::batch::Reject;
+use crate::config::job::{BadRowAction, Stream};
 use crate::cursor::Decision;
 use crate::protocol::message::Level;
 use crate::record::FileReport;
@@ -23,6 +26,7 @@ struct Counts {
     vanished: usize,
     archived_when_read: u64,
     members: DecisionCounts,
+    bad_rows: BadRowCounts,
 }
 
 impl Report {
@@ -54,16 +58,20 @@ impl Report {
         counts.listing.archived + counts.archived_when_read
     }
 
+    pub(super) fn add_bad_rows(&self, key: &Arc<str>, rejects: &[Reject]) {
+        self.change(|counts| counts.bad_rows.add(key, rejects));
+    }
+
     fn change(&self, change: impl FnOnce(&mut Counts)) {
         // A task that panicked while counting leaves counts that are still worth saying.
         change(&mut self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     }
 
     /// Says what there is to say, a line per fact and stream.
-    pub(super) async fn log(&self, outgoing: &Outgoing, stream: &str) {
+    pub(super) async fn log(&self, outgoing: &Outgoing, stream: &Stream) {
         let lines = {
             let counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            counts.lines(stream)
+            counts.lines(&stream.name, &stream.bad_rows.action)
         };
         for (level, line) in lines {
             outgoing.log(level, line).await;
@@ -72,7 +80,7 @@ impl Report {
 }
 
 impl Counts {
-    fn lines(&self, stream: &str) -> Vec<(Level, String)> {
+    fn lines(&self, stream: &str, action: &BadRowAction) -> Vec<(Level, String)> {
         let Self { listing, decisions, members, .. } = self;
         let mut lines = vec![(
             Level::Info,
@@ -96,6 +104,7 @@ impl Counts {
             listing.markers,
             "objects left out as marks of other tools (_SUCCESS, _temporary/, .crc, _$folder$, no bytes)",
         );
+        say(Level::Info, listing.letters, "objects left out as bad rows that this connector wrote");
         say(Level::Info, listing.too_old, "objects left out as older than the start date");
         say(
             Level::Warn,
@@ -134,6 +143,9 @@ impl Counts {
              the last run to tell them apart; reset the stream to read all of them",
         );
         say(Level::Warn, self.vanished as u64, "objects that the last run left unfinished are not there any more");
+        for line in self.bad_rows.lines(action) {
+            lines.push((Level::Warn, format!("stream {stream}: {line}")));
+        }
         for note in self.files.notes() {
             lines.push((Level::Warn, format!("stream {stream}: {note}")));
         }

@@ -6,16 +6,17 @@ use bytes::Bytes;
 
 use super::Stop;
 use super::archive::{self, Archive};
-use crate::batch::{Batch, InferredColumn};
+use crate::batch::{Decoded, InferredColumn, Reject};
 use crate::config::job::Stream;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format::infer::{self, Inference};
 use crate::format::parquet::{self, Footer, ParquetDecoder};
 use crate::format::{self, Decode, DecodeLimits, Step};
 use crate::memory::Budget;
 use crate::object::ObjectFacts;
-use crate::options::{Compression, FormatOptions, Projection};
+use crate::options::{Compression, FormatOptions, InferenceDepth, OnBadRow, Projection};
 use crate::plan::estimate::ColumnarFile;
+use crate::record::flatten::{self, Flattener};
 use crate::s3::Store;
 
 /// What a sample is at most.
@@ -34,71 +35,122 @@ const BATCH_ROWS: usize = 64;
 /// Members of an archive that are sampled.
 const SAMPLE_MEMBERS: usize = 3;
 
-/// The columns of a file: from the footer alone where it has one, else from its first rows.
+/// What a sample tells of a file.
+#[derive(Debug, Default)]
+pub(super) struct Sampled {
+    /// The columns, from all that could be read.
+    pub(super) columns: Vec<InferredColumn>,
+    /// Rows that were read.
+    pub(super) rows: usize,
+    /// Rows among them that are not well formed and were gone over, with the first of them.
+    pub(super) bad_rows: usize,
+    pub(super) first_bad: Option<Reject>,
+    /// Why nothing was read behind those rows.
+    pub(super) fault: Option<Error>,
+}
+
+impl Sampled {
+    /// The sample, unless nothing at all could be read.
+    ///
+    /// # Errors
+    /// What is wrong with the first row.
+    pub(super) fn usable(self) -> Result<Self> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let Some(reject) = self.first_bad.as_ref().filter(|_| self.rows == 0) else { return Ok(self) };
+        let mut error = Error::data(reject.reason.clone());
+        if let Some(line) = reject.line {
+            error = error.with("line", line);
+        }
+        Err(error.hint("check the stream's format and its options"))
+    }
+}
+
+/// The columns of a file: from the footer alone where it has one, else from its first rows. `gets` is how many requests may
+/// be made, and is counted down; `None` where they do not suffice.
 pub(super) async fn columns(
     store: &Store,
     stream: &Stream,
     object: &ObjectFacts,
     limits: SampleLimits,
-) -> Result<Vec<InferredColumn>> {
+    gets: &mut usize,
+) -> Result<Option<Sampled>> {
+    let named = |error: Error| error.with("stream", &stream.name).with("key", &object.key);
+    if *gets == 0 {
+        return Ok(None);
+    }
     if archive::is_archive(stream, object) {
-        let columns = archive_columns(store, stream, object, limits).await;
-        return columns.map_err(|error| error.with("stream", &stream.name).with("key", &object.key));
+        return archive_sample(store, stream, object, limits, gets).await.map(Some).map_err(named);
     }
     if let FormatOptions::Parquet(options) = &stream.format {
-        let footer = footer(store, object).await;
-        let footer = footer.map_err(|error| error.with("stream", &stream.name).with("key", &object.key))?;
-        return Ok(infer::columns_of_schema(&footer.schema, options.decimal_as_float));
+        let Some(footer) = footer(store, object, gets).await.map_err(named)? else { return Ok(None) };
+        let flat = stream.flatten.map(|depth| flatten::schema(&footer.schema, depth).schema);
+        let schema = flat.as_ref().unwrap_or(&footer.schema);
+        let columns = infer::columns_of_schema(schema, options.decimal_as_float, stream.inference);
+        return Ok(Some(Sampled { columns, ..Sampled::default() }));
     }
-    if matches!(stream.format, FormatOptions::Avro(_) | FormatOptions::Excel) {
-        let declared = declared(store, stream, object, limits).await;
-        return declared.map_err(|error| error.with("stream", &stream.name).with("key", &object.key));
+    if matches!(stream.format, FormatOptions::Avro(_) | FormatOptions::Excel)
+        && stream.flatten.is_none()
+        && !rich(stream)
+    {
+        *gets -= 1;
+        let columns = declared(store, stream, object, limits).await.map_err(named)?;
+        return Ok(Some(Sampled { columns, ..Sampled::default() }));
     }
-    let mut inference = Inference::new(&stream.format);
-    for batch in rows(store, stream, object, limits).await? {
-        inference.add(&batch);
-    }
-    Ok(inference.columns())
+    *gets -= 1;
+    let compression = stream.compression.resolve(&object.key);
+    let decoder = format::open(&stream.format, compression, &Projection::All, object, None, &decode_limits());
+    let mut decoder = decoder.map_err(named)?;
+    let whole = object.size <= limits.bytes;
+    let body = store.get(object, (!whole).then_some(0..limits.bytes)).await.map_err(named)?;
+    let sampled = Taking::new(stream, limits).all_of(Body::Object(body), whole, &mut *decoder).await.map_err(named)?;
+    Ok(Some(Sampled { fault: sampled.fault.map(named), ..sampled }))
 }
 
-/// The columns of the newest members of an archive; none where no member belongs to the stream.
-async fn archive_columns(
+/// What the newest members of an archive tell; nothing where no member belongs to the stream.
+async fn archive_sample(
     store: &Store,
     stream: &Stream,
     object: &ObjectFacts,
     limits: SampleLimits,
-) -> Result<Vec<InferredColumn>> {
+    gets: &mut usize,
+) -> Result<Sampled> {
     let budget = Budget::new(super::DEFAULT_MEMORY_BYTES);
     let archive = Archive::open(store, object, &budget).await?;
-    let mut found = Vec::new();
+    // The directory takes two at most.
+    *gets = gets.saturating_sub(2);
+    let (mut all, mut found) = (Sampled::default(), Vec::new());
     for (facts, member) in archive.members_of(stream).iter().rev().take(SAMPLE_MEMBERS) {
         member.readable()?;
+        *gets = gets.saturating_sub(1);
         let mut member = member.clone();
         let whole = member.range.end - member.range.start <= limits.bytes;
         member.range.end = member.range.end.min(member.range.start + limits.bytes);
-        let decode = DecodeLimits { batch_rows: BATCH_ROWS, ..DecodeLimits::default() };
-        let mut decoder = format::open(&stream.format, Compression::Zip, &Projection::All, facts, None, &decode)?;
+        let mut decoder =
+            format::open(&stream.format, Compression::Zip, &Projection::All, facts, None, &decode_limits())?;
         let bytes = Body::Member(archive.stream(store, &member, false, &budget));
-        let mut inference = Inference::new(&stream.format);
-        stream_rows(bytes, whole, &mut *decoder, limits).await?.iter().for_each(|batch| inference.add(batch));
-        found.push(inference.columns());
+        let sampled = Taking::new(stream, limits).all_of(bytes, whole, &mut *decoder).await?;
+        all.rows += sampled.rows;
+        all.bad_rows += sampled.bad_rows;
+        all.first_bad = all.first_bad.or(sampled.first_bad);
+        all.fault = all.fault.or(sampled.fault);
+        found.push(sampled.columns);
     }
-    Ok(infer::merge(found.iter().map(Vec::as_slice)))
+    Ok(Sampled { columns: infer::merge(found.iter().map(Vec::as_slice)), ..all })
 }
 
-/// The footer of a Parquet file.
-pub(super) async fn footer(store: &Store, object: &ObjectFacts) -> Result<Footer> {
+/// The footer of a Parquet file; `None` where it is longer than the requests that are left can bring.
+pub(super) async fn footer(store: &Store, object: &ObjectFacts, gets: &mut usize) -> Result<Option<Footer>> {
     let mut decoder = ParquetDecoder::new(object, &Projection::All, None, parquet::Limits::default())?;
-    loop {
-        let step = decoder.step()?;
-        if let Some(footer) = decoder.footer() {
-            return Ok(footer.clone());
+    while let Some(wanted) = decoder.step_to_footer()? {
+        if *gets < wanted.len() {
+            return Ok(None);
         }
-        let Step::NeedRanges(wanted) = step else {
-            return Err(Error::internal("a Parquet decoder went on without the footer"));
-        };
+        *gets -= wanted.len();
         feed(store, object, wanted, &mut decoder).await?;
     }
+    Ok(decoder.footer().cloned())
 }
 
 /// What the footer of a Parquet file says about reading these columns of it.
@@ -108,16 +160,13 @@ pub(super) async fn columnar_file(
     projection: &Projection,
 ) -> Result<ColumnarFile> {
     let mut decoder = ParquetDecoder::new(object, projection, None, parquet::Limits::default())?;
-    loop {
-        let step = decoder.step()?;
-        if let (Some(footer), Some((metadata_start, groups))) = (decoder.footer(), decoder.wanted()) {
-            return Ok(ColumnarFile::new(object, metadata_start, parquet::TAIL_BYTES, &groups, footer.rows));
-        }
-        let Step::NeedRanges(wanted) = step else {
-            return Err(Error::internal("a Parquet decoder went on without the footer"));
-        };
+    while let Some(wanted) = decoder.step_to_footer()? {
         feed(store, object, wanted, &mut decoder).await?;
     }
+    let (Some(footer), Some((metadata_start, groups))) = (decoder.footer(), decoder.wanted()) else {
+        return Err(Error::internal("a Parquet decoder went on without the footer"));
+    };
+    Ok(ColumnarFile::new(object, metadata_start, parquet::TAIL_BYTES, &groups, footer.rows))
 }
 
 /// The columns that a file declares in its first bytes, or that its decoder knows when it has read all of it.
@@ -152,29 +201,13 @@ async fn declared(
     }
 }
 
-/// Reads batches from the beginning of a text file. A sample that ends before the file does is not an error.
-pub(super) async fn rows(
-    store: &Store,
-    stream: &Stream,
-    object: &ObjectFacts,
-    limits: SampleLimits,
-) -> Result<Vec<Batch>> {
-    let compression = stream.compression.resolve(&object.key);
-    let decode = DecodeLimits { batch_rows: BATCH_ROWS, ..DecodeLimits::default() };
-    let mut decoder = format::open(&stream.format, compression, &Projection::All, object, None, &decode)?;
-    let sampled = object_rows(store, object, &mut *decoder, limits).await;
-    sampled.map_err(|error| error.with("stream", &stream.name).with("key", &object.key))
+/// Whether more is asked for than a file declares.
+fn rich(stream: &Stream) -> bool {
+    stream.inference == InferenceDepth::Rich
 }
 
-async fn object_rows(
-    store: &Store,
-    object: &ObjectFacts,
-    decoder: &mut dyn Decode,
-    limits: SampleLimits,
-) -> Result<Vec<Batch>> {
-    let whole = object.size <= limits.bytes;
-    let body = store.get(object, (!whole).then_some(0..limits.bytes)).await?;
-    stream_rows(Body::Object(body), whole, decoder, limits).await
+fn decode_limits() -> DecodeLimits {
+    DecodeLimits { batch_rows: BATCH_ROWS, on_bad_row: OnBadRow::Collect, ..DecodeLimits::default() }
 }
 
 /// Where the bytes of a sample come from.
@@ -192,22 +225,17 @@ impl Body {
     }
 }
 
-async fn stream_rows(
-    mut body: Body,
-    whole: bool,
-    decoder: &mut dyn Decode,
-    limits: SampleLimits,
-) -> Result<Vec<Batch>> {
+/// Reads batches from the beginning of a file. A sample that ends before the file does is not an error.
+async fn stream_rows(mut body: Body, whole: bool, decoder: &mut dyn Decode, taking: &mut Taking) -> Result<()> {
     let mut offset = 0;
-    let mut taken = Taken::new(limits);
     loop {
         match decoder.step()? {
             Step::Batch(decoded) => {
-                if !taken.add(decoded.batch) {
-                    return Ok(taken.batches);
+                if !taking.add(decoded)? {
+                    return Ok(());
                 }
             }
-            Step::Done | Step::NeedRanges(_) => return Ok(taken.batches),
+            Step::Done | Step::NeedRanges(_) => return Ok(()),
             Step::NeedBytes => match body.next().await? {
                 Some(bytes) => {
                     let length = bytes.len() as u64;
@@ -215,7 +243,7 @@ async fn stream_rows(
                     offset += length;
                 }
                 None if whole => decoder.finish(),
-                None => return Ok(taken.batches),
+                None => return Ok(()),
             },
         }
     }
@@ -227,21 +255,48 @@ async fn feed(store: &Store, object: &ObjectFacts, wanted: Vec<Range<u64>>, deco
     Ok(())
 }
 
-struct Taken {
-    batches: Vec<Batch>,
-    rows: usize,
-    limit: usize,
+/// A sample in the making.
+struct Taking {
+    inference: Inference,
+    flattener: Option<Flattener>,
+    sampled: Sampled,
+    limit_rows: usize,
 }
 
-impl Taken {
-    fn new(limits: SampleLimits) -> Self {
-        Self { batches: Vec::new(), rows: 0, limit: limits.rows }
+impl Taking {
+    fn new(stream: &Stream, limits: SampleLimits) -> Self {
+        let inference = Inference::with_depth(&stream.format, stream.inference);
+        let flattener = stream.flatten.map(|depth| Flattener::new(depth, false));
+        Self { inference, flattener, sampled: Sampled::default(), limit_rows: limits.rows }
     }
 
-    /// Whether there is room for more.
-    fn add(&mut self, batch: Batch) -> bool {
-        self.rows += batch.rows();
-        self.batches.push(batch);
-        self.rows < self.limit
+    /// All that the sample tells. A fault of the data ends it and is a part of it.
+    async fn all_of(mut self, body: Body, whole: bool, decoder: &mut dyn Decode) -> Result<Sampled> {
+        match stream_rows(body, whole, decoder, &mut self).await {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Data => self.sampled.fault = Some(error),
+            Err(error) => return Err(error),
+        }
+        Ok(self.done())
+    }
+
+    /// Takes a batch in. Whether there is room for more.
+    fn add(&mut self, decoded: Decoded) -> Result<bool> {
+        self.sampled.rows += decoded.batch.rows();
+        self.sampled.bad_rows += decoded.rejects.len();
+        if self.sampled.first_bad.is_none() {
+            self.sampled.first_bad = decoded.rejects.into_iter().next();
+        }
+        let batch = match &mut self.flattener {
+            Some(flattener) => flattener.flatten(decoded.batch)?,
+            None => decoded.batch,
+        };
+        self.inference.add(&batch);
+        Ok(self.sampled.rows + self.sampled.bad_rows < self.limit_rows)
+    }
+
+    fn done(self) -> Sampled {
+        let columns = self.inference.columns();
+        Sampled { columns, ..self.sampled }
     }
 }

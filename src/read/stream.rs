@@ -6,9 +6,11 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::archive;
+use super::bad_rows::Tolerance;
 use super::dispatch::Files;
 use super::emit::{self, Emitted, Event, Outgoing};
 use super::file::{self, Assignment, FileEnd, Shared};
+use super::letters::LetterBox;
 use super::listing::Listing;
 use super::plan::{self, Approach};
 use super::preflight;
@@ -25,10 +27,12 @@ use crate::cursor::{Cursor, FullRefresh, Incremental, StreamState, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::DecodeLimits;
 use crate::object::{ObjectFacts, Timestamp};
+use crate::options::{Projection, SchemaEvolution};
 use crate::plan::estimate::{FilePlan, StreamPlan};
 use crate::plan::ranges;
 use crate::protocol::catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
 use crate::protocol::message::Level;
+use crate::protocol::schema::Columns;
 use crate::protocol::sink::{Sink, StatusLine};
 use crate::protocol::state_file::StateFile;
 use crate::record::{EncodeOptions, StreamEncoder, Validation, columns_wanted};
@@ -191,7 +195,7 @@ impl StreamRun<'_> {
         // In part, a full refresh must not take the place of what the destination has.
         let partial = self.limited && configured.sync_mode == SyncMode::FullRefresh;
         let complete = self.failures.count == failed_before && !self.stop.requested() && !partial;
-        shared.report.log(self.outgoing, &stream.name).await;
+        shared.report.log(self.outgoing, stream).await;
         self.close(&stream.name, complete).await;
     }
 
@@ -202,14 +206,17 @@ impl StreamRun<'_> {
             stop: self.stop.clone(),
             budgets: self.budgets.clone(),
             outgoing: self.outgoing.clone(),
-            projection: if stream.schemaless { Default::default() } else { columns_wanted(&configured.columns) },
+            projection: projection(stream, &configured.columns),
             encoder: StreamEncoder::new(
                 &configured.name,
                 configured.namespace.as_deref(),
                 &configured.columns,
                 encode_options(stream),
             ),
+            tolerance: Tolerance::new(&stream.bad_rows),
+            letters: LetterBox::of(&stream.bad_rows.action, &self.reader.store),
             limits: DecodeLimits {
+                on_bad_row: stream.bad_rows.on_bad_row(),
                 batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows),
                 caps: self.reader.job.caps,
                 ..Default::default()
@@ -285,7 +292,12 @@ impl StreamRun<'_> {
         let mut approach = Approach::new(&shared.stream);
         let mut more = true;
         while more || !tasks.is_empty() {
-            while more && tasks.len() < parallel && !self.stop.requested() && !health.given_up() {
+            while more
+                && tasks.len() < parallel
+                && !self.stop.requested()
+                && !health.given_up()
+                && !shared.tolerance.exceeded()
+            {
                 let Some(next) = self.stop.unless(files.next()).await else { break };
                 let Some((object, from)) = (match next {
                     Ok(next) => next,
@@ -323,7 +335,9 @@ impl StreamRun<'_> {
             self.ended(ended, &mut health).await;
         }
         let limit = health.limit.take();
-        if limit.is_some() { (Ok(()), limit) } else { (health.verdict(more), None) }
+        let stopped = self.stop.requested() && !shared.tolerance.exceeded();
+        let verdict = if limit.is_some() { Ok(()) } else { health.verdict(more) };
+        (verdict.and_then(|()| if stopped { Ok(()) } else { shared.tolerance.verdict() }), limit)
     }
 
     /// Sets aside what a file is planned to cost. Where that does not fit beside the files in flight, they are waited for:
@@ -494,6 +508,16 @@ fn encode_options(stream: &Stream) -> EncodeOptions {
         ValidationPolicy::WaitForDiscover => Validation::Stop,
     };
     EncodeOptions::new(&stream.format, stream.schemaless, validation)
+        .with_policies(stream.evolution, stream.bad_rows.on_bad_row())
+}
+
+/// The columns that decoders must give: those of the catalog, unless others are looked at too.
+pub(super) fn projection(stream: &Stream, columns: &Columns) -> Projection {
+    match stream.evolution {
+        _ if stream.schemaless => Projection::All,
+        SchemaEvolution::Rescue | SchemaEvolution::Freeze => Projection::All,
+        SchemaEvolution::Evolve => columns_wanted(columns, stream.flatten.is_some()),
+    }
 }
 
 /// The files of a stream in the order in which they are read. With `whole` the listing is at its end when this comes back;

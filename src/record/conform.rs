@@ -6,8 +6,11 @@
 
 use arrow::datatypes::DataType;
 
+use std::borrow::Cow;
+
 use crate::batch::JsonKind;
 use crate::error::Error;
+use crate::options::{OnBadRow, SchemaEvolution};
 use crate::protocol::schema::{ColumnType, Columns};
 
 /// What happens to a record that does not conform.
@@ -22,10 +25,79 @@ pub enum Validation {
     Stop,
 }
 
-impl Validation {
+/// What happens to a row that does not conform: validation, evolution and what bad rows do, together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Unfit {
+    /// It is emitted as it is; nobody looks.
+    #[default]
+    Emit,
+    /// It is left out and counted.
+    Leave,
+    /// It is a reject.
+    Refuse,
+    /// Its file ends there. `frozen` tells which policy says so.
+    Stop {
+        /// The schema is frozen; otherwise the stream waits for discovery.
+        frozen: bool,
+    },
+    /// What does not conform goes to the column of rescued data.
+    Rescue,
+}
+
+impl Unfit {
+    pub(super) fn new(validation: Validation, evolution: SchemaEvolution, on_bad_row: OnBadRow) -> Self {
+        match (evolution, validation, on_bad_row) {
+            (SchemaEvolution::Rescue, _, _) => Self::Rescue,
+            (SchemaEvolution::Freeze, _, OnBadRow::Collect) => Self::Refuse,
+            (SchemaEvolution::Freeze, _, OnBadRow::Stop) => Self::Stop { frozen: true },
+            (SchemaEvolution::Evolve, Validation::Emit, _) => Self::Emit,
+            (SchemaEvolution::Evolve, Validation::Skip, OnBadRow::Stop) => Self::Leave,
+            (SchemaEvolution::Evolve, Validation::Skip, OnBadRow::Collect) => Self::Refuse,
+            (SchemaEvolution::Evolve, Validation::Stop, _) => Self::Stop { frozen: false },
+        }
+    }
+
     /// Whether anybody must look.
     pub(super) fn looks(self) -> bool {
         self != Self::Emit
+    }
+
+    /// The error of [`Unfit::Stop`] for the first field that does not conform.
+    #[cold]
+    pub(super) fn stopped(self, misfit: &Misfit<'_>) -> Error {
+        let error = match self {
+            Self::Stop { frozen: true } => {
+                let hint = "repair the data, refresh the connection's schema, or set `schema_evolution` to evolve or rescue";
+                Error::data(format!("{}, and the stream's schema is frozen", misfit.reason())).hint(hint)
+            }
+            _ => Error::data(
+                "a record does not conform to the catalog's schema, and the stream's validation policy is 'Wait for Discover'",
+            )
+            .with("reason", misfit.reason())
+            .hint("refresh the connection's schema, then sync again"),
+        };
+        error.with("column", &misfit.column)
+    }
+}
+
+/// A field that does not conform.
+#[derive(Debug)]
+pub(super) struct Misfit<'a> {
+    pub(super) column: Cow<'a, str>,
+    /// The catalog's type; `None` where it has no such column.
+    pub(super) expected: Option<ColumnType>,
+}
+
+impl Misfit<'_> {
+    /// Why, in words that are the same for all fields of a column.
+    pub(super) fn reason(&self) -> String {
+        match self.expected {
+            None => format!("the column '{}' is not in the catalog", self.column),
+            Some(kind) => {
+                let kind = format!("{kind:?}").to_lowercase();
+                format!("a value of column '{}' is not of the catalog's type {kind}", self.column)
+            }
+        }
     }
 }
 
@@ -73,15 +145,6 @@ pub(super) fn arrow_conforms(kind: &DataType, decimal_as_float: bool, column: Co
 /// Whether a text that could not be cast conforms: it went out as a string.
 pub(super) fn misfit_conforms(column: ColumnType) -> bool {
     json_conforms(JsonKind::String, column)
-}
-
-/// The error of [`Validation::Stop`].
-pub(super) fn stopped(row: u64) -> Error {
-    Error::data(
-        "a record does not conform to the catalog's schema, and the stream's validation policy is 'Wait for Discover'",
-    )
-    .with("record", row)
-    .hint("refresh the connection's schema, then sync again")
 }
 
 fn text(column: ColumnType) -> bool {

@@ -1,12 +1,13 @@
 //! JSON rows → lines. Members go out with the text that came in.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
-use super::conform::{Validation, json_conforms, listed_type, stopped};
+use super::conform::{Misfit, Unfit, json_conforms, listed_type};
 use super::line::{Line, Piece};
-use super::{Frame, added};
+use super::text::{close, rescued_key};
+use super::{Encoded, Frame, added};
 use crate::batch::{JsonField, JsonKind, JsonRows};
-use crate::error::Result;
 use crate::protocol::schema::{ColumnType, Columns};
 
 /// Keys beyond which all are forgotten: objects whose keys are data would fill the memory.
@@ -29,6 +30,11 @@ pub(super) struct JsonEncoder {
     keeps_nulls: bool,
     row: u64,
     line: Line,
+    /// Members of the object of rescued fields.
+    rescued: Vec<u8>,
+    rescued_key: Piece,
+    /// Rows that had a key more than once.
+    repeated: u64,
 }
 
 /// A key that was met.
@@ -57,40 +63,61 @@ impl JsonEncoder {
             keeps_nulls,
             row: 0,
             line: Line::new(prefix),
+            rescued: Vec::new(),
+            rescued_key: rescued_key(),
+            repeated: 0,
         }
+    }
+
+    /// Rows since the last call that had a key more than once: the last value went out.
+    pub(super) fn take_repeated(&mut self) -> u64 {
+        std::mem::take(&mut self.repeated)
     }
 
     pub(super) fn encode(
         &mut self,
         rows: &JsonRows,
         columns: &Columns,
-        validation: Validation,
+        unfit: Unfit,
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<u64> {
-        let mut written = 0;
+    ) -> Encoded {
+        let mut encoded = Encoded::default();
         for row in 0..rows.row_ends.len() {
             let fields = rows.row(row);
             if self.members.len() > KEYS {
                 self.forget();
             }
-            if validation.looks() && !self.conforms(fields, &rows.data, columns) {
-                if validation == Validation::Stop {
-                    return Err(stopped(row as u64 + 1));
+            if unfit == Unfit::Rescue {
+                encoded.rescued += u64::from(self.encode_rescuing(fields, &rows.data, columns));
+                self.end_line(frame, out);
+                encoded.lines += 1;
+                continue;
+            }
+            if unfit.looks()
+                && let Some(misfit) = self.misfit(fields, &rows.data, columns)
+            {
+                if encoded.unfit(unfit, row, &misfit, || raw(fields, &rows.data)) {
+                    break;
                 }
                 continue;
             }
             if !self.encode_row(fields, &rows.data, columns) {
                 self.encode_duplicates(fields, &rows.data, columns);
             }
-            if frame.closes {
-                self.line.trim(b',');
-            }
-            out.extend_from_slice(self.line.text());
-            out.extend_from_slice(frame.suffix);
-            written += 1;
+            self.end_line(frame, out);
+            encoded.lines += 1;
         }
-        Ok(written)
+        encoded
+    }
+
+    #[inline(always)]
+    fn end_line(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {
+        if frame.closes {
+            self.line.trim(b',');
+        }
+        out.extend_from_slice(self.line.text());
+        out.extend_from_slice(frame.suffix);
     }
 
     fn forget(&mut self) {
@@ -101,13 +128,44 @@ impl JsonEncoder {
         self.next.truncate(1);
     }
 
-    fn conforms(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) -> bool {
+    /// The first field that does not conform.
+    fn misfit(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) -> Option<Misfit<'static>> {
         let mut before = 0;
-        fields.iter().all(|field| {
+        for field in fields {
             let index = self.member_behind(before, data, field, columns);
             before = index + 1;
-            self.members[index].kind.is_some_and(|kind| json_conforms(field.kind, kind))
-        })
+            let kind = self.members[index].kind;
+            if !kind.is_some_and(|kind| json_conforms(field.kind, kind)) {
+                return Some(Misfit { column: unescaped(field.key.of(data)).into(), expected: kind });
+            }
+        }
+        None
+    }
+
+    /// Writes the fields that conform, and the others into one column. Of members with one name the last one counts.
+    /// Whether there were others.
+    fn encode_rescuing(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) -> bool {
+        let chosen = self.last_of_each(fields, data, columns);
+        self.repeated += u64::from(chosen.len() < fields.len());
+        self.line.restart();
+        for (index, field) in chosen {
+            let member = &self.members[index];
+            if member.kind.is_some_and(|kind| json_conforms(field.kind, kind)) {
+                write(&mut self.line, member, field, data, self.keeps_nulls);
+            } else if field.kind != JsonKind::Null {
+                self.rescued.extend_from_slice(member.prefix.text());
+                self.rescued.extend_from_slice(field.value.of(data));
+                self.rescued.push(b',');
+            }
+        }
+        let any = self.rescued.pop().is_some();
+        if any {
+            self.line.piece(&self.rescued_key);
+            self.line.copy(&self.rescued, 0, self.rescued.len());
+            self.line.bytes(*b"},");
+        }
+        self.rescued.clear();
+        any
     }
 
     /// Whether the row has each name once; otherwise the line is to be written anew.
@@ -133,20 +191,35 @@ impl JsonEncoder {
     /// Of members with one name the last one is written, in the place of the first.
     #[cold]
     fn encode_duplicates(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) {
+        self.repeated += 1;
         self.line.restart();
-        let mut order: Vec<usize> = Vec::new();
-        let mut last: HashMap<usize, (usize, &JsonField)> = HashMap::new();
-        for field in fields {
-            let index = self.member(field.key.of(data), columns);
-            let name = self.members[index].name;
-            if last.insert(name, (index, field)).is_none() {
-                order.push(name);
-            }
-        }
-        for name in order {
-            let (index, field) = last[&name];
+        for (index, field) in self.last_of_each(fields, data, columns) {
             write(&mut self.line, &self.members[index], field, data, self.keeps_nulls);
         }
+    }
+
+    /// The last field of each name with its member, in the order of the first ones.
+    fn last_of_each<'a>(
+        &mut self,
+        fields: &'a [JsonField],
+        data: &[u8],
+        columns: &Columns,
+    ) -> Vec<(usize, &'a JsonField)> {
+        let mut chosen: Vec<(usize, &JsonField)> = Vec::with_capacity(fields.len());
+        let mut places: HashMap<usize, usize> = HashMap::with_capacity(fields.len());
+        let mut before = 0;
+        for field in fields {
+            let index = self.member_behind(before, data, field, columns);
+            before = index + 1;
+            match places.entry(self.members[index].name) {
+                Entry::Occupied(place) => chosen[*place.get()] = (index, field),
+                Entry::Vacant(place) => {
+                    place.insert(chosen.len());
+                    chosen.push((index, field));
+                }
+            }
+        }
+        chosen
     }
 
     /// The member of a field; `before` is one more than the index of the member before it.
@@ -187,6 +260,21 @@ fn write(line: &mut Line, member: &Member, field: &JsonField, data: &[u8], keeps
         return;
     }
     line.member(&member.prefix, data, field.value.start as usize, field.value.end as usize);
+}
+
+/// A row as the JSON object that it was, without white space between its members.
+#[cold]
+fn raw(fields: &[JsonField], data: &[u8]) -> Vec<u8> {
+    let mut object = vec![b'{'];
+    for field in fields {
+        object.push(b'"');
+        object.extend_from_slice(field.key.of(data));
+        object.extend_from_slice(b"\":");
+        object.extend_from_slice(field.value.of(data));
+        object.push(b',');
+    }
+    close(&mut object);
+    object
 }
 
 fn unescaped(key: &[u8]) -> String {

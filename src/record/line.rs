@@ -33,6 +33,11 @@ impl Piece {
         Self { head, padded: padded.into(), length: text.len() }
     }
 
+    /// The text.
+    pub(super) fn text(&self) -> &[u8] {
+        &self.padded[..self.length]
+    }
+
     /// Whether this is the text at `start..end` of `data`.
     #[inline(always)]
     pub(super) fn equals(&self, data: &[u8], start: usize, end: usize) -> bool {
@@ -62,6 +67,17 @@ impl Line {
     #[inline(always)]
     pub(super) fn restart(&mut self) {
         self.length = self.prefix;
+    }
+
+    /// The length so far, for [`Line::cut_to`].
+    #[inline(always)]
+    pub(super) fn mark(&self) -> usize {
+        self.length
+    }
+
+    /// Drops what was written behind a mark.
+    pub(super) fn cut_to(&mut self, mark: usize) {
+        self.length = self.length.min(mark);
     }
 
     /// Takes the last byte away where it is this one.

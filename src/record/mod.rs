@@ -8,6 +8,7 @@
 pub mod arrow;
 mod cast;
 mod conform;
+pub mod flatten;
 mod json;
 mod line;
 mod number_text;
@@ -19,6 +20,8 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use self::arrow::ArrowEncoder;
+use self::conform::Misfit;
+use self::conform::Unfit;
 pub use self::conform::Validation;
 use self::json::JsonEncoder;
 pub use self::report::FileReport;
@@ -27,8 +30,8 @@ use crate::batch::Batch;
 use crate::error::{Error, Result};
 use crate::json_string::{write_key, write_string};
 use crate::object::ObjectFacts;
-use crate::options::{CsvOptions, FormatOptions, Projection};
-use crate::protocol::schema::{Columns, MODIFIED_COLUMN, URL_COLUMN};
+use crate::options::{CsvOptions, FormatOptions, OnBadRow, Projection, SchemaEvolution};
+use crate::protocol::schema::{Columns, MODIFIED_COLUMN, RESCUED_COLUMN, URL_COLUMN};
 
 /// How rows become records, besides the catalog's columns.
 #[derive(Debug, Clone, Default)]
@@ -41,6 +44,10 @@ pub struct EncodeOptions {
     pub decimal_as_float: bool,
     /// What happens to records that are not what the catalog says.
     pub validation: Validation,
+    /// What happens to fields that the catalog does not have as they are.
+    pub evolution: SchemaEvolution,
+    /// What happens to a row that is refused, or that has a value without a text.
+    pub on_bad_row: OnBadRow,
 }
 
 impl EncodeOptions {
@@ -54,16 +61,72 @@ impl EncodeOptions {
         };
         // A row as it is has no columns that a catalog could know.
         let validation = if schemaless { Validation::Emit } else { validation };
-        Self { schemaless, csv, decimal_as_float, validation }
+        Self { schemaless, csv, decimal_as_float, validation, ..Self::default() }
+    }
+
+    /// With these policies for fields and rows.
+    #[must_use]
+    pub fn with_policies(self, evolution: SchemaEvolution, on_bad_row: OnBadRow) -> Self {
+        let evolution = if self.schemaless { SchemaEvolution::Evolve } else { evolution };
+        Self { evolution, on_bad_row, ..self }
+    }
+
+    fn unfit(&self) -> Unfit {
+        Unfit::new(self.validation, self.evolution, self.on_bad_row)
     }
 }
 
-/// The columns that a decoder must give.
+/// The columns that a decoder must give, where nested members are columns of their own or are not.
 #[must_use]
-pub fn columns_wanted(columns: &Columns) -> Projection {
+pub fn columns_wanted(columns: &Columns, flattened: bool) -> Projection {
     match columns {
         Columns::All => Projection::All,
-        Columns::Listed(columns) => Projection::Columns(columns.iter().map(|column| column.name.clone()).collect()),
+        Columns::Listed(columns) => {
+            let names = columns.iter().map(|column| column.name.clone()).collect();
+            if flattened { Projection::Flattened(names) } else { Projection::Columns(names) }
+        }
+    }
+}
+
+/// A row that an encoder did not write.
+#[derive(Debug)]
+pub struct Refused {
+    /// Its index in the batch.
+    pub row: usize,
+    /// Why, in words that are the same for all rows of one kind.
+    pub reason: String,
+    /// The row as a JSON object.
+    pub raw: Vec<u8>,
+}
+
+/// What became of the rows of a batch.
+#[derive(Debug, Default)]
+pub struct Encoded {
+    /// The lines that were appended.
+    pub lines: u64,
+    /// Rows among them of which something was rescued.
+    pub rescued: u64,
+    /// Rows that were refused, in their order.
+    pub refused: Vec<Refused>,
+    /// The first row that was not looked at, and why: the file ends there.
+    pub stopped: Option<(usize, Error)>,
+}
+
+impl Encoded {
+    #[cold]
+    fn stop(&mut self, row: usize, error: Error) {
+        self.stopped = Some((row, error));
+    }
+
+    /// Acts on a row that does not conform. Whether the file ends there.
+    #[cold]
+    fn unfit(&mut self, unfit: Unfit, row: usize, misfit: &Misfit<'_>, raw: impl FnOnce() -> Vec<u8>) -> bool {
+        match unfit {
+            Unfit::Refuse => self.refused.push(Refused { row, reason: misfit.reason(), raw: raw() }),
+            Unfit::Stop { .. } => self.stop(row, unfit.stopped(misfit)),
+            Unfit::Emit | Unfit::Leave | Unfit::Rescue => {}
+        }
+        self.stopped.is_some()
     }
 }
 
@@ -95,12 +158,16 @@ impl StreamEncoder {
             write_string(namespace, &mut prefix);
         }
         prefix.extend_from_slice(br#","data":{"#);
-        let columns = if options.schemaless {
+        let mut columns = if options.schemaless {
             prefix.extend_from_slice(br#""data":{"#);
             Columns::All
         } else {
             columns.clone()
         };
+        if let (SchemaEvolution::Rescue, Columns::Listed(listed)) = (options.evolution, &mut columns) {
+            // A column of this name in a file is one that the catalog does not have.
+            listed.retain(|column| column.name != RESCUED_COLUMN);
+        }
         Self(Arc::new(Shared { prefix, columns, options }))
     }
 
@@ -167,11 +234,12 @@ impl FileEncoder {
         }
     }
 
-    /// Appends a line per row to `out`. Returns the number of lines.
+    /// Appends a line per row to `out`. Rows may be refused, or end the file: see [`Encoded`]; `out` then ends with the
+    /// line of the row before.
     ///
     /// # Errors
-    /// `Data` where a value has no text, `Unsupported` where a column's type has no JSON form. `out` ends with a whole line.
-    pub fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Result<u64> {
+    /// `Unsupported` where a column's type has no JSON form: nothing of the batch was written.
+    pub fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Result<Encoded> {
         let shared = &self.shared;
         let frame = Frame { prefix: &shared.prefix, suffix: &self.suffix, closes: shared.options.schemaless };
         let rows = match self.rows.take() {
@@ -179,7 +247,7 @@ impl FileEncoder {
             None => Rows::new(batch, shared)?,
         };
         let rows = self.rows.insert(rows);
-        let written = match (rows, batch) {
+        let encoded = match (&mut *rows, batch) {
             (Rows::Arrow(encoder), Batch::Arrow(batch)) => {
                 if !encoder.fits(&batch.schema()) {
                     *encoder = ArrowEncoder::new(&batch.schema(), &shared.columns, &shared.options)?;
@@ -187,15 +255,20 @@ impl FileEncoder {
                 encoder.encode(batch, &frame, out)?
             }
             (Rows::Text(encoder), Batch::Text(rows)) => {
-                encoder.encode(rows, &shared.columns, &shared.options, &frame, out, &mut self.report)?
+                encoder.encode(rows, &shared.columns, &shared.options, &frame, out, &mut self.report)
             }
             (Rows::Json(encoder), Batch::Json(rows)) => {
-                encoder.encode(rows, &shared.columns, shared.options.validation, &frame, out)?
+                encoder.encode(rows, &shared.columns, shared.options.unfit(), &frame, out)
             }
             _ => return Err(Error::internal("the batches of a file have different shapes")),
         };
-        self.report.add_skipped(batch.rows() as u64 - written);
-        Ok(written)
+        if let Rows::Json(encoder) = rows {
+            self.report.add_repeated_keys(encoder.take_repeated());
+        }
+        let done = encoded.stopped.as_ref().map_or(batch.rows(), |(row, _)| *row);
+        self.report.add_rescued(encoded.rescued);
+        self.report.add_skipped(done as u64 - encoded.lines - encoded.refused.len() as u64);
+        Ok(encoded)
     }
 
     /// What did not fit so far.

@@ -1,7 +1,9 @@
 //! Inferred types → the types of a catalog.
 
-use crate::batch::{InferredColumn, InferredType};
-use crate::protocol::schema::{Column, ColumnType};
+use serde_json::{Map, Value};
+
+use crate::batch::{InferredColumn, InferredType, Nested};
+use crate::protocol::schema::ColumnType;
 
 /// The catalog's type of an inferred one.
 #[must_use]
@@ -20,8 +22,18 @@ pub fn column_type(kind: InferredType) -> ColumnType {
     }
 }
 
-/// The catalog's columns of inferred ones, in the same order.
+/// The properties of a catalog for inferred columns, in the same order.
 #[must_use]
-pub fn columns(inferred: &[InferredColumn]) -> Vec<Column> {
-    inferred.iter().map(|column| Column { name: column.name.clone(), kind: column_type(column.kind) }).collect()
+pub fn properties(inferred: &[InferredColumn]) -> Map<String, Value> {
+    inferred.iter().map(|column| (column.name.clone(), property(column))).collect()
+}
+
+fn property(column: &InferredColumn) -> Value {
+    let mut property = column_type(column.kind).to_property();
+    match &column.nested {
+        Nested::Fields(fields) if !fields.is_empty() => property["properties"] = Value::Object(properties(fields)),
+        Nested::Items(item) => property["items"] = self::property(item),
+        Nested::Fields(_) | Nested::Unknown | Nested::Open => {}
+    }
+    property
 }

@@ -34,7 +34,7 @@ fn encode(format: &FormatOptions, columns: &Columns, schemaless: bool, text: &st
     let mut lines = 0;
     loop {
         match decoder.step().unwrap() {
-            Step::Batch(decoded) => lines += encoder.encode(&decoded.batch, &mut out).unwrap(),
+            Step::Batch(decoded) => lines += encoder.encode(&decoded.batch, &mut out).unwrap().lines,
             Step::Done => break,
             Step::NeedBytes | Step::NeedRanges(_) => unreachable!("the file was fed"),
         }

@@ -5,14 +5,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::cast::{Cast, Outcome};
-use super::conform::{Validation, listed_type, misfit_conforms, stopped};
+use super::conform::{Misfit, Unfit, listed_type, misfit_conforms};
 use super::line::{Line, Piece};
-use super::{EncodeOptions, FileReport, Frame, added};
+use super::{EncodeOptions, Encoded, FileReport, Frame, added};
 use crate::batch::{Span, TextRows};
-use crate::error::Result;
-use crate::json_string::write_key;
+use crate::json_string::{write_key, write_string};
 use crate::options::CsvOptions;
-use crate::protocol::schema::{ColumnType, Columns};
+use crate::protocol::schema::{ColumnType, Columns, RESCUED_COLUMN};
 use crate::simd::{Chunk, LANES};
 
 /// Encodes the text rows of one file.
@@ -21,8 +20,11 @@ pub(super) struct TextEncoder {
     /// The file's columns that `members` were made for.
     columns: Arc<[Box<str>]>,
     members: Vec<Member>,
-    /// Whether the file has columns that the catalog does not have.
-    unlisted: bool,
+    /// Columns of the file that the catalog does not have, with their keys.
+    unlisted: Vec<(usize, Piece)>,
+    /// Members of the object of rescued fields.
+    rescued: Vec<u8>,
+    rescued_key: Piece,
     /// The texts of booleans.
     words: Vec<(Piece, bool)>,
     line: Line,
@@ -65,7 +67,9 @@ impl TextEncoder {
         Self {
             columns: Arc::default(),
             members: Vec::new(),
-            unlisted: false,
+            unlisted: Vec::new(),
+            rescued: Vec::new(),
+            rescued_key: rescued_key(),
             words,
             line: Line::new(prefix),
             spare: Vec::new(),
@@ -80,18 +84,19 @@ impl TextEncoder {
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
         report: &mut FileReport,
-    ) -> Result<u64> {
+    ) -> Encoded {
         if !Arc::ptr_eq(&self.columns, &rows.columns) {
             self.columns = Arc::clone(&rows.columns);
             self.members = members(&rows.columns, columns, &options.csv);
-            self.unlisted = rows.columns.iter().any(|name| !added(name) && listed_type(columns, name).is_none());
+            self.unlisted = unlisted(&rows.columns, columns);
+            report.add_repeated(repeated(&rows.columns));
         }
-        let written = self.encode_rows(rows, options, frame, out);
+        let encoded = self.encode_rows(rows, options, frame, out);
         for member in self.members.iter_mut().filter(|member| member.misfits > 0) {
             report.add_misfits(&member.name, member.kind, std::mem::take(&mut member.misfits), &member.example);
         }
         report.add_adjusted(rows.adjusted as u64);
-        written
+        encoded
     }
 
     fn encode_rows(
@@ -100,29 +105,41 @@ impl TextEncoder {
         options: &EncodeOptions,
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
-    ) -> Result<u64> {
-        let validation = options.validation;
-        let mut written = 0;
+    ) -> Encoded {
+        let unfit = options.unfit();
+        let mut encoded = Encoded::default();
         let mut members = std::mem::take(&mut self.members);
         for row in 0..rows.rows {
             let fields = rows.row(row);
-            let mut conforms = !self.unlisted;
+            // The first member, by its place, that does not conform.
+            let mut misfit = None;
             self.line.restart();
-            for member in &mut members {
+            for (place, member) in members.iter_mut().enumerate() {
                 let field = fields[member.index];
                 if field.absent() {
                     continue;
                 }
+                let mark = self.line.mark();
                 if member.cast == Cast::String && !member.nullable {
                     self.line.text_member(&member.text_key, &rows.data, field.start as usize, field.end as usize);
                 } else if self.write(member, &rows.data, field, options) == Written::AsText {
-                    conforms &= misfit_conforms(member.kind);
+                    if misfit_conforms(member.kind) {
+                        continue;
+                    }
+                    misfit.get_or_insert(place);
+                    if unfit == Unfit::Rescue {
+                        self.line.cut_to(mark);
+                        member.misfits -= 1;
+                        rescue(&member.key, field.of(&rows.data), &mut self.rescued);
+                    }
                 }
             }
-            if validation.looks() && !conforms {
-                if validation == Validation::Stop {
-                    self.members = members;
-                    return Err(stopped(row as u64 + 1));
+            if unfit == Unfit::Rescue {
+                encoded.rescued += u64::from(self.write_rescued(rows, fields));
+            } else if unfit.looks() && (misfit.is_some() || !self.unlisted.is_empty()) {
+                let misfit = self.misfit(rows, &members, misfit);
+                if encoded.unfit(unfit, row, &misfit, || raw(rows, row)) {
+                    break;
                 }
                 continue;
             }
@@ -131,10 +148,35 @@ impl TextEncoder {
             }
             out.extend_from_slice(self.line.text());
             out.extend_from_slice(frame.suffix);
-            written += 1;
+            encoded.lines += 1;
         }
         self.members = members;
-        Ok(written)
+        encoded
+    }
+
+    /// Adds the column of rescued fields. Whether there are any.
+    fn write_rescued(&mut self, rows: &TextRows, fields: &[Span]) -> bool {
+        for (index, key) in self.unlisted.iter().filter(|(index, _)| !fields[*index].absent()) {
+            rescue(key, fields[*index].of(&rows.data), &mut self.rescued);
+        }
+        let any = self.rescued.pop().is_some();
+        if any {
+            self.line.piece(&self.rescued_key);
+            self.line.copy(&self.rescued, 0, self.rescued.len());
+            self.line.bytes(*b"},");
+        }
+        self.rescued.clear();
+        any
+    }
+
+    /// What does not conform: the member in this place, or else a column that the catalog does not have.
+    #[cold]
+    fn misfit<'a>(&self, rows: &'a TextRows, members: &'a [Member], place: Option<usize>) -> Misfit<'a> {
+        match (self.unlisted.first(), place.map(|place| &members[place])) {
+            (Some((index, _)), _) => Misfit { column: (&*rows.columns[*index]).into(), expected: None },
+            (None, Some(member)) => Misfit { column: (&*member.name).into(), expected: Some(member.kind) },
+            (None, None) => Misfit { column: "".into(), expected: None },
+        }
     }
 
     /// Writes a field that is cast, or may be null.
@@ -226,6 +268,68 @@ fn short_number(data: &[u8], start: usize, end: usize) -> bool {
         && digits & first != 0
         && digits >> (length - 1) & 1 == 1
         && (!whole_zero || length == 1)
+}
+
+/// Appends a member of the object of rescued fields, with a comma behind it.
+#[cold]
+fn rescue(key: &Piece, field: &[u8], rescued: &mut Vec<u8>) {
+    rescued.extend_from_slice(key.text());
+    write_string(&String::from_utf8_lossy(field), rescued);
+    rescued.push(b',');
+}
+
+/// `"_rescued":{`
+pub(super) fn rescued_key() -> Piece {
+    let mut key = Vec::new();
+    write_key(RESCUED_COLUMN, &mut key);
+    key.push(b'{');
+    Piece::new(&key)
+}
+
+/// A row as a JSON object of texts.
+#[cold]
+fn raw(rows: &TextRows, row: usize) -> Vec<u8> {
+    let mut object = vec![b'{'];
+    for (name, field) in rows.columns.iter().zip(rows.row(row)).filter(|(_, field)| !field.absent()) {
+        write_key(name, &mut object);
+        write_string(&String::from_utf8_lossy(field.of(&rows.data)), &mut object);
+        object.push(b',');
+    }
+    close(&mut object);
+    object
+}
+
+/// Ends an object, whose members all have a comma behind them.
+pub(super) fn close(object: &mut Vec<u8>) {
+    if object.last() == Some(&b',') {
+        object.pop();
+    }
+    object.push(b'}');
+}
+
+/// The columns that the catalog does not have. Of columns with one name the last one counts.
+fn unlisted(names: &[Box<str>], columns: &Columns) -> Vec<(usize, Piece)> {
+    let mut seen = HashSet::new();
+    let unlisted = names
+        .iter()
+        .enumerate()
+        .rev()
+        .filter(|(_, name)| !added(name) && listed_type(columns, name).is_none() && seen.insert(&**name));
+    let mut unlisted: Vec<_> = unlisted
+        .map(|(index, name)| {
+            let mut key = Vec::new();
+            write_key(name, &mut key);
+            (index, Piece::new(&key))
+        })
+        .collect();
+    unlisted.reverse();
+    unlisted
+}
+
+/// The names that stand more than once in a header, in their order.
+fn repeated(names: &[Box<str>]) -> Vec<&str> {
+    let (mut seen, mut told) = (HashSet::new(), HashSet::new());
+    names.iter().map(|name| &**name).filter(|name| !seen.insert(*name) && told.insert(*name)).collect()
 }
 
 /// The members of a line, in the file's order. Of columns with one name the last one is written.

@@ -2,7 +2,7 @@
 //! hidden from all other rooms.
 //!
 //! ```text
-//!   Store::list / get / head
+//!   Store::list / get / head / put
 //!     │  region found out once (region)          errors explained (fault)
 //!     ▼
 //!   SDK client: signing, retries, checksums      built in client, credentials in identity

@@ -107,13 +107,18 @@ impl Answer {
         let listing = place.planned.row.operation == Operation::ListObjects;
         // AWS names the action itself where the policy of another service (a KMS key, say) is in the way.
         let named = self.message.split_once("not authorized to perform: ").and_then(|(_, rest)| rest.split(' ').next());
-        let action = named.unwrap_or(if listing { "s3:ListBucket" } else { "s3:GetObject" });
+        let writing = place.planned.row.operation == Operation::PutObject;
+        let action = named.unwrap_or(match (listing, writing) {
+            (true, _) => "s3:ListBucket",
+            (false, true) => "s3:PutObject",
+            (false, false) => "s3:GetObject",
+        });
         let what = if listing { format!("bucket '{bucket}'") } else { format!("object '{key}'") };
         let who = if circumstances.anonymous { " without credentials" } else { "" };
         let error = Error::new(ErrorKind::Access, format!("no permission for {action} on {what}{who}"));
         error.hint(if circumstances.anonymous {
             "give credentials, or make the bucket public".to_owned()
-        } else if listing {
+        } else if listing || writing {
             format!("grant these credentials `{action}` on the bucket{}", requester_pays(circumstances))
         } else {
             format!(

@@ -1,4 +1,4 @@
-//! The store: the three questions a source asks S3.
+//! The store: the three questions a source asks S3, and the one thing it writes.
 
 use std::fmt;
 use std::future::Future;
@@ -11,8 +11,10 @@ use aws_sdk_s3::config::{SharedCredentialsProvider, SharedHttpClient};
 use aws_sdk_s3::error::SdkError;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{EncodingType, OptionalObjectAttributes, RequestPayer};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use bytes::Bytes;
 
 use super::body::{Body, Span};
 use super::fault::{Circumstances, Failure, Place};
@@ -156,6 +158,40 @@ impl Store {
         Ok(facts_of(key, &output))
     }
 
+    /// Writes an object, in place of one that has the key already.
+    ///
+    /// # Errors
+    /// By what the caller can do: see [`crate::error::ErrorKind`].
+    pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
+        let payer = self.door.payer();
+        let bucket = &self.door.connection.bucket;
+        let planned = Planned { row: Row::PUT, body_bytes: Some(0), account: self.account };
+        let output = self.door.ask(Place { planned, bucket, key }, |client| {
+            let put = client.put_object().bucket(bucket).key(key).set_request_payer(payer.clone());
+            put.body(ByteStream::from(bytes.clone())).content_type("application/x-ndjson").send()
+        });
+        // A request's future is large, and its callers' are held in many.
+        Box::pin(output).await.map(drop)
+    }
+
+    /// The store of another bucket that is reached in the same way; requests are counted together.
+    #[must_use]
+    pub fn of_bucket(&self, bucket: &str) -> Self {
+        if bucket == self.bucket() {
+            return self.clone();
+        }
+        let door = &self.door;
+        let door = Door {
+            connection: Connection { bucket: bucket.to_owned(), ..door.connection.clone() },
+            options: door.options.clone(),
+            http: door.http.clone(),
+            credentials: door.credentials.clone(),
+            route: RwLock::new(door.route()),
+            answered: AtomicBool::new(door.answered.load(Ordering::Relaxed)),
+        };
+        Self { door: Arc::new(door), account: self.account }
+    }
+
     /// Sends a GET for a part of an object.
     pub(super) async fn open(&self, object: &ObjectFacts, span: &Span) -> Result<GetObjectOutput> {
         let payer = self.door.payer();
@@ -177,7 +213,9 @@ impl Store {
         &self.door.options
     }
 
-    pub(super) fn bucket(&self) -> &str {
+    /// The bucket's name.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
         &self.door.connection.bucket
     }
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Dialect;
+use super::policies::{self, Policies};
 use crate::config::defaults;
 use crate::config::job::Job;
 use crate::config::notes::Notes;
@@ -101,6 +102,10 @@ pub(in crate::config) struct Additions {
     /// For development: how many files of each stream are read at most. When absent all are read.
     #[schemars(title = "Development Max Files", extend("minimum" = 1, "group" = "cost"))]
     pub(super) dev_max_files: Option<Whole>,
+    /// What is written at the root for all streams.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub(super) policies: Policies,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
@@ -189,7 +194,8 @@ const NOT_YET: &[(&str, &str)] = &[
 /// Config, as all reading.
 pub(super) fn read(object: &Object, notes: &mut Notes) -> Result<Additions> {
     refuse(object, "", NOT_YET, notes);
-    part_of(object, "", notes)
+    let policies = policies::read(object, "", notes)?;
+    Ok(Additions { policies, ..part_of(object, "", notes)? })
 }
 
 /// Notes each parameter of a list that is written.
@@ -204,15 +210,22 @@ pub(super) fn refuse(object: &Object, path: &str, list: &[(&str, &str)], notes: 
 /// The names of all of them: known, though a dialect's own struct does not have them.
 pub(super) fn names() -> Vec<&'static str> {
     let read = crate::config::read::fields_of::<Additions>();
-    read.iter().copied().chain(NOT_YET.iter().map(|(name, _)| *name)).collect()
+    read.iter().chain(policies::names()).copied().chain(NOT_YET.iter().map(|(name, _)| *name)).collect()
 }
 
 impl Additions {
-    /// Puts them into the job, with the dialect's defaults where nothing is written.
+    /// Puts them into the job, with the dialect's defaults where nothing is written. `own` is what each stream says itself,
+    /// with its path, where the dialect has a place for that.
     ///
     /// # Errors
     /// Config, when a number is out of its bounds.
-    pub(super) fn applied(&self, dialect: Dialect, mut job: Job, notes: &mut Notes) -> Result<Job> {
+    pub(super) fn applied(
+        &self,
+        dialect: Dialect,
+        mut job: Job,
+        own: &[(Policies, String)],
+        notes: &mut Notes,
+    ) -> Result<Job> {
         let mut number = |name: &str, written: Option<Whole>, default: Option<u64>, most| {
             if let Some(default) = default.filter(|_| written.is_none()) {
                 notes.defaulted(name.to_owned(), &default.into());
@@ -246,6 +259,12 @@ impl Additions {
             stream.dev_sampling = dev_sampling;
             stream.dev_max_files = dev_max_files;
         }
+        let only = job.streams.len() == 1;
+        for (index, stream) in job.streams.iter_mut().enumerate() {
+            let own = own.get(index).map(|(own, path)| (own, path.as_str()));
+            self.policies.apply(own, only, dialect, stream, notes)?;
+        }
+        self.policies.note_defaults(dialect, notes);
         job.connection.requester_pays = self.requester_pays;
         job.connection.ca_bundle = self.ca_bundle.clone().filter(|bundle| !bundle.trim().is_empty());
         job.connection.path_style = match self.address_style {

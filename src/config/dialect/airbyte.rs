@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Dialect, additions, airbyte_format};
+use super::{Dialect, additions, airbyte_format, policies};
 use crate::config::defaults::{self, words};
 use crate::config::identity::static_keys;
 use crate::config::job::connection::Credentials;
@@ -315,7 +315,12 @@ pub(super) fn understand(object: &Object, notes: &mut Notes) -> Result<Job> {
     for (index, section) in written.streams.iter().enumerate() {
         streams.push(stream(&section.0, &format!("streams[{index}]"), &bucket_prefix, start_at, delivery, notes)?);
     }
-    additions.applied(DIALECT, super::job(connection, streams), notes)
+    let mut own = Vec::with_capacity(streams.len());
+    for (index, section) in written.streams.iter().enumerate() {
+        let path = format!("streams[{index}]");
+        own.push((policies::read(&section.0, &path, notes)?, path));
+    }
+    additions.applied(DIALECT, super::job(connection, streams), &own, notes)
 }
 
 /// Notes the keys that something else makes idle.
@@ -408,7 +413,7 @@ fn stream(
     delivery: Delivery,
     notes: &mut Notes,
 ) -> Result<Stream> {
-    let written: StreamWritten = section(object, path, &[], notes)?;
+    let written: StreamWritten = section(object, path, policies::names(), notes)?;
     if written.name.is_empty() {
         return Err(wrong(&join(path, "name"), "empty", "a name"));
     }
@@ -440,6 +445,7 @@ fn stream(
         primary_key: written.primary_key.filter(|key| !key.is_empty()).map(|key| vec![key]),
         days_to_sync_if_history_is_full,
         schema_sample_files,
+        schema_of_first_file: written.use_first_found_file_for_schema_discovery,
         ..super::stream(DIALECT, written.name, format)
     })
 }

@@ -205,7 +205,7 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     stream.input_schema = input_schema;
     stream.start_at = start_at;
     present_names(&object, notes);
-    additions.applied(DIALECT, super::job(connection, vec![stream]), notes)
+    additions.applied(DIALECT, super::job(connection, vec![stream]), &[], notes)
 }
 
 impl Provider {

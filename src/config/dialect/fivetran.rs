@@ -137,9 +137,6 @@ pub(in crate::config) struct Written {
     #[serde(default)]
     #[schemars(title = "Empty Header")]
     empty_header: bool,
-    /// Fivetran-style: what a file that cannot be read does. Only `fail` is supported.
-    #[schemars(title = "Error Handling")]
-    on_error: Option<String>,
     /// Fivetran-style: what a changed file does. Without effect: it is read again, and the sync mode decides the rest.
     #[schemars(title = "Append File Option")]
     append_file_option: Option<String>,
@@ -211,7 +208,6 @@ const ONE_VALUE: &[(&str, &str, &str)] = &[
         "run the connector inside the network, or set `endpoint_url` to an endpoint it reaches",
     ),
     ("file_mapping_method", "DEFINE_PER_TABLE", "write each table into `files` with its own `file_pattern`"),
-    ("on_error", "fail", "set it to 'fail'"),
 ];
 
 /// Parameters that only one kind of file makes use of.
@@ -279,7 +275,7 @@ pub(super) fn unwrapped(mut object: Object, notes: &mut Notes) -> Result<(Object
 pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     let mut object = without_nulls(object);
     // Fivetran's interface returns blank texts for what was never set.
-    let blank = |key: &str| NOT_YET.iter().any(|(name, _)| *name == key);
+    let blank = |key: &str| key == "on_error" || NOT_YET.iter().any(|(name, _)| *name == key);
     object.retain(|key, value| !(blank(key) && *value == ""));
     let mut known = additions::names();
     known.extend(NOT_YET.iter().map(|(name, _)| *name));
@@ -294,7 +290,7 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     idle(&streams, &object, notes);
     let credentials = written.credentials(&object, notes)?;
     let job = super::job(Connection { credentials, ..connection }, streams);
-    additions.applied(DIALECT, job, notes)
+    additions.applied(DIALECT, job, &[], notes)
 }
 
 /// A folder has no slash before it and one behind it.

@@ -94,9 +94,6 @@ pub(in crate::config) struct Written {
     #[serde(default = "csv_encoding")]
     #[schemars(title = "CSV Encoding")]
     csv_encoding: String,
-    /// Flat form: nested JSON is kept as it is (`false`). Flattening (`true`) is not supported yet.
-    #[schemars(title = "Flatten JSON")]
-    json_flatten: Option<bool>,
     /// Former name of `path_prefix`, which wins where both are given.
     #[schemars(title = "Path Prefix (former name)")]
     prefix: Option<String>,
@@ -144,7 +141,6 @@ const FORMER: &[(&str, &str)] = &[
 const NOT_YET: &[(&str, &str)] = &[
     ("parquet_columns", "remove it and select the columns in the catalog: columns that are not selected are not read"),
     ("parquet_filters", "remove it and filter where the data arrives"),
-    ("json_max_depth", "remove it: nested JSON is kept as it is"),
     ("cursor_field", "remove it: an incremental sync follows the modification times of the files"),
 ];
 
@@ -164,11 +160,8 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     if object.contains_key("sync_mode") {
         sync_mode(&object["sync_mode"], notes)?;
     }
-    if written.json_flatten == Some(true) {
-        notes.refused("json_flatten", "set it to false: nested JSON is kept as it is");
-    }
     let job = written.into_job(&object, notes)?;
-    additions.applied(DIALECT, job, notes)
+    additions.applied(DIALECT, job, &[], notes)
 }
 
 /// Moves what is written under former names to the present ones; the present name wins.

@@ -6,11 +6,12 @@ mod airbyte_format;
 mod airbyte_v3;
 mod fivetran;
 mod flat;
+mod policies;
 mod regex;
 
 use super::defaults;
 use super::job::connection::Connection;
-use super::job::{Delivery, Job, Stream};
+use super::job::{BadRows, Delivery, Job, Stream};
 use super::notes::Notes;
 use super::read::Object;
 use crate::error::{Error, Result};
@@ -21,6 +22,7 @@ pub(super) use airbyte::Written as AirbyteWritten;
 pub(super) use airbyte_v3::Written as AirbyteV3Written;
 pub(super) use fivetran::Written as FivetranWritten;
 pub(super) use flat::Written as FlatWritten;
+pub(super) use policies::Policies;
 
 /// A way to write a configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +160,11 @@ pub(super) fn stream(dialect: Dialect, name: String, format: FormatOptions) -> S
         days_to_sync_if_history_is_full: defaults::DAYS_TO_SYNC_IF_HISTORY_IS_FULL.of(dialect),
         late_window_days: defaults::LATE_WINDOW_DAYS.of(dialect),
         schema_sample_files: None,
+        schema_of_first_file: false,
+        inference: defaults::INFERENCE.of(dialect),
+        bad_rows: BadRows::default(),
+        evolution: defaults::SCHEMA_EVOLUTION.of(dialect),
+        flatten: None,
         batch_rows: None,
         delivery: Delivery::Records,
         on_archived: defaults::ON_ARCHIVED.of(dialect),

@@ -3,8 +3,10 @@
 
 pub mod connection;
 
+use std::path::PathBuf;
+
 use crate::object::Timestamp;
-use crate::options::{Caps, Compression, FormatOptions};
+use crate::options::{Caps, Compression, FormatOptions, InferenceDepth, OnBadRow, SchemaEvolution};
 use crate::spending::{OnArchived, Spending};
 use connection::Connection;
 
@@ -60,6 +62,16 @@ pub struct Stream {
     pub late_window_days: u32,
     /// Files used for inference at most; `None` is the default of discovery.
     pub schema_sample_files: Option<usize>,
+    /// Whether inference takes the first file that the listing finds, and lists no further, instead of the newest ones.
+    pub schema_of_first_file: bool,
+    /// How much discovery tells of columns.
+    pub inference: InferenceDepth,
+    /// What becomes of rows that cannot be taken.
+    pub bad_rows: BadRows,
+    /// What becomes of fields that the catalog does not have as they are.
+    pub evolution: SchemaEvolution,
+    /// Nested objects become columns whose names have so many parts at most; `None` leaves them as they are.
+    pub flatten: Option<usize>,
     /// Rows per batch at most; `None` leaves it to the decoders.
     pub batch_rows: Option<usize>,
     /// What happens to archived objects.
@@ -83,6 +95,51 @@ pub enum Delivery {
         /// Whether a file has the folders of its key, or only its name.
         preserve_directory_structure: bool,
     },
+}
+
+/// What becomes of rows that cannot be taken.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BadRows {
+    /// What is done with each.
+    pub action: BadRowAction,
+    /// More of them in a run fail the stream.
+    pub max_rows: Option<u64>,
+    /// A larger part of the rows of a run, in percent, fails the stream.
+    pub max_percent: Option<f64>,
+}
+
+/// What is done with a row that cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum BadRowAction {
+    /// Its file ends there; the other files are read, and the run fails at its end.
+    #[default]
+    Fail,
+    /// It is left out, counted and reported.
+    Skip,
+    /// As `Skip`, and it is written to this place before a state covers it.
+    DeadLetter(DeadLetterPlace),
+}
+
+/// Where bad rows are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeadLetterPlace {
+    /// A bucket, reached with the connection of the job.
+    Bucket {
+        /// Its name.
+        bucket: String,
+        /// What every key begins with: empty, or with a slash at its end.
+        prefix: String,
+    },
+    /// A folder of this machine.
+    Folder(PathBuf),
+}
+
+impl BadRows {
+    /// What decoders and encoders do at a bad row.
+    #[must_use]
+    pub fn on_bad_row(&self) -> OnBadRow {
+        if self.action == BadRowAction::Fail { OnBadRow::Stop } else { OnBadRow::Collect }
+    }
 }
 
 /// Airbyte's `validation_policy`.

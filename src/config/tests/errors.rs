@@ -235,8 +235,6 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         (flat(json!({"partition_filter": {"a": "b"}})), "`partition_filter` is not"),
         (flat(json!({"parquet_columns": ["a"]})), "`parquet_columns` is not"),
         (flat(json!({"parquet_filters": []})), "`parquet_filters` is not"),
-        (flat(json!({"json_flatten": true})), "`json_flatten` is not supported yet; set it to false"),
-        (flat(json!({"json_max_depth": 3})), "`json_max_depth` is not"),
         (flat(json!({"cursor_field": "t"})), "`cursor_field` is not"),
         (fivetran(json!({"compression": "tar"})), "`compression` is 'tar', which is not supported yet"),
         (flat(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),

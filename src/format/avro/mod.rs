@@ -450,10 +450,8 @@ impl Decode for AvroDecoder {
             return None;
         };
         let schema = &header.schema;
-        let column = |field: &schema::Field| InferredColumn {
-            name: field.name.clone(),
-            kind: schema.type_of(field.node, self.options.double_as_string),
-        };
+        let kind = |field: &schema::Field| schema.type_of(field.node, self.options.double_as_string);
+        let column = |field: &schema::Field| InferredColumn::new(field.name.clone(), kind(field));
         Some(schema.fields().iter().map(column).collect())
     }
 }

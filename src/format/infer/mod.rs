@@ -3,6 +3,7 @@
 //! Types widen along [`InferredType`]'s lattice, so that merging files never fails and does not depend on the order.
 
 mod csv;
+mod nested;
 
 use std::collections::HashMap;
 
@@ -10,8 +11,8 @@ use arrow::datatypes::{DataType, Schema};
 
 use self::csv::CsvColumn;
 use crate::batch::{Batch, JsonKind, JsonRows, TextRows};
-pub use crate::batch::{InferredColumn, InferredType};
-use crate::options::{CsvInference, CsvOptions, FormatOptions};
+pub use crate::batch::{InferredColumn, InferredType, Nested};
+use crate::options::{CsvInference, CsvOptions, FormatOptions, InferenceDepth};
 
 /// The type of an Arrow column.
 ///
@@ -53,10 +54,14 @@ fn type_of_json(kind: JsonKind) -> InferredType {
 
 /// The columns of a schema. A Parquet file's types are known from its footer: no row is needed.
 #[must_use]
-pub fn columns_of_schema(schema: &Schema, decimal_as_float: bool) -> Vec<InferredColumn> {
+pub fn columns_of_schema(schema: &Schema, decimal_as_float: bool, depth: InferenceDepth) -> Vec<InferredColumn> {
     let mut columns = Found::default();
     for field in schema.fields() {
-        columns.add(field.name(), type_of_arrow(field.data_type(), decimal_as_float));
+        let (kind, nested) = match depth {
+            InferenceDepth::Compatible => (type_of_arrow(field.data_type(), decimal_as_float), Nested::Unknown),
+            InferenceDepth::Rich => nested::of_arrow(field.data_type(), decimal_as_float, 0),
+        };
+        columns.add(field.name(), kind, nested);
     }
     columns.columns
 }
@@ -67,6 +72,7 @@ pub fn columns_of_schema(schema: &Schema, decimal_as_float: bool) -> Vec<Inferre
 pub struct Inference {
     csv: Option<CsvOptions>,
     decimal_as_float: bool,
+    depth: InferenceDepth,
     found: Found,
     texts: Vec<CsvColumn>,
 }
@@ -80,15 +86,27 @@ impl Inference {
             FormatOptions::Parquet(parquet) => (None, parquet.decimal_as_float),
             _ => (None, false),
         };
-        Self { csv, decimal_as_float, found: Found::default(), texts: Vec::new() }
+        let depth = InferenceDepth::Compatible;
+        Self { csv, decimal_as_float, depth, found: Found::default(), texts: Vec::new() }
+    }
+
+    /// As [`Inference::new`], with as much as `depth` asks for.
+    #[must_use]
+    pub fn with_depth(options: &FormatOptions, depth: InferenceDepth) -> Self {
+        let inference = Self::new(options);
+        let csv = match options {
+            FormatOptions::Csv(csv) if depth == InferenceDepth::Rich => Some(csv.clone()),
+            _ => inference.csv,
+        };
+        Self { csv, depth, ..inference }
     }
 
     /// Takes in more rows of the file.
     pub fn add(&mut self, batch: &Batch) {
         match batch {
             Batch::Arrow(batch) => {
-                for column in columns_of_schema(&batch.schema(), self.decimal_as_float) {
-                    self.found.add(&column.name, column.kind);
+                for column in columns_of_schema(&batch.schema(), self.decimal_as_float, self.depth) {
+                    self.found.add(&column.name, column.kind, column.nested);
                 }
             }
             Batch::Text(rows) => self.add_text(rows),
@@ -108,7 +126,7 @@ impl Inference {
 
     fn add_text(&mut self, rows: &TextRows) {
         for name in rows.columns.iter() {
-            self.found.add(name, InferredType::String);
+            self.found.add(name, InferredType::String, Nested::Unknown);
         }
         let Some(options) = &self.csv else { return };
         self.texts.resize_with(self.found.columns.len(), CsvColumn::default);
@@ -126,10 +144,15 @@ impl Inference {
     fn add_json(&mut self, rows: &JsonRows) {
         for field in &rows.fields {
             let key = field.key.of(&rows.data);
-            let kind = type_of_json(field.kind);
+            let (kind, nested) = match (self.depth, field.kind) {
+                (InferenceDepth::Rich, JsonKind::Array | JsonKind::Object) => {
+                    nested::of_json(type_of_json(field.kind), field.value.of(&rows.data))
+                }
+                (_, kind) => (type_of_json(kind), Nested::Unknown),
+            };
             match std::str::from_utf8(key) {
-                Ok(plain) if !key.contains(&b'\\') => self.found.add(plain, kind),
-                _ => self.found.add(&unescaped(key), kind),
+                Ok(plain) if !key.contains(&b'\\') => self.found.add(plain, kind, nested),
+                _ => self.found.add(&unescaped(key), kind, nested),
             }
         }
     }
@@ -140,7 +163,7 @@ impl Inference {
 pub fn merge<'a>(files: impl IntoIterator<Item = &'a [InferredColumn]>) -> Vec<InferredColumn> {
     let mut merged = Found::default();
     for column in files.into_iter().flatten() {
-        merged.add(&column.name, column.kind);
+        merged.add(&column.name, column.kind, column.nested.clone());
     }
     merged.columns
 }
@@ -153,14 +176,13 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, name: &str, kind: InferredType) {
+    fn add(&mut self, name: &str, kind: InferredType, nested: Nested) {
         if let Some(place) = self.places.get(name) {
-            let column = &mut self.columns[*place];
-            column.kind = column.kind.merge(kind);
+            nested::widen(&mut self.columns[*place], kind, nested);
             return;
         }
         self.places.insert(name.to_owned(), self.columns.len());
-        self.columns.push(InferredColumn { name: name.to_owned(), kind });
+        self.columns.push(InferredColumn { name: name.to_owned(), kind, nested });
     }
 }
 
@@ -306,7 +328,7 @@ mod tests {
     #[test]
     fn files_are_merged_in_their_order() {
         use InferredType::*;
-        let column = |name: &str, kind| InferredColumn { name: name.to_owned(), kind };
+        let column = |name: &str, kind| InferredColumn::new(name, kind);
         let first = [column("a", Boolean), column("b", Null)];
         let second = [column("c", Date), column("b", Array), column("a", Integer)];
         let merged = merge([first.as_slice(), second.as_slice()]);
@@ -334,7 +356,11 @@ mod tests {
         ];
         for (kind, expected) in table {
             let schema = Schema::new(vec![Field::new("x", kind.clone(), true)]);
-            assert_eq!(shown(&columns_of_schema(&schema, false)), [("x", expected)], "{kind}");
+            assert_eq!(
+                shown(&columns_of_schema(&schema, false, InferenceDepth::Compatible)),
+                [("x", expected)],
+                "{kind}"
+            );
         }
         assert_eq!(type_of_arrow(&DataType::Decimal256(40, 2), true), Number);
     }

@@ -160,6 +160,29 @@ impl ParquetDecoder {
         Some((self.metadata_start, wanted.collect()))
     }
 
+    /// Goes on until the footer is known; until then, what is to be fed. For a caller that wants no rows: nothing is
+    /// decoded.
+    ///
+    /// # Errors
+    /// As [`Decode::step`].
+    pub fn step_to_footer(&mut self) -> Result<Option<Vec<Range<u64>>>> {
+        loop {
+            let missing = self.fed.missing();
+            if !missing.is_empty() {
+                return Ok(Some(missing));
+            }
+            let read = match &self.stage {
+                Stage::Tail => self.read_tail(),
+                Stage::Footer(range) => {
+                    let range = range.clone();
+                    self.read_footer(&range)
+                }
+                Stage::Rows(_) => return Ok(None),
+            };
+            read.map_err(|error| self.place(error))?;
+        }
+    }
+
     fn advance(&mut self) -> Result<Step> {
         loop {
             let missing = self.fed.missing();

@@ -11,25 +11,30 @@ mod tests;
 mod time_text;
 mod zone;
 
-use arrow::array::{RecordBatch, new_empty_array};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder, new_empty_array};
 use arrow::datatypes::{Field, SchemaRef};
 
 use self::column::{Bad, Column};
 use self::line::{Key, Line};
-use super::conform::{Validation, arrow_conforms, listed_type, stopped};
-use super::{EncodeOptions, Frame, added};
+use super::conform::{Misfit, Unfit, arrow_conforms, listed_type};
+use super::{EncodeOptions, Encoded, Frame, Refused, added};
 use crate::error::{Error, ErrorKind, Result};
-use crate::protocol::schema::Columns;
+use crate::options::OnBadRow;
+use crate::protocol::schema::{ColumnType, Columns, RESCUED_COLUMN};
 
 /// Writes the lines of record batches of one schema.
 #[derive(Debug)]
 pub struct ArrowEncoder {
     schema: SchemaRef,
     members: Vec<Member>,
+    /// Members of the object of rescued fields.
+    rescued: Vec<Member>,
+    rescued_key: Key,
     decimal_as_float: bool,
-    validation: Validation,
-    /// Whether the file has columns that the catalog does not have.
-    unlisted: bool,
+    unfit: Unfit,
+    on_bad_row: OnBadRow,
+    /// The first column of the file that the catalog does not have.
+    unlisted: Option<usize>,
     line: Line,
 }
 
@@ -39,6 +44,8 @@ struct Member {
     /// The column's index in the batch.
     index: usize,
     key: Key,
+    /// The catalog's type.
+    kind: Option<ColumnType>,
     /// Whether its values, nulls aside, conform to the catalog's column.
     conforms: bool,
 }
@@ -50,57 +57,86 @@ impl ArrowEncoder {
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the name of a column whose type has no JSON form (intervals, unions).
     pub fn new(schema: &SchemaRef, columns: &Columns, options: &EncodeOptions) -> Result<Self> {
-        let decimal_as_float = options.decimal_as_float;
-        let mut members = Vec::new();
-        let mut unlisted = false;
+        let (decimal_as_float, unfit) = (options.decimal_as_float, options.unfit());
+        let (mut members, mut rescued, mut unlisted) = (Vec::new(), Vec::new(), None);
         for (index, field) in schema.fields().iter().enumerate() {
             // Inside of a member of its own, a column cannot collide with the added ones.
             if added(field.name()) && !options.schemaless {
                 continue;
             }
-            let Some(kind) = listed_type(columns, field.name()) else {
-                unlisted = true;
+            let kind = listed_type(columns, field.name());
+            let conforms = kind.is_some_and(|kind| arrow_conforms(field.data_type(), decimal_as_float, kind));
+            if kind.is_none() {
+                unlisted.get_or_insert(index);
+            }
+            let written = if !conforms && unfit == Unfit::Rescue {
+                &mut rescued
+            } else if kind.is_some() {
+                &mut members
+            } else {
                 continue;
             };
             let empty = new_empty_array(field.data_type());
             Column::new(&empty, decimal_as_float).map_err(|_| refused(field))?;
-            let conforms = arrow_conforms(field.data_type(), decimal_as_float, kind);
-            members.push(Member { index, key: Key::new(field.name()), conforms });
+            written.push(Member { index, key: Key::new(field.name()), kind, conforms });
         }
-        let (schema, validation) = (schema.clone(), options.validation);
-        Ok(Self { schema, members, decimal_as_float, validation, unlisted, line: Line::new() })
+        Ok(Self {
+            schema: schema.clone(),
+            members,
+            rescued,
+            rescued_key: Key::new(RESCUED_COLUMN),
+            decimal_as_float,
+            unfit,
+            on_bad_row: options.on_bad_row,
+            unlisted,
+            line: Line::new(),
+        })
     }
 
-    /// Appends a line per row to `out`. Returns the number of lines.
+    /// Appends a line per row to `out`.
     ///
     /// # Errors
-    /// [`ErrorKind::Data`] with the column and `batch_row`, the row's index in this batch. `out` then ends with the
-    /// line of the row before it.
-    pub(super) fn encode(&mut self, batch: &RecordBatch, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<u64> {
+    /// [`ErrorKind::Unsupported`] with the name of a column whose type has no JSON form: nothing was written.
+    pub(super) fn encode(&mut self, batch: &RecordBatch, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<Encoded> {
         let columns = bind(&self.schema, &self.members, batch, self.decimal_as_float)?;
+        let rescued = bind(&self.schema, &self.rescued, batch, self.decimal_as_float)?;
+        let looks = self.unfit.looks() && self.unfit != Unfit::Rescue;
         let line = &mut self.line;
         line.truncate(0);
-        let mut written = 0;
+        let mut encoded = Encoded::default();
         for row in 0..batch.num_rows() {
-            if self.validation.looks() && (self.unlisted || !conforms(&self.members, &columns, row)) {
-                if self.validation == Validation::Stop {
-                    line.move_to(out);
-                    return Err(stopped(row as u64 + 1));
+            if looks && let Some(misfit) = misfit(&self.schema, self.unlisted, &self.members, &columns, row) {
+                if encoded.unfit(self.unfit, row, &misfit, || raw(batch, row, self.decimal_as_float)) {
+                    break;
                 }
                 continue;
             }
             let start = line.len();
-            if let Err((bad, index)) = encode_row(&columns, row, frame, line) {
+            let written = encode_row(&columns, row, frame, line).and_then(|()| {
+                if rescued.is_empty() {
+                    return Ok(());
+                }
+                let any = encode_rescued(&rescued, &self.rescued_key, row, line)?;
+                encoded.rescued += u64::from(any);
+                Ok(())
+            });
+            if let Err((bad, column)) = written {
                 line.truncate(start);
-                line.move_to(out);
-                let name = self.schema.field(self.members[index].index).name();
-                return Err(Error::data(bad.message()).with("column", name).with("batch_row", row));
+                let name = self.schema.field(column).name();
+                if self.on_bad_row == OnBadRow::Collect {
+                    let reason = format!("column '{name}': {}", bad.message());
+                    encoded.refused.push(Refused { row, reason, raw: raw(batch, row, self.decimal_as_float) });
+                    continue;
+                }
+                encoded.stop(row, Error::data(bad.message()).with("column", name).with("batch_row", row));
+                break;
             }
+            line.put(frame.suffix);
             line.end_line(out);
-            written += 1;
+            encoded.lines += 1;
         }
         line.move_to(out);
-        Ok(written)
+        Ok(encoded)
     }
 
     /// Whether batches of this schema can be encoded.
@@ -109,13 +145,21 @@ impl ArrowEncoder {
     }
 }
 
-/// The columns of a batch that are written, each with its key.
+/// A column of a batch that is written.
+struct Bound<'a> {
+    /// Its index in the batch.
+    index: usize,
+    key: &'a Key,
+    column: Column<'a>,
+}
+
+/// The columns of a batch that are written.
 fn bind<'a>(
     schema: &SchemaRef,
     members: &'a [Member],
     batch: &'a RecordBatch,
     decimal_as_float: bool,
-) -> Result<Vec<(&'a Key, Column<'a>)>> {
+) -> Result<Vec<Bound<'a>>> {
     if batch.num_columns() != schema.fields().len() {
         return Err(Error::internal("a batch has other columns than its encoder")
             .with("columns", batch.num_columns())
@@ -123,27 +167,102 @@ fn bind<'a>(
     }
     let columns = members.iter().map(|member| {
         let column = Column::new(batch.column(member.index), decimal_as_float);
-        Ok((&member.key, column.map_err(|_| refused(schema.field(member.index)))?))
+        let column = column.map_err(|_| refused(schema.field(member.index)))?;
+        Ok(Bound { index: member.index, key: &member.key, column })
     });
     columns.collect()
 }
 
-/// Whether a row of a bound batch is what the catalog says.
-fn conforms(members: &[Member], columns: &[(&Key, Column<'_>)], row: usize) -> bool {
-    members.iter().zip(columns).all(|(member, (_, column))| member.conforms || column.null(row))
+/// The first column of a row that is not what the catalog says.
+fn misfit<'a>(
+    schema: &'a SchemaRef,
+    unlisted: Option<usize>,
+    members: &[Member],
+    columns: &[Bound<'_>],
+    row: usize,
+) -> Option<Misfit<'a>> {
+    let name = |index: usize| schema.field(index).name().as_str().into();
+    if let Some(index) = unlisted {
+        return Some(Misfit { column: name(index), expected: None });
+    }
+    let (member, _) =
+        members.iter().zip(columns).find(|(member, bound)| !member.conforms && !bound.column.null(row))?;
+    Some(Misfit { column: name(member.index), expected: member.kind })
 }
 
-/// Writes one line. The error has the index of its column.
+/// A row as a JSON object; a value without a JSON form as Arrow shows it.
+#[cold]
+fn raw(batch: &RecordBatch, row: usize, decimal_as_float: bool) -> Vec<u8> {
+    let mut line = Line::new();
+    line.byte(b'{');
+    for (field, values) in batch.schema().fields().iter().zip(batch.columns()) {
+        if values.is_null(row) {
+            continue;
+        }
+        line.key(&Key::new(field.name()));
+        let start = line.len();
+        let written = Column::new(values, decimal_as_float).is_ok_and(|column| column.write(row, &mut line).is_ok());
+        if !written {
+            line.truncate(start);
+            line.string(&arrow::util::display::array_value_to_string(values, row).unwrap_or_default());
+        }
+        line.byte(b',');
+    }
+    let mut object = Vec::new();
+    line.move_to(&mut object);
+    super::text::close(&mut object);
+    object
+}
+
+/// The JSON texts of a column's values; nulls stay nulls.
+///
+/// # Errors
+/// `Unsupported` where the type has no JSON form, `Data` where a value has none.
+pub(super) fn json_texts(values: &ArrayRef, decimal_as_float: bool) -> Result<StringArray> {
+    let column = Column::new(values, decimal_as_float)
+        .map_err(|_| Error::new(ErrorKind::Unsupported, "the type of a column has no JSON form"))?;
+    let mut line = Line::new();
+    let mut texts = StringBuilder::new();
+    let mut text = Vec::new();
+    for row in 0..values.len() {
+        if column.null(row) {
+            texts.append_null();
+            continue;
+        }
+        column.write(row, &mut line).map_err(|bad| Error::data(bad.message()).with("batch_row", row))?;
+        text.clear();
+        line.move_to(&mut text);
+        texts.append_value(String::from_utf8_lossy(&text));
+    }
+    Ok(texts.finish())
+}
+
+/// Writes the object of rescued fields with its key. Whether it has any. The error has the index of its column.
+fn encode_rescued(columns: &[Bound<'_>], key: &Key, row: usize, line: &mut Line) -> Result<bool, (Bad, usize)> {
+    let mut any = false;
+    for bound in columns.iter().filter(|bound| !bound.column.null(row)) {
+        if !any {
+            line.key(key);
+            line.byte(b'{');
+        }
+        any = true;
+        line.key(bound.key);
+        bound.column.write(row, line).map_err(|bad| (bad, bound.index))?;
+        line.byte(b',');
+    }
+    if any {
+        line.truncate(line.len() - 1);
+        line.array(*b"},");
+    }
+    Ok(any)
+}
+
+/// Writes one line up to its suffix. The error has the index of its column.
 #[inline]
-fn encode_row(
-    columns: &[(&Key, Column<'_>)],
-    row: usize,
-    frame: &Frame<'_>,
-    line: &mut Line,
-) -> Result<(), (Bad, usize)> {
+fn encode_row(columns: &[Bound<'_>], row: usize, frame: &Frame<'_>, line: &mut Line) -> Result<(), (Bad, usize)> {
     line.put(frame.prefix);
     let mut comma = false;
-    for (index, (key, column)) in columns.iter().enumerate() {
+    for Bound { index, key, column } in columns {
         let null = column.null(row);
         // Where the members are an object inside of the record, its nulls are nested ones.
         if null && !frame.closes {
@@ -153,7 +272,7 @@ fn encode_row(
         if null {
             line.array(*b"null");
         } else {
-            column.write(row, line).map_err(|bad| (bad, index))?;
+            column.write(row, line).map_err(|bad| (bad, *index))?;
         }
         line.byte(b',');
         comma = true;
@@ -161,7 +280,6 @@ fn encode_row(
     if frame.closes && comma {
         line.truncate(line.len() - 1);
     }
-    line.put(frame.suffix);
     Ok(())
 }
 

@@ -26,6 +26,10 @@ fn encode(batch: &RecordBatch, columns: &Columns, options: &EncodeOptions, frame
     let mut out = Vec::new();
     let result =
         ArrowEncoder::new(&batch.schema(), columns, options).and_then(|mut e| e.encode(batch, frame, &mut out));
+    let result = result.and_then(|encoded| match encoded.stopped {
+        Some((_, error)) => Err(error),
+        None => Ok(encoded.lines),
+    });
     (result, String::from_utf8(out).unwrap())
 }
 

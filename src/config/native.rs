@@ -11,6 +11,7 @@ use super::notes::MASK;
 use crate::options::{
     Caps, Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, InferenceDepth, SchemaEvolution,
 };
+use crate::predicate::{Lookback, Predicate};
 use crate::spending::{GB, OnArchived, OnLimit, Spending};
 
 /// The configuration that means this job, but for the secrets.
@@ -133,6 +134,11 @@ fn stream(stream: &Stream) -> Value {
     let sample_files = stream.schema_sample_files.filter(|_| !first);
     put(&mut object, "recent_n_files_to_read_for_schema_discovery", sample_files);
     policies(stream, &mut object);
+    let wanted = &stream.pushdown;
+    put(&mut object, "parquet_columns", wanted.columns.as_deref());
+    put(&mut object, "parquet_filters", wanted.filter.as_ref().map(Predicate::to_json));
+    put(&mut object, "cursor_field", wanted.cursor_field.as_deref());
+    put(&mut object, "cursor_lookback", wanted.cursor_lookback.as_ref().map(Lookback::text));
     Value::Object(object)
 }
 

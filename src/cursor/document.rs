@@ -23,6 +23,7 @@ use super::memory::{Memory, SavedPart};
 use crate::batch::Position;
 use crate::error::{Error, Result};
 use crate::object::Timestamp;
+use crate::predicate::Marks;
 
 /// The key of our own part.
 const PART_KEY: &str = "tollgate";
@@ -64,7 +65,7 @@ pub struct Pending {
 }
 
 /// Our own part of the state.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Part {
     /// Always [`PART_VERSION`] when written.
     pub version: u32,
@@ -93,6 +94,28 @@ pub struct Part {
     /// Files that were begun and not ended, by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pending: BTreeMap<Arc<str>, Pending>,
+    /// Incremental: the record cursor, where the stream has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<Box<RecordCursor>>,
+}
+
+/// How far the values of a column were read.
+///
+/// A row is left out only where its value lies below `bound`: the greatest value of runs that read everything they were
+/// to read. A run that is interrupted, or in which a file fails, raises `reached` alone, so that the rows of files that
+/// it did not read are not left out by the next run, however low they are. A state that lost this part leaves out
+/// nothing. What it does not promise: a row that lies below and comes in a new file is left out though it was never
+/// emitted, which is what a record cursor is for; such rows are counted and reported, and a lookback spares them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecordCursor {
+    /// The column.
+    pub field: String,
+    /// The greatest values of complete runs.
+    #[serde(default, skip_serializing_if = "Marks::none")]
+    pub bound: Marks,
+    /// The greatest values so far.
+    #[serde(default, skip_serializing_if = "Marks::none")]
+    pub reached: Marks,
 }
 
 impl Part {
@@ -109,6 +132,7 @@ impl Part {
             foreign: false,
             not_before: None,
             pending: BTreeMap::new(),
+            record: None,
         }
     }
 }

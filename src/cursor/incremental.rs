@@ -27,11 +27,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::document::{self, Horizon, Mode, Part, Pending, StreamState};
+use super::document::{self, Horizon, Mode, Part, Pending, RecordCursor, StreamState};
 use super::memory::Memory;
 use super::{Decision, Survey, Window};
 use crate::batch::Position;
 use crate::object::{ObjectFacts, Timestamp};
+use crate::predicate::Marks;
 
 /// Entries of a full history of the connector we replace. Beyond it, that connector no longer looks for late files.
 pub const HISTORY_ENTRIES: usize = 10_000;
@@ -78,6 +79,7 @@ pub struct Incremental {
     migrates: bool,
     generation: Option<i64>,
     pub(super) limits: Limits,
+    record: Option<Box<RecordCursor>>,
 }
 
 /// What is known of an object without its listing.
@@ -119,7 +121,41 @@ impl Incremental {
             migrates,
             generation,
             limits: Limits::default(),
+            record: part.record,
         }
+    }
+
+    /// Follows a column besides the files, from where a state with the same column stood. Without a column what a state
+    /// says of one is forgotten.
+    pub fn follow(&mut self, field: Option<&str>) {
+        let known = self.record.take();
+        self.record = field.map(|field| match known {
+            Some(known) if known.field == field => known,
+            _ => Box::new(RecordCursor { field: field.to_owned(), bound: Marks::default(), reached: Marks::default() }),
+        });
+    }
+
+    /// What the state knows of the column that is followed.
+    #[must_use]
+    pub fn record(&self) -> Option<&RecordCursor> {
+        self.record.as_deref()
+    }
+
+    pub(super) fn reach(&mut self, marks: &Marks) {
+        if let Some(record) = &mut self.record {
+            record.reached.merge(marks);
+        }
+    }
+
+    /// The document of a run that read everything it was to read: what was reached bounds the next run.
+    #[must_use]
+    pub fn complete_document(&self) -> Value {
+        let mut complete = self.clone();
+        if let Some(record) = &mut complete.record {
+            record.bound.merge(&record.reached);
+            record.reached = Marks::default();
+        }
+        complete.document()
     }
 
     /// Begins to look at a listing.
@@ -244,6 +280,7 @@ impl Incremental {
                 foreign: self.foreign,
                 not_before: self.not_before,
                 pending: self.pending.clone(),
+                record: self.record.clone(),
                 ..Part::new(self.generation)
             }),
         })

@@ -16,7 +16,7 @@ mod survey;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Horizon, Mode, Part, Pending, StreamState};
+pub use document::{Horizon, Mode, Part, Pending, RecordCursor, StreamState};
 pub use full_refresh::FullRefresh;
 pub use incremental::{HISTORY_ENTRIES, Incremental};
 pub use memory::SavedPart;
@@ -29,6 +29,7 @@ use serde_json::Value;
 
 use crate::batch::Position;
 use crate::object::ObjectFacts;
+use crate::predicate::Marks;
 
 /// What is to be done with a listed object.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,6 +124,15 @@ impl Cursor {
         }
     }
 
+    /// Rows with these greatest values of the followed column were handed to the sink, or will be before the run counts as
+    /// complete.
+    pub fn reach(&mut self, marks: &Marks) {
+        match self {
+            Self::Incremental(cursor) => cursor.reach(marks),
+            Self::FullRefresh(_) => {}
+        }
+    }
+
     /// A pending file is not in the bucket any more.
     pub fn forget(&mut self, key: &str) {
         self.pending_mut().remove(key);
@@ -166,7 +176,7 @@ impl Cursor {
     #[must_use]
     pub fn complete_document(&self) -> Value {
         match self {
-            Self::Incremental(cursor) => cursor.document(),
+            Self::Incremental(cursor) => cursor.complete_document(),
             Self::FullRefresh(_) => document::no_cursor_sentinel(),
         }
     }

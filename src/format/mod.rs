@@ -20,6 +20,7 @@ mod transcode;
 pub mod zip;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -35,6 +36,7 @@ use crate::batch::{Decoded, InferredColumn, Position};
 use crate::error::Result;
 use crate::object::ObjectFacts;
 use crate::options::{Compression, FormatOptions, OnBadRow, Projection};
+use crate::predicate::Predicate;
 
 /// What a decoder wants next, or has ready.
 #[derive(Debug)]
@@ -93,6 +95,60 @@ pub trait Decode: Send {
     /// Memory in bytes that it needs as long as it lives, where its bytes cannot be used as they come.
     fn held_bytes(&self) -> u64 {
         0
+    }
+
+    /// Ranges that will be asked for after the present batches, where that is known: a caller may fetch them meanwhile,
+    /// and feeds them when they are asked for. Asking again gives the same ranges.
+    ///
+    /// # Errors
+    /// As [`Decode::step`].
+    fn ahead(&mut self) -> Result<Vec<Range<u64>>> {
+        Ok(Vec::new())
+    }
+
+    /// Says, before the first step, that only rows are wanted that pass all of these. What proves to have no such row need
+    /// not be handed over; nothing else is left out, so that the caller picks the rows.
+    fn prune(&mut self, _predicates: &Arc<[Predicate]>) {}
+
+    /// Whether the file has a column, where the format tells that without rows.
+    fn has(&self, _column: &str) -> Option<bool> {
+        None
+    }
+
+    /// Rows that were not decoded, since no row among them can be wanted.
+    fn pruned(&self) -> Pruned {
+        Pruned::default()
+    }
+}
+
+/// What was proved to hold no wanted row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// All rows.
+    pub rows: u64,
+    /// Whole row groups.
+    pub row_groups: u64,
+    /// Bytes of wanted columns that were not asked for.
+    pub bytes: u64,
+}
+
+impl Pruned {
+    /// Adds another file's.
+    pub fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.row_groups += other.row_groups;
+        self.bytes += other.bytes;
+    }
+}
+
+impl std::fmt::Display for Pruned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rows, row_groups, bytes } = self;
+        write!(
+            f,
+            "{rows} rows were left out by the filter or the cursor without being read, {row_groups} whole row groups among \
+             them, {bytes} bytes in all"
+        )
     }
 }
 

@@ -16,6 +16,7 @@
 //! The module is pure and knows no format. It can also be asked whether any row between two bounds may pass
 //! ([`Predicate::possible`]): what that denies has no passing row, and what it allows must be looked at.
 
+mod marks;
 mod number;
 mod operand;
 mod parse;
@@ -29,8 +30,9 @@ use std::fmt;
 
 use arrow::datatypes::i256;
 
+pub use self::marks::{Lookback, Marks};
 pub use self::number::Number;
-pub use self::operand::{Compared, Operand};
+pub use self::operand::{Compared, Operand, small_integer};
 pub use self::time::{instant, time_of_day};
 use crate::error::{Error, Result};
 

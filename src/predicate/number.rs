@@ -8,6 +8,9 @@ use arrow::datatypes::i256;
 /// Exponents beyond this are no numbers that anybody compares; they would only cost memory.
 const EXPONENT: i64 = 100_000;
 
+/// Whole numbers up to this length are written without an exponent.
+const PLAIN_DIGITS: usize = 40;
+
 /// A number as it was written: `0.d₁d₂d₃… × 10^point`.
 #[derive(Debug, Clone)]
 pub struct Number {
@@ -87,6 +90,33 @@ impl Number {
     #[must_use]
     pub fn decimal(&self, scale: i8) -> Option<i256> {
         self.scale(scale).filter(|(_, rest)| !rest).map(|(whole, _)| whole)
+    }
+
+    /// The number as a text that [`Number::parse`] reads.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let digits = String::from_utf8_lossy(&self.digits);
+        let sign = if self.negative { "-" } else { "" };
+        match usize::try_from(self.point) {
+            _ if digits.is_empty() => "0".to_owned(),
+            Ok(point) if (digits.len()..=PLAIN_DIGITS).contains(&point) => format!("{sign}{digits:0<point$}"),
+            Ok(point) if (1..digits.len()).contains(&point) => {
+                format!("{sign}{}.{}", &digits[..point], &digits[point..])
+            }
+            _ if (-6..=0).contains(&self.point) => {
+                format!("{sign}0.{}{digits}", "0".repeat(self.point.unsigned_abs() as usize))
+            }
+            _ => format!("{sign}0.{digits}e{}", self.point),
+        }
+    }
+
+    /// The number less another, as a text. Exact for whole numbers, else as doubles are.
+    #[must_use]
+    pub fn minus(&self, other: &Self) -> String {
+        match self.integer().zip(other.integer()).and_then(|(one, other)| one.checked_sub(other)) {
+            Some(difference) => difference.to_string(),
+            None => (self.double - other.double).to_string(),
+        }
     }
 
     /// How an integer compares with this number.

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use super::number::Number;
-use super::time::{instant, time_of_day};
+use super::time::{instant, time_of_day, write_instant};
 use super::{Kind, Value};
 
 /// A literal of a condition.
@@ -25,6 +25,8 @@ enum Written {
     /// The digits.
     Number(Box<str>),
     Text(Box<str>),
+    /// Nanoseconds since 1970, in no text's clothes.
+    Instant(i128),
 }
 
 /// What a comparison came to.
@@ -69,6 +71,23 @@ impl Operand {
         }
     }
 
+    /// An instant in nanoseconds since 1970. Unlike a text that spells one, it does not compare with texts.
+    #[must_use]
+    pub fn of_instant(nanos: i128) -> Self {
+        Self { written: Written::Instant(nanos), boolean: None, number: None, instant: Some(nanos), time: None }
+    }
+
+    /// The literal as a value.
+    #[must_use]
+    pub fn value(&self) -> Value<'_> {
+        match &self.written {
+            Written::Boolean(value) => Value::Boolean(*value),
+            Written::Number(text) => Value::Digits(text.as_bytes()),
+            Written::Text(text) => Value::Text(text.as_bytes()),
+            Written::Instant(nanos) => Value::Instant(*nanos),
+        }
+    }
+
     /// The number that the literal is or spells.
     #[must_use]
     pub fn number(&self) -> Option<&Number> {
@@ -108,6 +127,7 @@ impl Operand {
         match &self.written {
             Written::Boolean(value) => (*value).into(),
             Written::Text(text) => (**text).into(),
+            Written::Instant(nanos) => write_instant(*nanos).into(),
             Written::Number(text) => match serde_json::from_str::<serde_json::Number>(text) {
                 Ok(number) if number.to_string() == **text => number.into(),
                 _ => (**text).into(),
@@ -153,7 +173,7 @@ impl Operand {
         match kind {
             Kind::Boolean => self.boolean.is_some(),
             Kind::Number => self.number.is_some(),
-            Kind::Text => !matches!(self.written, Written::Boolean(_)),
+            Kind::Text => matches!(self.written, Written::Text(_) | Written::Number(_)),
             Kind::Instant => self.instant.is_some(),
             Kind::Time => self.time.is_some(),
             Kind::Other => false,
@@ -178,7 +198,8 @@ fn digits_order(digits: &[u8], number: &Number) -> Compared {
 
 /// The integer of a text of at most eighteen digits.
 #[inline]
-fn small_integer(text: &[u8]) -> Option<i128> {
+#[must_use]
+pub fn small_integer(text: &[u8]) -> Option<i128> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     if digits.is_empty() || digits.len() > 18 {
         return None;
@@ -202,6 +223,7 @@ impl fmt::Display for Operand {
             Written::Boolean(value) => write!(f, "{value}"),
             Written::Number(text) => write!(f, "the number {text}"),
             Written::Text(text) => write!(f, "the text '{text}'"),
+            Written::Instant(nanos) => f.write_str(&write_instant(*nanos)),
         }
     }
 }

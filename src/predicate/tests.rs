@@ -290,3 +290,102 @@ fn numbers_compare_as_their_digits_say() {
         assert!(Number::parse(none.as_bytes()).is_none(), "{none}");
     }
 }
+
+#[test]
+fn marks_keep_the_greatest_value_of_each_class() {
+    let mut marks = Marks::default();
+    assert!(marks.none() && !marks.above(&Value::Integer(i128::MIN)));
+    for value in [
+        Value::Integer(9),
+        Value::Digits(b"10"),
+        Value::Double(9.5),
+        Value::Text(b"10.5"),
+        Value::Text(b"beta"),
+        Value::Text(b"alpha"),
+        Value::Instant(DAY_NANOS),
+        Value::Text(b"1970-01-03"),
+        Value::Null,
+        Value::Boolean(true),
+        Value::Double(f64::NAN),
+        Value::Double(f64::INFINITY),
+        Value::Instant(i128::MAX),
+        Value::Other,
+    ] {
+        marks.see(&value);
+    }
+    let written = serde_json::to_value(&marks).expect("JSON");
+    assert_eq!(written, json!({"number": "10.5", "instant": "1970-01-03T00:00:00Z", "text": "beta"}));
+    let read: Marks = serde_json::from_value(written).expect("marks");
+    assert_eq!(read, marks);
+    for (value, below) in [
+        (Value::Integer(10), true),
+        (Value::Integer(11), false),
+        (Value::Text(b"9"), true),
+        (Value::Text(b"100"), false),
+        (Value::Text(b"alpha"), true),
+        (Value::Text(b"beta"), false),
+        (Value::Text(b"1970-01-02T23:59:59.999Z"), true),
+        (Value::Instant(2 * DAY_NANOS), false),
+        (Value::Null, false),
+        (Value::Other, false),
+        (Value::Double(f64::NAN), false),
+        (Value::Double(10.4), true),
+        (Value::Decimal(i256::from_i128(1049), 2), true),
+        (Value::Decimal(i256::from_i128(1050), 2), false),
+    ] {
+        assert_eq!(read.above(&value), below, "{value:?}");
+    }
+    let mut other = Marks::default();
+    other.see(&Value::Integer(1000));
+    other.merge(&marks);
+    assert!(other.above(&Value::Integer(999)) && other.above(&Value::Text(b"alpha")));
+    assert!(serde_json::from_value::<Marks>(json!({"number": "x"})).is_err());
+}
+
+#[test]
+fn what_was_a_mark_is_not_below_it() {
+    for value in [
+        Value::Single(0.1),
+        Value::Single(0.7),
+        Value::Double(0.1 + 0.2),
+        Value::Double(1e300),
+        Value::Double(-5e-324),
+        Value::Integer(i64::MAX.into()),
+        Value::Decimal(i256::from_string("-99999999999999999999999999999999999999999").expect("digits"), 20),
+        Value::Instant(-1),
+        Value::Instant(1_705_320_000_123_456_789),
+    ] {
+        let mut marks = Marks::default();
+        marks.see(&value);
+        let read: Marks = serde_json::from_value(serde_json::to_value(&marks).expect("JSON")).expect("marks");
+        assert!(!marks.none() && !read.above(&value), "{value:?} {read:?}");
+        let predicate = read.predicate("c").expect("a predicate");
+        assert_eq!(predicate.truth(|_| value), Truth::True, "{value:?}");
+        assert_eq!(predicate.truth(|_| Value::Null), Truth::True);
+    }
+}
+
+#[test]
+fn a_lookback_lowers_the_marks_of_its_kind() {
+    let mut marks = Marks::default();
+    marks.see(&Value::Integer(100));
+    let lookback = |text| Lookback::parse(text).expect(text);
+    let lowered = marks.lowered(&lookback("10")).expect("numbers");
+    assert!(lowered.above(&Value::Integer(89)) && !lowered.above(&Value::Integer(90)));
+    assert!(marks.lowered(&lookback("3d")).is_err());
+    let mut times = Marks::default();
+    times.see(&Value::Text(b"2024-01-15"));
+    let lowered = times.lowered(&lookback("36h")).expect("times");
+    assert!(
+        lowered.above(&Value::Text(b"2024-01-13T11:59:59")) && !lowered.above(&Value::Text(b"2024-01-13T12:00:00Z"))
+    );
+    assert!(times.lowered(&lookback("1.5")).is_err());
+    assert!(Marks::default().lowered(&lookback("1.5")).is_ok());
+    for text in ["", "d", "3 weeks", "-1", "-1d", "1.5h"] {
+        assert_eq!(Lookback::parse(text), None, "{text}");
+    }
+    for text in ["90s", "12", "0.5"] {
+        assert_eq!(lookback(text).text(), text);
+    }
+    assert_eq!(lookback("2d").text(), "172800s");
+}

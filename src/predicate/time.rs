@@ -1,6 +1,6 @@
 //! Dates and times in the forms of ISO 8601 that people write.
 
-use chrono::{NaiveDate, NaiveTime, Timelike as _};
+use chrono::{DateTime, NaiveDate, NaiveTime, Timelike as _};
 
 use super::DAY_NANOS;
 
@@ -18,6 +18,23 @@ pub fn instant(text: &str) -> Option<i128> {
     let (time, zone) = time.split_at(end);
     let seconds = offset_seconds(zone)?;
     Some(days * DAY_NANOS + i128::from(time_of_day(time.trim_end())?) - i128::from(seconds) * 1_000_000_000)
+}
+
+/// The text of an instant, which [`instant`] reads where it is [`writable`].
+pub(super) fn write_instant(nanos: i128) -> String {
+    let seconds = i64::try_from(nanos.div_euclid(1_000_000_000)).unwrap_or(i64::MAX);
+    let fraction = nanos.rem_euclid(1_000_000_000) as u32;
+    match DateTime::from_timestamp(seconds, fraction) {
+        Some(time) => time.format("%Y-%m-%dT%H:%M:%S%.fZ").to_string(),
+        None => format!("{nanos} ns since 1970"),
+    }
+}
+
+/// Whether an instant lies within the years of four digits.
+pub(super) fn writable(nanos: i128) -> bool {
+    const FIRST_DAY: i128 = -719_528;
+    const END_DAY: i128 = 2_932_897;
+    (FIRST_DAY * DAY_NANOS..END_DAY * DAY_NANOS).contains(&nanos)
 }
 
 /// Days since 1970 of `2024-01-31`.

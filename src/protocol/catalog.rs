@@ -26,6 +26,8 @@ pub struct ConfiguredStream {
     pub sync_mode: SyncMode,
     /// The platform's count of how often the stream was cleared.
     pub generation: Option<i64>,
+    /// The column that the user chose as the cursor: a path of one name, or of several where it lies inside another.
+    pub cursor_field: Vec<String>,
 }
 
 /// How a stream is read.
@@ -59,6 +61,8 @@ struct WrittenStream {
     sync_mode: String,
     #[serde(default)]
     generation_id: Option<i64>,
+    #[serde(default)]
+    cursor_field: Option<Vec<String>>,
 }
 
 #[derive(Deserialize)]
@@ -108,6 +112,7 @@ impl WrittenStream {
             namespace: self.stream.namespace,
             sync_mode,
             generation: self.generation_id,
+            cursor_field: self.cursor_field.unwrap_or_default(),
         })
     }
 }

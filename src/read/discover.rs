@@ -117,7 +117,10 @@ async fn data_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, Str
     }
     // In the order of their keys, so that columns have the same order each time.
     found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let columns = infer::merge(found.iter().map(|(_, columns)| columns.as_slice()));
+    let mut columns = infer::merge(found.iter().map(|(_, columns)| columns.as_slice()));
+    if let Some(names) = &stream.pushdown.columns {
+        columns.retain(|column| names.contains(&column.name));
+    }
     Ok(schema::json_schema(schema_of::properties(&columns)))
 }
 
@@ -158,7 +161,7 @@ fn catalog_stream(stream: &Stream, json_schema: Value) -> Value {
         "json_schema": json_schema,
         "supported_sync_modes": ["full_refresh", "incremental"],
         "source_defined_cursor": true,
-        "default_cursor_field": [MODIFIED_COLUMN],
+        "default_cursor_field": [stream.pushdown.cursor_field.as_deref().unwrap_or(MODIFIED_COLUMN)],
         "is_resumable": true,
         "is_file_based": stream.delivery != Delivery::Records,
     });

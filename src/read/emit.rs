@@ -14,6 +14,7 @@ use crate::clock::{Clock, Stopwatch};
 use crate::cursor::Cursor;
 use crate::memory::Reservation;
 use crate::object::ObjectFacts;
+use crate::predicate::Marks;
 use crate::protocol::catalog::ConfiguredStream;
 use crate::protocol::message::{self, Level, Status};
 use crate::protocol::sink::Sink;
@@ -44,6 +45,8 @@ pub(super) enum Event {
     Advance { key: Arc<str>, after: Position },
     /// Lines of a begun file, and the position behind them.
     Rows { key: Arc<str>, lines: Vec<u8>, rows: u64, after: Position, reservation: Reservation },
+    /// The greatest values of the followed column in the rows of the next [`Event::Rows`].
+    Reach { marks: Marks },
     /// All rows of a begun file were sent.
     End { key: Arc<str> },
     /// A pending file is not in the bucket any more.
@@ -157,6 +160,10 @@ impl Emitter {
                 self.rows(&key, lines, rows, after)?;
                 drop(reservation);
                 self.state_if_due()
+            }
+            Event::Reach { marks } => {
+                self.with_current(|current| current.cursor.reach(&marks));
+                Ok(())
             }
             Event::End { key } => {
                 self.with_current(|current| current.cursor.end(&key));

@@ -3,7 +3,8 @@
 use super::dispatch::Files;
 use super::plan::{self, Approach};
 use super::stop::Stop;
-use super::stream::{cursor, list, projection};
+use super::stream::{cursor, list};
+use super::wanted::Wanted;
 use super::{DEFAULT_PARALLEL_FILES, stream_named};
 use crate::clock::Clock;
 use crate::config::job::{Job, Stream};
@@ -84,7 +85,8 @@ async fn estimate_stream(
 ) -> Result<(StreamEstimate, Estimated)> {
     let parallel = job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1);
     let whole = job.spending.limits.any();
-    let cursor = cursor(configured, states)?;
+    let cursor = cursor(configured, stream, states)?;
+    let wanted = Wanted::of(configured, stream, &cursor)?;
     let files = list(store, stream, cursor, Clock::System.now(), whole, &Stop::default()).await?;
     let mut estimate = StreamEstimate {
         name: stream.name.clone(),
@@ -101,7 +103,7 @@ async fn estimate_stream(
         Some(plan) => plan,
         None => while_listing(&mut files, stream, parallel).await?,
     };
-    plan::look(&mut plan, stream, store, &projection(stream, &configured.columns)).await?;
+    plan::look(&mut plan, stream, store, &wanted).await?;
     let counts = files.counts();
     (estimate.listed, estimate.archived) = (counts.objects, counts.archived);
     (estimate.files, estimate.stored_bytes, estimate.rows) = (plan.files, plan.stored_bytes, plan.rows());

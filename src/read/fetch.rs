@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use bytes::Bytes;
-use tokio::task::JoinHandle;
+use bytes::{Bytes, BytesMut};
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::stop::Stop;
 use crate::error::{Error, Result};
@@ -157,8 +157,79 @@ impl Drop for Stream {
     }
 }
 
-/// Fetches the ranges that a decoder asked for, merged over small gaps, and feeds them. The reservation is to be held
-/// until the decoder has used the bytes: until it asks for more, or is done.
+/// Ranges on their way: those that a decoder asked for, or will ask for.
+pub(super) struct Ahead {
+    fetch: JoinHandle<Result<Vec<(u64, Bytes)>>>,
+    /// Until it is handed over.
+    reservation: Option<Reservation>,
+}
+
+impl Ahead {
+    /// Begins to fetch ranges, merged over small gaps, if there is room for them now.
+    pub(super) fn begin(store: &Store, object: &ObjectFacts, wanted: Vec<Range<u64>>, budget: &Budget) -> Option<Self> {
+        let merged = ranges::merged(wanted, ranges::MERGE_GAP_BYTES);
+        if merged.is_empty() {
+            return None;
+        }
+        let reservation = budget.try_reserve(bytes_of(&merged))?;
+        Some(Self::fetch(store, object, merged, reservation))
+    }
+
+    /// As [`Ahead::begin`], waiting for room. `None` when the run is asked to stop meanwhile.
+    pub(super) async fn wait(
+        store: &Store,
+        object: &ObjectFacts,
+        wanted: Vec<Range<u64>>,
+        budget: &Budget,
+        stop: &Stop,
+    ) -> Option<Self> {
+        let merged = ranges::merged(wanted, ranges::MERGE_GAP_BYTES);
+        let reservation = stop.unless(budget.reserve(bytes_of(&merged))).await?;
+        Some(Self::fetch(store, object, merged, reservation))
+    }
+
+    fn fetch(store: &Store, object: &ObjectFacts, merged: Vec<Range<u64>>, reservation: Reservation) -> Self {
+        Self { fetch: tokio::spawn(fetch_all(store.clone(), object.clone(), merged)), reservation: Some(reservation) }
+    }
+
+    /// Feeds what has come. The reservation is to be held until the decoder has used the bytes: until it asks for more,
+    /// or is done. `None` when the run is asked to stop meanwhile.
+    pub(super) async fn feed(mut self, decoder: &mut dyn Decode, stop: &Stop) -> Result<Option<Reservation>> {
+        let Some(fetched) = stop.unless(&mut self.fetch).await else { return Ok(None) };
+        let pieces = fetched.map_err(|error| Error::internal("a fetch ended unexpectedly").caused_by(error))??;
+        for (offset, piece) in pieces {
+            decoder.feed(offset, piece)?;
+        }
+        Ok(self.reservation.take())
+    }
+}
+
+fn bytes_of(ranges: &[Range<u64>]) -> usize {
+    let bytes: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Fetches ranges, a few side by side, and gives their pieces with the offsets.
+async fn fetch_all(store: Store, object: ObjectFacts, merged: Vec<Range<u64>>) -> Result<Vec<(u64, Bytes)>> {
+    let mut waiting = merged.into_iter();
+    let mut fetched = Vec::new();
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < PARALLEL_RANGES
+            && let Some(range) = waiting.next()
+        {
+            let (store, object) = (store.clone(), object.clone());
+            running.spawn(async move {
+                let start = range.start;
+                in_one_piece(&store, &object, range).await.map(|bytes| (start, bytes))
+            });
+        }
+        let Some(done) = running.join_next().await else { return Ok(fetched) };
+        fetched.push(done.map_err(|error| Error::internal("a fetch ended unexpectedly").caused_by(error))??);
+    }
+}
+
+/// Fetches the ranges that a decoder asked for and feeds them: see [`Ahead`].
 pub(super) async fn feed_ranges(
     store: &Store,
     object: &ObjectFacts,
@@ -167,31 +238,29 @@ pub(super) async fn feed_ranges(
     decoder: &mut dyn Decode,
     stop: &Stop,
 ) -> Result<Option<Reservation>> {
-    let merged = ranges::merged(wanted, ranges::MERGE_GAP_BYTES);
-    let bytes: u64 = merged.iter().map(|range| range.end - range.start).sum();
-    let Some(reservation) = stop.unless(budget.reserve(usize::try_from(bytes).unwrap_or(usize::MAX))).await else {
-        return Ok(None);
-    };
-    for group in merged.chunks(PARALLEL_RANGES) {
-        let fetches: Vec<_> = group
-            .iter()
-            .map(|range| {
-                let (store, object, range) = (store.clone(), object.clone(), range.clone());
-                tokio::spawn(async move { pieces(&store, &object, range).await })
-            })
-            .collect();
-        for (range, fetch) in group.iter().zip(fetches) {
-            let Some(fetched) = stop.unless(fetch).await else { return Ok(None) };
-            let pieces = fetched.map_err(|error| Error::internal("a fetch ended unexpectedly").caused_by(error))??;
-            let mut offset = range.start;
-            for piece in pieces {
-                let length = piece.len() as u64;
-                decoder.feed(offset, piece)?;
-                offset += length;
-            }
-        }
+    match Ahead::wait(store, object, wanted, budget, stop).await {
+        Some(fetched) => fetched.feed(decoder, stop).await,
+        None => Ok(None),
     }
-    Ok(Some(reservation))
+}
+
+/// A range in one buffer, which decoders cut without copying. A body comes in many small ones, and keeping those until
+/// they are joined would need the memory twice.
+async fn in_one_piece(store: &Store, object: &ObjectFacts, range: Range<u64>) -> Result<Bytes> {
+    let whole = range.start == 0 && range.end >= object.size;
+    let length = usize::try_from(range.end - range.start).unwrap_or_default();
+    let mut body = store.get(object, (!whole).then_some(range)).await?;
+    let mut joined = BytesMut::with_capacity(length);
+    while let Some(bytes) = body.next().await? {
+        joined.extend_from_slice(&bytes);
+    }
+    Ok(joined.freeze())
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.fetch.abort();
+    }
 }
 
 /// The bytes of a range, as they came.

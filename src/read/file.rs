@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Budgets;
 use super::bad_rows::Tolerance;
 use super::emit::{Event, Outgoing};
-use super::fetch::{self, Stream};
+use super::fetch::{Ahead, Stream, feed_ranges};
 use super::letters::{LetterBox, Letters};
 use super::progress::Progress;
 use super::report::Report;
@@ -20,13 +20,18 @@ use crate::format::{self, Access, Decode, DecodeLimits, Step};
 use crate::memory::Reservation;
 use crate::object::ObjectFacts;
 use crate::options::{Compression, FormatOptions, Projection};
+use crate::predicate::Predicate;
 use crate::protocol::message::Level;
 use crate::record::flatten::Flattener;
+use crate::record::pick::{FilePick, Pick};
 use crate::record::{Encoded, FileEncoder, FileReport, Refused, StreamEncoder};
 use crate::s3::Store;
 
 /// A block of lines is handed on when it has this size, and at the end of a file.
 const BLOCK_BYTES: usize = 512 << 10;
+
+/// The position is handed on after so many rows, whether they made lines or not.
+const UNSAID_ROWS: u64 = 500_000;
 
 /// What the tasks of a stream share.
 pub(super) struct Shared {
@@ -37,6 +42,10 @@ pub(super) struct Shared {
     pub(super) outgoing: Outgoing,
     pub(super) stream: job::Stream,
     pub(super) projection: Projection,
+    /// What the rows must pass, for decoders that can ask statistics.
+    pub(super) predicates: Arc<[Predicate]>,
+    /// Which rows are left out.
+    pub(super) pick: Option<Pick>,
     pub(super) encoder: StreamEncoder,
     pub(super) limits: DecodeLimits,
     pub(super) tolerance: Tolerance,
@@ -139,6 +148,10 @@ pub(super) async fn read_from(
     let flushed = task.flush().await;
     let ended = ended.and_then(|end| flushed.map(|()| end));
     shared.report.add_file(&task.report());
+    if let Some(pick) = &mut task.pick {
+        pick.settle(|column| task.decoder.has(column));
+        shared.report.add_left_out(pick.left_out(), task.decoder.pruned());
+    }
     conclude(shared, key, archive_after, ended).await
 }
 
@@ -191,12 +204,15 @@ struct FileTask<'a> {
     object: ObjectFacts,
     decoder: Box<dyn Decode>,
     encoder: FileEncoder,
+    pick: Option<FilePick>,
     /// `None` when it is being read.
     origin: Option<Origin>,
     /// The bucket, with requests that are charged to this file's account.
     store: Store,
     lines: Vec<u8>,
     rows: u64,
+    /// Rows decoded since something was handed on.
+    decoded: u64,
     after: Position,
     letters: Option<Letters>,
     flattener: Option<Flattener>,
@@ -208,11 +224,13 @@ impl<'a> FileTask<'a> {
         let member = matches!(origin, Origin::Member { .. });
         let compression = if member { Compression::Zip } else { stream.compression.resolve(&object.key) };
         let resume = (from != Position::default()).then_some(&from);
-        let decoder = format::open(&stream.format, compression, &shared.projection, &object, resume, &shared.limits)?;
+        let mut decoder =
+            format::open(&stream.format, compression, &shared.projection, &object, resume, &shared.limits)?;
         if member && decoder.access() == Access::Ranges {
             let message = format!("{} files inside of zip archives cannot be read", stream.format.name());
             return Err(Error::new(ErrorKind::Unsupported, message).hint("write them into the bucket as they are"));
         }
+        decoder.prune(&shared.predicates);
         let encoder = shared.encoder.file(&object, shared.clock.now().millis());
         let decimal_as_float = match &stream.format {
             FormatOptions::Parquet(parquet) => parquet.decimal_as_float,
@@ -225,10 +243,12 @@ impl<'a> FileTask<'a> {
             object,
             decoder,
             encoder,
+            pick: shared.pick.as_ref().map(Pick::file),
             origin: Some(origin),
             store,
             lines: Vec::new(),
             rows: 0,
+            decoded: 0,
             after: from,
             letters,
             flattener,
@@ -263,8 +283,7 @@ impl<'a> FileTask<'a> {
                 // What it needs before the stream, to go on in the middle of it.
                 Step::NeedRanges(wanted) => {
                     let (budget, decoder) = (&shared.budgets.fetched, &mut *self.decoder);
-                    let fed =
-                        fetch::feed_ranges(&self.store, &self.object, wanted, budget, decoder, &shared.stop).await?;
+                    let fed = feed_ranges(&self.store, &self.object, wanted, budget, decoder, &shared.stop).await?;
                     if fed.is_none() {
                         break;
                     }
@@ -284,18 +303,31 @@ impl<'a> FileTask<'a> {
 
     async fn run_ranges(&mut self) -> Result<FileEnd> {
         let shared = self.shared;
+        let budget = &shared.budgets.fetched;
         let mut held: Option<Reservation> = None;
+        let mut ahead: Option<Ahead> = None;
         while self.goes_on() {
             match self.decoder.step()? {
-                Step::Batch(decoded) => self.encode(decoded).await?,
+                Step::Batch(decoded) => {
+                    self.encode(decoded).await?;
+                    if ahead.is_none() {
+                        let wanted = self.decoder.ahead()?;
+                        ahead = Ahead::begin(&self.store, &self.object, wanted, budget);
+                    }
+                }
                 Step::Done => return Ok(FileEnd::Read),
                 Step::NeedBytes => return Err(Error::internal("a decoder of ranges asked for a stream")),
                 Step::NeedRanges(wanted) => {
                     // What was fed before is used up: give it back before asking for more, or two tasks wait for each other.
                     drop(held.take());
-                    let decoder = &mut *self.decoder;
-                    let budget = &shared.budgets.fetched;
-                    held = fetch::feed_ranges(&self.store, &self.object, wanted, budget, decoder, &shared.stop).await?;
+                    let fetched = match ahead.take() {
+                        Some(ahead) => ahead,
+                        None => match Ahead::wait(&self.store, &self.object, wanted, budget, &shared.stop).await {
+                            Some(fetched) => fetched,
+                            None => break,
+                        },
+                    };
+                    held = fetched.feed(&mut *self.decoder, &shared.stop).await?;
                     if held.is_none() {
                         break;
                     }
@@ -323,6 +355,10 @@ impl<'a> FileTask<'a> {
             self.lines = self.shared.outgoing.buffer(BLOCK_BYTES + BLOCK_BYTES / 2);
         }
         self.encoder.set_emitted_at(self.shared.clock.now().millis());
+        self.decoded += decoded.batch.rows() as u64;
+        if let Some(pick) = &mut self.pick {
+            decoded.batch = pick.apply(decoded.batch)?;
+        }
         if let Some(flattener) = &mut self.flattener {
             decoded.batch = flattener.flatten(decoded.batch)?;
         }
@@ -366,7 +402,8 @@ impl<'a> FileTask<'a> {
         }
         self.rows += rows;
         self.after = after;
-        if self.lines.len() >= BLOCK_BYTES {
+        // Rows that are left out make no lines, and yet the position moves.
+        if self.lines.len() >= BLOCK_BYTES || self.decoded >= UNSAID_ROWS {
             self.flush().await?;
         }
         Ok(())
@@ -383,6 +420,12 @@ impl<'a> FileTask<'a> {
             return Ok(());
         }
         let reservation = self.shared.budgets.output.reserve(lines.capacity()).await;
+        // What was reached counts when the run is complete: it may be said before its rows are.
+        let marks = self.pick.as_mut().map(FilePick::take_marks).filter(|marks| !marks.none());
+        if let Some(marks) = marks {
+            self.shared.outgoing.send(Event::Reach { marks }).await;
+        }
+        self.decoded = 0;
         let rows = std::mem::take(&mut self.rows);
         self.shared.progress.add_rows(rows, lines.len() as u64);
         let key = Arc::clone(&self.object.key);

@@ -30,6 +30,7 @@ mod sample;
 mod stop;
 mod stream;
 mod transfer;
+mod wanted;
 
 pub use check::check;
 pub use discover::discover;

@@ -2,6 +2,7 @@
 
 use super::dispatch::Files;
 use super::sample;
+use super::wanted::Wanted;
 use crate::batch::Position;
 use crate::config::job::Stream;
 use crate::error::Result;
@@ -97,12 +98,12 @@ pub(super) fn add(
 }
 
 /// Looks at the footers of a few columnar files, so that the plan need not take them to be read whole.
-pub(super) async fn look(plan: &mut StreamPlan, stream: &Stream, store: &Store, projection: &Projection) -> Result<()> {
+pub(super) async fn look(plan: &mut StreamPlan, stream: &Stream, store: &Store, wanted: &Wanted) -> Result<()> {
     if !matches!(stream.format, FormatOptions::Parquet(_)) {
         return Ok(());
     }
     for object in plan.worth_a_look() {
-        match sample::columnar_file(store, &object, projection).await {
+        match sample::columnar_file(store, &object, wanted).await {
             Ok(file) => plan.add_footer(file),
             // Reading the file will say what is wrong with it.
             Err(error) if error.kind() == crate::error::ErrorKind::Data => {}

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::dispatch::Files;
 use super::stop::Stop;
 use super::stream::{Reader, cursor, list};
+use super::wanted::Wanted;
 use super::{plan, stream_named};
 use crate::config::job::Stream;
 use crate::cost::usage::Operation;
@@ -34,7 +35,7 @@ pub(super) async fn run(
     for configured in &catalog.streams {
         // What is wrong with a stream is said when its turn comes.
         let Ok(stream) = stream_named(&reader.job.streams, &configured.name) else { continue };
-        let Ok(cursor) = cursor(configured, states) else { continue };
+        let Ok(cursor) = cursor(configured, stream, states) else { continue };
         let now = reader.options.clock.now();
         let files = list(&reader.store, stream, cursor, now, true, stop).await;
         let Some(files) = files.map_err(|error| error.with("stream", &stream.name))? else { return Ok(listed) };
@@ -46,7 +47,7 @@ pub(super) async fn run(
     if shortage.is_some() && listed.values().any(|(_, plan)| plan.needs_a_look()) {
         for configured in &catalog.streams {
             let Ok(stream) = stream_named(&reader.job.streams, &configured.name) else { continue };
-            look(reader, configured, stream, &mut listed).await?;
+            look(reader, (configured, stream), states, &mut listed).await?;
         }
         // Footers are no part of what reading will take; they are paid for already.
         reader
@@ -62,10 +63,15 @@ pub(super) async fn run(
     }
 }
 
-async fn look(reader: &Reader<'_>, configured: &ConfiguredStream, stream: &Stream, listed: &mut Listed) -> Result<()> {
+async fn look(
+    reader: &Reader<'_>,
+    (configured, stream): (&ConfiguredStream, &Stream),
+    states: &StateFile,
+    listed: &mut Listed,
+) -> Result<()> {
     let Some((_, plan)) = listed.get_mut(&configured.name) else { return Ok(()) };
-    let projection = super::stream::projection(stream, &configured.columns);
-    plan::look(plan, stream, &reader.store, &projection).await
+    let wanted = Wanted::of(configured, stream, &cursor(configured, stream, states)?)?;
+    plan::look(plan, stream, &reader.store, &wanted).await
 }
 
 fn shortage(allowance: &Allowance, listed: &Listed) -> Option<Shortage> {

@@ -9,8 +9,10 @@ use super::listing::ListingCounts;
 use crate::batch::Reject;
 use crate::config::job::{BadRowAction, Stream};
 use crate::cursor::Decision;
+use crate::format::Pruned;
 use crate::protocol::message::Level;
 use crate::record::FileReport;
+use crate::record::pick::LeftOut;
 
 /// Counts of one stream. Tasks of files add to it.
 #[derive(Debug, Default)]
@@ -27,11 +29,20 @@ struct Counts {
     archived_when_read: u64,
     members: DecisionCounts,
     bad_rows: BadRowCounts,
+    left_out: LeftOut,
+    pruned: Pruned,
 }
 
 impl Report {
     pub(super) fn add_file(&self, report: &FileReport) {
         self.change(|counts| counts.files.merge(report));
+    }
+
+    pub(super) fn add_left_out(&self, left_out: &LeftOut, pruned: Pruned) {
+        self.change(|counts| {
+            counts.left_out.merge(left_out);
+            counts.pruned.add(pruned);
+        });
     }
 
     pub(super) fn add_listing(&self, listing: ListingCounts, decisions: DecisionCounts) {
@@ -145,6 +156,12 @@ impl Counts {
         say(Level::Warn, self.vanished as u64, "objects that the last run left unfinished are not there any more");
         for line in self.bad_rows.lines(action) {
             lines.push((Level::Warn, format!("stream {stream}: {line}")));
+        }
+        if self.pruned.rows > 0 {
+            lines.push((Level::Info, format!("stream {stream}: {}", self.pruned)));
+        }
+        for (worrying, note) in self.left_out.notes() {
+            lines.push((if worrying { Level::Warn } else { Level::Info }, format!("stream {stream}: {note}")));
         }
         for note in self.files.notes() {
             lines.push((Level::Warn, format!("stream {stream}: {note}")));

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::Stop;
 use super::archive::{self, Archive};
+use super::wanted::Wanted;
 use crate::batch::{Decoded, InferredColumn, Reject};
 use crate::config::job::Stream;
 use crate::error::{Error, ErrorKind, Result};
@@ -153,13 +154,10 @@ pub(super) async fn footer(store: &Store, object: &ObjectFacts, gets: &mut usize
     Ok(decoder.footer().cloned())
 }
 
-/// What the footer of a Parquet file says about reading these columns of it.
-pub(super) async fn columnar_file(
-    store: &Store,
-    object: &ObjectFacts,
-    projection: &Projection,
-) -> Result<ColumnarFile> {
-    let mut decoder = ParquetDecoder::new(object, projection, None, parquet::Limits::default())?;
+/// What the footer of a Parquet file says about reading what is wanted of it.
+pub(super) async fn columnar_file(store: &Store, object: &ObjectFacts, wanted: &Wanted) -> Result<ColumnarFile> {
+    let mut decoder = ParquetDecoder::new(object, &wanted.projection, None, parquet::Limits::default())?;
+    decoder.prune(&wanted.predicates);
     while let Some(wanted) = decoder.step_to_footer()? {
         feed(store, object, wanted, &mut decoder).await?;
     }

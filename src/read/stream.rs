@@ -18,6 +18,7 @@ use super::progress::{Progress, Pulse};
 use super::report::Report;
 use super::stop::Stop;
 use super::transfer::Transfer;
+use super::wanted::{self, Wanted};
 use super::{Budgets, DEFAULT_MEMORY_BYTES, DEFAULT_PARALLEL_FILES, stream_named};
 use crate::batch::Position;
 use crate::clock::Clock;
@@ -177,8 +178,11 @@ struct StreamRun<'a> {
 
 impl StreamRun<'_> {
     async fn read(mut self, configured: &ConfiguredStream, states: &StateFile) {
-        let prepared = stream_named(&self.reader.job.streams, &configured.name)
-            .and_then(|stream| Ok((stream, cursor(configured, states)?, self.shared(stream, configured)?)));
+        let prepared = stream_named(&self.reader.job.streams, &configured.name).and_then(|stream| {
+            let cursor = cursor(configured, stream, states)?;
+            let shared = self.shared(stream, configured, &cursor)?;
+            Ok((stream, cursor, shared))
+        });
         let (stream, cursor, shared) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return self.fail(error.with("stream", &configured.name)).await,
@@ -199,18 +203,22 @@ impl StreamRun<'_> {
         self.close(&stream.name, complete).await;
     }
 
-    fn shared(&self, stream: &Stream, configured: &ConfiguredStream) -> Result<Arc<Shared>> {
+    fn shared(&self, stream: &Stream, configured: &ConfiguredStream, cursor: &Cursor) -> Result<Arc<Shared>> {
+        let columns = wanted::columns(stream, &configured.columns);
+        let wanted = Wanted::new(stream, &configured.columns, &columns, cursor)?;
         Ok(Arc::new(Shared {
             store: self.reader.store.clone(),
             clock: self.reader.options.clock,
             stop: self.stop.clone(),
             budgets: self.budgets.clone(),
             outgoing: self.outgoing.clone(),
-            projection: projection(stream, &configured.columns),
+            projection: wanted.projection,
+            predicates: wanted.predicates,
+            pick: wanted.pick,
             encoder: StreamEncoder::new(
                 &configured.name,
                 configured.namespace.as_deref(),
-                &configured.columns,
+                &columns,
                 encode_options(stream),
             ),
             tolerance: Tolerance::new(&stream.bad_rows),
@@ -546,10 +554,14 @@ pub(super) async fn list(
     Ok(files.map(|files| files.at_most(stream.dev_max_files)))
 }
 
-pub(super) fn cursor(configured: &ConfiguredStream, states: &StateFile) -> Result<Cursor> {
+pub(super) fn cursor(configured: &ConfiguredStream, stream: &Stream, states: &StateFile) -> Result<Cursor> {
     let state = states.stream(&configured.name).map_or_else(|| Ok(StreamState::default()), StreamState::read)?;
     Ok(match configured.sync_mode {
-        SyncMode::Incremental => Cursor::Incremental(Incremental::new(state, configured.generation)),
+        SyncMode::Incremental => {
+            let mut cursor = Incremental::new(state, configured.generation);
+            cursor.follow(wanted::cursor_field(configured, stream)?);
+            Cursor::Incremental(cursor)
+        }
         SyncMode::FullRefresh => Cursor::FullRefresh(FullRefresh::new(state, configured.generation)),
     })
 }

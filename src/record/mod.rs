@@ -12,6 +12,7 @@ pub mod flatten;
 mod json;
 mod line;
 mod number_text;
+pub mod pick;
 mod report;
 pub mod schema_of;
 mod text;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Dialect;
 use super::policies::{self, Policies};
+use super::pushdown::{self, Filters};
 use crate::config::defaults;
 use crate::config::job::Job;
 use crate::config::notes::Notes;
@@ -44,6 +45,25 @@ pub(in crate::config) struct Additions {
     #[serde(default)]
     #[schemars(title = "Address Style", extend("group" = "advanced"))]
     pub(super) address_style: AddressStyle,
+    /// Parquet: the columns to read, of those that the catalog selects. Columns that are not read are not transferred.
+    /// When absent all selected columns are read.
+    #[schemars(title = "Parquet Columns", extend("group" = "advanced", "airbyte_hidden" = true))]
+    pub(super) parquet_columns: Option<Vec<String>>,
+    /// Only rows that pass are read: a list of conditions that must all hold, such as
+    /// `[["year", ">=", 2024], ["kind", "in", ["a", "b"]]]`, or a list of such lists, one of which must. Operators are
+    /// `=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`, `is null` and `is not null`. It holds for all formats; of Parquet
+    /// files, parts without a matching row are not even transferred. When absent all rows are read.
+    #[schemars(title = "Row Filters", extend("group" = "advanced", "airbyte_hidden" = true))]
+    pub(super) parquet_filters: Option<Filters>,
+    /// Incremental syncs leave rows out whose value in this column lies below the greatest one of the syncs before. Files
+    /// are chosen by their modification time all the same. When absent no row is left out, unless the catalog names a
+    /// column.
+    #[schemars(title = "Cursor Field", extend("group" = "advanced", "airbyte_hidden" = true))]
+    pub(super) cursor_field: Option<String>,
+    /// How far below the greatest value rows still count as new: a duration such as `3d`, `12h`, `90m` or `30s`, or a
+    /// number, as the values of the column are. When absent it is nothing.
+    #[schemars(title = "Cursor Lookback", extend("group" = "advanced", "airbyte_hidden" = true))]
+    pub(super) cursor_lookback: Option<String>,
     /// How many gigabytes of text one compressed file may become; a file that becomes more is an error. When absent it
     /// is 4096.
     #[schemars(title = "Decompressed Size Limit", extend("minimum" = 1, "maximum" = 1048576, "group" = "advanced"))]
@@ -272,6 +292,17 @@ impl Additions {
             AddressStyle::Path => Some(true),
             AddressStyle::Virtual => Some(false),
         };
+        let written = pushdown::Written {
+            columns: &self.parquet_columns,
+            filters: &self.parquet_filters,
+            cursor_field: &self.cursor_field,
+            cursor_lookback: &self.cursor_lookback,
+        };
+        let root = written.understood("")?;
+        pushdown::without_effect(&root, &job.streams, notes);
+        for (index, stream) in job.streams.iter_mut().enumerate() {
+            pushdown::apply(&root, stream, &format!("streams[{index}]"), notes);
+        }
         Ok(job)
     }
 

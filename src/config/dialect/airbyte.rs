@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::pushdown::{self, Filters};
 use super::{Dialect, additions, airbyte_format, policies};
 use crate::config::defaults::{self, words};
 use crate::config::identity::static_keys;
@@ -199,6 +200,21 @@ struct StreamWritten {
     #[serde(default = "skip_markers_default")]
     #[schemars(title = "Skip Marker Files")]
     skip_markers: bool,
+    /// Parquet: the columns to read, of those that the catalog selects. When absent those of the root hold.
+    #[schemars(title = "Parquet Columns", extend("airbyte_hidden" = true))]
+    parquet_columns: Option<Vec<String>>,
+    /// Only rows that pass are read: a list of conditions that must all hold, such as `[["year", ">=", 2024]]`, or a list
+    /// of such lists, one of which must. When absent those of the root hold.
+    #[schemars(title = "Row Filters", extend("airbyte_hidden" = true))]
+    parquet_filters: Option<Filters>,
+    /// The column whose greatest value incremental syncs remember, to leave rows below it out. When absent that of the
+    /// root holds.
+    #[schemars(title = "Cursor Field", extend("airbyte_hidden" = true))]
+    cursor_field: Option<String>,
+    /// How far below the greatest value rows still count as new: a duration such as `3d` or `12h`, or a number. When
+    /// absent that of the root holds.
+    #[schemars(title = "Cursor Lookback", extend("airbyte_hidden" = true))]
+    cursor_lookback: Option<String>,
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
@@ -431,7 +447,14 @@ fn stream(
         notes.unknown(join(path, "skip_full_check_for_parquet"), note);
     }
     let legacy_prefix = written.legacy_prefix.filter(|prefix| !prefix.is_empty());
+    let pushdown = pushdown::Written {
+        columns: &written.parquet_columns,
+        filters: &written.parquet_filters,
+        cursor_field: &written.cursor_field,
+        cursor_lookback: &written.cursor_lookback,
+    };
     Ok(Stream {
+        pushdown: pushdown.understood(path)?,
         globs: written.globs.iter().map(|glob| place::inside(bucket_prefix, glob)).collect(),
         list_prefix: legacy_prefix.map(|prefix| format!("{bucket_prefix}{prefix}")),
         // Files are delivered as they are stored.

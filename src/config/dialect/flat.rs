@@ -137,13 +137,6 @@ const FORMER: &[(&str, &str)] = &[
     ("secret_key", "secret_access_key"),
 ];
 
-/// Parameters of the flat form alone that are known and not supported yet, with the way out.
-const NOT_YET: &[(&str, &str)] = &[
-    ("parquet_columns", "remove it and select the columns in the catalog: columns that are not selected are not read"),
-    ("parquet_filters", "remove it and filter where the data arrives"),
-    ("cursor_field", "remove it: an incremental sync follows the modification times of the files"),
-];
-
 /// Turns a flat configuration into a job.
 ///
 /// # Errors
@@ -151,12 +144,10 @@ const NOT_YET: &[(&str, &str)] = &[
 pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     let object = without_nulls(object);
     let mut known = additions::names();
-    known.extend(NOT_YET.iter().map(|(name, _)| *name));
     known.push("sync_mode");
     let mut written: Written = section(&object, "", &known, notes)?;
     let additions = additions::read(&object, notes)?;
     former_names(&mut written, &object, notes);
-    additions::refuse(&object, "", NOT_YET, notes);
     if object.contains_key("sync_mode") {
         sync_mode(&object["sync_mode"], notes)?;
     }

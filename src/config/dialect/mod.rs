@@ -7,6 +7,7 @@ mod airbyte_v3;
 mod fivetran;
 mod flat;
 mod policies;
+mod pushdown;
 mod regex;
 
 use super::defaults;
@@ -170,6 +171,7 @@ pub(super) fn stream(dialect: Dialect, name: String, format: FormatOptions) -> S
         on_archived: defaults::ON_ARCHIVED.of(dialect),
         dev_sampling: None,
         dev_max_files: None,
+        pushdown: Default::default(),
     }
 }
 

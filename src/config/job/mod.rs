@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use crate::object::Timestamp;
 use crate::options::{Caps, Compression, FormatOptions, InferenceDepth, OnBadRow, SchemaEvolution};
+use crate::predicate::{Lookback, Predicate};
 use crate::spending::{OnArchived, Spending};
 use connection::Connection;
 
@@ -82,6 +83,21 @@ pub struct Stream {
     pub dev_sampling: Option<f64>,
     /// For development: files read at most in a run.
     pub dev_max_files: Option<u64>,
+    /// Which rows and columns are wanted.
+    pub pushdown: Pushdown,
+}
+
+/// Which rows and columns of a stream's files are wanted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Pushdown {
+    /// Parquet: only these columns, of those that the catalog selects (`parquet_columns`).
+    pub columns: Option<Vec<String>>,
+    /// Only rows that pass (`parquet_filters`, whatever the format).
+    pub filter: Option<Predicate>,
+    /// Incremental: the column whose greatest value is remembered; rows below it are left out.
+    pub cursor_field: Option<String>,
+    /// How far below they may lie.
+    pub cursor_lookback: Option<Lookback>,
 }
 
 /// Airbyte's `delivery_method`.

@@ -51,6 +51,16 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         (flat(json!({"late_window_days": -1})), "`late_window_days` is -1, expected a whole number from 0 to 3650"),
         (json!({"service": "gcs", "config": {"bucket": "b"}}), "`service` is \"gcs\", expected 's3'"),
         (flat(json!({"anonymous": true, "role_arn": "r"})), "`anonymous` and `role_arn` are both given"),
+        (flat(json!({"parquet_columns": "a"})), "`parquet_columns` is string \"a\", expected"),
+        (flat(json!({"parquet_columns": []})), "`parquet_columns` is an empty list"),
+        (flat(json!({"parquet_columns": ["a", ""]})), "`parquet_columns[1]` is empty"),
+        (flat(json!({"parquet_filters": "x"})), "`parquet_filters` is \"x\", expected a list of conditions"),
+        (flat(json!({"parquet_filters": [["a", "~", 1]]})), "`parquet_filters[0][1]` is '~', expected '='"),
+        (
+            airbyte_stream(json!({"parquet_filters": [[["a", "=", 1]], [["b", "in", []]]]})),
+            "`streams[0].parquet_filters[1][0][2]` is an empty list, expected a list of one value or more",
+        ),
+        (flat(json!({"cursor_lookback": "3 weeks"})), "`cursor_lookback` is '3 weeks', expected a duration"),
         (
             flat(json!({"sync_mode": "append"})),
             "`sync_mode` is \"append\", expected one of 'full_refresh', 'incremental'",
@@ -233,9 +243,6 @@ fn what_is_known_and_not_done_is_refused_by_name() {
     let table = [
         (flat(json!({"partition_keys": ["a"]})), "`partition_keys` is not"),
         (flat(json!({"partition_filter": {"a": "b"}})), "`partition_filter` is not"),
-        (flat(json!({"parquet_columns": ["a"]})), "`parquet_columns` is not"),
-        (flat(json!({"parquet_filters": []})), "`parquet_filters` is not"),
-        (flat(json!({"cursor_field": "t"})), "`cursor_field` is not"),
         (fivetran(json!({"compression": "tar"})), "`compression` is 'tar', which is not supported yet"),
         (flat(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),
         (json!({"bucket": "arn:aws:s3::1:accesspoint/m.mrap"}), "multi-region access point"),

@@ -7,13 +7,16 @@ use arrow::datatypes::SchemaRef;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
 use parquet::file::metadata::{
-    ColumnChunkMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy, RowGroupMetaData,
+    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
+    RowGroupMetaData,
 };
 
 use super::guard::guarded;
+use super::prune::Pruner;
 use super::shape;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::Projection;
+use crate::predicate::Predicate;
 
 /// The metadata's length and the magic bytes: the last bytes of every Parquet file.
 const ENDING_BYTES: u64 = 8;
@@ -39,6 +42,8 @@ pub struct Footer {
 pub(super) struct Opened {
     pub(super) reader: ArrowReaderMetadata,
     pub(super) mask: ProjectionMask,
+    /// The filters, where there are any.
+    pub(super) pruner: Option<Pruner>,
     pub(super) footer: Footer,
 }
 
@@ -71,21 +76,10 @@ pub(super) fn metadata_range(tail: &[u8], size: u64, limit_bytes: u64) -> Result
 
 /// Reads the metadata, and checks what later steps rely on: lengths are not negative, and column chunks lie
 /// inside the file.
-pub(super) fn open(metadata: &[u8], size: u64, projection: &Projection) -> Result<Opened> {
-    shape::check(metadata)?;
-    // Statistics can be most of a footer, and nothing here uses them.
-    let options = ParquetMetaDataOptions::new()
-        .with_column_stats_policy(ParquetStatisticsPolicy::SkipAll)
-        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
-        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
-    let metadata = Arc::new(guarded(|| ParquetMetaDataReader::decode_metadata_with_options(metadata, Some(&options)))?);
-    // The Arrow schema that a writer may have put into the footer is a hint (time zones, dictionaries). Where it
-    // cannot be read, the Parquet schema alone still tells all values.
-    let reader =
-        guarded(|| ArrowReaderMetadata::try_new(Arc::clone(&metadata), ArrowReaderOptions::new())).or_else(|_| {
-            let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-            guarded(|| ArrowReaderMetadata::try_new(Arc::clone(&metadata), options))
-        })?;
+pub(super) fn open(bytes: &[u8], size: u64, projection: &Projection, predicates: &Arc<[Predicate]>) -> Result<Opened> {
+    shape::check(bytes)?;
+    let metadata = Arc::new(decode(bytes, &[])?);
+    let reader = reader_of(&metadata)?;
     let roots = reader.parquet_schema().root_schema().get_fields();
     let wanted = roots.iter().enumerate().filter(|(_, field)| projection.wants(field.name())).map(|(root, _)| root);
     let mask = ProjectionMask::roots(reader.parquet_schema(), wanted);
@@ -96,7 +90,31 @@ pub(super) fn open(metadata: &[u8], size: u64, projection: &Projection) -> Resul
         footer.rows = footer.rows.saturating_add(rows);
         footer.wanted_bytes = footer.wanted_bytes.saturating_add(bytes);
     }
-    Ok(Opened { reader, mask, footer })
+    let Some(pruner) = Pruner::new(predicates, reader.schema(), metadata.file_metadata()) else {
+        return Ok(Opened { reader, mask, pruner: None, footer });
+    };
+    // Which columns the filters ask for is known only now; reading a footer twice costs less than all statistics.
+    let leaves: Vec<usize> = pruner.leaves().map(|(_, leaf)| leaf).collect();
+    let metadata = Arc::new(decode(bytes, &leaves)?);
+    Ok(Opened { reader: reader_of(&metadata)?, mask, pruner: Some(pruner), footer })
+}
+
+/// A footer with the Arrow types of its columns. The Arrow schema that a writer may have put into the footer is a hint
+/// (time zones, dictionaries). Where it cannot be read, the Parquet schema alone still tells all values.
+pub(super) fn reader_of(metadata: &Arc<ParquetMetaData>) -> Result<ArrowReaderMetadata> {
+    guarded(|| ArrowReaderMetadata::try_new(Arc::clone(metadata), ArrowReaderOptions::new())).or_else(|_| {
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
+        guarded(|| ArrowReaderMetadata::try_new(Arc::clone(metadata), options))
+    })
+}
+
+/// Decodes a footer with the statistics of some leaves. Those of all can be most of a footer, and nobody uses them.
+fn decode(bytes: &[u8], leaves: &[usize]) -> Result<ParquetMetaData> {
+    let options = ParquetMetaDataOptions::new()
+        .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(leaves))
+        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    guarded(|| ParquetMetaDataReader::decode_metadata_with_options(bytes, Some(&options)))
 }
 
 /// The rows of a row group, and the bytes wanted of it.

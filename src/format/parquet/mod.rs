@@ -1,21 +1,30 @@
 //! Parquet → record batches.
 //!
 //! ```text
-//!   last 64 KiB ─▶ metadata (a second range only where it is longer) ─▶ for each row group:
-//!     the ranges of the wanted column chunks, all in one step ─▶ batches, each with the position behind it
+//!   last 64 KiB ─▶ metadata (a second range only where it is longer) ─▶ parts of indexes, where filters or large row
+//!     groups make them pay ─▶ for each row group, or slice of a large one: the ranges of the wanted column chunks or
+//!     pages, all in one step ─▶ batches, each with the position behind it
 //! ```
 //!
-//! What this room refuses: encrypted files, and column chunks in other files. Memory is one row group's wanted
-//! column chunks as stored, and one batch; it does not grow with the file.
+//! What this room refuses: encrypted files, and column chunks in other files. Memory is one row group's wanted column
+//! chunks as stored, and one batch; where the file has an offset index and the row group is large, it is two slices of
+//! pages ([`plan`]), the next of which a caller may fetch ahead. It does not grow with the file. Filters only leave out
+//! what has no wanted row ([`prune`]): rows that pass are picked by the caller.
 
 mod fed;
 mod footer;
 mod guard;
+mod index;
+mod plan;
+mod prune;
+#[cfg(test)]
+mod prune_tests;
 mod shape;
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "lists of ranges, some of them short")]
 mod tests;
 
+use std::collections::{HashMap, VecDeque};
 use std::iter::once;
 use std::ops::Range;
 use std::sync::Arc;
@@ -23,19 +32,21 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::DecodeResult;
-use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use parquet::file::metadata::RowGroupMetaData;
 
 use self::fed::Fed;
 pub use self::footer::Footer;
 use self::footer::{Opened, chunk_range, metadata_range, open};
-use self::guard::guarded;
+use self::guard::{check_pages, guarded};
+use self::plan::{Draft, Plan, Slice, Start};
 use crate::batch::{Batch, Decoded, Place, Position};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format::{Access, Decode, Step};
+use crate::format::{Access, Decode, Pruned, Step};
 use crate::object::ObjectFacts;
 use crate::options::Projection;
+use crate::predicate::Predicate;
 
 /// The first range asked for: nearly every footer fits, and small files fit as a whole.
 pub const TAIL_BYTES: u64 = 64 * 1024;
@@ -63,22 +74,17 @@ pub struct ParquetDecoder {
     key: Arc<str>,
     size: u64,
     projection: Projection,
+    predicates: Arc<[Predicate]>,
     limits: Limits,
-    next: Next,
+    next: Start,
     rows: u64,
     fed: Fed,
-    /// The end of the object, as long as a column chunk may be taken from it.
+    /// The end of the object, as long as something may be taken from it.
     tail: Option<Bytes>,
     /// Where the metadata begins, once the tail told it.
     metadata_start: u64,
+    pruned: Pruned,
     stage: Stage,
-}
-
-/// The next row.
-#[derive(Debug, Clone, Copy)]
-struct Next {
-    group: usize,
-    row: usize,
 }
 
 #[derive(Debug)]
@@ -87,15 +93,36 @@ enum Stage {
     Tail,
     /// The rest of the metadata, which lies at this range, is asked for.
     Footer(Range<u64>),
-    /// Row groups, until there are no more.
+    /// Parts of indexes are asked for.
+    Index(Box<(Opened, Draft)>),
+    /// Slices, until there are no more.
     Rows(Box<Rows>),
 }
 
 #[derive(Debug)]
 struct Rows {
     opened: Opened,
-    /// The decoder of the present row group.
-    decoder: Option<ParquetPushDecoder>,
+    plan: Plan,
+    /// What is being decoded.
+    current: Option<Active>,
+    /// What comes behind it, where somebody wanted to know its ranges.
+    upcoming: Option<Active>,
+    /// Pages of the current slice that the next slice of the row group may need too: dictionaries, and pages that lie in
+    /// both.
+    kept: HashMap<Range<u64>, Bytes>,
+}
+
+/// A slice and its decoder.
+#[derive(Debug)]
+struct Active {
+    slice: Slice,
+    /// The rows that are still to come.
+    rest: VecDeque<Range<usize>>,
+    decoder: ParquetPushDecoder,
+    /// What the decoder wants before it hands anything over.
+    wanted: Vec<Range<u64>>,
+    /// What it hands over without wanting anything: rows without columns.
+    first: Option<RecordBatch>,
 }
 
 impl ParquetDecoder {
@@ -110,8 +137,8 @@ impl ParquetDecoder {
         limits: Limits,
     ) -> Result<Self> {
         let next = match resume.map(|position| &position.place) {
-            None | Some(Place::Start) => Next { group: 0, row: 0 },
-            Some(Place::RowGroup { group, row }) => Next {
+            None | Some(Place::Start) => Start { group: 0, row: 0 },
+            Some(Place::RowGroup { group, row }) => Start {
                 group: usize::try_from(*group).unwrap_or(usize::MAX),
                 row: usize::try_from(*row).unwrap_or(usize::MAX),
             },
@@ -127,12 +154,14 @@ impl ParquetDecoder {
             key: Arc::clone(&object.key),
             size: object.size,
             projection: projection.clone(),
+            predicates: Arc::default(),
             limits,
             next,
             rows: resume.map_or(0, |position| position.rows),
             fed,
             tail: None,
             metadata_start: 0,
+            pruned: Pruned::default(),
             stage: Stage::Tail,
         })
     }
@@ -142,22 +171,17 @@ impl ParquetDecoder {
     pub fn footer(&self) -> Option<&Footer> {
         match &self.stage {
             Stage::Rows(rows) => Some(&rows.opened.footer),
+            Stage::Index(index) => Some(&index.0.footer),
             Stage::Tail | Stage::Footer(_) => None,
         }
     }
 
-    /// Where the metadata begins, and the ranges that will be wanted of each row group from the position on: known with
-    /// the footer, for estimates.
+    /// Where the metadata begins, and the ranges that will be wanted of each row group or slice from the position on:
+    /// known with the footer and what is read of the indexes, for estimates.
     #[must_use]
     pub fn wanted(&self) -> Option<(u64, Vec<Vec<Range<u64>>>)> {
         let Stage::Rows(rows) = &self.stage else { return None };
-        let Opened { reader, mask, .. } = &rows.opened;
-        let groups = reader.metadata().row_groups().iter().skip(self.next.group);
-        let wanted = groups.map(|group| {
-            let chunks = group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
-            chunks.filter_map(|(_, chunk)| chunk_range(chunk, self.size).ok()).collect()
-        });
-        Some((self.metadata_start, wanted.collect()))
+        Some((self.metadata_start, rows.plan.ranges(&rows.opened, self.size)))
     }
 
     /// Goes on until the footer is known; until then, what is to be fed. For a caller that wants no rows: nothing is
@@ -177,6 +201,7 @@ impl ParquetDecoder {
                     let range = range.clone();
                     self.read_footer(&range)
                 }
+                Stage::Index(_) => self.read_index(),
                 Stage::Rows(_) => return Ok(None),
             };
             read.map_err(|error| self.place(error))?;
@@ -195,6 +220,7 @@ impl ParquetDecoder {
                     let range = range.clone();
                     self.read_footer(&range)?;
                 }
+                Stage::Index(_) => self.read_index()?,
                 Stage::Rows(_) => {
                     if let Some(step) = self.read_rows()? {
                         return Ok(step);
@@ -218,26 +244,23 @@ impl ParquetDecoder {
     }
 
     fn read_footer(&mut self, range: &Range<u64>) -> Result<()> {
-        let tail = self.tail.take().unwrap_or_default();
+        let tail = self.tail.clone().unwrap_or_default();
         let tail_start = self.size - tail.len() as u64;
         let opened = match self.fed.take().1.pop() {
-            None => open(
-                &tail[(range.start - tail_start) as usize..][..(range.end - range.start) as usize],
-                self.size,
-                &self.projection,
-            )?,
+            None => {
+                let metadata = &tail[(range.start - tail_start) as usize..][..(range.end - range.start) as usize];
+                open(metadata, self.size, &self.projection, &self.predicates)?
+            }
             Some(head) => {
                 let rest = &tail[..range.end.saturating_sub(tail_start) as usize];
-                open(&[&head, rest].concat(), self.size, &self.projection)?
+                open(&[&head, rest].concat(), self.size, &self.projection, &self.predicates)?
             }
         };
         self.check_position(&opened)?;
-        let groups = opened.reader.metadata().row_groups();
-        let chunks = groups.iter().skip(self.next.group).flat_map(RowGroupMetaData::columns);
-        if chunks.map(|chunk| chunk_range(chunk, self.size)).any(|range| range.is_ok_and(|r| r.start >= tail_start)) {
-            self.tail = Some(tail);
-        }
-        self.stage = Stage::Rows(Box::new(Rows { opened, decoder: None }));
+        let draft = Draft::new(&opened, self.next, self.size, tail_start);
+        let elsewhere = draft.parts.iter().map(|part| part.range.clone()).filter(|range| range.start < tail_start);
+        self.fed.want(elsewhere);
+        self.stage = Stage::Index(Box::new((opened, draft)));
         Ok(())
     }
 
@@ -256,54 +279,92 @@ impl ParquetDecoder {
             .with("row", self.next.row))
     }
 
-    /// The next batch or the end, or `None` after something else has moved: bytes were asked for, or a row group is
-    /// done.
+    fn read_index(&mut self) -> Result<()> {
+        let Stage::Index(index) = std::mem::replace(&mut self.stage, Stage::Tail) else { return Ok(()) };
+        let (opened, draft) = *index;
+        let tail = self.tail.take().unwrap_or_default();
+        let tail_start = self.size - tail.len() as u64;
+        let mut fetched = self.fed.take().1.into_iter();
+        let parts = draft.parts.iter().map(|part| match part.range.start < tail_start {
+            true => fetched.next().unwrap_or_default(),
+            false => tail.slice((part.range.start - tail_start) as usize..(part.range.end - tail_start) as usize),
+        });
+        let parts: Vec<Bytes> = parts.collect();
+        let plan = draft.finish(&opened, &parts, self.size)?;
+        self.pruned = plan.pruned;
+        let groups = opened.reader.metadata().row_groups();
+        let chunks = plan.slices.iter().flat_map(|slice| groups[slice.group].columns());
+        if chunks.map(|chunk| chunk_range(chunk, self.size)).any(|range| range.is_ok_and(|r| r.start >= tail_start)) {
+            self.tail = Some(tail);
+        }
+        self.stage = Stage::Rows(Box::new(Rows { opened, plan, current: None, upcoming: None, kept: HashMap::new() }));
+        Ok(())
+    }
+
+    /// The next batch or the end, or `None` after something else has moved: bytes were asked for, or a slice is done.
     fn read_rows(&mut self) -> Result<Option<Step>> {
         let Stage::Rows(rows) = &mut self.stage else { return Ok(None) };
-        let Some(group) = rows.opened.reader.metadata().row_groups().get(self.next.group) else {
-            self.tail = None;
-            return Ok(Some(Step::Done));
-        };
-        let group_rows = group.num_rows() as usize;
-        if self.next.row >= group_rows {
-            self.next = Next { group: self.next.group + 1, row: 0 };
-            rows.decoder = None;
+        if rows.current.is_none() {
+            let Some(mut next) = rows.take_next(self.limits)? else {
+                self.tail = None;
+                self.next = Start { group: rows.opened.reader.metadata().num_row_groups(), row: 0 };
+                return Ok(Some(Step::Done));
+            };
+            let here = rows.give(&mut next, self.tail.as_ref(), self.size)?;
+            self.fed.want(here);
+            self.next = Start { group: next.slice.group, row: next.rest.front().map_or(0, |range| range.start) };
+            rows.current = Some(next);
             return Ok(None);
         }
-        let decoder = match &mut rows.decoder {
-            Some(decoder) => decoder,
-            empty => empty.insert(group_decoder(&rows.opened, self.next, self.limits)?),
-        };
+        let Some(current) = &mut rows.current else { return Ok(None) };
         if !self.fed.idle() {
             let (ranges, bytes) = self.fed.take();
-            guarded(|| decoder.push_ranges(ranges, bytes))?;
-        }
-        match guarded(|| decoder.try_decode())? {
-            DecodeResult::NeedsData(ranges) => {
-                let elsewhere = take_from_tail(decoder, self.tail.as_ref(), self.size, ranges)?;
-                self.fed.want(elsewhere);
-                Ok(None)
+            check(&rows.opened, &current.slice, &ranges, &bytes, self.size)?;
+            if current.slice.paged {
+                rows.kept.extend(ranges.iter().cloned().zip(bytes.iter().cloned()));
             }
-            DecodeResult::Data(batch) => self.hand_over(batch, group_rows).map(Step::Batch).map(Some),
+            guarded(|| current.decoder.push_ranges(ranges, bytes))?;
+        }
+        let batch = match current.first.take() {
+            Some(batch) => DecodeResult::Data(batch),
+            None => guarded(|| current.decoder.try_decode())?,
+        };
+        match batch {
+            DecodeResult::NeedsData(_) => Err(Error::internal("a Parquet decoder asked twice for its bytes")),
+            DecodeResult::Data(batch) => self.hand_over(batch).map(Step::Batch).map(Some),
             DecodeResult::Finished => Err(Error::data("a row group has fewer rows than the footer says")
                 .with("rows", self.next.row)
-                .with("expected_rows", group_rows)),
+                .with("expected_rows", current.slice.until)),
         }
     }
 
-    fn hand_over(&mut self, batch: RecordBatch, group_rows: usize) -> Result<Decoded> {
-        self.rows += batch.num_rows() as u64;
-        self.next.row += batch.num_rows();
-        if self.next.row > group_rows || batch.num_rows() == 0 {
-            return Err(Error::data("a row group has other rows than the footer says")
-                .with("rows", self.next.row)
-                .with("expected_rows", group_rows));
-        }
-        if self.next.row == group_rows {
-            self.next = Next { group: self.next.group + 1, row: 0 };
-            if let Stage::Rows(rows) = &mut self.stage {
-                rows.decoder = None;
+    fn hand_over(&mut self, batch: RecordBatch) -> Result<Decoded> {
+        let Stage::Rows(rows) = &mut self.stage else { return Err(Error::internal("rows came from nowhere")) };
+        let Some(current) = &mut rows.current else { return Err(Error::internal("rows came from nowhere")) };
+        let mut left = batch.num_rows();
+        while left > 0 {
+            let Some(range) = current.rest.front_mut() else {
+                return Err(Error::data("a row group has other rows than the footer says").with("rows", self.next.row));
+            };
+            let taken = left.min(range.len());
+            range.start += taken;
+            left -= taken;
+            if range.start == range.end {
+                current.rest.pop_front();
             }
+        }
+        if batch.num_rows() == 0 {
+            return Err(Error::data("a row group has other rows than the footer says").with("rows", self.next.row));
+        }
+        self.rows += batch.num_rows() as u64;
+        let group_rows = rows.opened.reader.metadata().row_group(current.slice.group).num_rows() as usize;
+        let row = current.rest.front().map_or(current.slice.until, |range| range.start);
+        self.next = match row < group_rows {
+            true => Start { group: current.slice.group, row },
+            false => Start { group: current.slice.group + 1, row: 0 },
+        };
+        if current.rest.is_empty() {
+            rows.current = None;
         }
         let place = Place::RowGroup { group: self.next.group as u64, row: self.next.row as u64 };
         Ok(Decoded { batch: Batch::Arrow(batch), after: Position { rows: self.rows, place }, rejects: Vec::new() })
@@ -314,9 +375,95 @@ impl ParquetDecoder {
         let error = error.with("key", &self.key);
         match self.stage {
             Stage::Rows(_) => error.with("row_group", self.next.group).with("row", self.next.row),
-            Stage::Tail | Stage::Footer(_) => error,
+            Stage::Tail | Stage::Footer(_) | Stage::Index(_) => error,
         }
     }
+}
+
+impl Rows {
+    /// The slice behind the present one, with its decoder.
+    fn take_next(&mut self, limits: Limits) -> Result<Option<Active>> {
+        if let Some(upcoming) = self.upcoming.take() {
+            return Ok(Some(upcoming));
+        }
+        let Some(slice) = self.plan.slices.pop_front() else { return Ok(None) };
+        let reader = match &self.plan.paged {
+            Some(paged) if slice.paged => paged,
+            _ => &self.opened.reader,
+        };
+        Active::new(slice, reader, &self.opened, limits).map(Some)
+    }
+
+    /// Gives a decoder what is there of what it wants, and returns the other ranges.
+    fn give(&mut self, next: &mut Active, tail: Option<&Bytes>, size: u64) -> Result<Vec<Range<u64>>> {
+        let (mut ranges, mut bytes, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
+        let kept = std::mem::take(&mut self.kept);
+        for range in std::mem::take(&mut next.wanted) {
+            match at_hand(&range, &kept, tail, size) {
+                Some(piece) => {
+                    bytes.push(piece);
+                    ranges.push(range);
+                }
+                None => elsewhere.push(range),
+            }
+        }
+        check(&self.opened, &next.slice, &ranges, &bytes, size)?;
+        if next.slice.paged {
+            self.kept = ranges.iter().cloned().zip(bytes.iter().cloned()).collect();
+        }
+        guarded(|| next.decoder.push_ranges(ranges, bytes))?;
+        Ok(elsewhere)
+    }
+}
+
+impl Active {
+    /// One decoder per slice keeps the position exact and lets everything of a slice go when it is done.
+    fn new(slice: Slice, reader: &ArrowReaderMetadata, opened: &Opened, limits: Limits) -> Result<Self> {
+        let group = opened.reader.metadata().row_group(slice.group);
+        let rows = group.num_rows() as usize;
+        let mut builder = ParquetPushDecoderBuilder::new_with_metadata(reader.clone())
+            .with_row_groups(vec![slice.group])
+            .with_projection(opened.mask.clone())
+            .with_batch_size(batch_rows(opened, group, limits));
+        if slice.rows != [Range { start: 0, end: rows }] {
+            let selection = RowSelection::from_consecutive_ranges(slice.rows.iter().cloned(), rows);
+            builder = builder.with_row_selection(selection);
+        }
+        let mut decoder = guarded(|| builder.build())?;
+        let (wanted, first) = match guarded(|| decoder.try_decode())? {
+            DecodeResult::NeedsData(wanted) => (wanted, None),
+            DecodeResult::Data(batch) => (Vec::new(), Some(batch)),
+            DecodeResult::Finished => (Vec::new(), None),
+        };
+        Ok(Self { rest: slice.rows.iter().cloned().collect(), slice, decoder, wanted, first })
+    }
+}
+
+/// A range's bytes, where they were fetched before.
+fn at_hand(range: &Range<u64>, kept: &HashMap<Range<u64>, Bytes>, tail: Option<&Bytes>, size: u64) -> Option<Bytes> {
+    if let Some(bytes) = kept.get(range) {
+        return Some(bytes.clone());
+    }
+    let tail = tail?;
+    let start = range.start.checked_sub(size - tail.len() as u64)? as usize;
+    Some(tail.slice(start..start + (range.end - range.start) as usize))
+}
+
+/// Looks at the pages that a decoder is about to be given.
+fn check(opened: &Opened, slice: &Slice, ranges: &[Range<u64>], bytes: &[Bytes], size: u64) -> Result<()> {
+    let group = opened.reader.metadata().row_group(slice.group);
+    let within = |leaf: usize| Some((chunk_range(group.column(leaf), size).ok()?, group.column(leaf)));
+    let mut chunks: Vec<_> =
+        (0..group.num_columns()).filter(|leaf| opened.mask.leaf_included(*leaf)).filter_map(within).collect();
+    chunks.sort_unstable_by_key(|(range, _)| (range.start, range.end));
+    for (range, bytes) in ranges.iter().zip(bytes) {
+        let behind = chunks.partition_point(|(chunk, _)| chunk.start <= range.start);
+        let Some((_, chunk)) = chunks[..behind].last().filter(|(chunk, _)| range.end <= chunk.end) else {
+            return Err(Error::data("the column chunks of a row group overlap").with("offset", range.start));
+        };
+        check_pages(bytes, chunk).map_err(|error| error.with("column", chunk.column_path()))?;
+    }
+    Ok(())
 }
 
 impl Decode for ParquetDecoder {
@@ -334,22 +481,33 @@ impl Decode for ParquetDecoder {
     }
 
     fn finish(&mut self) {}
-}
 
-/// A decoder of what is left of the row group at `next`. One decoder per row group keeps the position exact and lets
-/// everything of a row group go when it is done.
-fn group_decoder(opened: &Opened, next: Next, limits: Limits) -> Result<ParquetPushDecoder> {
-    let group = opened.reader.metadata().row_group(next.group);
-    let mut builder = ParquetPushDecoderBuilder::new_with_metadata(opened.reader.clone())
-        .with_row_groups(vec![next.group])
-        .with_projection(opened.mask.clone())
-        .with_batch_size(batch_rows(opened, group, limits));
-    if next.row > 0 {
-        let rest = group.num_rows() as usize - next.row;
-        builder = builder
-            .with_row_selection(RowSelection::from(vec![RowSelector::skip(next.row), RowSelector::select(rest)]));
+    fn ahead(&mut self) -> Result<Vec<Range<u64>>> {
+        let Stage::Rows(rows) = &mut self.stage else { return Ok(Vec::new()) };
+        if rows.upcoming.is_none() {
+            let next = rows.take_next(self.limits);
+            rows.upcoming = match next {
+                Ok(next) => next,
+                Err(error) => return Err(self.place(error)),
+            };
+        }
+        let Some(upcoming) = &rows.upcoming else { return Ok(Vec::new()) };
+        let wanted = upcoming.wanted.iter();
+        let elsewhere = wanted.filter(|range| at_hand(range, &rows.kept, self.tail.as_ref(), self.size).is_none());
+        Ok(elsewhere.cloned().collect())
     }
-    guarded(|| builder.build())
+
+    fn prune(&mut self, predicates: &Arc<[Predicate]>) {
+        self.predicates = Arc::clone(predicates);
+    }
+
+    fn has(&self, column: &str) -> Option<bool> {
+        Some(self.footer()?.schema.column_with_name(column).is_some())
+    }
+
+    fn pruned(&self) -> Pruned {
+        self.pruned
+    }
 }
 
 /// Rows per batch, so that wide rows do not make large batches.
@@ -360,22 +518,4 @@ fn batch_rows(opened: &Opened, group: &RowGroupMetaData, limits: Limits) -> usiz
         .fold(0, |sum, (_, chunk)| sum.saturating_add(chunk.uncompressed_size()));
     let row_bytes = (bytes / group.num_rows().max(1)).max(1);
     usize::try_from(limits.batch_bytes as i64 / row_bytes).unwrap_or(1).clamp(1, limits.batch_rows.max(1))
-}
-
-/// Gives the decoder what the tail has, and returns the other ranges.
-fn take_from_tail(
-    decoder: &mut ParquetPushDecoder,
-    tail: Option<&Bytes>,
-    size: u64,
-    ranges: Vec<Range<u64>>,
-) -> Result<Vec<Range<u64>>> {
-    let Some(tail) = tail else { return Ok(ranges) };
-    let tail_start = size - tail.len() as u64;
-    let (here, elsewhere): (Vec<_>, Vec<_>) = ranges.into_iter().partition(|range| range.start >= tail_start);
-    let bytes = here
-        .iter()
-        .map(|range| tail.slice((range.start - tail_start) as usize..(range.end - tail_start) as usize))
-        .collect();
-    guarded(|| decoder.push_ranges(here, bytes))?;
-    Ok(elsewhere)
 }

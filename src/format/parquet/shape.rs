@@ -17,37 +17,50 @@ const SCHEMA: i64 = 2;
 const CHILDREN: i64 = 5;
 
 /// Thrift's types in a field's or list's header.
-mod kind {
-    pub(super) const STOP: u8 = 0;
-    pub(super) const TRUE: u8 = 1;
-    pub(super) const FALSE: u8 = 2;
-    pub(super) const BYTE: u8 = 3;
-    pub(super) const I16: u8 = 4;
-    pub(super) const I32: u8 = 5;
-    pub(super) const I64: u8 = 6;
-    pub(super) const DOUBLE: u8 = 7;
-    pub(super) const BINARY: u8 = 8;
-    pub(super) const LIST: u8 = 9;
-    pub(super) const SET: u8 = 10;
-    pub(super) const MAP: u8 = 11;
-    pub(super) const STRUCT: u8 = 12;
-    pub(super) const UUID: u8 = 13;
+pub(super) mod kind {
+    pub(in crate::format::parquet) const STOP: u8 = 0;
+    pub(in crate::format::parquet) const TRUE: u8 = 1;
+    pub(in crate::format::parquet) const FALSE: u8 = 2;
+    pub(in crate::format::parquet) const BYTE: u8 = 3;
+    pub(in crate::format::parquet) const I16: u8 = 4;
+    pub(in crate::format::parquet) const I32: u8 = 5;
+    pub(in crate::format::parquet) const I64: u8 = 6;
+    pub(in crate::format::parquet) const DOUBLE: u8 = 7;
+    pub(in crate::format::parquet) const BINARY: u8 = 8;
+    pub(in crate::format::parquet) const LIST: u8 = 9;
+    pub(in crate::format::parquet) const SET: u8 = 10;
+    pub(in crate::format::parquet) const MAP: u8 = 11;
+    pub(in crate::format::parquet) const STRUCT: u8 = 12;
+    pub(in crate::format::parquet) const UUID: u8 = 13;
 }
 
 /// Walks over a footer's metadata.
 pub(super) fn check(metadata: &[u8]) -> Result<()> {
-    let mut walk = Walk { rest: metadata };
+    let mut walk = Walk::new(metadata);
     walk.footer().ok_or_else(|| {
         Error::data("the Parquet footer is damaged").with("footer_byte", metadata.len() - walk.rest.len())
     })
 }
 
 /// A place in the bytes. All steps give `None` where the bytes end too early or are not what they should be.
-struct Walk<'a> {
-    rest: &'a [u8],
+#[derive(Debug)]
+pub(super) struct Walk<'a> {
+    pub(super) rest: &'a [u8],
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    /// A text or bytes.
+    pub(super) fn binary(&mut self) -> Option<&'a [u8]> {
+        let length = usize::try_from(self.varint()?).ok()?;
+        let (text, rest) = self.rest.split_at_checked(length)?;
+        self.rest = rest;
+        Some(text)
+    }
+
     fn footer(&mut self) -> Option<()> {
         let mut field = 0;
         while let Some(kind) = self.field(&mut field)? {
@@ -94,7 +107,7 @@ impl Walk<'_> {
     }
 
     /// The next field's type, or `None` inside where the struct ends.
-    fn field(&mut self, field: &mut i64) -> Option<Option<u8>> {
+    pub(super) fn field(&mut self, field: &mut i64) -> Option<Option<u8>> {
         let header = self.byte()?;
         let (step, kind) = (header >> 4, header & 15);
         if kind == kind::STOP {
@@ -104,7 +117,7 @@ impl Walk<'_> {
         Some(Some(kind))
     }
 
-    fn value(&mut self, kind: u8, levels: usize) -> Option<()> {
+    pub(super) fn value(&mut self, kind: u8, levels: usize) -> Option<()> {
         match kind {
             kind::TRUE | kind::FALSE => Some(()),
             kind::BYTE => self.skip(1),
@@ -158,7 +171,7 @@ impl Walk<'_> {
     }
 
     /// A list's length and its items' type.
-    fn list(&mut self) -> Option<(u64, u8)> {
+    pub(super) fn list(&mut self) -> Option<(u64, u8)> {
         let header = self.byte()?;
         let size = match header >> 4 {
             15 => self.varint()?,
@@ -167,13 +180,13 @@ impl Walk<'_> {
         Some((size, header & 15)).filter(|(size, _)| *size <= self.rest.len() as u64)
     }
 
-    fn byte(&mut self) -> Option<u8> {
+    pub(super) fn byte(&mut self) -> Option<u8> {
         let (first, rest) = self.rest.split_first()?;
         self.rest = rest;
         Some(*first)
     }
 
-    fn skip(&mut self, length: u64) -> Option<()> {
+    pub(super) fn skip(&mut self, length: u64) -> Option<()> {
         self.rest = self.rest.get(usize::try_from(length).ok()?..)?;
         Some(())
     }
@@ -190,7 +203,7 @@ impl Walk<'_> {
         None
     }
 
-    fn zigzag(&mut self) -> Option<i64> {
+    pub(super) fn zigzag(&mut self) -> Option<i64> {
         self.varint().map(|value| (value >> 1) as i64 ^ -((value & 1) as i64))
     }
 }

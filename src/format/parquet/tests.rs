@@ -9,8 +9,10 @@ use arrow::datatypes::{DataType, Field, Int64Type};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
+use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 
+use super::guard::check_pages;
 use super::{Limits, ParquetDecoder, TAIL_BYTES};
 use crate::batch::{Batch, Decoded, Place, Position};
 use crate::error::{Error, ErrorKind, Result};
@@ -19,14 +21,14 @@ use crate::object::{ObjectFacts, StorageClass, Timestamp};
 use crate::options::Projection;
 
 /// Numbers that look random and are the same in every run.
-pub(super) struct Random(u64);
+pub(in crate::format::parquet) struct Random(u64);
 
 impl Random {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(in crate::format::parquet) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(super) fn below(&mut self, limit: u64) -> u64 {
+    pub(in crate::format::parquet) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -64,7 +66,7 @@ fn file(table: &RecordBatch, group_rows: usize, version: WriterVersion) -> Bytes
     writer.into_inner().expect("a closed file").into()
 }
 
-pub(super) fn facts(size: usize) -> ObjectFacts {
+pub(in crate::format::parquet) fn facts(size: usize) -> ObjectFacts {
     ObjectFacts {
         key: "a/b.parquet".into(),
         size: size as u64,
@@ -79,9 +81,9 @@ fn limits(batch_rows: usize) -> Limits {
 }
 
 /// What came out of a decoder, and what it asked for.
-struct Read {
-    batches: Vec<Decoded>,
-    asked: Vec<Vec<Range<u64>>>,
+pub(super) struct Read {
+    pub(super) batches: Vec<Decoded>,
+    pub(super) asked: Vec<Vec<Range<u64>>>,
 }
 
 /// Runs a decoder to its end. `pieces` cuts the answer to one question into what is fed.
@@ -112,7 +114,7 @@ pub(super) fn read_whole(file: &Bytes, projection: &Projection, batch_rows: usiz
     run(file, decoder, <[_]>::to_vec).map(|read| read.batches)
 }
 
-fn rows(batches: &[Decoded]) -> RecordBatch {
+pub(super) fn rows(batches: &[Decoded]) -> RecordBatch {
     let batches: Vec<_> = batches
         .iter()
         .map(|decoded| match &decoded.batch {
@@ -128,7 +130,7 @@ fn read(file: &Bytes, projection: &Projection, resume: Option<&Position>, batch_
     run(file, decoder, <[_]>::to_vec).expect("rows")
 }
 
-fn only(names: &[&str]) -> Projection {
+pub(super) fn only(names: &[&str]) -> Projection {
     Projection::Columns(names.iter().map(|name| (*name).to_owned()).collect())
 }
 
@@ -348,4 +350,23 @@ fn flipped_bytes_end_in_rows_or_in_an_error() {
             }
         }
     }
+}
+
+/// A page that announces two gibibytes is refused before anybody reserves them.
+#[test]
+fn pages_that_announce_too_much_are_refused() {
+    let file = file(&table(1000), 1000, WriterVersion::PARQUET_1_0);
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(&file).expect("metadata");
+    let chunk = metadata.row_group(0).column(0);
+    let (start, length) = chunk.byte_range();
+    let pages = file.slice(start as usize..(start + length) as usize);
+    check_pages(&pages, chunk).expect("honest pages");
+    // The page's header begins with its type and its length without compression, two numbers of Thrift.
+    let mut lying = vec![0x15, pages[1], 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f];
+    let length_ends = 3 + pages[3..].iter().position(|byte| byte & 128 == 0).expect("a number's end") + 1;
+    lying.extend_from_slice(&pages[length_ends..]);
+    let error = check_pages(&lying, chunk).expect_err("a refusal");
+    assert!(error.message().contains("more than it can hold"), "{error:?}");
+    assert_eq!(error.get("page_bytes"), Some("2147483647"));
+    assert!(check_pages(&pages[..pages.len() - 1], chunk).is_err());
 }

@@ -1,0 +1,304 @@
+//! Filters, chosen columns and record cursors: the same rows for every format, and of Parquet only what is needed.
+
+#![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use parquet::arrow::ArrowWriter;
+use parquet::basic::Compression;
+use parquet::file::properties::WriterProperties;
+use serde_json::{Value, json};
+use support::testkit::{Action, Fault, When};
+use support::{Bench, Output, catalog, catalog_with};
+
+/// A Parquet file of these columns, with row groups of so many rows.
+fn parquet(columns: Vec<(&str, ArrayRef)>, group_rows: usize) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let properties = WriterProperties::builder()
+        .set_max_row_group_row_count(Some(group_rows))
+        .set_dictionary_enabled(false)
+        .set_compression(Compression::UNCOMPRESSED)
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    writer.into_inner().unwrap()
+}
+
+fn ids(range: std::ops::Range<i64>) -> ArrayRef {
+    Arc::new(range.collect::<Int64Array>())
+}
+
+/// Numbers that do not compress.
+fn noise(seed: u64, rows: usize) -> ArrayRef {
+    let mut state = seed * 2 + 1;
+    let next = |_| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        state as i64
+    };
+    Arc::new((0..rows).map(next).collect::<Int64Array>())
+}
+
+fn column(output: &Output, name: &str) -> BTreeSet<String> {
+    output.column(name).into_iter().collect()
+}
+
+fn log_of(output: &Output, part: &str) -> String {
+    let logs = output.logs();
+    logs.iter().find(|line| line.contains(part)).cloned().unwrap_or_else(|| panic!("no '{part}' in {logs:#?}"))
+}
+
+#[test]
+fn one_filter_gives_the_same_rows_of_every_format() {
+    let bench = Bench::new();
+    bench.put("f/a.csv", "id,name\n1,a\n2,b\n3,a\n10,a\nx,a\n", 1);
+    bench.put("f/a.jsonl", "{\"id\":1,\"name\":\"a\"}\n{\"id\":2,\"name\":\"b\"}\n{\"name\":\"a\",\"id\":3}\n{\"id\":10,\"name\":\"a\"}\n{\"name\":\"a\"}\n", 1);
+    let names = StringArray::from(vec!["a", "b", "a", "a"]);
+    let columns = vec![("id", Arc::new(Int64Array::from(vec![1, 2, 3, 10])) as ArrayRef), ("name", Arc::new(names))];
+    bench.put("f/a.parquet", parquet(columns, 100), 1);
+    let properties = json!({"id": {"type": ["null", "integer"]}, "name": {"type": ["null", "string"]}});
+    for (filetype, left_out) in [("csv", 3), ("jsonl", 3), ("parquet", 2)] {
+        let streams = json!([{
+            "name": "s", "globs": [format!("f/*.{filetype}")], "format": {"filetype": filetype},
+            "parquet_filters": [["id", ">=", 3], ["name", "in", ["a", "c"]]],
+        }]);
+        let catalog = catalog_with("s", "full_refresh", properties.clone());
+        let output = bench.read(&bench.config(streams), &catalog, None).ok();
+        assert_eq!(column(&output, "id"), BTreeSet::from(["3".to_owned(), "10".to_owned()]), "{filetype}");
+        let line = log_of(&output, "did not pass the filter");
+        assert!(line.starts_with("INFO") && line.contains(&format!("{left_out} rows")), "{filetype}: {line}");
+    }
+}
+
+#[test]
+fn a_filter_that_cannot_be_meant_is_an_error_and_one_of_no_column_a_warning() {
+    let bench = Bench::new();
+    bench.put("f/a.parquet", parquet(vec![("id", ids(0..10))], 100), 1);
+    let stream = |filters: Value| json!([{"name": "s", "globs": ["f/*"], "format": {"filetype": "parquet"}, "parquet_filters": filters}]);
+    let output = bench.read(&bench.config(stream(json!([["id", "=", "one"]]))), &catalog("s", "full_refresh"), None);
+    assert_eq!(output.code, Some(1));
+    assert!(output.errors()[0]["message"].as_str().unwrap().contains("'id'"), "{output:#?}");
+    let output =
+        bench.read(&bench.config(stream(json!([["ip", "is null"]]))), &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(output.data().len(), 10);
+    assert!(log_of(&output, "'ip'").starts_with("WARN"));
+}
+
+#[test]
+fn three_of_fifty_columns_cost_three_fiftieths() {
+    let bench = Bench::new();
+    let rows = 20_000;
+    let names: Vec<String> = (0..50).map(|index| format!("c{index:02}")).collect();
+    let columns = names.iter().enumerate().map(|(index, name)| (name.as_str(), noise(index as u64, rows)));
+    let file = parquet(columns.collect(), rows);
+    bench.put("f/a.parquet", &file, 1);
+    let size = file.len() as u64;
+    // Far apart, so that nothing between them is worth fetching: one request for each, and one for the tail.
+    let wanted = ["c05", "c20", "c40"];
+    let selected: Value = wanted
+        .iter()
+        .map(|name| ((*name).to_owned(), json!({"type": "integer"})))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
+    let plain = json!({"name": "s", "globs": ["f/*"], "format": {"filetype": "parquet"}});
+    let mut chosen = plain.clone();
+    chosen["parquet_columns"] = json!(wanted);
+    for (stream, catalog) in
+        [(chosen, catalog("s", "full_refresh")), (plain, catalog_with("s", "full_refresh", selected))]
+    {
+        bench.server.log().clear();
+        let output = bench.read(&bench.config(json!([stream])), &catalog, None).ok();
+        assert_eq!(output.data().len(), rows);
+        let keys = output.data()[0].as_object().unwrap().keys().filter(|key| !key.starts_with("_ab_")).cloned();
+        assert_eq!(keys.collect::<Vec<_>>(), wanted);
+        assert_eq!(bench.requests(), (4, 1), "the tail, a request for each run of columns, and the listing");
+        let sent = bench.server.log().bytes_sent(|entry| entry.operation == "REST.GET.OBJECT");
+        assert!(sent * 100 < size * 15, "{sent} of {size} bytes");
+    }
+}
+
+#[test]
+fn columns_that_lie_together_cost_one_request_for_each_row_group() {
+    let bench = Bench::new();
+    let rows = 60_000;
+    let columns = vec![("a", noise(1, rows)), ("b", noise(2, rows)), ("c", noise(3, rows)), ("d", noise(4, rows))];
+    bench.put("f/a.parquet", parquet(columns, rows / 2), 1);
+    let streams = json!([{"name": "s", "globs": ["f/*"], "format": {"filetype": "parquet"}}]);
+    for properties in [json!({}), json!({"a": {}, "c": {}})] {
+        bench.server.log().clear();
+        let output =
+            bench.read(&bench.config(streams.clone()), &catalog_with("s", "full_refresh", properties), None).ok();
+        assert_eq!(output.data().len(), rows);
+        // A gap of 240 KB costs less than another request.
+        assert_eq!(bench.requests(), (3, 1), "the tail, and one for each row group");
+    }
+}
+
+#[test]
+fn row_groups_without_a_wanted_row_are_not_asked_for() {
+    let bench = Bench::new();
+    let rows = 200_000;
+    let file = parquet(vec![("id", ids(0..rows)), ("noise", noise(1, rows as usize))], 20_000);
+    bench.put("f/a.parquet", file, 1);
+    let streams = json!([{
+        "name": "s", "globs": ["f/*"], "format": {"filetype": "parquet"}, "parquet_filters": [["id", ">=", 199_990]],
+    }]);
+    let output = bench.read(&bench.config(streams), &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(column(&output, "id"), (199_990..200_000).map(|id| id.to_string()).collect());
+    assert_eq!(bench.requests(), (2, 1), "the tail, and the pages of the last row group");
+    let line = log_of(&output, "without being read");
+    assert!(line.contains("9 whole row groups"), "{line}");
+}
+
+#[test]
+fn a_read_that_failed_inside_a_file_goes_on_at_its_row_group() {
+    let bench = Bench::new();
+    let rows = 400_000;
+    bench.put("f/a.parquet", parquet(vec![("id", ids(0..rows)), ("noise", noise(1, rows as usize))], 100_000), 1);
+    let streams = json!([{"name": "s", "globs": ["f/*"], "format": {"filetype": "parquet"}}]);
+    let config = bench.config(streams);
+    // The tail and two of four row groups come; the third is refused.
+    let refused = bench.server.faults().add(Fault::new(Action::status(403)).skip(3).when(When::get("a.parquet")));
+    let first = bench.read(&config, &catalog("s", "incremental"), None);
+    assert_eq!(first.code, Some(1));
+    assert!(bench.server.faults().hits(refused) > 0);
+    bench.server.faults().clear();
+    let done = first.data().len() as i64;
+    assert_eq!(done, 200_000);
+    let pending = &first.state()[0]["stream"]["stream_state"]["tollgate"]["pending"]["f/a.parquet"];
+    assert_eq!((&pending["at"], &pending["group"], &pending["row"]), (&json!("row_group"), &json!(2), &json!(0)));
+    bench.server.log().clear();
+    let second = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
+    assert_eq!(column(&second, "id"), (done..rows).map(|id| id.to_string()).collect());
+    assert_eq!(bench.requests(), (3, 1), "the tail and the two row groups that are left");
+}
+
+fn cursor_stream(filetype: &str, lookback: Option<&str>) -> Value {
+    let mut stream = json!({
+        "name": "s", "globs": [format!("f/*.{filetype}")], "format": {"filetype": filetype}, "cursor_field": "id",
+    });
+    if let Some(lookback) = lookback {
+        stream["cursor_lookback"] = json!(lookback);
+    }
+    json!([stream])
+}
+
+fn file(filetype: &str, ids: &[i64]) -> Vec<u8> {
+    match filetype {
+        "csv" => ids.iter().fold("id\n".to_owned(), |text, id| format!("{text}{id}\n")).into_bytes(),
+        "jsonl" => ids.iter().map(|id| format!("{{\"id\":{id}}}\n")).collect::<String>().into_bytes(),
+        _ => parquet(vec![("id", Arc::new(Int64Array::from(ids.to_vec())))], 2),
+    }
+}
+
+fn record_state(output: &Output) -> Value {
+    output.state()[0]["stream"]["stream_state"]["tollgate"]["record"].clone()
+}
+
+#[test]
+fn a_record_cursor_leaves_out_what_lies_below_the_last_syncs() {
+    for filetype in ["csv", "jsonl", "parquet"] {
+        let bench = Bench::new();
+        let key = |name: &str| format!("f/{name}.{filetype}");
+        bench.put(&key("a"), file(filetype, &[9, 100, 10]), 1);
+        let config = bench.config(cursor_stream(filetype, None));
+        let first = bench.read(&config, &catalog("s", "incremental"), None).ok();
+        assert_eq!(column(&first, "id").len(), 3);
+        assert_eq!(record_state(&first), json!({"field": "id", "bound": {"number": "100"}}));
+        bench.put(&key("b"), file(filetype, &[99, 1, 2, 3, 100, 101]), 2);
+        let second = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
+        assert_eq!(column(&second, "id"), ["100", "101"].map(str::to_owned).into(), "{filetype}");
+        assert_eq!(record_state(&second)["bound"], json!({"number": "101"}));
+        let logs = second.logs().join("\n");
+        assert!(logs.contains("rows lie below") || logs.contains("without being read"), "{logs}");
+        bench.put(&key("c"), file(filetype, &[90, 91, 95]), 3);
+        let lookback = bench.config(cursor_stream(filetype, Some("10")));
+        let third = bench.read(&lookback, &catalog("s", "incremental"), Some(&second.state())).ok();
+        assert_eq!(column(&third, "id"), ["91", "95"].map(str::to_owned).into(), "{filetype}");
+        assert_eq!(record_state(&third)["bound"], json!({"number": "101"}), "the bound never falls");
+        // A state that lost our part leaves nothing out.
+        bench.put(&key("d"), file(filetype, &[5]), 4);
+        let mut state = third.state();
+        state[0]["stream"]["stream_state"].as_object_mut().unwrap().remove("tollgate");
+        let fourth = bench.read(&config, &catalog("s", "incremental"), Some(&state)).ok();
+        assert_eq!(column(&fourth, "id"), ["5".to_owned()].into(), "{filetype}");
+    }
+}
+
+#[test]
+fn the_catalogs_cursor_field_counts_and_other_modes_leave_nothing_out() {
+    let bench = Bench::new();
+    bench.put("f/a.csv", file("csv", &[5, 7]), 1);
+    let config = bench.config(json!([{"name": "s", "globs": ["f/*.csv"], "format": {"filetype": "csv"}}]));
+    let mut chosen = catalog("s", "incremental");
+    chosen["streams"][0]["cursor_field"] = json!(["id"]);
+    let first = bench.read(&config, &chosen, None).ok();
+    assert_eq!(record_state(&first)["bound"], json!({"number": "7"}));
+    bench.put("f/b.csv", file("csv", &[6, 8]), 2);
+    let second = bench.read(&config, &chosen, Some(&first.state())).ok();
+    assert_eq!(column(&second, "id"), ["8".to_owned()].into());
+    let files = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
+    assert_eq!(column(&files, "id").len(), 2);
+    let mut default = chosen.clone();
+    default["streams"][0]["cursor_field"] = json!(["_ab_source_file_last_modified"]);
+    let files = bench.read(&config, &default, Some(&first.state())).ok();
+    assert_eq!(column(&files, "id").len(), 2);
+    let everything = bench.read(&bench.config(cursor_stream("csv", None)), &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(column(&everything, "id").len(), 4);
+}
+
+/// A run that does not read everything must not raise the bound: the rows it did not reach may lie below.
+#[test]
+fn a_failed_file_holds_the_bound_back() {
+    let bench = Bench::new();
+    bench.put("f/a.csv", "id,x\n50,1\n100,1\n", 1);
+    bench.put("f/b.csv", "id,x\n40,1\n30,1,oops\n", 2);
+    let config = bench.config(cursor_stream("csv", None));
+    let first = bench.read(&config, &catalog("s", "incremental"), None);
+    assert_eq!(first.code, Some(1));
+    assert_eq!(column(&first, "id"), ["40", "50", "100"].map(str::to_owned).into());
+    assert_eq!(record_state(&first), json!({"field": "id", "reached": {"number": "100"}}));
+    bench.put("f/b.csv", "id,x\n40,1\n30,1\n", 3);
+    let second = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
+    assert_eq!(column(&second, "id"), ["30", "40"].map(str::to_owned).into());
+    assert_eq!(record_state(&second), json!({"field": "id", "bound": {"number": "100"}}));
+}
+
+#[test]
+fn times_are_a_cursor_too() {
+    let bench = Bench::new();
+    let times = |days: &[i64]| -> Vec<u8> {
+        let micros = days.iter().map(|day| Some(1_704_067_200_000_000 + day * 86_400_000_000));
+        let at: ArrayRef = Arc::new(micros.collect::<TimestampMicrosecondArray>().with_timezone("UTC"));
+        parquet(vec![("id", at)], 2)
+    };
+    bench.put("f/a.parquet", times(&[0, 1, 2]), 1);
+    let config = bench.config(cursor_stream("parquet", Some("36h")));
+    let first = bench.read(&config, &catalog("s", "incremental"), None).ok();
+    assert_eq!(record_state(&first)["bound"], json!({"instant": "2024-01-03T00:00:00Z"}));
+    bench.put("f/b.parquet", times(&[-5, -4, 0, 1, 3, 4]), 2);
+    bench.server.log().clear();
+    let second = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
+    assert_eq!(second.data().len(), 3, "days 1, 3 and 4: {second:#?}");
+    assert!(log_of(&second, "without being read").contains("2 rows"));
+    let wrong = bench.config(cursor_stream("parquet", Some("10")));
+    let output = bench.read(&wrong, &catalog("s", "incremental"), Some(&first.state()));
+    assert_eq!(output.code, Some(1));
+    assert!(output.errors()[0]["message"].as_str().unwrap().contains("cursor_lookback"), "{output:#?}");
+}
+
+#[test]
+fn discovery_tells_the_cursor_and_the_chosen_columns() {
+    let bench = Bench::new();
+    bench.put("f/a.parquet", parquet(vec![("id", ids(0..3)), ("more", ids(0..3))], 10), 1);
+    let mut streams = cursor_stream("parquet", None);
+    streams[0]["parquet_columns"] = json!(["id"]);
+    let output = bench.discover(&bench.config(streams)).ok();
+    let stream = &output.of_type("CATALOG")[0]["catalog"]["streams"][0];
+    assert_eq!(stream["default_cursor_field"], json!(["id"]));
+    let properties = stream["json_schema"]["properties"].as_object().unwrap();
+    assert!(properties.contains_key("id") && !properties.contains_key("more"), "{properties:?}");
+}

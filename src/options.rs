@@ -1,5 +1,7 @@
 //! Typed options of formats: what a configuration says about the bytes of a stream's files.
 
+pub mod partition;
+
 use serde::Serialize;
 
 /// How the files of a stream are read.

@@ -31,6 +31,8 @@ pub enum Verb {
     Estimate(EstimateFiles),
     /// Show how a configuration is understood, parameter by parameter, and the native form that means the same.
     Translate(TranslateFiles),
+    /// Show which prefixes would be listed and skipped, and what would be read. Reads no object.
+    Plan(PlanFiles),
 }
 
 /// The configuration.
@@ -98,4 +100,30 @@ pub struct ReadFiles {
     /// run is cut; the default suits all.
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, hide = true)]
     pub state_bytes: u64,
+}
+
+/// The files of a plan.
+#[derive(Debug, Args)]
+pub struct PlanFiles {
+    /// The file with the configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// The file with the configured catalog. Without it all streams are planned as a full refresh.
+    #[arg(long, value_name = "FILE")]
+    pub catalog: Option<PathBuf>,
+    /// The file with the state of the last run.
+    #[arg(long, value_name = "FILE", requires = "catalog")]
+    pub state: Option<PathBuf>,
+    /// For people or for programs.
+    #[arg(long, value_enum, default_value_t = PlanFormat::Table)]
+    pub format: PlanFormat,
+}
+
+/// The form of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum PlanFormat {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
 }

@@ -25,5 +25,5 @@ pub(super) fn run(files: &ConfigFile) -> Ending {
 async fn check(files: &ConfigFile, ledger: &Ledger) -> Result<()> {
     let job = setup::job(&files.config)?;
     let store = setup::store(&job, ledger).await?;
-    read::check(&job, &store).await
+    read::check(&job, &store, setup::CLOCK).await
 }

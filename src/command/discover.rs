@@ -27,7 +27,7 @@ pub(super) fn run(files: &ConfigFile) -> Ending {
 async fn discover(files: &ConfigFile, ledger: &Ledger) -> Result<String> {
     let job = setup::job(&files.config)?;
     let store = setup::store(&job, ledger).await?;
-    let discovered = read::discover(&job, &store).await?;
+    let discovered = read::discover(&job, &store, setup::CLOCK).await?;
     for (level, text) in &discovered.notes {
         setup::log(*level, text);
     }

@@ -41,7 +41,7 @@ async fn estimate(files: &EstimateFiles) -> Result<String> {
     };
     // The estimate must be able to tell of a run that passes its limits.
     let (till, store) = setup::till_and_store(&job, Limits::default()).await?;
-    let run = read::estimate(&job, &store, &till, &catalog, &states).await?;
+    let run = read::estimate(&job, &store, &till, &catalog, &states, setup::CLOCK.now()).await?;
     let prices = till.prices(&store.region());
     let shortage = shortage(&job, prices.clone(), &run);
     let usage = [&run.usage.low[..], &run.usage.expected, &run.usage.high];

@@ -4,6 +4,7 @@ mod check;
 mod discover;
 mod ending;
 mod estimate;
+mod plan;
 mod read;
 mod setup;
 mod spec;
@@ -23,5 +24,6 @@ pub fn run(cli: &Cli) -> Ending {
         Verb::Read(files) => read::run(files),
         Verb::Estimate(files) => estimate::run(files),
         Verb::Translate(files) => translate::run(files),
+        Verb::Plan(files) => plan::run(files),
     }
 }

@@ -6,7 +6,10 @@
 
 use super::dialect::Dialect;
 use super::job::ValidationPolicy;
-use crate::options::{Compression, CsvHeader, CsvInference, CsvOptions, InferenceDepth, SchemaEvolution};
+use crate::options::partition::{PartitionColumns as Hive, Partitions};
+use crate::options::{
+    Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, InferenceDepth, SchemaEvolution,
+};
 use crate::spending::{Network, OnArchived, OnLimit};
 
 /// One row of the table.
@@ -46,6 +49,9 @@ const V4_FALSE: Words = &["n", "no", "f", "false", "off", "0"];
 const V3_TRUE: Words = &["1", "True", "TRUE", "true"];
 const V3_FALSE: Words = &["0", "False", "FALSE", "false"];
 const STRINGS: CsvInference = CsvInference::None;
+const OFF: Hive = Hive::None;
+const ON: Hive = Hive::Hive;
+const PARTS: Hive = Hive::HiveParts;
 const TYPED: CsvInference = CsvInference::PrimitiveTypesOnly;
 
 macro_rules! table {
@@ -74,6 +80,8 @@ table! {
     PARQUET_DECIMAL_AS_FLOAT: bool        = false,      true,       false,              false;
     PRESERVE_DIRECTORY_STRUCTURE: bool    = true,       true,       true,               true;
     AVRO_DOUBLE_AS_STRING: bool           = false,      false,      false,              false;
+    PARTITION_COLUMNS: Hive               = OFF,        OFF,        ON,                 OFF;
+    PARTITION_COLUMNS_OF_PARQUET: Hive    = PARTS,      PARTS,      ON,                 OFF;
     JSON_PACKED: bool                     = false,      false,      false,              true;
     JSON_FLATTEN: bool                    = false,      false,      true,               false;
 }
@@ -104,6 +112,17 @@ pub(super) const SCHEMA_SAMPLE_FILES_AT_MOST: u64 = 10;
 /// Words of the table as owned texts.
 pub(super) fn words(list: Words) -> Vec<String> {
     list.iter().map(|&word| word.to_owned()).collect()
+}
+
+/// Which partitions become columns: all where they were given.
+pub(super) fn partition_columns(dialect: Dialect, format: &FormatOptions, partitions: &Partitions) -> Hive {
+    if !partitions.keys.is_empty() || partitions.template.is_some() {
+        return Hive::All;
+    }
+    match format {
+        FormatOptions::Parquet(_) => PARTITION_COLUMNS_OF_PARQUET.of(dialect),
+        _ => PARTITION_COLUMNS.of(dialect),
+    }
 }
 
 /// The options of CSV of a dialect where nothing is written.

@@ -139,6 +139,7 @@ fn stream(stream: &Stream) -> Value {
     put(&mut object, "parquet_filters", wanted.filter.as_ref().map(Predicate::to_json));
     put(&mut object, "cursor_field", wanted.cursor_field.as_deref());
     put(&mut object, "cursor_lookback", wanted.cursor_lookback.as_ref().map(Lookback::text));
+    partitions(stream, &mut object);
     Value::Object(object)
 }
 
@@ -167,6 +168,19 @@ fn policies(stream: &Stream, object: &mut Map<String, Value>) {
     put(object, "json_flatten", stream.flatten.map(|_| true));
     let default_depth = defaults::JSON_MAX_DEPTH.of(Dialect::Airbyte);
     put(object, "json_max_depth", stream.flatten.map(|depth| depth as u64).filter(|depth| *depth != default_depth));
+}
+
+fn partitions(stream: &Stream, object: &mut Map<String, Value>) {
+    let partitions = &stream.partitions;
+    let types: Map<String, Value> =
+        partitions.types.iter().map(|(name, kind)| (name.clone(), kind.name().into())).collect();
+    let default = defaults::partition_columns(Dialect::Airbyte, &stream.format, partitions);
+    put(object, "partition_keys", Some(partitions.keys.as_slice()).filter(|keys| !keys.is_empty()));
+    put(object, "partition_template", partitions.template.as_ref().map(|template| template.text()));
+    put(object, "partition_types", Some(types).filter(|types| !types.is_empty()));
+    put(object, "partition_filter", partitions.filter.as_ref().map(|filter| filter.written.clone()));
+    put(object, "partition_lookback", partitions.lookback_seconds.map(|seconds| format!("{seconds}s")));
+    put(object, "partition_columns", changed(partitions.columns, default).map(|columns| columns.name()));
 }
 
 fn changed<T: PartialEq>(value: T, default: T) -> Option<T> {

@@ -9,7 +9,9 @@ use schemars::transform::RecursiveTransform;
 use schemars::{JsonSchema, Schema};
 use serde_json::{Map, Value, json};
 
-use super::dialect::{Additions, AirbyteV3Written, AirbyteWritten, FivetranWritten, FlatWritten, Policies};
+use super::dialect::{
+    Additions, AirbyteV3Written, AirbyteWritten, FivetranWritten, FlatWritten, PartitionsWritten, Policies,
+};
 
 /// The `spec` object of the SPEC message.
 #[must_use]
@@ -41,8 +43,9 @@ fn connection_specification() -> Value {
         properties.insert(name, property);
     }
     // A stream takes them too, and wins. Groups are of the root.
+    let partitions = properties_of::<PartitionsWritten>();
     if let Some(Value::Object(of_stream)) = properties["streams"].pointer_mut("/items/properties") {
-        for (name, mut property) in properties_of::<Policies>() {
+        for (name, mut property) in properties_of::<Policies>().into_iter().chain(partitions.clone()) {
             let order = of_stream.len();
             if let Some(property) = property.as_object_mut() {
                 property.remove("group");
@@ -51,8 +54,12 @@ fn connection_specification() -> Value {
             of_stream.insert(name, property);
         }
     }
-    let others =
-        [properties_of::<FlatWritten>(), properties_of::<AirbyteV3Written>(), properties_of::<FivetranWritten>()];
+    let others = [
+        properties_of::<FlatWritten>(),
+        properties_of::<AirbyteV3Written>(),
+        properties_of::<FivetranWritten>(),
+        partitions,
+    ];
     for (name, property) in others.into_iter().flatten() {
         properties.entry(name).or_insert_with(|| of_other_dialect(property));
     }

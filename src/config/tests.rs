@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::job::connection::{Credentials, Secret};
 use super::job::{BadRowAction, BadRows, DeadLetterPlace, Job, Outcome, Stream, ValidationPolicy};
 use super::parse;
+use crate::options::partition::Partitions;
 use crate::options::{
     Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, InferenceDepth, ParquetOptions, SchemaEvolution,
 };
@@ -101,11 +102,13 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
         late_window_days,
         delivery,
         pushdown,
+        partitions,
     } = &job.streams[0];
     assert_eq!(*delivery, crate::config::job::Delivery::Records);
     assert_eq!((*inference, *evolution, *flatten), (InferenceDepth::Compatible, SchemaEvolution::Evolve, None));
     assert_eq!((bad_rows, *schema_of_first_file), (&BadRows::default(), false));
     assert_eq!(*pushdown, Default::default());
+    assert_eq!(*partitions, Partitions::default());
     assert_eq!((name.as_str(), globs.as_slice(), list_prefix), ("s", ["**".to_owned()].as_slice(), &None));
     assert_eq!(*format, FormatOptions::Csv(CsvOptions::default()));
     assert_eq!((*compression, *start_at, *skip_markers, *schemaless), (Compression::Auto, None, false, false));
@@ -582,4 +585,16 @@ fn policies_of_other_dialects_stand_at_the_root() {
         let error = parse(config.to_string().as_bytes()).expect_err("wrong").to_string();
         assert!(error.contains(expected), "{config}: {error}");
     }
+}
+
+#[test]
+fn hive_columns_are_on_for_parquet_in_airbyte_forms_and_in_the_flat_form() {
+    let columns = |config: &Value| job(config).streams[0].partitions.columns.name();
+    let parquet = json!([{"name": "s", "format": {"filetype": "parquet"}}]);
+    assert_eq!(columns(&airbyte(json!({"streams": parquet}))), "hive_parts");
+    assert_eq!(columns(&airbyte(json!({}))), "none");
+    assert_eq!(columns(&fivetran(json!({"file_type": "parquet"}))), "none");
+    assert_eq!(columns(&json!({"bucket": "b"})), "hive");
+    assert_eq!(columns(&json!({"bucket": "b", "partition_keys": ["year"]})), "all");
+    assert_eq!(columns(&json!({"bucket": "b", "partition_keys": ["year"], "partition_columns": "none"})), "none");
 }

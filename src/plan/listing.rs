@@ -28,6 +28,18 @@ fn narrowed(patterns: &[Pattern], only_prefix: &str) -> Vec<String> {
     prefixes
 }
 
+/// The folder that all prefixes are in: empty, or with a slash at its end.
+#[must_use]
+pub fn common_folder(prefixes: &[String]) -> String {
+    let Some((first, others)) = prefixes.split_first() else { return String::new() };
+    let shared = others.iter().fold(first.len(), |shared, other| {
+        first.bytes().zip(other.bytes()).take(shared).take_while(|(one, two)| one == two).count()
+    });
+    // A slash is a byte of its own, so the text is cut between characters.
+    let end = first.as_bytes()[..shared].iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    first[..end].to_owned()
+}
+
 fn without_covered(mut prefixes: Vec<String>) -> Vec<String> {
     prefixes.sort_unstable();
     let mut kept: Vec<String> = Vec::with_capacity(prefixes.len());
@@ -59,5 +71,14 @@ mod tests {
         assert_eq!(listed(&["other/*"], Some("data/")), Vec::<String>::new());
         assert_eq!(listed(&[""], None), Vec::<String>::new());
         assert_eq!(listed(&["a*", "a/b*", "ab*"], None), ["a"]);
+    }
+
+    #[test]
+    fn prefixes_have_a_folder_in_common() {
+        let folder = |prefixes: &[&str]| common_folder(&prefixes.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>());
+        assert_eq!(folder(&["a/b/x", "a/b/y/", "a/b/"]), "a/b/");
+        assert_eq!(folder(&["a/b", "c/"]), "");
+        assert_eq!(folder(&["data/ev"]), "data/");
+        assert_eq!(folder(&[]), "");
     }
 }

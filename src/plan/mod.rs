@@ -5,6 +5,8 @@
 pub mod estimate;
 pub mod files;
 pub mod listing;
+pub mod partition;
 pub mod pattern;
 pub mod ranges;
 pub mod select;
+pub mod walk;

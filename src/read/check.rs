@@ -1,7 +1,9 @@
 //! Whether the streams of a configuration can be read: one listed and one opened file each.
 
 use super::listing::Listing;
+use super::partition;
 use super::sample::{self, SampleLimits};
+use crate::clock::Clock;
 use crate::config::job::{Delivery, Job, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::ObjectFacts;
@@ -14,15 +16,16 @@ const SAMPLE: SampleLimits = SampleLimits { bytes: 256 << 10, rows: 1 };
 ///
 /// # Errors
 /// The first stream's failure.
-pub async fn check(job: &Job, store: &Store) -> Result<()> {
+pub async fn check(job: &Job, store: &Store, clock: Clock) -> Result<()> {
     for stream in &job.streams {
-        check_stream(stream, store).await.map_err(|error| error.with("stream", &stream.name))?;
+        check_stream(stream, store, clock).await.map_err(|error| error.with("stream", &stream.name))?;
     }
     Ok(())
 }
 
-async fn check_stream(stream: &Stream, store: &Store) -> Result<()> {
-    let mut listing = Listing::new(store, stream, None);
+async fn check_stream(stream: &Stream, store: &Store, clock: Clock) -> Result<()> {
+    let prepared = partition::prepare(store, stream, clock.now()).await?;
+    let mut listing = Listing::page_by_page(store, stream, prepared);
     let prefixes: Vec<String> = listing.prefixes().map(|prefix| format!("'{prefix}'")).collect();
     let Some(object) = first_file(&mut listing).await? else {
         let counts = listing.counts;
@@ -30,6 +33,15 @@ async fn check_stream(stream: &Stream, store: &Store) -> Result<()> {
             .with("globs", stream.globs.join(" "))
             .with("prefixes", prefixes.join(" "))
             .with("listed", counts.objects);
+        for (what, count) in [
+            ("other_partitions", counts.unwanted),
+            ("without_partition", counts.without_partition),
+            ("skipped_prefixes", counts.skipped_prefixes),
+        ] {
+            if count > 0 {
+                error = error.with(what, count);
+            }
+        }
         if counts.archived > 0 {
             error = error.with("archived", counts.archived);
         }

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::listing::Listing;
+use super::partition::{self, Prepared};
 use super::sample::{self, SampleLimits, Sampled};
 use crate::batch::InferredColumn;
+use crate::clock::Clock;
 use crate::config::job::{Delivery, Job, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::infer;
@@ -41,10 +43,10 @@ pub struct Discovered {
 ///
 /// # Errors
 /// The first stream's failure: a catalog without one of its streams would make a platform drop that stream.
-pub async fn discover(job: &Job, store: &Store) -> Result<Discovered> {
+pub async fn discover(job: &Job, store: &Store, clock: Clock) -> Result<Discovered> {
     let mut discovered = Discovered::default();
     for stream in &job.streams {
-        let json_schema = json_schema(stream, store, &mut discovered.notes).await;
+        let json_schema = json_schema(stream, store, clock, &mut discovered.notes).await;
         let json_schema = json_schema.map_err(|error| error.with("stream", &stream.name))?;
         discovered.streams.push(catalog_stream(stream, json_schema));
     }
@@ -52,11 +54,11 @@ pub async fn discover(job: &Job, store: &Store) -> Result<Discovered> {
 }
 
 /// The schema of a stream's records.
-async fn json_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, String)>) -> Result<Value> {
+async fn json_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut Vec<(Level, String)>) -> Result<Value> {
     if stream.delivery != Delivery::Records {
         return Ok(of_files());
     }
-    let mut json_schema = data_schema(stream, store, notes).await?;
+    let mut json_schema = data_schema(stream, store, clock, notes).await?;
     if stream.evolution == SchemaEvolution::Rescue
         && !stream.schemaless
         && let Some(properties) = json_schema["properties"].as_object_mut()
@@ -66,14 +68,16 @@ async fn json_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, Str
     Ok(json_schema)
 }
 
-async fn data_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, String)>) -> Result<Value> {
+async fn data_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut Vec<(Level, String)>) -> Result<Value> {
     if stream.schemaless {
         return Ok(schemaless());
     }
     if let Some(columns) = &stream.input_schema {
         return Ok(given(columns));
     }
-    let files = newest(stream, store).await?;
+    let prepared = partition::prepare(store, stream, clock.now()).await?;
+    let layout = prepared.layout.clone();
+    let files = newest(stream, store, prepared).await?;
     if files.is_empty() {
         notes.push((
             Level::Warn,
@@ -83,6 +87,8 @@ async fn data_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, Str
     }
     let mut failed = None;
     let mut found: Vec<(Arc<str>, Vec<InferredColumn>)> = Vec::new();
+    // Files without rows, which have the columns of their partition all the same.
+    let mut empty: Vec<(Arc<str>, Vec<InferredColumn>)> = Vec::new();
     let (mut gets, mut unasked) = (MOST_GETS, 0);
     for file in &files {
         let sampled = match sample::columns(store, stream, file, SAMPLE, &mut gets).await {
@@ -98,10 +104,13 @@ async fn data_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, Str
         if sampled.bad_rows > 0 {
             notes.push((Level::Warn, format!("{} rows of '{}' are bad and tell nothing", sampled.bad_rows, file.key)));
         }
+        let with_constants = |columns| partition::with_constants(columns, &file.key, stream, layout.as_deref());
         if !sampled.columns.is_empty() {
-            found.push((file.key.clone(), sampled.columns));
+            found.push((file.key.clone(), with_constants(sampled.columns)));
         } else if let Some(reject) = sampled.first_bad {
             failed = Some(Error::data(reject.reason).with("key", &file.key));
+        } else if sampled.fault.is_none() {
+            empty.push((file.key.clone(), with_constants(Vec::new())));
         }
         if let Some(fault) = sampled.fault {
             notes.push((Level::Error, format!("a file tells less than it might: {fault}")));
@@ -115,6 +124,7 @@ async fn data_schema(stream: &Stream, store: &Store, notes: &mut Vec<(Level, Str
     if let Some(error) = failed.filter(|_| found.is_empty()) {
         return Err(nothing_inferred(error, files.len()));
     }
+    found.append(&mut empty);
     // In the order of their keys, so that columns have the same order each time.
     found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     let mut columns = infer::merge(found.iter().map(|(_, columns)| columns.as_slice()));
@@ -131,9 +141,9 @@ fn nothing_inferred(error: Error, files: usize) -> Error {
 }
 
 /// The newest selected files, the newest first; or the first one that the listing finds.
-async fn newest(stream: &Stream, store: &Store) -> Result<Vec<ObjectFacts>> {
+async fn newest(stream: &Stream, store: &Store, prepared: Prepared) -> Result<Vec<ObjectFacts>> {
     let count = stream.schema_sample_files.unwrap_or(SAMPLE_FILES).clamp(1, SAMPLE_FILES);
-    let mut listing = Listing::new(store, stream, None);
+    let mut listing = Listing::new(store, stream, prepared, None);
     let mut newest: BinaryHeap<Reverse<(Timestamp, Arc<str>)>> = BinaryHeap::new();
     let mut kept: HashMap<Arc<str>, ObjectFacts> = HashMap::new();
     while let Some(page) = listing.next_page().await? {

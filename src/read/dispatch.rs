@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::emit::{Event, Outgoing};
 use super::listing::{Listing, ListingCounts};
+use super::partition::Prepared;
 use super::stop::Stop;
 use crate::batch::Position;
 use crate::cursor::{Cursor, Decision, FullRefresh, Incremental, Seen, Ticket, Window};
@@ -211,6 +212,11 @@ impl Files {
     /// What the listing saw.
     pub(super) fn counts(&self) -> ListingCounts {
         self.listing.counts
+    }
+
+    /// What is known of the partitions.
+    pub(super) fn partitions(&self) -> &Prepared {
+        self.listing.prepared()
     }
 
     /// After the whole listing: pending files of the state that are not there any more have nothing left to read.

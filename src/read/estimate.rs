@@ -6,11 +6,11 @@ use super::stop::Stop;
 use super::stream::{cursor, list};
 use super::wanted::Wanted;
 use super::{DEFAULT_PARALLEL_FILES, stream_named};
-use crate::clock::Clock;
 use crate::config::job::{Job, Stream};
 use crate::cost::usage::Operation;
 use crate::cost::{Till, Usage, usage_of};
 use crate::error::Result;
+use crate::object::Timestamp;
 use crate::plan::estimate::{Estimated, StreamPlan};
 use crate::plan::ranges;
 use crate::protocol::catalog::{ConfiguredCatalog, ConfiguredStream};
@@ -59,11 +59,12 @@ pub async fn estimate(
     till: &Till,
     catalog: &ConfiguredCatalog,
     states: &StateFile,
+    now: Timestamp,
 ) -> Result<RunEstimate> {
     let mut run = RunEstimate::default();
     for configured in &catalog.streams {
         let stream = stream_named(&job.streams, &configured.name)?;
-        let (estimate, usage) = estimate_stream(job, store, stream, configured, states)
+        let (estimate, usage) = estimate_stream(job, store, stream, configured, states, now)
             .await
             .map_err(|error| error.with("stream", &configured.name))?;
         run.streams.push(estimate);
@@ -82,12 +83,13 @@ async fn estimate_stream(
     stream: &Stream,
     configured: &ConfiguredStream,
     states: &StateFile,
+    now: Timestamp,
 ) -> Result<(StreamEstimate, Estimated)> {
     let parallel = job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1);
     let whole = job.spending.limits.any();
     let cursor = cursor(configured, stream, states)?;
     let wanted = Wanted::of(configured, stream, &cursor)?;
-    let files = list(store, stream, cursor, Clock::System.now(), whole, &Stop::default()).await?;
+    let files = list(store, stream, cursor, now, whole, &Stop::default()).await?;
     let mut estimate = StreamEstimate {
         name: stream.name.clone(),
         sync_mode: configured.sync_mode.name(),

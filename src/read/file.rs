@@ -1,12 +1,13 @@
 //! One file: fetch, decode, encode, hand on.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::Budgets;
 use super::bad_rows::Tolerance;
 use super::emit::{Event, Outgoing};
 use super::fetch::{Ahead, Stream, feed_ranges};
 use super::letters::{LetterBox, Letters};
+use super::partition;
 use super::progress::Progress;
 use super::report::Report;
 use super::stop::Stop;
@@ -20,6 +21,7 @@ use crate::format::{self, Access, Decode, DecodeLimits, Step};
 use crate::memory::Reservation;
 use crate::object::ObjectFacts;
 use crate::options::{Compression, FormatOptions, Projection};
+use crate::plan::partition::layout::Layout;
 use crate::predicate::Predicate;
 use crate::protocol::message::Level;
 use crate::record::flatten::Flattener;
@@ -54,6 +56,8 @@ pub(super) struct Shared {
     pub(super) progress: Arc<Progress>,
     /// Where the stream delivers files, and not what is in them.
     pub(super) transfer: Option<Transfer>,
+    /// Where the partitions are, once that is known and if anything depends on it.
+    pub(super) layout: OnceLock<Arc<Layout>>,
 }
 
 /// How the reading of a file ended, when it did not fail.
@@ -231,7 +235,8 @@ impl<'a> FileTask<'a> {
             return Err(Error::new(ErrorKind::Unsupported, message).hint("write them into the bucket as they are"));
         }
         decoder.prune(&shared.predicates);
-        let encoder = shared.encoder.file(&object, shared.clock.now().millis());
+        let constants = partition::constants(&object.key, stream, shared.layout.get().map(|layout| &**layout));
+        let encoder = shared.encoder.file_with(&object, shared.clock.now().millis(), &constants);
         let decimal_as_float = match &stream.format {
             FormatOptions::Parquet(parquet) => parquet.decimal_as_float,
             _ => false,

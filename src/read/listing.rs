@@ -1,23 +1,37 @@
 //! Listing the objects of a stream, page by page, in key order.
+//!
+//! What is listed is decided by [`Walk`]; here the requests are made. The next few of them are under way before their
+//! pages are asked for, so that a listing of many prefixes takes the time of a few.
 
 use std::collections::VecDeque;
 
+use tokio::task::JoinHandle;
+
 use super::letters;
+use super::partition::Prepared;
 use crate::config::job::{BadRowAction, DeadLetterPlace, Stream};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::object::ObjectFacts;
 use crate::options::Compression;
 use crate::plan::listing::prefixes;
+use crate::plan::partition::filter::Verdict as Wanted;
 use crate::plan::select::{Selection, Verdict, sample_place};
-use crate::s3::{ListRequest, Store};
+use crate::plan::walk::{Node, Walk, WalkOptions, WalkReport};
+use crate::s3::{ListPage, ListRequest, Store};
 
-/// A listing that is under way. It holds one page.
+/// Requests that are under way at once. A page has at most 1,000 keys, so this is also a bound on memory.
+const REQUESTS_AHEAD: usize = 8;
+
+/// A listing that is under way. It holds a few pages.
 pub(super) struct Listing {
     store: Store,
     selection: Selection,
-    prefixes: VecDeque<String>,
-    after: Option<String>,
-    continuation: Option<String>,
+    prepared: Prepared,
+    walk: Walk,
+    queue: VecDeque<Pending>,
+    /// Requests that are made before their page is asked for.
+    ahead: usize,
+    prefixes: Vec<String>,
     /// The object outside the sample that is nearest to it: a sample has one object at least.
     nearest: Option<(f64, ObjectFacts)>,
     /// What dead letters in this bucket begin with.
@@ -26,66 +40,115 @@ pub(super) struct Listing {
     archived: Vec<ObjectFacts>,
 }
 
+/// A node and its page, where that is under way.
+struct Pending {
+    node: Node,
+    page: Option<Fetch>,
+}
+
+/// A request that is given up when nobody waits for it any more.
+struct Fetch(JoinHandle<Result<ListPage>>);
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// What a listing saw so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct ListingCounts {
     pub(super) pages: u64,
     pub(super) objects: u64,
     pub(super) selected: u64,
+    pub(super) selected_bytes: u64,
     pub(super) too_old: u64,
     pub(super) markers: u64,
     pub(super) archived: u64,
     pub(super) not_sampled: u64,
     pub(super) letters: u64,
+    /// Prefixes that were not listed at all.
+    pub(super) skipped_prefixes: u64,
+    /// Objects of partitions that the filter does not want.
+    pub(super) unwanted: u64,
+    /// Objects without a value for the filter.
+    pub(super) without_partition: u64,
 }
 
 impl Listing {
-    /// Begins to list a stream's prefixes; keys up to `after` are left out.
-    pub(super) fn new(store: &Store, stream: &Stream, after: Option<&str>) -> Self {
+    /// Begins to list a stream; keys up to `after` are left out.
+    pub(super) fn new(store: &Store, stream: &Stream, prepared: Prepared, after: Option<&str>) -> Self {
+        Self::with(store, stream, prepared, after, WalkOptions::default(), REQUESTS_AHEAD)
+    }
+
+    /// A listing of which only the first page may be wanted: nothing is asked for in advance.
+    pub(super) fn page_by_page(store: &Store, stream: &Stream, prepared: Prepared) -> Self {
+        let options = WalkOptions { divides: false, ..WalkOptions::default() };
+        Self::with(store, stream, prepared, None, options, 0)
+    }
+
+    pub(super) fn with(
+        store: &Store,
+        stream: &Stream,
+        prepared: Prepared,
+        after: Option<&str>,
+        options: WalkOptions,
+        ahead: usize,
+    ) -> Self {
         let archives = matches!(stream.compression, Compression::Auto | Compression::Zip);
         let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
             .sampled(stream.dev_sampling)
             .with_archives(archives);
         let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
-        let behind =
-            |prefix: &String| after.is_none_or(|after| prefix.as_str() > after || after.starts_with(prefix.as_str()));
-        Self {
-            store: store.clone(),
-            prefixes: prefixes.into_iter().filter(behind).collect(),
-            selection,
-            letters: letters_in(store, stream),
-            after: after.map(str::to_owned),
-            continuation: None,
-            nearest: None,
-            counts: ListingCounts::default(),
-            archived: Vec::new(),
-        }
+        let letters = letters_in(store, stream);
+        let layout = prepared.layout.as_deref().cloned().unwrap_or_default();
+        let mut walk = Walk::new(layout, prepared.filter.clone(), after, &prepared.sampled, options);
+        let queue = walk.start(&prefixes).into_iter().map(Pending::new).collect();
+        let counts = ListingCounts { pages: prepared.pages, ..ListingCounts::default() };
+        let store = store.clone();
+        let (nearest, archived) = (None, Vec::new());
+        Self { store, selection, letters, prepared, walk, queue, ahead, prefixes, nearest, counts, archived }
     }
 
-    /// The prefixes that are still to be listed, for messages.
+    /// The prefixes of the stream, for messages.
     pub(super) fn prefixes(&self) -> impl Iterator<Item = &str> {
         self.prefixes.iter().map(String::as_str)
     }
 
+    /// What is known of the partitions.
+    pub(super) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// What was listed and skipped so far.
+    pub(super) fn report(&self) -> &WalkReport {
+        &self.walk.report
+    }
+
     /// The selected objects of the next page, or `None` behind the last one.
     pub(super) async fn next_page(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
-        let Some(prefix) = self.prefixes.front() else { return Ok(self.instead_of_nothing()) };
-        let start_after = self.after.clone().filter(|_| self.continuation.is_none());
-        let request = ListRequest {
-            prefix: prefix.clone(),
-            start_after,
-            continuation: self.continuation.take(),
-            ..ListRequest::default()
+        self.fetch_ahead(self.ahead.max(1));
+        let Some(pending) = self.queue.pop_front() else { return Ok(self.instead_of_nothing()) };
+        let Pending { node, page } = pending;
+        let page = match page {
+            Some(mut fetch) => (&mut fetch.0).await.unwrap_or_else(|error| {
+                Err(Error::internal("a request of the listing ended unexpectedly").caused_by(error))
+            })?,
+            None => ListPage::default(),
         };
-        // A request's future is large; the listing's own is held in many.
-        let page = Box::pin(self.store.list(&request)).await?;
-        self.continuation = page.next;
-        if self.continuation.is_none() {
-            self.prefixes.pop_front();
-        }
-        self.counts.pages += 1;
         self.counts.objects += page.objects.len() as u64;
-        let mut objects = page.objects;
+        let (mut objects, nodes) = match node {
+            Node::Objects(objects) => (objects, Vec::new()),
+            Node::Scan(scan) => self.walk.scan_page(scan, page.objects, page.next),
+            Node::Folder(folder) => {
+                (Vec::new(), self.walk.folder_page(folder, page.objects, page.common_prefixes, page.next))
+            }
+        };
+        for node in nodes.into_iter().rev() {
+            self.queue.push_front(Pending::new(node));
+        }
+        self.fetch_ahead(self.ahead);
+        self.counts.skipped_prefixes = self.walk.report.skipped_count;
         objects.retain(|object| self.select(object));
         Ok(Some(objects))
     }
@@ -110,15 +173,53 @@ impl Listing {
         self.letters.as_ref().is_some_and(written)
     }
 
+    /// Asks for the pages of the first nodes.
+    fn fetch_ahead(&mut self, count: usize) {
+        let waiting = self.queue.iter_mut().filter(|pending| !matches!(pending.node, Node::Objects(_))).take(count);
+        for pending in waiting.filter(|pending| pending.page.is_none()) {
+            let request = match &pending.node {
+                Node::Objects(_) => continue,
+                Node::Scan(scan) => ListRequest {
+                    prefix: scan.prefix.clone(),
+                    start_after: match scan.continuation {
+                        None => self.walk.start_after(&scan.prefix, scan.after.as_deref()),
+                        Some(_) => None,
+                    },
+                    continuation: scan.continuation.clone(),
+                    ..ListRequest::default()
+                },
+                Node::Folder(folder) => ListRequest {
+                    prefix: folder.prefix.clone(),
+                    delimiter: Some("/".to_owned()),
+                    start_after: folder.after.clone().filter(|_| folder.continuation.is_none()),
+                    continuation: folder.continuation.clone(),
+                    ..ListRequest::default()
+                },
+            };
+            let plain = request.delimiter.is_some() && request.start_after.is_none() && request.continuation.is_none();
+            let known = if plain { self.prepared.known.remove(&request.prefix) } else { None };
+            let store = self.store.clone();
+            pending.page = Some(Fetch(match known {
+                Some(page) => tokio::spawn(std::future::ready(Ok(page))),
+                None => {
+                    self.counts.pages += 1;
+                    tokio::spawn(async move { store.list(&request).await })
+                }
+            }));
+        }
+    }
+
     fn select(&mut self, object: &ObjectFacts) -> bool {
         match self.selection.verdict(object) {
             Verdict::Selected if self.letter(object) => self.counts.letters += 1,
+            Verdict::Selected | Verdict::NotSampled if !self.in_wanted_partition(object) => {}
             Verdict::Selected if object.storage_class.archived() => {
                 self.counts.archived += 1;
                 self.archived.push(object.clone());
             }
             Verdict::Selected => {
                 self.counts.selected += 1;
+                self.counts.selected_bytes += object.size;
                 return true;
             }
             Verdict::TooOld => self.counts.too_old += 1,
@@ -134,6 +235,24 @@ impl Listing {
             Verdict::OtherKey => {}
         }
         false
+    }
+
+    fn in_wanted_partition(&mut self, object: &ObjectFacts) -> bool {
+        if self.prepared.filter.empty() {
+            return true;
+        }
+        match self.prepared.wanted(&object.key) {
+            Wanted::Wanted | Wanted::Open => return true,
+            Wanted::Unwanted(_) => self.counts.unwanted += 1,
+            Wanted::WithoutValue(_) => self.counts.without_partition += 1,
+        }
+        false
+    }
+}
+
+impl Pending {
+    fn new(node: Node) -> Self {
+        Self { node, page: None }
     }
 }
 

@@ -22,8 +22,10 @@ mod fetch;
 mod file;
 mod letters;
 mod listing;
+mod partition;
 mod plan;
 mod preflight;
+mod preview;
 mod progress;
 mod report;
 mod sample;
@@ -36,6 +38,7 @@ pub use check::check;
 pub use discover::discover;
 pub use emit::Emitted;
 pub use estimate::{RunEstimate, StreamEstimate, estimate};
+pub use preview::{SkippedPrefix, StreamPreview, preview};
 pub use stop::{Stop, StopReason};
 pub use stream::{Failures, ReadOptions, Reader};
 

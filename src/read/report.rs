@@ -116,6 +116,13 @@ impl Counts {
             "objects left out as marks of other tools (_SUCCESS, _temporary/, .crc, _$folder$, no bytes)",
         );
         say(Level::Info, listing.letters, "objects left out as bad rows that this connector wrote");
+        say(Level::Info, listing.skipped_prefixes, "prefixes not listed, since nothing in them can be wanted");
+        say(Level::Info, listing.unwanted, "objects left out as of partitions that are not wanted");
+        say(
+            Level::Warn,
+            listing.without_partition,
+            "objects left out, since their keys have no value for the partition filter",
+        );
         say(Level::Info, listing.too_old, "objects left out as older than the start date");
         say(
             Level::Warn,

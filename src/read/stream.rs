@@ -1,6 +1,6 @@
 //! A run over the streams of a catalog.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
@@ -12,6 +12,7 @@ use super::emit::{self, Emitted, Event, Outgoing};
 use super::file::{self, Assignment, FileEnd, Shared};
 use super::letters::LetterBox;
 use super::listing::Listing;
+use super::partition;
 use super::plan::{self, Approach};
 use super::preflight;
 use super::progress::{Progress, Pulse};
@@ -233,6 +234,7 @@ impl StreamRun<'_> {
             report: Report::default(),
             progress: Arc::clone(self.progress),
             transfer: Transfer::of(self.reader.job, stream, configured),
+            layout: OnceLock::new(),
         }))
     }
 
@@ -251,6 +253,9 @@ impl StreamRun<'_> {
             }
         };
         let Some(mut files) = files else { return Ok(()) };
+        if let Some(layout) = &files.partitions().layout {
+            _ = shared.layout.set(Arc::clone(layout));
+        }
         if let Some(most) = stream.dev_max_files {
             let text = format!("stream {}: {most} files are read at most (`dev_max_files`)", stream.name);
             self.outgoing.log(Level::Warn, text).await;
@@ -538,7 +543,8 @@ pub(super) async fn list(
     whole: bool,
     stop: &Stop,
 ) -> Result<Option<Files>> {
-    let listing = Listing::new(store, stream, cursor.list_after());
+    let Some(prepared) = stop.unless(partition::prepare(store, stream, now)).await else { return Ok(None) };
+    let listing = Listing::new(store, stream, prepared?, cursor.list_after());
     let files = match cursor {
         Cursor::FullRefresh(cursor) if whole => Files::by_key(listing, cursor, stop).await?,
         Cursor::FullRefresh(cursor) => Some(Files::streaming(listing, cursor)),

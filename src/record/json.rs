@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use super::conform::{Misfit, Unfit, json_conforms, listed_type};
 use super::line::{Line, Piece};
 use super::text::{close, rescued_key};
-use super::{Encoded, Frame, added};
+use super::{Added, Encoded, Frame};
 use crate::batch::{JsonField, JsonKind, JsonRows};
 use crate::protocol::schema::{ColumnType, Columns};
 
@@ -89,21 +89,21 @@ impl JsonEncoder {
                 self.forget();
             }
             if unfit == Unfit::Rescue {
-                encoded.rescued += u64::from(self.encode_rescuing(fields, &rows.data, columns));
+                encoded.rescued += u64::from(self.encode_rescuing(fields, &rows.data, columns, frame.added));
                 self.end_line(frame, out);
                 encoded.lines += 1;
                 continue;
             }
             if unfit.looks()
-                && let Some(misfit) = self.misfit(fields, &rows.data, columns)
+                && let Some(misfit) = self.misfit(fields, &rows.data, columns, frame.added)
             {
                 if encoded.unfit(unfit, row, &misfit, || raw(fields, &rows.data)) {
                     break;
                 }
                 continue;
             }
-            if !self.encode_row(fields, &rows.data, columns) {
-                self.encode_duplicates(fields, &rows.data, columns);
+            if !self.encode_row(fields, &rows.data, columns, frame.added) {
+                self.encode_duplicates(fields, &rows.data, columns, frame.added);
             }
             self.end_line(frame, out);
             encoded.lines += 1;
@@ -129,10 +129,16 @@ impl JsonEncoder {
     }
 
     /// The first field that does not conform.
-    fn misfit(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) -> Option<Misfit<'static>> {
+    fn misfit(
+        &mut self,
+        fields: &[JsonField],
+        data: &[u8],
+        columns: &Columns,
+        added: &Added,
+    ) -> Option<Misfit<'static>> {
         let mut before = 0;
         for field in fields {
-            let index = self.member_behind(before, data, field, columns);
+            let index = self.member_behind(before, data, field, columns, added);
             before = index + 1;
             let kind = self.members[index].kind;
             if !kind.is_some_and(|kind| json_conforms(field.kind, kind)) {
@@ -144,8 +150,8 @@ impl JsonEncoder {
 
     /// Writes the fields that conform, and the others into one column. Of members with one name the last one counts.
     /// Whether there were others.
-    fn encode_rescuing(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) -> bool {
-        let chosen = self.last_of_each(fields, data, columns);
+    fn encode_rescuing(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns, added: &Added) -> bool {
+        let chosen = self.last_of_each(fields, data, columns, added);
         self.repeated += u64::from(chosen.len() < fields.len());
         self.line.restart();
         for (index, field) in chosen {
@@ -170,12 +176,12 @@ impl JsonEncoder {
 
     /// Whether the row has each name once; otherwise the line is to be written anew.
     #[inline]
-    fn encode_row(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) -> bool {
+    fn encode_row(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns, added: &Added) -> bool {
         self.row += 1;
         self.line.restart();
         let mut before = 0;
         for field in fields {
-            let index = self.member_behind(before, data, field, columns);
+            let index = self.member_behind(before, data, field, columns, added);
             before = index + 1;
             let member = &self.members[index];
             let met = &mut self.met[member.name];
@@ -190,10 +196,10 @@ impl JsonEncoder {
 
     /// Of members with one name the last one is written, in the place of the first.
     #[cold]
-    fn encode_duplicates(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns) {
+    fn encode_duplicates(&mut self, fields: &[JsonField], data: &[u8], columns: &Columns, added: &Added) {
         self.repeated += 1;
         self.line.restart();
-        for (index, field) in self.last_of_each(fields, data, columns) {
+        for (index, field) in self.last_of_each(fields, data, columns, added) {
             write(&mut self.line, &self.members[index], field, data, self.keeps_nulls);
         }
     }
@@ -204,12 +210,13 @@ impl JsonEncoder {
         fields: &'a [JsonField],
         data: &[u8],
         columns: &Columns,
+        added: &Added,
     ) -> Vec<(usize, &'a JsonField)> {
         let mut chosen: Vec<(usize, &JsonField)> = Vec::with_capacity(fields.len());
         let mut places: HashMap<usize, usize> = HashMap::with_capacity(fields.len());
         let mut before = 0;
         for field in fields {
-            let index = self.member_behind(before, data, field, columns);
+            let index = self.member_behind(before, data, field, columns, added);
             before = index + 1;
             match places.entry(self.members[index].name) {
                 Entry::Occupied(place) => chosen[*place.get()] = (index, field),
@@ -224,25 +231,32 @@ impl JsonEncoder {
 
     /// The member of a field; `before` is one more than the index of the member before it.
     #[inline(always)]
-    fn member_behind(&mut self, before: usize, data: &[u8], field: &JsonField, columns: &Columns) -> usize {
+    fn member_behind(
+        &mut self,
+        before: usize,
+        data: &[u8],
+        field: &JsonField,
+        columns: &Columns,
+        added: &Added,
+    ) -> usize {
         let guess = self.next[before];
         let (start, end) = (field.key.start as usize, field.key.end as usize);
         if self.members.get(guess).is_some_and(|member| member.key.equals(data, start, end)) {
             return guess;
         }
-        let index = self.member(field.key.of(data), columns);
+        let index = self.member(field.key.of(data), columns, added);
         self.next[before] = index;
         index
     }
 
-    fn member(&mut self, key: &[u8], columns: &Columns) -> usize {
+    fn member(&mut self, key: &[u8], columns: &Columns, added: &Added) -> usize {
         if let Some(&index) = self.by_key.get(key) {
             return index;
         }
         let index = self.members.len();
         let name = unescaped(key);
-        let kind = if added(&name) { Some(ColumnType::Any) } else { listed_type(columns, &name) };
-        let written = kind.is_some() && !added(&name);
+        let kind = if added.has(&name) { Some(ColumnType::Any) } else { listed_type(columns, &name) };
+        let written = kind.is_some() && !added.has(&name);
         let names = self.by_name.len();
         let name = *self.by_name.entry(name).or_insert(names);
         self.met.resize(self.by_name.len(), 0);

@@ -24,6 +24,7 @@ use self::arrow::ArrowEncoder;
 use self::conform::Misfit;
 use self::conform::Unfit;
 pub use self::conform::Validation;
+use self::conform::listed_type;
 use self::json::JsonEncoder;
 pub use self::report::FileReport;
 use self::text::TextEncoder;
@@ -32,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::json_string::{write_key, write_string};
 use crate::object::ObjectFacts;
 use crate::options::{CsvOptions, FormatOptions, OnBadRow, Projection, SchemaEvolution};
-use crate::protocol::schema::{Columns, MODIFIED_COLUMN, RESCUED_COLUMN, URL_COLUMN};
+use crate::protocol::schema::{ColumnType, Columns, MODIFIED_COLUMN, RESCUED_COLUMN, URL_COLUMN};
 
 /// How rows become records, besides the catalog's columns.
 #[derive(Debug, Clone, Default)]
@@ -131,9 +132,30 @@ impl Encoded {
     }
 }
 
-/// Whether a column of a file gives way to one that is added to every record.
-fn added(name: &str) -> bool {
-    name == MODIFIED_COLUMN || name == URL_COLUMN
+/// A column that has one value in all records of a file, whatever the file has under its name.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Constant {
+    /// The column.
+    pub name: String,
+    /// Its value; null is left out, as with all columns.
+    pub value: serde_json::Value,
+    /// The type that it should have, where it is a text instead.
+    pub misfit: Option<ColumnType>,
+}
+
+/// The columns of a file that give way to those that are added to every record.
+#[derive(Debug, Clone, Default)]
+struct Added {
+    constants: Vec<Box<str>>,
+    /// Whether the rows are inside of a member of their own, where they cannot meet the connector's own columns.
+    nested: bool,
+}
+
+impl Added {
+    fn has(&self, name: &str) -> bool {
+        let own = !self.nested && (name == MODIFIED_COLUMN || name == URL_COLUMN);
+        own || self.constants.iter().any(|constant| **constant == *name)
+    }
 }
 
 /// Encodes the files of one stream.
@@ -175,7 +197,20 @@ impl StreamEncoder {
     /// An encoder for one file.
     #[must_use]
     pub fn file(&self, object: &ObjectFacts, emitted_at_ms: i64) -> FileEncoder {
-        let mut suffix = if self.0.options.schemaless { b"},".to_vec() } else { Vec::new() };
+        self.file_with(object, emitted_at_ms, &[])
+    }
+
+    /// An encoder for one file whose records all have these columns.
+    #[must_use]
+    pub fn file_with(&self, object: &ObjectFacts, emitted_at_ms: i64, constants: &[Constant]) -> FileEncoder {
+        let nested = self.0.options.schemaless;
+        let mut suffix = self.constants(constants);
+        let closes = nested && suffix.is_empty();
+        if nested {
+            // The members of the row are an object of their own: no comma behind the last of them.
+            suffix.truncate(suffix.len().saturating_sub(1));
+            suffix.extend_from_slice(b"},");
+        }
         let modified_at = object.modified_at.to_string();
         for (name, value, end) in [(MODIFIED_COLUMN, &*modified_at, b','), (URL_COLUMN, &*object.key, b'}')] {
             write_key(name, &mut suffix);
@@ -183,8 +218,13 @@ impl StreamEncoder {
             suffix.push(end);
         }
         suffix.extend_from_slice(br#","emitted_at":"#);
+        let misfits = constants.iter().filter(|constant| constant.misfit.is_some()).cloned().collect();
+        let constants = constants.iter().map(|constant| constant.name.as_str().into()).collect();
         let mut encoder = FileEncoder {
+            misfits,
             shared: Arc::clone(&self.0),
+            added: Added { constants, nested },
+            closes,
             suffix_length: suffix.len(),
             suffix,
             emitted_at_ms: i64::MIN,
@@ -194,12 +234,32 @@ impl StreamEncoder {
         encoder.set_emitted_at(emitted_at_ms);
         encoder
     }
+
+    /// The members of constants that the catalog wants, each with a comma behind it.
+    fn constants(&self, constants: &[Constant]) -> Vec<u8> {
+        let shared = &self.0;
+        let mut members = Vec::new();
+        for constant in constants {
+            let wanted = listed_type(&shared.columns, &constant.name).is_some();
+            if wanted && (shared.options.schemaless || !constant.value.is_null()) {
+                write_key(&constant.name, &mut members);
+                // Writing into a Vec cannot fail.
+                _ = write!(members, "{},", constant.value);
+            }
+        }
+        members
+    }
 }
 
 /// Encodes the batches of one file.
 #[derive(Debug)]
 pub struct FileEncoder {
     shared: Arc<Shared>,
+    added: Added,
+    /// Columns of all records that are not of their type.
+    misfits: Vec<Constant>,
+    /// See [`Frame::closes`].
+    closes: bool,
     suffix: Vec<u8>,
     /// The part of the suffix that does not change.
     suffix_length: usize,
@@ -222,6 +282,8 @@ struct Frame<'a> {
     suffix: &'a [u8],
     /// Whether the suffix closes an object first, so that the last member must not end with a comma.
     closes: bool,
+    /// Columns that are not taken from the rows.
+    added: &'a Added,
 }
 
 impl FileEncoder {
@@ -242,16 +304,16 @@ impl FileEncoder {
     /// `Unsupported` where a column's type has no JSON form: nothing of the batch was written.
     pub fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Result<Encoded> {
         let shared = &self.shared;
-        let frame = Frame { prefix: &shared.prefix, suffix: &self.suffix, closes: shared.options.schemaless };
+        let frame = Frame { prefix: &shared.prefix, suffix: &self.suffix, closes: self.closes, added: &self.added };
         let rows = match self.rows.take() {
             Some(rows) => rows,
-            None => Rows::new(batch, shared)?,
+            None => Rows::new(batch, shared, &self.added)?,
         };
         let rows = self.rows.insert(rows);
         let encoded = match (&mut *rows, batch) {
             (Rows::Arrow(encoder), Batch::Arrow(batch)) => {
                 if !encoder.fits(&batch.schema()) {
-                    *encoder = ArrowEncoder::new(&batch.schema(), &shared.columns, &shared.options)?;
+                    *encoder = ArrowEncoder::new(&batch.schema(), &shared.columns, &shared.options, &self.added)?;
                 }
                 encoder.encode(batch, &frame, out)?
             }
@@ -265,6 +327,10 @@ impl FileEncoder {
         };
         if let Rows::Json(encoder) = rows {
             self.report.add_repeated_keys(encoder.take_repeated());
+        }
+        for Constant { name, value, misfit } in &self.misfits {
+            let expected = misfit.unwrap_or(ColumnType::Any);
+            self.report.add_misfits(name, expected, encoded.lines, value.as_str().unwrap_or_default());
         }
         let done = encoded.stopped.as_ref().map_or(batch.rows(), |(row, _)| *row);
         self.report.add_rescued(encoded.rescued);
@@ -280,9 +346,11 @@ impl FileEncoder {
 }
 
 impl Rows {
-    fn new(batch: &Batch, shared: &Shared) -> Result<Self> {
+    fn new(batch: &Batch, shared: &Shared, added: &Added) -> Result<Self> {
         Ok(match batch {
-            Batch::Arrow(batch) => Self::Arrow(ArrowEncoder::new(&batch.schema(), &shared.columns, &shared.options)?),
+            Batch::Arrow(batch) => {
+                Self::Arrow(ArrowEncoder::new(&batch.schema(), &shared.columns, &shared.options, added)?)
+            }
             Batch::Text(_) => Self::Text(TextEncoder::new(&shared.prefix, &shared.options.csv)),
             Batch::Json(_) => Self::Json(JsonEncoder::new(&shared.prefix, shared.options.schemaless)),
         })

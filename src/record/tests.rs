@@ -2,10 +2,10 @@
 
 use bytes::Bytes;
 
-use super::{EncodeOptions, FileEncoder, StreamEncoder, Validation};
+use super::{Constant, EncodeOptions, FileEncoder, StreamEncoder, Validation};
 use crate::format::{DecodeLimits, Step, open};
 use crate::object::{ObjectFacts, StorageClass, Timestamp};
-use crate::options::{Compression, CsvOptions, FormatOptions, Projection};
+use crate::options::{Compression, CsvOptions, FormatOptions, OnBadRow, Projection, SchemaEvolution};
 use crate::protocol::schema::{Column, ColumnType, Columns};
 
 fn object() -> ObjectFacts {
@@ -175,4 +175,74 @@ fn the_time_of_emission_can_be_renewed() {
     encoder.encode(&decoded.batch, &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     assert!(out.starts_with("before\n{") && out.ends_with("\"emitted_at\":456}}\n"), "{out}");
+}
+
+#[test]
+fn constants_of_a_file_take_the_place_of_its_own_columns() {
+    let constant = |name: &str, value: serde_json::Value| Constant { name: name.to_owned(), value, misfit: None };
+    let constants =
+        [constant("year", "2024".into()), constant("month", 1.into()), constant("n", serde_json::Value::Null)];
+    let csv = FormatOptions::Csv(CsvOptions::default());
+    for (format, text) in
+        [(&csv, "a,year,n\n7,1999,x\n"), (&FormatOptions::Jsonl, "{\"a\":\"7\",\"year\":1999,\"n\":1}\n")]
+    {
+        for (columns, schemaless, expected) in [
+            (Columns::All, false, r#"{"a":"7","year":"2024","month":1,"_ab"#),
+            (
+                listed(&[("a", ColumnType::String), ("year", ColumnType::String)]),
+                false,
+                r#"{"a":"7","year":"2024","_ab"#,
+            ),
+            (listed(&[("month", ColumnType::Integer)]), false, r#"{"month":1,"_ab"#),
+            (Columns::All, true, r#"{"data":{"a":"7","year":"2024","month":1,"n":null},"_ab"#),
+        ] {
+            let mut decoder =
+                open(format, Compression::None, &Projection::All, &object(), None, &DecodeLimits::default()).unwrap();
+            decoder.feed(0, Bytes::copy_from_slice(text.as_bytes())).unwrap();
+            decoder.finish();
+            let options = EncodeOptions::new(format, schemaless, Validation::Emit);
+            let mut encoder = StreamEncoder::new("s", None, &columns, options).file_with(&object(), 1, &constants);
+            let mut out = Vec::new();
+            while let Step::Batch(decoded) = decoder.step().unwrap() {
+                encoder.encode(&decoded.batch, &mut out).unwrap();
+            }
+            let line = String::from_utf8(out).unwrap();
+            assert!(line.contains(&format!("\"data\":{expected}")), "{line} has not {expected}");
+            serde_json::from_str::<serde_json::Value>(&line).unwrap();
+        }
+    }
+}
+
+#[test]
+fn what_gives_way_to_a_constant_is_neither_rescued_nor_refused() {
+    let constants = [Constant { name: "year".to_owned(), value: "2024".into(), misfit: None }];
+    let csv = FormatOptions::Csv(CsvOptions::default());
+    // The catalog has no `extra`; `year` is of the key, whatever the file has under this name.
+    let columns = listed(&[("a", ColumnType::String), ("year", ColumnType::String)]);
+    for (format, text) in [
+        (&csv, "a,year,extra\n7,1999,x\n"),
+        (&FormatOptions::Jsonl, "{\"a\":\"7\",\"year\":1999,\"extra\":\"x\"}\n{\"a\":\"7\",\"year\":1999}\n"),
+    ] {
+        let mut decoder =
+            open(format, Compression::None, &Projection::All, &object(), None, &DecodeLimits::default()).unwrap();
+        decoder.feed(0, Bytes::copy_from_slice(text.as_bytes())).unwrap();
+        decoder.finish();
+        let Step::Batch(decoded) = decoder.step().unwrap() else { panic!("a batch") };
+        let rescue = EncodeOptions::new(format, false, Validation::Emit)
+            .with_policies(SchemaEvolution::Rescue, OnBadRow::default());
+        let mut encoder = StreamEncoder::new("s", None, &columns, rescue).file_with(&object(), 1, &constants);
+        let mut out = Vec::new();
+        assert_eq!(encoder.encode(&decoded.batch, &mut out).unwrap().rescued, 1);
+        let out = String::from_utf8(out).unwrap();
+        let first = out.lines().next().unwrap();
+        let expected = r#""data":{"a":"7","_rescued":{"extra":"x"},"year":"2024","_ab"#;
+        assert!(first.contains(expected), "{first} has not {expected}");
+        let freeze = EncodeOptions::new(format, false, Validation::Emit)
+            .with_policies(SchemaEvolution::Freeze, OnBadRow::Collect);
+        let mut encoder = StreamEncoder::new("s", None, &columns, freeze).file_with(&object(), 1, &constants);
+        let encoded = encoder.encode(&decoded.batch, &mut Vec::new()).unwrap();
+        let refused: Vec<_> = encoded.refused.iter().map(|refused| refused.reason.as_str()).collect();
+        assert_eq!(refused.len(), 1);
+        assert!(refused[0].contains("extra"), "{refused:?}");
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::cast::{Cast, Outcome};
 use super::conform::{Misfit, Unfit, listed_type, misfit_conforms};
 use super::line::{Line, Piece};
-use super::{EncodeOptions, Encoded, FileReport, Frame, added};
+use super::{Added, EncodeOptions, Encoded, FileReport, Frame};
 use crate::batch::{Span, TextRows};
 use crate::json_string::{write_key, write_string};
 use crate::options::CsvOptions;
@@ -87,8 +87,8 @@ impl TextEncoder {
     ) -> Encoded {
         if !Arc::ptr_eq(&self.columns, &rows.columns) {
             self.columns = Arc::clone(&rows.columns);
-            self.members = members(&rows.columns, columns, &options.csv);
-            self.unlisted = unlisted(&rows.columns, columns);
+            self.members = members(&rows.columns, columns, &options.csv, frame.added);
+            self.unlisted = unlisted(&rows.columns, columns, frame.added);
             report.add_repeated(repeated(&rows.columns));
         }
         let encoded = self.encode_rows(rows, options, frame, out);
@@ -308,13 +308,13 @@ pub(super) fn close(object: &mut Vec<u8>) {
 }
 
 /// The columns that the catalog does not have. Of columns with one name the last one counts.
-fn unlisted(names: &[Box<str>], columns: &Columns) -> Vec<(usize, Piece)> {
+fn unlisted(names: &[Box<str>], columns: &Columns, added: &Added) -> Vec<(usize, Piece)> {
     let mut seen = HashSet::new();
     let unlisted = names
         .iter()
         .enumerate()
         .rev()
-        .filter(|(_, name)| !added(name) && listed_type(columns, name).is_none() && seen.insert(&**name));
+        .filter(|(_, name)| !added.has(name) && listed_type(columns, name).is_none() && seen.insert(&**name));
     let mut unlisted: Vec<_> = unlisted
         .map(|(index, name)| {
             let mut key = Vec::new();
@@ -333,11 +333,11 @@ fn repeated(names: &[Box<str>]) -> Vec<&str> {
 }
 
 /// The members of a line, in the file's order. Of columns with one name the last one is written.
-fn members(names: &[Box<str>], columns: &Columns, options: &CsvOptions) -> Vec<Member> {
+fn members(names: &[Box<str>], columns: &Columns, options: &CsvOptions, added: &Added) -> Vec<Member> {
     let mut seen = HashSet::new();
     let mut members: Vec<Member> = Vec::with_capacity(names.len());
     for (index, name) in names.iter().enumerate().rev() {
-        let Some(kind) = listed_type(columns, name).filter(|_| !added(name) && seen.insert(name)) else { continue };
+        let Some(kind) = listed_type(columns, name).filter(|_| !added.has(name) && seen.insert(name)) else { continue };
         let cast = Cast::to(kind);
         let mut key = Vec::with_capacity(name.len() + 4);
         write_key(name, &mut key);

@@ -202,18 +202,11 @@ fn requester_pays() -> bool {
     defaults::REQUESTER_PAYS.airbyte
 }
 
-/// Parameters that are known in every dialect and not supported yet, with the way out.
-const NOT_YET: &[(&str, &str)] = &[
-    ("partition_keys", "remove it, or write the partitions into the prefix or the globs"),
-    ("partition_filter", "remove it, or write the partitions into the prefix or the globs"),
-];
-
-/// Reads them, and refuses those that would have no effect.
+/// Reads them.
 ///
 /// # Errors
 /// Config, as all reading.
 pub(super) fn read(object: &Object, notes: &mut Notes) -> Result<Additions> {
-    refuse(object, "", NOT_YET, notes);
     let policies = policies::read(object, "", notes)?;
     Ok(Additions { policies, ..part_of(object, "", notes)? })
 }
@@ -230,7 +223,7 @@ pub(super) fn refuse(object: &Object, path: &str, list: &[(&str, &str)], notes: 
 /// The names of all of them: known, though a dialect's own struct does not have them.
 pub(super) fn names() -> Vec<&'static str> {
     let read = crate::config::read::fields_of::<Additions>();
-    read.iter().chain(policies::names()).copied().chain(NOT_YET.iter().map(|(name, _)| *name)).collect()
+    read.iter().chain(policies::names()).copied().collect()
 }
 
 impl Additions {

@@ -429,7 +429,9 @@ fn stream(
     delivery: Delivery,
     notes: &mut Notes,
 ) -> Result<Stream> {
-    let written: StreamWritten = section(object, path, policies::names(), notes)?;
+    let mut known = super::partitions::names();
+    known.extend(policies::names());
+    let written: StreamWritten = section(object, path, &known, notes)?;
     if written.name.is_empty() {
         return Err(wrong(&join(path, "name"), "empty", "a name"));
     }
@@ -453,7 +455,7 @@ fn stream(
         cursor_field: &written.cursor_field,
         cursor_lookback: &written.cursor_lookback,
     };
-    Ok(Stream {
+    let mut stream = Stream {
         pushdown: pushdown.understood(path)?,
         globs: written.globs.iter().map(|glob| place::inside(bucket_prefix, glob)).collect(),
         list_prefix: legacy_prefix.map(|prefix| format!("{bucket_prefix}{prefix}")),
@@ -470,7 +472,9 @@ fn stream(
         schema_sample_files,
         schema_of_first_file: written.use_first_found_file_for_schema_discovery,
         ..super::stream(DIALECT, written.name, format)
-    })
+    };
+    super::partitions::apply(DIALECT, &mut stream, object, path, notes)?;
+    Ok(stream)
 }
 
 fn exclusive_options(written: &StreamWritten, input_schema: bool, path: &str) -> Result<()> {

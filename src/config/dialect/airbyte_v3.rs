@@ -182,6 +182,7 @@ const NO_EFFECT: &[&str] = &["auto_dict_encode", "timestamp_parsers", "block_siz
 pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     let object = without_nulls(object);
     let mut known = additions::names();
+    known.extend(super::partitions::names());
     known.push("source_type");
     let written: Written = section(&object, "", &known, notes)?;
     let additions = additions::read(&object, notes)?;
@@ -205,6 +206,7 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     stream.input_schema = input_schema;
     stream.start_at = start_at;
     present_names(&object, notes);
+    super::partitions::apply(DIALECT, &mut stream, &object, "", notes)?;
     additions.applied(DIALECT, super::job(connection, vec![stream]), &[], notes)
 }
 

@@ -279,6 +279,7 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     object.retain(|key, value| !(blank(key) && *value == ""));
     let mut known = additions::names();
     known.extend(NOT_YET.iter().map(|(name, _)| *name));
+    known.extend(super::partitions::names());
     known.extend(["connection_type"].iter().chain(OFF_ONLY.iter().map(|(name, _)| name)));
     let written: Written = section(&object, "", &known, notes)?;
     let additions = additions::read(&object, notes)?;
@@ -286,7 +287,10 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     without_effect(&object, &written, notes);
     let (connection, bucket_prefix) = written.connection(notes)?;
     let folder = format!("{bucket_prefix}{}", folder(written.prefix.as_deref().unwrap_or_default()));
-    let streams = written.streams(&folder, &connection.bucket, &object, notes)?;
+    let mut streams = written.streams(&folder, &connection.bucket, &object, notes)?;
+    for stream in &mut streams {
+        super::partitions::apply(DIALECT, stream, &object, "", notes)?;
+    }
     idle(&streams, &object, notes);
     let credentials = written.credentials(&object, notes)?;
     let job = super::job(Connection { credentials, ..connection }, streams);

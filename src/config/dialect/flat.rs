@@ -144,6 +144,7 @@ const FORMER: &[(&str, &str)] = &[
 pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     let object = without_nulls(object);
     let mut known = additions::names();
+    known.extend(super::partitions::names());
     known.push("sync_mode");
     let mut written: Written = section(&object, "", &known, notes)?;
     let additions = additions::read(&object, notes)?;
@@ -152,7 +153,11 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
         sync_mode(&object["sync_mode"], notes)?;
     }
     let job = written.into_job(&object, notes)?;
-    additions.applied(DIALECT, job, &[], notes)
+    let mut job = additions.applied(DIALECT, job, &[], notes)?;
+    for stream in &mut job.streams {
+        super::partitions::apply(DIALECT, stream, &object, "", notes)?;
+    }
+    Ok(job)
 }
 
 /// Moves what is written under former names to the present ones; the present name wins.

@@ -6,6 +6,7 @@ mod airbyte_format;
 mod airbyte_v3;
 mod fivetran;
 mod flat;
+mod partitions;
 mod policies;
 mod pushdown;
 mod regex;
@@ -16,6 +17,7 @@ use super::job::{BadRows, Delivery, Job, Stream};
 use super::notes::Notes;
 use super::read::Object;
 use crate::error::{Error, Result};
+use crate::options::partition::Partitions;
 use crate::options::{Caps, FormatOptions};
 
 pub(super) use additions::Additions;
@@ -23,6 +25,7 @@ pub(super) use airbyte::Written as AirbyteWritten;
 pub(super) use airbyte_v3::Written as AirbyteV3Written;
 pub(super) use fivetran::Written as FivetranWritten;
 pub(super) use flat::Written as FlatWritten;
+pub(super) use partitions::Written as PartitionsWritten;
 pub(super) use policies::Policies;
 
 /// A way to write a configuration.
@@ -146,7 +149,10 @@ fn unique_names(streams: &[Stream]) -> Result<()> {
 
 /// A stream with the defaults of its dialect.
 pub(super) fn stream(dialect: Dialect, name: String, format: FormatOptions) -> Stream {
+    let mut partitions = Partitions::default();
+    partitions.columns = defaults::partition_columns(dialect, &format, &partitions);
     Stream {
+        partitions,
         name,
         globs: defaults::words(defaults::GLOBS.of(dialect)),
         list_prefix: None,

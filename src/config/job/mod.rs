@@ -6,6 +6,7 @@ pub mod connection;
 use std::path::PathBuf;
 
 use crate::object::Timestamp;
+use crate::options::partition::Partitions;
 use crate::options::{Caps, Compression, FormatOptions, InferenceDepth, OnBadRow, SchemaEvolution};
 use crate::predicate::{Lookback, Predicate};
 use crate::spending::{OnArchived, Spending};
@@ -85,6 +86,8 @@ pub struct Stream {
     pub dev_max_files: Option<u64>,
     /// Which rows and columns are wanted.
     pub pushdown: Pushdown,
+    /// The partitions: where they are, which are read, and which become columns.
+    pub partitions: Partitions,
 }
 
 /// Which rows and columns of a stream's files are wanted.

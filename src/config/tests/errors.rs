@@ -241,12 +241,10 @@ fn flat_root(changes: Value) -> Value {
 fn what_is_known_and_not_done_is_refused_by_name() {
     let flat = |changes: Value| merged(json!({"bucket": "b"}), changes);
     let table = [
-        (flat(json!({"partition_keys": ["a"]})), "`partition_keys` is not"),
-        (flat(json!({"partition_filter": {"a": "b"}})), "`partition_filter` is not"),
+        (flat(json!({"inventory": "s3://inventory/daily/manifest.json"})), "`inventory` is not"),
         (fivetran(json!({"compression": "tar"})), "`compression` is 'tar', which is not supported yet"),
         (flat(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),
         (json!({"bucket": "arn:aws:s3::1:accesspoint/m.mrap"}), "multi-region access point"),
-        (v3(json!({"partition_keys": ["a"]})), "`partition_keys` is not"),
         (
             fivetran(json!({"connection_type": "PrivateLink"})),
             "`connection_type` is not supported yet; run the connector",

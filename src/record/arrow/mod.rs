@@ -17,7 +17,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use self::column::{Bad, Column};
 use self::line::{Key, Line};
 use super::conform::{Misfit, Unfit, arrow_conforms, listed_type};
-use super::{EncodeOptions, Encoded, Frame, Refused, added};
+use super::{Added, EncodeOptions, Encoded, Frame, Refused};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnBadRow;
 use crate::protocol::schema::{ColumnType, Columns, RESCUED_COLUMN};
@@ -56,12 +56,11 @@ impl ArrowEncoder {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the name of a column whose type has no JSON form (intervals, unions).
-    pub fn new(schema: &SchemaRef, columns: &Columns, options: &EncodeOptions) -> Result<Self> {
+    pub(super) fn new(schema: &SchemaRef, columns: &Columns, options: &EncodeOptions, added: &Added) -> Result<Self> {
         let (decimal_as_float, unfit) = (options.decimal_as_float, options.unfit());
         let (mut members, mut rescued, mut unlisted) = (Vec::new(), Vec::new(), None);
         for (index, field) in schema.fields().iter().enumerate() {
-            // Inside of a member of its own, a column cannot collide with the added ones.
-            if added(field.name()) && !options.schemaless {
+            if added.has(field.name()) {
                 continue;
             }
             let kind = listed_type(columns, field.name());
@@ -265,7 +264,7 @@ fn encode_row(columns: &[Bound<'_>], row: usize, frame: &Frame<'_>, line: &mut L
     for Bound { index, key, column } in columns {
         let null = column.null(row);
         // Where the members are an object inside of the record, its nulls are nested ones.
-        if null && !frame.closes {
+        if null && !frame.added.nested {
             continue;
         }
         line.key(key);

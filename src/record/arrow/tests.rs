@@ -14,9 +14,11 @@ use super::ArrowEncoder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::schema::{Column, ColumnType, Columns};
 use crate::record::conform::Validation;
-use crate::record::{EncodeOptions, Frame};
+use crate::record::{Added, EncodeOptions, Frame};
 
-const FRAME: Frame<'static> = Frame { prefix: b"{", suffix: b"}\n", closes: false };
+const NOTHING_ADDED: Added = Added { constants: Vec::new(), nested: false };
+static PLAIN: Added = NOTHING_ADDED;
+const FRAME: Frame<'static> = Frame { prefix: b"{", suffix: b"}\n", closes: false, added: &PLAIN };
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
@@ -24,8 +26,8 @@ fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
 
 fn encode(batch: &RecordBatch, columns: &Columns, options: &EncodeOptions, frame: &Frame<'_>) -> (Result<u64>, String) {
     let mut out = Vec::new();
-    let result =
-        ArrowEncoder::new(&batch.schema(), columns, options).and_then(|mut e| e.encode(batch, frame, &mut out));
+    let result = ArrowEncoder::new(&batch.schema(), columns, options, frame.added)
+        .and_then(|mut e| e.encode(batch, frame, &mut out));
     let result = result.and_then(|encoded| match encoded.stopped {
         Some((_, error)) => Err(error),
         None => Ok(encoded.lines),
@@ -120,7 +122,8 @@ fn a_row_inside_of_a_member_keeps_its_nulls_and_all_its_columns() {
         ("_ab_source_file_url", Arc::new(StringArray::from(vec![Some("x"), None]))),
     ]);
     let options = EncodeOptions { schemaless: true, ..EncodeOptions::default() };
-    let frame = Frame { prefix: b"{\"data\":{", suffix: b"},\"b\":0}\n", closes: true };
+    let added = Added { nested: true, ..NOTHING_ADDED };
+    let frame = Frame { prefix: b"{\"data\":{", suffix: b"},\"b\":0}\n", closes: true, added: &added };
     let (result, text) = encode(&rows, &Columns::All, &options, &frame);
     assert_eq!(result.unwrap(), 2);
     let expected = [

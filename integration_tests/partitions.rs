@@ -1,0 +1,246 @@
+//! Partitions: what is listed, what is read, and what becomes of the values in the keys.
+
+#![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
+
+mod support;
+
+use std::process::Command;
+
+use serde_json::{Value, json};
+use support::testkit::{VirtualBucket, VirtualObject};
+use support::{ACCESS_KEY, BUCKET, Bench, Output, SECRET_KEY, catalog, finish};
+
+/// A configuration in the flat form.
+fn flat(bench: &Bench, parameters: Value) -> Value {
+    let mut config = json!({
+        "bucket": BUCKET, "name": "s", "file_format": "csv", "endpoint_url": bench.server.endpoint(),
+        "access_key_id": ACCESS_KEY, "secret_access_key": SECRET_KEY,
+    });
+    config.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
+    config
+}
+
+fn sorted(output: &Output, column: &str) -> Vec<String> {
+    let mut values = output.column(column);
+    values.sort();
+    values
+}
+
+/// What `plan` answers, which is no message.
+fn plan(bench: &Bench, config: &Value, format: &str) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command.arg("plan").arg("--config").arg(bench.file("config.json", config)).args(["--format", format]);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// LISTs of the server's log since it was cleared.
+fn lists(bench: &Bench) -> usize {
+    bench.requests().1
+}
+
+/// Three years of twelve months of thirty days of 2,000 files.
+fn hive_tree(bench: &Bench, name: &str) {
+    let object = |index: u64| {
+        let (day, file) = (index / 2000, index % 2000);
+        let (year, month, day) = (2022 + day / 360, 1 + day / 30 % 12, 1 + day % 30);
+        let key = format!("lake/year={year}/month={month:02}/day={day:02}/part-{file:05}.csv");
+        VirtualObject::new(key, "x\n1\n".to_owned())
+    };
+    bench.server.store().virtual_bucket(name, VirtualBucket::new(3 * 12 * 30 * 2000, object));
+}
+
+#[test]
+fn one_month_of_three_years_costs_less_than_a_twentieth_of_all_lists_and_reads_its_files_alone() {
+    let bench = Bench::new();
+    hive_tree(&bench, "tree");
+    let full_listing = 3 * 12 * 30 * 2;
+    let template = "year={year}/month={month}/day={day}/";
+    let range = json!({"date": {"gte": "2023-03-01", "lt": "2023-04-01"}});
+    let month = json!({"year": "2023", "month": "03"});
+    for (filter, template, at_most) in [
+        (&month, None, full_listing / 20),
+        (&range, None, full_listing / 20),
+        (&month, Some(template), 60 + 1),
+        (&range, Some(template), 60 + 1),
+    ] {
+        bench.server.log().clear();
+        // One file of each day, so that the test takes seconds; all keys of the month are listed.
+        let mut stream = json!({
+            "name": "s", "globs": ["lake/*/*/*/part-00007.csv"], "format": {"filetype": "csv"}, "partition_filter": filter,
+        });
+        if let Some(template) = template {
+            stream["partition_template"] = template.into();
+        }
+        let mut config = bench.config(json!([stream]));
+        config["bucket"] = "tree".into();
+        let output = bench.read(&config, &catalog("s", "full_refresh"), None).ok();
+        let keys = output.column("_ab_source_file_url");
+        assert_eq!(keys.len(), 30, "{filter}");
+        assert!(keys.iter().all(|key| key.starts_with("lake/year=2023/month=03/")), "{keys:?}");
+        let (gets, lists) = bench.requests();
+        assert_eq!(gets, 30);
+        assert!(lists <= at_most, "{lists} LISTs of {full_listing} for {filter} with {template:?}");
+    }
+}
+
+#[test]
+fn partitions_are_typed_columns_of_every_format() {
+    let bench = Bench::new();
+    for key in ["d/2024/01/15/a", "d/2024/02/01/b", "d/2023/12/31/c"] {
+        bench.put(&format!("{key}.csv"), "x\n1\n", 1);
+        bench.put(&format!("{key}.jsonl"), "{\"x\":1}\n", 1);
+    }
+    for format in ["csv", "jsonl"] {
+        let glob = format!("d/**/*.{format}");
+        let streams = json!([{
+            "name": "s", "globs": [glob], "format": {"filetype": format}, "partition_keys": ["year", "month", "day"],
+            "partition_types": {"day": "integer"}, "partition_filter": {"year": "2024"},
+        }]);
+        let config = bench.config(streams);
+        let discovered = bench.discover(&config).ok();
+        let properties = &discovered.of_type("CATALOG")[0]["catalog"]["streams"][0]["json_schema"]["properties"];
+        assert_eq!(properties["month"], json!({"type": ["null", "string"]}), "{format}");
+        assert_eq!(properties["day"], json!({"type": ["null", "integer"]}), "{format}");
+        let output = bench.read(&config, &catalog("s", "full_refresh"), None).ok();
+        assert_eq!(sorted(&output, "month"), ["01", "02"], "zeros stay: {format}");
+        assert_eq!(sorted(&output, "day"), ["1", "15"], "{format}");
+        assert!(output.data().iter().all(|data| data["day"].is_u64() && data["year"] == "2024"), "{output:#?}");
+    }
+}
+
+#[test]
+fn hive_folders_are_columns_in_the_flat_form_and_not_in_airbytes_csv() {
+    let bench = Bench::new();
+    bench.put("t/date=2024-01-15/citect/a.csv", "x,date\n1,wrong\n", 1);
+    let output = bench.read(&flat(&bench, json!({"path_prefix": "t/"})), &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(output.column("date"), ["2024-01-15"]);
+    let streams = json!([{"name": "s", "globs": ["t/**"], "format": {"filetype": "csv"}}]);
+    let output = bench.read(&bench.config(streams), &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(output.column("date"), ["wrong"]);
+}
+
+#[test]
+fn a_plan_says_what_is_listed_and_skipped_and_why() {
+    let bench = Bench::new();
+    for month in 1..=12 {
+        for file in 0..3 {
+            bench.put(&format!("e/2024/{month:02}/{file}.csv"), "x\n1\n", 1);
+        }
+    }
+    bench.put("e/2023/05/0.csv", "x\n1\n", 1);
+    let parameters = json!({"path_prefix": "e/", "partition_filter": {"date": {"gte": "2024-11-01"}}});
+    let config = flat(&bench, parameters);
+    let plan_of = |format| plan(&bench, &config, format);
+    let json: Value = serde_json::from_str(&plan_of("json")).unwrap();
+    let stream = &json["streams"][0];
+    assert_eq!((&stream["files"], &stream["bytes"]), (&json!(6), &json!(24)), "{json:#}");
+    assert_eq!(stream["layout"], "e/{year}/{month}/");
+    let table = plan_of("table");
+    for part in ["stream s", "files to read              6", "estimate_scan_reduction", "LIST requests"] {
+        assert!(table.contains(part), "'{part}' in:\n{table}");
+    }
+    let skipped = |json: &Value| json["streams"][0]["skipped"].as_array().unwrap().clone();
+
+    // In a large tree folders are walked.
+    hive_tree(&bench, "tree");
+    let mut config = flat(&bench, json!({"path_prefix": "lake/", "partition_filter": {"year": "2023", "month": "03"}}));
+    config["bucket"] = "tree".into();
+    bench.server.log().clear();
+    let json: Value = serde_json::from_str(&plan(&bench, &config, "json")).unwrap();
+    assert_eq!(json["streams"][0]["files"], 60_000, "{json:#}");
+    assert_eq!(json["streams"][0]["list_requests"], lists(&bench));
+    assert_eq!(bench.requests().0, 0, "no object is read");
+    let reasons: Vec<String> = skipped(&json).iter().map(|s| s["because"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(reasons.iter().filter(|reason| *reason == "not year = '2023'").count(), 2, "{reasons:?}");
+    assert_eq!(reasons.iter().filter(|reason| *reason == "not month = '03'").count(), 11, "{reasons:?}");
+    let reduction = json["streams"][0]["estimate_scan_reduction"].as_f64().unwrap();
+    assert!((reduction - (1.0 - 1.0 / 36.0)).abs() < 1e-9, "{reduction}");
+}
+
+#[test]
+fn a_filter_that_does_not_fit_is_an_error_that_names_the_partitions_there_are() {
+    let bench = Bench::new();
+    bench.put("t/year=2024/a.csv", "x\n1\n", 1);
+    let check = |filter: Value, prefix: &str| {
+        let config = flat(&bench, json!({"path_prefix": prefix, "partition_filter": filter}));
+        let output = bench.read(&config, &catalog("s", "full_refresh"), None);
+        assert_eq!(output.code, Some(1), "{output:#?}");
+        output.errors()[0]["message"].as_str().unwrap().to_owned()
+    };
+    let message = check(json!({"month": "01"}), "t/");
+    assert!(message.contains("Partition error") && message.contains("it has 'year'"), "{message}");
+    bench.put("flat/a.csv", "x\n1\n", 1);
+    let message = check(json!({"year": "2024"}), "flat/");
+    assert!(message.contains("no partitions were found"), "{message}");
+}
+
+#[test]
+fn what_has_no_value_for_the_filter_is_counted_and_said() {
+    let bench = Bench::new();
+    bench.put("t/year=2024/a.csv", "x\n1\n", 1);
+    bench.put("t/year=2023/a.csv", "x\n3\n", 1);
+    bench.put("t/readme.csv", "x\n2\n", 1);
+    let config = flat(&bench, json!({"path_prefix": "t/", "partition_filter": {"year": 2024}}));
+    let output = bench.read(&config, &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(output.column("x"), ["1"]);
+    let logs = output.logs();
+    assert!(
+        logs.iter().any(|line| line.starts_with("WARN") && line.contains("1 objects left out, since")),
+        "{logs:#?}"
+    );
+}
+
+#[test]
+fn a_run_that_was_stopped_goes_on_in_the_listing_of_its_filter() {
+    let bench = Bench::new();
+    for day in 1..=9 {
+        for file in ["a", "b"] {
+            bench.put(&format!("e/2024-01-0{day}/{file}.csv"), format!("x\n{day}{file}\n"), 1);
+        }
+    }
+    let config = flat(
+        &bench,
+        json!({"path_prefix": "e/", "partition_filter": {"date": {"gte": "2024-01-04", "lte": "2024-01-06"}}}),
+    );
+    let mut state = json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": "s"}, "stream_state": {"tollgate": {
+        "version": 1, "mode": "full_refresh", "complete": false, "through": "e/2024-01-05/a.csv",
+    }}}}]);
+    let output = bench.read(&config, &catalog("s", "full_refresh"), Some(&state)).ok();
+    assert_eq!(sorted(&output, "x"), ["5b", "6a", "6b"]);
+    state[0]["stream"]["stream_state"]["tollgate"]["through"] = json!("e/2024-01-09/b.csv");
+    let output = bench.read(&config, &catalog("s", "full_refresh"), Some(&state)).ok();
+    assert_eq!(output.column("x"), Vec::<String>::new());
+}
+
+/// A million keys in a thousand folders: side by side, once each, in constant memory.
+#[test]
+fn a_million_keys_in_folders_are_listed_side_by_side() {
+    let bench = Bench::new();
+    let object = |index: u64| {
+        let suffix = if index.is_multiple_of(100_000) { "csv" } else { "bin" };
+        VirtualObject::new(
+            format!("lake/{:02}/part-{:06}.{suffix}", index / 20_000, index % 20_000),
+            "x\n1\n".to_owned(),
+        )
+    };
+    bench.server.store().virtual_bucket("million", VirtualBucket::new(1_000_000, object));
+    let mut config = bench.config(json!([{"name": "s", "globs": ["lake/**/*.csv"], "format": {"filetype": "csv"}}]));
+    config["bucket"] = "million".into();
+    let (output, peak_bytes) =
+        support::finish_measured(bench.read_command(&config, &catalog("s", "full_refresh"), None));
+    assert_eq!(output.ok().data().len(), 10);
+    let lists = lists(&bench);
+    assert!((1000..=1000 + 10).contains(&lists), "{lists} LISTs: a page more for each part, and the folders");
+    assert!(peak_bytes < 64 << 20, "{peak_bytes} bytes");
+}
+
+#[test]
+fn a_plan_without_a_configuration_is_an_error_as_of_every_verb() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command.args(["plan", "--config", "/does/not/exist"]);
+    let output = finish(command);
+    assert_eq!(output.code, Some(1));
+    assert!(output.errors()[0]["message"].as_str().unwrap().contains("configuration file"), "{output:#?}");
+}

@@ -1,0 +1,81 @@
+//! `plan`: for people, so the answer is a table or JSON and not messages.
+
+use std::fmt::Write as _;
+
+use super::Ending;
+use super::ending::failed;
+use super::setup::{self, CLOCK, block_on, print, read_file};
+use crate::cli::{PlanFiles, PlanFormat};
+use crate::cost::Ledger;
+use crate::error::Result;
+use crate::protocol::catalog::ConfiguredCatalog;
+use crate::protocol::state_file::StateFile;
+use crate::read::{self, StreamPreview};
+
+/// Prefixes of a stream that a table shows; JSON has all.
+const SHOWN: usize = 40;
+
+pub(super) fn run(files: &PlanFiles) -> Ending {
+    block_on(async {
+        match plan(files).await {
+            Ok(text) => {
+                print(&text);
+                Ending::Success
+            }
+            Err(error) => failed(&error),
+        }
+    })
+}
+
+async fn plan(files: &PlanFiles) -> Result<String> {
+    let job = crate::config::parse(&read_file(&files.config, "configuration")?)?;
+    let catalog = match &files.catalog {
+        Some(path) => Some(ConfiguredCatalog::read(&read_file(path, "catalog")?)?),
+        None => None,
+    };
+    let states = match &files.state {
+        Some(path) => StateFile::read(&read_file(path, "state")?)?,
+        None => StateFile::default(),
+    };
+    let store = setup::store(&job, &Ledger::new()).await?;
+    let plans = read::preview(&job, &store, catalog.as_ref(), &states, CLOCK).await?;
+    Ok(match files.format {
+        PlanFormat::Json => format!("{:#}\n", serde_json::json!({ "streams": plans })),
+        PlanFormat::Table => plans.iter().map(table).collect(),
+    })
+}
+
+fn table(plan: &StreamPreview) -> String {
+    let mut text = String::new();
+    let mut line = |name: &str, value: &dyn std::fmt::Display| {
+        // Writing into a String cannot fail.
+        _ = writeln!(text, "  {name:<26} {value}");
+    };
+    if let Some(layout) = &plan.layout {
+        line("layout", layout);
+    }
+    line("files to read", &plan.files);
+    line("bytes to read", &plan.bytes);
+    line("files read before", &plan.files_read_before);
+    line("objects listed", &plan.objects_listed);
+    line("LIST requests", &plan.list_requests);
+    line("of other partitions", &plan.objects_of_other_partitions);
+    line("without a partition", &plan.objects_without_partition);
+    line("prefixes skipped", &plan.skipped_prefixes);
+    line("estimate_scan_reduction", &format_args!("{:.1} %", plan.estimate_scan_reduction * 100.0));
+    for prefix in plan.listed.iter().take(SHOWN) {
+        line("listed", &format_args!("'{prefix}'"));
+    }
+    more(&mut text, plan.listed.len() as u64);
+    for skipped in plan.skipped.iter().take(SHOWN) {
+        _ = writeln!(text, "  {:<26} '{}': {}", "skipped", skipped.prefix, skipped.because);
+    }
+    more(&mut text, plan.skipped_prefixes);
+    format!("stream {}\n{text}", plan.stream)
+}
+
+fn more(text: &mut String, count: u64) {
+    if count > SHOWN as u64 {
+        _ = writeln!(text, "  {:<26} {} more; --format json has them", "", count - SHOWN as u64);
+    }
+}

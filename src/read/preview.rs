@@ -1,0 +1,165 @@
+//! What a run would list and read, and why: the answer of the verb `plan`.
+
+use serde::Serialize;
+
+use super::listing::Listing;
+use super::partition;
+use super::stream_named;
+use crate::clock::Clock;
+use crate::config::job::{Job, Stream};
+use crate::cursor::{Cursor, FullRefresh, StreamState};
+use crate::error::Result;
+use crate::options::partition::Part;
+use crate::plan::partition::layout::{Layout, Level};
+use crate::plan::walk::WalkOptions;
+use crate::protocol::catalog::ConfiguredCatalog;
+use crate::protocol::state_file::StateFile;
+use crate::s3::Store;
+
+/// Requests that are under way at once.
+const REQUESTS_AHEAD: usize = 8;
+
+/// What a run would list and read of one stream.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StreamPreview {
+    /// The stream.
+    pub stream: String,
+    /// Where its partitions stand, as a template; absent where nobody asks for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
+    /// The prefixes and ranges of keys that are listed.
+    pub listed: Vec<String>,
+    /// The prefixes that are not, each with the reason.
+    pub skipped: Vec<SkippedPrefix>,
+    /// How many prefixes are not listed; the list above may be shorter.
+    pub skipped_prefixes: u64,
+    /// LIST requests that were made for this plan. A run makes no more; where a template names the folders it makes fewer.
+    pub list_requests: u64,
+    /// Objects that were listed.
+    pub objects_listed: u64,
+    /// Files that would be read; of an incremental stream all of its files, also those that were read before.
+    pub files: u64,
+    /// Their bytes as stored.
+    pub bytes: u64,
+    /// Files that an earlier run read.
+    pub files_read_before: u64,
+    /// Objects in partitions that the filter does not want.
+    pub objects_of_other_partitions: u64,
+    /// Objects whose key has no value for the filter.
+    pub objects_without_partition: u64,
+    /// The part of the folders that is not listed, from 0 to 1; folders beside each other count as equally large.
+    pub estimate_scan_reduction: f64,
+}
+
+/// A prefix that is not listed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SkippedPrefix {
+    /// The prefix.
+    pub prefix: String,
+    /// The condition that nothing below it meets.
+    pub because: String,
+}
+
+/// Lists the streams of a catalog, or all of them, without reading an object.
+///
+/// # Errors
+/// The first stream's failure.
+pub async fn preview(
+    job: &Job,
+    store: &Store,
+    catalog: Option<&ConfiguredCatalog>,
+    states: &StateFile,
+    clock: Clock,
+) -> Result<Vec<StreamPreview>> {
+    let mut previews = Vec::new();
+    match catalog {
+        Some(catalog) => {
+            for configured in &catalog.streams {
+                let stream = stream_named(&job.streams, &configured.name)?;
+                let cursor = super::stream::cursor(configured, stream, states)?;
+                previews.push(stream_preview(stream, store, cursor, clock).await?);
+            }
+        }
+        None => {
+            for stream in &job.streams {
+                let cursor = Cursor::FullRefresh(FullRefresh::new(StreamState::default(), None));
+                previews.push(stream_preview(stream, store, cursor, clock).await?);
+            }
+        }
+    }
+    Ok(previews)
+}
+
+async fn stream_preview(stream: &Stream, store: &Store, cursor: Cursor, clock: Clock) -> Result<StreamPreview> {
+    let prepared =
+        partition::prepare(store, stream, clock.now()).await.map_err(|error| error.with("stream", &stream.name))?;
+    let layout = prepared.layout.as_deref().map(shown);
+    let options = WalkOptions { thorough: true, ..WalkOptions::default() };
+    let mut listing = Listing::with(store, stream, prepared, cursor.list_after(), options, REQUESTS_AHEAD);
+    let (mut files, mut bytes, mut files_read_before) = (0, 0, 0);
+    while let Some(page) = listing.next_page().await.map_err(|error| error.with("stream", &stream.name))? {
+        for object in page {
+            // Which files an incremental sync has read, its survey of the whole listing tells: here all count as to read.
+            let reads = match &cursor {
+                Cursor::FullRefresh(cursor) => cursor.decide(&object).reads(),
+                Cursor::Incremental(_) => true,
+            };
+            if reads {
+                files += 1;
+                bytes += object.size;
+            } else {
+                files_read_before += 1;
+            }
+        }
+    }
+    let (counts, report) = (listing.counts, listing.report());
+    let skipped =
+        |(prefix, because): &(String, String)| SkippedPrefix { prefix: prefix.clone(), because: because.clone() };
+    Ok(StreamPreview {
+        stream: stream.name.clone(),
+        layout,
+        listed: report.listed.clone(),
+        skipped: report.skipped.iter().map(skipped).collect(),
+        skipped_prefixes: report.skipped_count,
+        list_requests: counts.pages,
+        objects_listed: counts.objects,
+        files,
+        bytes,
+        files_read_before,
+        objects_of_other_partitions: counts.unwanted,
+        objects_without_partition: counts.without_partition,
+        estimate_scan_reduction: report.scan_reduction(),
+    })
+}
+
+/// A layout as a template of it.
+fn shown(layout: &Layout) -> String {
+    let level = |level: &Level| match level {
+        Level::Any => "*".to_owned(),
+        Level::Parts(parts) => parts
+            .iter()
+            .map(|part| match part {
+                Part::Literal(text) => text.clone(),
+                Part::Field(name) => format!("{{{name}}}"),
+            })
+            .collect(),
+    };
+    let placed: Vec<String> = layout.levels.iter().map(level).collect();
+    let by_place = layout.levels.iter().filter_map(|level| match level {
+        Level::Any => None,
+        Level::Parts(parts) => Some(parts.iter().filter_map(Part::field)),
+    });
+    let by_place: Vec<&str> = by_place.flatten().collect();
+    let named: Vec<String> = layout
+        .fields
+        .iter()
+        .filter(|field| !by_place.contains(&field.name.as_str()))
+        .map(|field| format!("{0}={{{0}}}", field.name))
+        .collect();
+    let folders = |names: &[String]| names.iter().map(|name| format!("{name}/")).collect::<String>();
+    match (named.is_empty(), placed.is_empty()) {
+        (false, false) => format!("{}{} and {} wherever they stand", layout.base, folders(&placed), named.join(", ")),
+        (false, true) => format!("{}{}", layout.base, folders(&named)),
+        _ => format!("{}{}", layout.base, folders(&placed)),
+    }
+}

@@ -53,14 +53,15 @@ pub(crate) fn catalog(input: &[u8]) {
     _ = ConfiguredCatalog::read(input);
 }
 
-/// The first line is a pattern, the others are keys: a key that matches begins with the pattern's prefix.
+/// The first line is a pattern, the others are keys: a key that matches begins with the pattern's prefix. Not so a key
+/// with an empty folder name, which matches although its listing is elsewhere, as in the connector that we replace.
 pub(crate) fn glob(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let mut lines = text.lines();
     let Some(first) = lines.next().filter(|line| line.len() < 200) else { return };
     let pattern = Pattern::new(first);
     let prefix = pattern.literal_prefix();
-    for key in lines.filter(|key| key.len() < 1024).take(100) {
+    for key in lines.filter(|key| key.len() < 1024 && !key.contains("//")).take(100) {
         assert!(!pattern.matches(key) || key.starts_with(&prefix), "{first:?} matches {key:?} but not its prefix");
     }
 }

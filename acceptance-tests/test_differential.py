@@ -44,7 +44,7 @@ def outcomes(request, server, program, recorded, tmp_path_factory):
 
     def run(case, server):
         discovered = recorded.get(case.id, {}).get("outcomes", {}).get("discover", {}).get("catalog")
-        return connectors.run_case(case, connector, server, folder / case.bucket, discovered)
+        return connectors.run_case(case, connector, server, folder / connectors.folder_of(case), discovered)
 
     chosen = [item.callspec.params["name"] for item in request.session.items if item.name.startswith("test_as_recorded[")]
     with (

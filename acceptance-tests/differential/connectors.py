@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import subprocess
+import zlib
 
 import lab
 from differential import normal
@@ -101,6 +102,11 @@ def put(server: lab.Testkit, case: Case, key: str, described) -> None:
         server.control("DELETE", where)
     else:
         server.control("PUT", f"{where}&modified_at={quote(case.modified_at(key), safe='')}", content(described))
+
+
+def folder_of(case: Case) -> str:
+    """A folder's name for a case, without the bucket's: that is replaced in all that a connector prints."""
+    return f"{zlib.crc32(case.bucket.encode()):08x}"
 
 
 def run_case(case: Case, connector, server: lab.Testkit, folder: pathlib.Path, discovered: list[dict] | None) -> dict:

@@ -66,7 +66,7 @@ def ours() -> None:
             for case in filter(lambda case: not case.pending, cases().values()):
                 theirs = recorded[case.id]["outcomes"]
                 discovered = theirs.get("discover", {}).get("catalog")
-                outcomes = connectors.run_case(case, connector, server, folder / case.bucket, discovered)
+                outcomes = connectors.run_case(case, connector, server, folder / connectors.folder_of(case), discovered)
                 found = comparison.differing(theirs, outcomes)
                 for field in [field for field in found if comparison.entry_of(case.id, field) is None]:
                     print(f"not explained: {case.id} {field}: {dumps(found.pop(field))[:300]}")

@@ -10,7 +10,7 @@ use crate::object::ObjectFacts;
 use crate::s3::Store;
 
 /// Enough for the header and some rows; one request of this size costs the same as one of one byte.
-const SAMPLE: SampleLimits = SampleLimits { bytes: 256 << 10, rows: 1 };
+const SAMPLE_BYTES: u64 = 256 << 10;
 
 /// Lists until the first file of each stream and decodes its first rows.
 ///
@@ -51,7 +51,9 @@ async fn check_stream(stream: &Stream, store: &Store, clock: Clock) -> Result<()
         return Ok(());
     }
     let mut gets = usize::MAX;
-    let sampled = sample::columns(store, stream, &object, SAMPLE, &mut gets).await?;
+    // A first row that would fail the read fails the check.
+    let first_row = SampleLimits { bytes: SAMPLE_BYTES, rows: 1, on_bad_row: stream.bad_rows.on_bad_row() };
+    let sampled = sample::columns(store, stream, &object, first_row, &mut gets).await?;
     sampled.map(sample::Sampled::usable).transpose().map(drop).map_err(|error| error.with("key", &object.key))?;
     Ok(())
 }

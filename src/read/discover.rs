@@ -15,7 +15,7 @@ use crate::config::job::{Delivery, Job, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::infer;
 use crate::object::{ObjectFacts, Timestamp};
-use crate::options::SchemaEvolution;
+use crate::options::{OnBadRow, SchemaEvolution};
 use crate::protocol::message::Level;
 use crate::protocol::schema::{self, MODIFIED_COLUMN, RESCUED_COLUMN, URL_COLUMN};
 use crate::record::schema_of;
@@ -28,7 +28,7 @@ const SAMPLE_FILES: usize = 10;
 const MOST_GETS: usize = 10;
 
 /// Of each sampled file.
-const SAMPLE: SampleLimits = SampleLimits { bytes: 1_000_000, rows: 10_000 };
+const SAMPLE: SampleLimits = SampleLimits { bytes: 1_000_000, rows: 10_000, on_bad_row: OnBadRow::Collect };
 
 /// What discovery found.
 #[derive(Debug, Default)]

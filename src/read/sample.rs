@@ -27,6 +27,8 @@ pub(super) struct SampleLimits {
     pub(super) bytes: u64,
     /// Rows.
     pub(super) rows: usize,
+    /// Whether a bad row ends it.
+    pub(super) on_bad_row: OnBadRow,
 }
 
 /// Rows that a decoder hands over at once while sampling: few, since the sample ends in the middle of a row and rows
@@ -101,7 +103,7 @@ pub(super) async fn columns(
     }
     *gets -= 1;
     let compression = stream.compression.resolve(&object.key);
-    let decoder = format::open(&stream.format, compression, &Projection::All, object, None, &decode_limits());
+    let decoder = format::open(&stream.format, compression, &Projection::All, object, None, &decode_limits(limits));
     let mut decoder = decoder.map_err(named)?;
     let whole = object.size <= limits.bytes;
     let body = store.get(object, (!whole).then_some(0..limits.bytes)).await.map_err(named)?;
@@ -129,7 +131,7 @@ async fn archive_sample(
         let whole = member.range.end - member.range.start <= limits.bytes;
         member.range.end = member.range.end.min(member.range.start + limits.bytes);
         let mut decoder =
-            format::open(&stream.format, Compression::Zip, &Projection::All, facts, None, &decode_limits())?;
+            format::open(&stream.format, Compression::Zip, &Projection::All, facts, None, &decode_limits(limits))?;
         let bytes = Body::Member(archive.stream(store, &member, false, &budget));
         let sampled = Taking::new(stream, limits).all_of(bytes, whole, &mut *decoder).await?;
         all.rows += sampled.rows;
@@ -204,8 +206,8 @@ fn rich(stream: &Stream) -> bool {
     stream.inference == InferenceDepth::Rich
 }
 
-fn decode_limits() -> DecodeLimits {
-    DecodeLimits { batch_rows: BATCH_ROWS, on_bad_row: OnBadRow::Collect, ..DecodeLimits::default() }
+fn decode_limits(sample: SampleLimits) -> DecodeLimits {
+    DecodeLimits { batch_rows: BATCH_ROWS, on_bad_row: sample.on_bad_row, ..DecodeLimits::default() }
 }
 
 /// Where the bytes of a sample come from.

@@ -15,7 +15,7 @@ use crate::config::job::Job;
 use crate::config::job::connection::Connection;
 use crate::config::notes::{Notes, join};
 use crate::config::place::{self, Access};
-use crate::config::read::{Guarded, Object, Section, Whole, section, tag_of, without_nulls};
+use crate::config::read::{Guarded, Object, Section, Whole, section, tag_of, without_nulls, wrong};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{AvroOptions, CsvHeader, CsvInference, CsvOptions, FormatOptions, ParquetOptions};
 
@@ -185,6 +185,9 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     known.extend(super::partitions::names());
     known.push("source_type");
     let written: Written = section(&object, "", &known, notes)?;
+    if written.dataset.is_empty() {
+        return Err(wrong("dataset", "empty", "a name"));
+    }
     let additions = additions::read(&object, notes)?;
     let format = without_nulls(written.format.map(|format| format.0).unwrap_or_default());
     let format = self::format(&format, "format", notes)?;

@@ -71,6 +71,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         ),
         (json!({"dataset": "s"}), "'path_pattern' is a required property"),
         (v3(json!({"provider": {}})), "'provider.bucket' is a required property"),
+        (v3(json!({"dataset": ""})), "`dataset` is empty, expected a name"),
         (v3(json!({"provider": {"bucket": 1}})), "`provider.bucket` is integer `1`, expected a string"),
         (
             v3(json!({"provider": {"bucket": "b", "aws_access_key_id": "x"}})),

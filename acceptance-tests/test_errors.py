@@ -150,7 +150,7 @@ def assert_unreadable(connector, path, words, secrets=()):
         (lambda c: c["streams"][0].pop("name"), ("name",)),
         (lambda c: c["streams"][0].pop("format"), ("format",)),
         (lambda c: c["streams"][0]["format"].update(filetype="xml"), ("xml",)),
-        (lambda c: c["streams"][0]["format"].update(delimiter="two"), ("delimiter",)),
+        (lambda c: c["streams"][0]["format"].update(delimiter="\n"), ("delimiter",)),
         (lambda c: c["streams"][0].update(globs="x"), ("globs",)),
         (lambda c: c["credentials"].update(auth_type="magic"), ("auth_type",)),
         (lambda c: c["credentials"].update(aws_secret_access_key=["list"]), ("aws_secret_access_key",)),

@@ -246,3 +246,12 @@ fn what_gives_way_to_a_constant_is_neither_rescued_nor_refused() {
         assert!(refused[0].contains("extra"), "{refused:?}");
     }
 }
+
+#[test]
+fn a_catalog_with_a_byte_order_mark_in_the_first_name_keeps_that_column() {
+    let csv = FormatOptions::Csv(CsvOptions::default());
+    let old = listed(&[("\u{feff}a", ColumnType::String), ("b", ColumnType::String)]);
+    assert_eq!(members(&csv, &old, "\u{feff}a,b\n1,x\n"), ["\"\u{feff}a\":\"1\",\"b\":\"x\""]);
+    let new = listed(&[("a", ColumnType::String), ("b", ColumnType::String)]);
+    assert_eq!(members(&csv, &new, "\u{feff}a,b\n1,x\n"), ["\"a\":\"1\",\"b\":\"x\""]);
+}

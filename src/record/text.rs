@@ -87,8 +87,9 @@ impl TextEncoder {
     ) -> Encoded {
         if !Arc::ptr_eq(&self.columns, &rows.columns) {
             self.columns = Arc::clone(&rows.columns);
-            self.members = members(&rows.columns, columns, &options.csv, frame.added);
-            self.unlisted = unlisted(&rows.columns, columns, frame.added);
+            let names = as_listed(&rows.columns, columns);
+            self.members = members(&names, columns, &options.csv, frame.added);
+            self.unlisted = unlisted(&names, columns, frame.added);
             report.add_repeated(repeated(&rows.columns));
         }
         let encoded = self.encode_rows(rows, options, frame, out);
@@ -324,6 +325,19 @@ fn unlisted(names: &[Box<str>], columns: &Columns, added: &Added) -> Vec<(usize,
         .collect();
     unlisted.reverse();
     unlisted
+}
+
+/// The names of a file's columns as the catalog has them. The connector that we replace keeps a byte order mark in the
+/// first name: a catalog that was saved with it must not lose that column.
+fn as_listed<'a>(names: &'a [Box<str>], columns: &Columns) -> Cow<'a, [Box<str>]> {
+    let Some(first) = names.first() else { return Cow::Borrowed(names) };
+    let marked = format!("\u{feff}{first}");
+    if listed_type(columns, first).is_some() || listed_type(columns, &marked).is_none() {
+        return Cow::Borrowed(names);
+    }
+    let mut names = names.to_vec();
+    names[0] = marked.into();
+    Cow::Owned(names)
 }
 
 /// The names that stand more than once in a header, in their order.

@@ -1,6 +1,6 @@
-//! Which texts are numbers in the eyes of Python's `int()` and `float()`: what `airbyte/source-s3` types columns by.
-//!
-//! Both take surrounding white space, a sign, digits of any script, and single underscores between digits.
+//! Which texts are numbers in the eyes of Python's `int()` and `float()`: what `airbyte/source-s3` types columns by. Both
+//! take surrounding white space, a sign, digits of any script, and single underscores between digits. And how Python
+//! writes a decimal, as that connector's records have them.
 
 /// Digits beyond which Python's `int()` refuses a text.
 const INT_DIGITS: usize = 4300;
@@ -40,6 +40,39 @@ pub fn plain(text: &str) -> String {
     let text = strip(text);
     let unsigned = text.strip_prefix('+').unwrap_or(text);
     unsigned.chars().filter(|c| *c != '_').map(ascii_digit).collect()
+}
+
+/// Appends the text of Python's `str(Decimal)`: all digits of the scale, and an exponent where the scale is negative or more
+/// than six digits behind the point are zero (`1E-10`). `digits` are decimal, without a sign; there is at least one.
+pub fn write_decimal(negative: bool, digits: &[u8], scale: i64, out: &mut Vec<u8>) {
+    let exponent = digits.len() as i64 - 1 - scale;
+    if negative {
+        out.push(b'-');
+    }
+    if scale < 0 || exponent < -6 {
+        out.push(digits[0]);
+        if digits.len() > 1 {
+            out.push(b'.');
+            out.extend_from_slice(&digits[1..]);
+        }
+        out.push(b'E');
+        out.push(if exponent < 0 { b'-' } else { b'+' });
+        return out.extend_from_slice(itoa::Buffer::new().format(exponent.unsigned_abs()).as_bytes());
+    }
+    if scale == 0 {
+        return out.extend_from_slice(digits);
+    }
+    let point = digits.len() as i64 - scale;
+    if point > 0 {
+        out.extend_from_slice(&digits[..point as usize]);
+        out.push(b'.');
+        out.extend_from_slice(&digits[point as usize..]);
+    } else {
+        out.extend_from_slice(b"0.");
+        // At most six, by the exponent.
+        out.extend(std::iter::repeat_n(b'0', point.unsigned_abs() as usize));
+        out.extend_from_slice(digits);
+    }
 }
 
 fn ascii_digit(c: char) -> char {

@@ -2,6 +2,8 @@
 
 use arrow::datatypes::i256;
 
+use crate::python_number;
+
 /// A finite number in the shortest digits that read back as the same double: `1.0`, `-0.0`, `1e-10`, `1e+22`.
 /// NaN and the infinities, which JSON does not have, become `null`.
 #[inline]
@@ -11,12 +13,6 @@ pub(in crate::record) fn write_double(value: f64, out: &mut Vec<u8>) {
     } else {
         out.extend_from_slice(b"null");
     }
-}
-
-/// An integer.
-#[inline]
-pub(in crate::record) fn write_integer(value: impl itoa::Integer, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// How decimals are written.
@@ -48,48 +44,14 @@ pub(in crate::record) fn write_decimal256(value: i256, form: DecimalForm, out: &
 fn write_decimal(negative: bool, digits: &str, form: DecimalForm, out: &mut Vec<u8>) {
     if form.as_float {
         let start = out.len();
-        write_decimal_text(negative, digits, form.scale, out);
+        python_number::write_decimal(negative, digits.as_bytes(), form.scale.into(), out);
         let value = std::str::from_utf8(&out[start..]).ok().and_then(|text| text.parse().ok()).unwrap_or(f64::NAN);
         out.truncate(start);
         return write_double(value, out);
     }
     out.push(b'"');
-    write_decimal_text(negative, digits, form.scale, out);
+    python_number::write_decimal(negative, digits.as_bytes(), form.scale.into(), out);
     out.push(b'"');
-}
-
-/// The text of Python's `str(Decimal)`: all digits of the scale, and an exponent where the scale is negative or
-/// more than six digits behind the point are zero (`1E-10`).
-fn write_decimal_text(negative: bool, digits: &str, scale: i8, out: &mut Vec<u8>) {
-    let digits = digits.as_bytes();
-    let scale = i64::from(scale);
-    let exponent = digits.len() as i64 - 1 - scale;
-    if negative {
-        out.push(b'-');
-    }
-    if scale < 0 || exponent < -6 {
-        out.push(digits[0]);
-        if digits.len() > 1 {
-            out.push(b'.');
-            out.extend_from_slice(&digits[1..]);
-        }
-        out.push(b'E');
-        out.push(if exponent < 0 { b'-' } else { b'+' });
-        return write_integer(exponent.unsigned_abs(), out);
-    }
-    if scale == 0 {
-        return out.extend_from_slice(digits);
-    }
-    let point = digits.len() as i64 - scale;
-    if point > 0 {
-        out.extend_from_slice(&digits[..point as usize]);
-        out.push(b'.');
-        out.extend_from_slice(&digits[point as usize..]);
-    } else {
-        out.extend_from_slice(b"0.");
-        out.extend(std::iter::repeat_n(b'0', point.unsigned_abs() as usize));
-        out.extend_from_slice(digits);
-    }
 }
 
 #[cfg(test)]

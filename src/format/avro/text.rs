@@ -3,8 +3,11 @@
 //! They are those of Python, which `airbyte/source-s3` is written in. A timestamp at the top of a record always has the
 //! digits of its unit there; inside of lists and records it has six digits, or none where they are zero.
 
+use std::io::Write as _;
+
 use super::schema::{Instant, Unit};
 use crate::calendar::civil;
+use crate::python_number;
 
 const DAY_SECONDS: i64 = 86_400;
 
@@ -22,37 +25,10 @@ impl Unit {
 }
 
 /// The text of Python's `str(Decimal)` for a whole number in two's complement, highest byte first, and its digits
-/// behind the point. An exponent stands where more than six digits behind the point would be zero, or where the scale is
-/// negative.
+/// behind the point.
 pub(super) fn write_decimal(bytes: &[u8], scale: i64, out: &mut Vec<u8>) {
     let (negative, digits) = digits_of(bytes);
-    let exponent = digits.len() as i64 - 1 - scale;
-    if negative {
-        out.push(b'-');
-    }
-    if scale < 0 || exponent < -6 {
-        out.push(digits[0]);
-        if digits.len() > 1 {
-            out.push(b'.');
-            out.extend_from_slice(&digits[1..]);
-        }
-        out.extend_from_slice(format!("E{exponent:+}").as_bytes());
-        return;
-    }
-    let point = digits.len() as i64 - scale;
-    if point > 0 {
-        let (whole, fraction) = digits.split_at(point as usize);
-        out.extend_from_slice(whole);
-        if !fraction.is_empty() {
-            out.push(b'.');
-            out.extend_from_slice(fraction);
-        }
-    } else {
-        out.extend_from_slice(b"0.");
-        // At most six, by the exponent.
-        out.extend(std::iter::repeat_n(b'0', point.unsigned_abs() as usize));
-        out.extend_from_slice(&digits);
-    }
+    python_number::write_decimal(negative, &digits, scale, out);
 }
 
 /// Sign and decimal digits of a number in two's complement, highest byte first. No bytes are zero.
@@ -116,8 +92,9 @@ fn trim(words: &mut Vec<u32>) {
 /// `2024-02-29`. Years beyond four digits are written in ISO 8601's expanded form.
 pub(super) fn write_date(days: i64, out: &mut Vec<u8>) {
     let (year, month, day) = civil(days);
-    let year = if (0..=9999).contains(&year) { format!("{year:04}") } else { format!("{year:+05}") };
-    out.extend_from_slice(format!("{year}-{month:02}-{day:02}").as_bytes());
+    // Writing into a Vec cannot fail, here and below.
+    _ = if (0..=9999).contains(&year) { write!(out, "{year:04}") } else { write!(out, "{year:+05}") };
+    _ = write!(out, "-{month:02}-{day:02}");
 }
 
 /// `01:02:03.004000` for a time since midnight. `None` when that is not within a day.
@@ -139,8 +116,8 @@ pub(super) fn write_timestamp(value: i64, unit: Unit, instant: Instant, nested: 
     out.push(b'T');
     write_clock(seconds.rem_euclid(DAY_SECONDS), out);
     match (unit, nested) {
-        (Unit::Milli, false) => out.extend_from_slice(format!(".{:03}", value.rem_euclid(per_second)).as_bytes()),
-        (Unit::Micro, false) => out.extend_from_slice(format!(".{:06}", value.rem_euclid(per_second)).as_bytes()),
+        (Unit::Milli, false) => _ = write!(out, ".{:03}", value.rem_euclid(per_second)),
+        (Unit::Micro, false) => _ = write!(out, ".{:06}", value.rem_euclid(per_second)),
         (Unit::Nano, _) | (_, true) => write_fraction(value, unit, out),
     }
     if instant == Instant::Utc {
@@ -150,7 +127,7 @@ pub(super) fn write_timestamp(value: i64, unit: Unit, instant: Instant, nested: 
 
 fn write_clock(seconds: i64, out: &mut Vec<u8>) {
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    out.extend_from_slice(format!("{hour:02}:{minute:02}:{second:02}").as_bytes());
+    _ = write!(out, "{hour:02}:{minute:02}:{second:02}");
 }
 
 /// Six digits, none where they are zero, nine where six do not suffice.
@@ -159,8 +136,7 @@ fn write_fraction(value: i64, unit: Unit, out: &mut Vec<u8>) {
     if nanos == 0 {
         return;
     }
-    let text = if nanos % 1000 == 0 { format!(".{:06}", nanos / 1000) } else { format!(".{nanos:09}") };
-    out.extend_from_slice(text.as_bytes());
+    _ = if nanos % 1000 == 0 { write!(out, ".{:06}", nanos / 1000) } else { write!(out, ".{nanos:09}") };
 }
 
 /// `P1M2DT3.004S`: Avro's months, days and milliseconds as an ISO 8601 duration.
@@ -171,13 +147,13 @@ pub(super) fn write_duration(bytes: &[u8; 12], out: &mut Vec<u8>) {
     out.push(b'P');
     for (count, letter) in [(months, 'M'), (days, 'D')] {
         if count > 0 {
-            out.extend_from_slice(format!("{count}{letter}").as_bytes());
+            _ = write!(out, "{count}{letter}");
         }
     }
     if millis > 0 || out.len() == start + 1 {
-        out.extend_from_slice(format!("T{}", millis / 1000).as_bytes());
+        _ = write!(out, "T{}", millis / 1000);
         if millis % 1000 > 0 {
-            out.extend_from_slice(format!(".{:03}", millis % 1000).as_bytes());
+            _ = write!(out, ".{:03}", millis % 1000);
         }
         out.push(b'S');
     }
@@ -216,7 +192,7 @@ pub(super) fn write_python_double(value: f64, out: &mut Vec<u8>) {
         return;
     }
     let sign = if exponent < 0 { '-' } else { '+' };
-    out.extend_from_slice(format!("{mantissa}e{sign}{:02}", exponent.abs()).as_bytes());
+    _ = write!(out, "{mantissa}e{sign}{:02}", exponent.abs());
 }
 
 #[cfg(test)]

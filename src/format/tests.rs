@@ -2,6 +2,7 @@
 //! reading goes on; and the rows of CSV are those of a plain copy of the rules of Python's `csv` module.
 
 mod encodings;
+pub(super) mod fixtures;
 mod rejects;
 
 use bytes::Bytes;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::batch::InferredType;
+use crate::format::tests::fixtures::{self, members};
 use crate::object::{StorageClass, Timestamp};
 use crate::options::FormatOptions;
 use crate::protocol::schema::Columns;
@@ -104,18 +105,8 @@ impl<'a> Reading<'a> {
     }
 }
 
-fn members(line: &str) -> String {
-    let start = r#"{"type":"RECORD","record":{"stream":"s","data":{"#;
-    let (members, _) = line.strip_prefix(start).unwrap().split_once(r#""_ab_source_file_last_modified":"#).unwrap();
-    format!("{{{}}}", members.strip_suffix(',').unwrap_or(members))
-}
-
 fn files() -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files: Vec<_> = fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "avro"));
-    files.sort();
-    assert!(files.len() >= 14, "{} files in {FOLDER}", files.len());
-    files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    fixtures::files(FOLDER, "avro", 14)
 }
 
 fn fixture(name: &str) -> Vec<u8> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
+use crate::format::tests::fixtures::{self, members};
 use crate::object::{StorageClass, Timestamp};
 use crate::options::FormatOptions;
 use crate::protocol::schema::Columns;
@@ -66,18 +67,8 @@ fn run(stored: &[u8], resume: Option<&Position>, limits: &DecodeLimits, piece: u
     run
 }
 
-fn members(line: &str) -> String {
-    let start = r#"{"type":"RECORD","record":{"stream":"s","data":{"#;
-    let (members, _) = line.strip_prefix(start).unwrap().split_once(r#""_ab_source_file_last_modified":"#).unwrap();
-    format!("{{{}}}", members.strip_suffix(',').unwrap_or(members))
-}
-
 fn files() -> Vec<(PathBuf, Vec<u8>)> {
-    let mut files: Vec<_> = fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "xlsx"));
-    files.sort();
-    assert!(files.len() >= 6, "{} files in {FOLDER}", files.len());
-    files.into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    fixtures::files(FOLDER, "xlsx", 6)
 }
 
 fn expected(path: &Path) -> Vec<String> {

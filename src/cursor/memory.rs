@@ -1,14 +1,15 @@
 //! What is left of files whose keys the state has no room for: sets of their numbers, by modification time.
 //!
 //! ```text
-//!   time →   │ 4 oldest days, one each │ 4 parts of the rest │ the late window          │ after the listing
-//!   sets     │ ▪  ▪  ▪  ▪              │ ▪▪   ▪▪   ▪▪   ▪▪   │ ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪  │ ▪ (skewed clocks)
+//!   time →   │ 32 oldest days, one each │ the days between      │ the late window       │ after the listing
+//!   sets     │ ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪  │ ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪  │ ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪  │ ▪ (skewed clocks)
 //! ```
 //!
 //! Each part has a set of its own because each can recover only so many differences (see [`super::sketch`]), and what
 //! makes them differs: objects appear late inside the window, expire by whole days at the old end, and have times in the
-//! future where a server's clock is wrong. A part that vanished as a whole costs nothing. The parts are laid out anew
-//! after each listing.
+//! future where a server's clock is wrong. A part that vanished as a whole costs nothing, so a lifecycle rule uses up no
+//! room as long as a sync comes at least every 32 days. Where neither is likely, one set is better than many: its room
+//! goes to whichever day has the differences. The parts are laid out anew after each listing.
 
 use std::collections::BTreeMap;
 
@@ -24,10 +25,14 @@ pub(super) const CELLS: usize = 33_000;
 const CELLS_AT_LEAST: usize = 40;
 
 /// Days at the old end that have a part each: lifecycle rules delete whole days.
-const SINGLE_DAYS: usize = 4;
+const SINGLE_DAYS: usize = 32;
 
-/// Parts of the days between those and the window.
-const OLD_PARTS: usize = 4;
+/// Shares of the cells. A difference beyond the window that cannot be recovered leaves files in doubt, one inside it
+/// reads files again, so both have about the same.
+const SINGLE_DAY_WEIGHT: usize = 1;
+const BETWEEN_WEIGHT: usize = 56;
+const WINDOW_WEIGHT: usize = 56;
+const FUTURE_WEIGHT: usize = 6;
 
 /// Seconds of a day.
 pub(super) const DAY: i64 = 86_400;
@@ -93,14 +98,17 @@ impl Memory {
     pub(super) fn layout(days: &Days, window_from: Timestamp, listed_at: Timestamp, cells: usize) -> Self {
         let window_day = day(window_from);
         let old: Vec<(i64, u64)> = days.counts.range(..window_day).map(|(&day, &count)| (day, count)).collect();
-        let (single, grouped) = old.split_at(old.len().min(SINGLE_DAYS));
+        let single_days = SINGLE_DAYS.min(cells / 5 / CELLS_AT_LEAST);
+        let (single, between) = old.split_at(old.len().min(single_days));
         // (earliest time, files, weight of its share of the cells)
         let mut plan: Vec<(Timestamp, u64, usize)> =
-            single.iter().map(|&(day, count)| (start_of(day), count, 2)).collect();
-        plan.extend(groups(grouped).into_iter().map(|(day, count)| (start_of(day), count, 2)));
+            single.iter().map(|&(day, count)| (start_of(day), count, SINGLE_DAY_WEIGHT)).collect();
+        if let Some((day, _)) = between.first() {
+            plan.push((start_of(*day), between.iter().map(|(_, count)| count).sum(), BETWEEN_WEIGHT));
+        }
         let inside = days.counts.range(window_day..).map(|(_, count)| count).sum();
-        plan.push((start_of(window_day), inside, 24));
-        plan.push((listed_at.max(start_of(window_day)), days.future, 4));
+        plan.push((start_of(window_day), inside, WINDOW_WEIGHT));
+        plan.push((listed_at.max(start_of(window_day)), days.future, FUTURE_WEIGHT));
         // Files may appear that are older than all that were listed.
         plan[0].0 = Timestamp::from_micros(i64::MIN);
         Self { parts: with_cells(&plan, cells) }
@@ -163,22 +171,6 @@ impl Memory {
     }
 }
 
-/// Consecutive days put together to [`OLD_PARTS`] parts of about the same number of files: first day and files.
-fn groups(days: &[(i64, u64)]) -> Vec<(i64, u64)> {
-    let total: u64 = days.iter().map(|(_, count)| count).sum();
-    let mut groups: Vec<(u64, i64, u64)> = Vec::new();
-    let mut before = 0;
-    for &(day, count) in days {
-        let group = before * OLD_PARTS as u64 / total.max(1);
-        before += count;
-        match groups.last_mut() {
-            Some((last, _, files)) if *last == group => *files += count,
-            _ => groups.push((group, day, count)),
-        }
-    }
-    groups.into_iter().map(|(_, day, count)| (day, count)).collect()
-}
-
 /// Shares the cells out by weight. A part that needs less than its share leaves the rest to the others; it then holds
 /// its numbers themselves, so that no difference is too large for it.
 fn with_cells(plan: &[(Timestamp, u64, usize)], cells: usize) -> Vec<TimePart> {
@@ -224,9 +216,10 @@ mod tests {
         assert_eq!(few.parts[0].from.micros(), i64::MIN);
         let year: Vec<(i64, u64)> = (19_600..20_001).map(|day| (day, 2_500)).collect();
         let year = cells(&layout(&year));
-        assert_eq!(year.len(), 4 + 4 + 2);
+        assert_eq!(year.len(), SINGLE_DAYS + 3);
         assert!(year.iter().sum::<usize>() <= CELLS + 40, "{year:?}");
-        assert!(year[8] > CELLS * 2 / 5, "{year:?}");
+        assert!(year[..SINGLE_DAYS].iter().all(|&cells| cells > 200), "{year:?}");
+        assert!(year[SINGLE_DAYS] > CELLS / 3 && year[SINGLE_DAYS + 1] > CELLS / 3, "{year:?}");
         let one_day = cells(&layout(&[(20_000, 1_000_000)]));
         assert!(one_day[0] > CELLS - 100, "{one_day:?}");
     }

@@ -13,9 +13,9 @@
 //!
 //! * A file above the horizon is never confused with another: it is in the history or it was not read.
 //! * A file at or below it is told apart exactly while the difference of its part of time can be recovered: files that
-//!   appeared late or were changed, deleted or put back since the last complete listing, about 24,000 in all
-//!   ([`super::memory`] says how they are shared out). This holds whatever the number of files, inside the window and
-//!   beyond. A part with few files is exact whatever the difference.
+//!   appeared late or were changed, deleted or put back since the last complete listing, with a million files about
+//!   8,000 of the late window, 8,000 beyond it and 150 of each of the 32 oldest days ([`super::memory`] shares them
+//!   out). A part with few files is exact whatever the difference, and one that vanished as a whole has none.
 //! * Where the difference is too large, inside the late window all listed files of the part are read again: some twice,
 //!   none missed. Beyond the window, where a difference this large is nearly always a deletion, they count as read, and
 //!   the number of files in doubt is reported; but where the listing has more files than were read, some are new for

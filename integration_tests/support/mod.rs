@@ -4,7 +4,7 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -153,7 +153,6 @@ pub struct Measured {
 pub fn finish_counted(mut command: Command) -> Measured {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
-    let status = format!("/proc/{}/status", child.id());
     let (mut records, mut bytes, mut peak_bytes) = (0, 0, 0);
     let mut piece = vec![0; 1 << 20];
     loop {
@@ -163,10 +162,7 @@ pub fn finish_counted(mut command: Command) -> Measured {
         }
         bytes += count as u64;
         records += piece[..count].iter().filter(|byte| **byte == b'\n').count() as u64;
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let high_water = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        peak_bytes =
-            high_water.and_then(|kilobytes| kilobytes.trim().parse::<u64>().ok()).map_or(peak_bytes, |k| k << 10);
+        peak_bytes = high_water(&child).unwrap_or(peak_bytes);
     }
     Measured { records, bytes, code: child.wait().unwrap().code(), peak_bytes }
 }
@@ -180,20 +176,27 @@ pub fn finish_measured(mut command: Command) -> (Output, u64) {
         std::io::Read::read_to_end(&mut stdout, &mut text).unwrap();
         text
     });
-    let status = format!("/proc/{}/status", child.id());
+    let (code, peak_bytes) = watch(&mut child);
+    (Output { code, ..parse(&reader.join().unwrap()) }, peak_bytes)
+}
+
+/// Waits for the end of a process: its exit code, and the most memory it had (resident, in bytes).
+pub fn watch(child: &mut Child) -> (Option<i32>, u64) {
     let mut peak_bytes = 0;
-    let code = loop {
+    loop {
         // The kernel's own high-water mark: what is missed is only what comes in the last milliseconds.
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let high_water = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"));
-        peak_bytes =
-            high_water.and_then(|kilobytes| kilobytes.trim().parse::<u64>().ok()).map_or(peak_bytes, |k| k << 10);
+        peak_bytes = high_water(child).unwrap_or(peak_bytes);
         match child.try_wait().unwrap() {
-            Some(status) => break status.code(),
+            Some(status) => return (status.code(), peak_bytes),
             None => std::thread::sleep(Duration::from_millis(5)),
         }
-    };
-    (Output { code, ..parse(&reader.join().unwrap()) }, peak_bytes)
+    }
+}
+
+fn high_water(child: &Child) -> Option<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{}/status", child.id())).ok()?;
+    let kilobytes = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))?;
+    kilobytes.trim().parse::<u64>().ok().map(|kilobytes| kilobytes << 10)
 }
 
 /// The messages of a stdout, each checked. Panics with the line that is not a message.

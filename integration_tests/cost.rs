@@ -641,6 +641,61 @@ fn development_reads_a_sample_of_files_and_the_same_each_time() {
     }
 }
 
+/// A Parquet file of 40 row groups with zeros behind them, so that it is as large as wished.
+fn padded_parquet(size: usize) -> Vec<u8> {
+    let ids = Arc::new(Int64Array::from_iter_values(0..4000)) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([("id", ids)]).unwrap();
+    let properties = WriterProperties::builder().set_max_row_group_row_count(Some(100)).build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+    writer.write(&batch).unwrap();
+    let mut file = writer.into_inner().unwrap();
+    let length = file.len();
+    let metadata_bytes = u32::from_le_bytes(file[length - 8..length - 4].try_into().unwrap()) as usize;
+    let metadata = file.split_off(length - 8 - metadata_bytes);
+    file.resize(size - metadata.len(), 0);
+    file.extend(metadata);
+    file
+}
+
+#[test]
+fn development_reads_a_sample_of_the_row_groups_of_a_large_parquet_file() {
+    let bench = Bench::new();
+    put(&bench, "large.parquet", padded_parquet(256 << 20), "STANDARD");
+    put(&bench, "small.parquet", padded_parquet(1 << 20), "STANDARD");
+    let scenario = Scenario::new(bench, "parquet", all("s"))
+        .with("dev_sampling", json!(0.2))
+        .with("network", json!("same_region"));
+    let rows = || {
+        let output = scenario.read_messages().0.ok();
+        let large = output.data().into_iter().filter(|data| data["_ab_source_file_url"] == "large.parquet");
+        let ids: Vec<i64> = large.map(|data| data["id"].as_i64().unwrap()).collect();
+        (ids, output)
+    };
+    let (ids, output) = rows();
+    assert!(ids.len() % 100 == 0 && (200..1600).contains(&ids.len()), "{}", ids.len());
+    assert_eq!(ids, rows().0, "the same rows each time");
+    let left_out = format!("{} row groups with {} rows left out", 40 - ids.len() / 100, 4000 - ids.len());
+    assert!(output.logs().iter().any(|line| line.starts_with("WARN") && line.contains(&left_out)), "{left_out}");
+    // The estimate knows of it.
+    let (estimate, _) = scenario.estimate();
+    let (bill, _) = scenario.read();
+    assert_same(
+        "estimated and spent",
+        &lines_of(&estimate["positions"][0]["lines"], "quantity", "usd"),
+        &lines_of(&bill["lines"], "quantity", "usd"),
+    );
+}
+
+/// Without limits the listing of a full refresh goes on while its first files are read; the bill still has an estimate.
+#[test]
+fn a_run_without_limits_is_billed_beside_what_was_expected_of_each_file() {
+    let scenario = forty_files("csv", "full_refresh");
+    let (bill, log) = scenario.read();
+    assert_eq!(gets(&log), 40);
+    let lines = |quantity, dollars| lines_of(&bill["lines"], quantity, dollars);
+    assert_same("expected and spent", &lines("estimated_quantity", "estimated_usd"), &lines("quantity", "usd"));
+}
+
 #[test]
 fn archived_objects_are_left_out_or_fail_the_stream_and_restored_ones_are_read() {
     let scenario = |policy: &str| {

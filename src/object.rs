@@ -188,6 +188,21 @@ pub struct ObjectFacts {
     pub storage_class: StorageClass,
 }
 
+/// Where a key stands between 0 and 1, evenly spread: a sample of a part is all keys below it, so a larger sample has all of
+/// a smaller one. It never changes, or samples would.
+#[must_use]
+pub fn sample_place(key: &str) -> f64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    for byte in key.bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    // Keys that differ in their last letters only are still near each other.
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^= hash >> 31;
+    (hash >> 11) as f64 / (1u64 << 53) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

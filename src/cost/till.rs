@@ -100,7 +100,16 @@ impl Till {
 
     /// Notes GETs that a part of the run is expected to make, before it begins.
     pub fn expect<'a>(&self, usage: impl IntoIterator<Item = &'a Usage>) {
-        self.expected().usage.extend(usage);
+        let mut expected = self.expected();
+        for new in usage {
+            match expected.usage.iter_mut().find(|known| known.row == new.row) {
+                Some(known) => {
+                    known.requests += new.requests;
+                    known.bytes += new.bytes;
+                }
+                None => expected.usage.push(*new),
+            }
+        }
     }
 
     /// Notes that a part of the run begins without being estimated.

@@ -110,6 +110,10 @@ pub trait Decode: Send {
     /// not be handed over; nothing else is left out, so that the caller picks the rows.
     fn prune(&mut self, _predicates: &Arc<[Predicate]>) {}
 
+    /// Says, before the first step, that so large a part of the object is enough, between 0 and 1. A format that can takes
+    /// whole pieces of it, at least one, and the same each time.
+    fn sample(&mut self, _part: f64) {}
+
     /// Whether the file has a column, where the format tells that without rows.
     fn has(&self, _column: &str) -> Option<bool> {
         None
@@ -121,7 +125,7 @@ pub trait Decode: Send {
     }
 }
 
-/// What was proved to hold no wanted row.
+/// What was not decoded: it was proved to hold no wanted row, or is not in the sample.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Pruned {
     /// All rows.
@@ -130,6 +134,10 @@ pub struct Pruned {
     pub row_groups: u64,
     /// Bytes of wanted columns that were not asked for.
     pub bytes: u64,
+    /// Row groups that are not in the sample, besides those.
+    pub unsampled_row_groups: u64,
+    /// Their rows.
+    pub unsampled_rows: u64,
 }
 
 impl Pruned {
@@ -138,12 +146,14 @@ impl Pruned {
         self.rows += other.rows;
         self.row_groups += other.row_groups;
         self.bytes += other.bytes;
+        self.unsampled_row_groups += other.unsampled_row_groups;
+        self.unsampled_rows += other.unsampled_rows;
     }
 }
 
 impl std::fmt::Display for Pruned {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { rows, row_groups, bytes } = self;
+        let Self { rows, row_groups, bytes, .. } = self;
         write!(
             f,
             "{rows} rows were left out by the filter or the cursor without being read, {row_groups} whole row groups among \

@@ -1,7 +1,7 @@
 //! Which of the listed objects belong to a stream.
 
 use super::pattern::Pattern;
-use crate::object::{ObjectFacts, Timestamp};
+use crate::object::{ObjectFacts, Timestamp, sample_place};
 
 /// The rules by which a stream chooses objects from a listing.
 #[derive(Debug, Clone)]
@@ -10,6 +10,7 @@ pub struct Selection {
     start_at: Option<Timestamp>,
     skip_markers: bool,
     sampling: Option<f64>,
+    sampled_inside_from: u64,
     archives: bool,
 }
 
@@ -37,15 +38,17 @@ impl Selection {
             start_at,
             skip_markers,
             sampling: None,
+            sampled_inside_from: u64::MAX,
             archives: false,
         }
     }
 
     /// Only a part of the objects, above 0 and at most 1: whole ones, chosen by their keys, and so the same each time.
+    /// Objects of `inside_from` bytes and more all belong to the sample: their readers take a part of each.
     #[must_use]
-    pub fn sampled(mut self, part: Option<f64>) -> Self {
-        self.sampling = part.filter(|part| *part < 1.0);
-        self
+    pub fn sampled(self, part: Option<f64>, inside_from: Option<u64>) -> Self {
+        let sampling = part.filter(|part| *part < 1.0);
+        Self { sampling, sampled_inside_from: inside_from.unwrap_or(u64::MAX), ..self }
     }
 
     /// Selects zip archives whatever the patterns say: they hold for `archive.zip#member`, and which members an archive
@@ -72,27 +75,14 @@ impl Selection {
             Verdict::Marker
         } else if self.start_at.is_some_and(|start_at| object.modified_at < start_at) {
             Verdict::TooOld
-        } else if self.sampling.is_some_and(|part| sample_place(&object.key) >= part) {
+        } else if self.sampling.is_some_and(|part| sample_place(&object.key) >= part)
+            && object.size < self.sampled_inside_from
+        {
             Verdict::NotSampled
         } else {
             Verdict::Selected
         }
     }
-}
-
-/// Where a key stands between 0 and 1, evenly spread: a sample of a part is all keys below it, so a larger sample has all of
-/// a smaller one. It never changes, or samples would.
-#[must_use]
-pub fn sample_place(key: &str) -> f64 {
-    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
-    for byte in key.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    // Keys that differ in their last letters only are still near each other.
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    hash ^= hash >> 31;
-    (hash >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// Whether other tools left this object as a mark: Hadoop's `_SUCCESS` and `_temporary/`, checksum files,
@@ -138,7 +128,7 @@ mod tests {
     fn a_sample_is_even_nested_and_the_same_each_time() {
         let keys: Vec<String> = (0..10_000).map(|index| format!("data/part-{index:05}.csv")).collect();
         let sample = |part| {
-            let selection = Selection::new(&["**".to_owned()], None, false).sampled(Some(part));
+            let selection = Selection::new(&["**".to_owned()], None, false).sampled(Some(part), Some(1 << 30));
             keys.iter().filter(|key| selection.verdict(&object(key, 1)) == Verdict::Selected).collect::<Vec<_>>()
         };
         let (tenth, half) = (sample(0.1), sample(0.5));
@@ -150,6 +140,9 @@ mod tests {
         );
         assert!(tenth.iter().all(|key| half.contains(key)));
         assert_eq!(sample(1.0).len(), keys.len());
+        let none = Selection::new(&["**".to_owned()], None, false).sampled(Some(1e-9), Some(1 << 30));
+        assert_eq!(none.verdict(&object("a", (1 << 30) - 1)), Verdict::NotSampled);
+        assert_eq!(none.verdict(&object("a", 1 << 30)), Verdict::Selected, "its reader takes a part of it");
         // Of a key of its own each: a change of the hash changes what everybody's development runs read.
         assert_eq!(
             format!("{:.12} {:.12}", sample_place(""), sample_place("data/part-00001.csv")),

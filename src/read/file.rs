@@ -154,8 +154,9 @@ pub(super) async fn read_from(
     shared.report.add_file(&task.report());
     if let Some(pick) = &mut task.pick {
         pick.settle(|column| task.decoder.has(column));
-        shared.report.add_left_out(pick.left_out(), task.decoder.pruned());
+        shared.report.add_left_out(pick.left_out());
     }
+    shared.report.add_pruned(task.decoder.pruned());
     conclude(shared, key, archive_after, ended).await
 }
 
@@ -235,6 +236,9 @@ impl<'a> FileTask<'a> {
             return Err(Error::new(ErrorKind::Unsupported, message).hint("write them into the bucket as they are"));
         }
         decoder.prune(&shared.predicates);
+        if let Some(part) = stream.sample_of(&object) {
+            decoder.sample(part);
+        }
         let constants = partition::constants(&object.key, stream, shared.layout.get().map(|layout| &**layout));
         let encoder = shared.encoder.file_with(&object, shared.clock.now().millis(), &constants);
         let decimal_as_float = match &stream.format {

@@ -11,11 +11,11 @@ use super::letters;
 use super::partition::Prepared;
 use crate::config::job::{BadRowAction, DeadLetterPlace, Stream};
 use crate::error::{Error, Result};
-use crate::object::ObjectFacts;
+use crate::object::{ObjectFacts, sample_place};
 use crate::options::Compression;
 use crate::plan::listing::prefixes;
 use crate::plan::partition::filter::Verdict as Wanted;
-use crate::plan::select::{Selection, Verdict, sample_place};
+use crate::plan::select::{Selection, Verdict};
 use crate::plan::walk::{Node, Walk, WalkOptions, WalkReport};
 use crate::s3::{ListPage, ListRequest, Store};
 
@@ -97,7 +97,7 @@ impl Listing {
     ) -> Self {
         let archives = matches!(stream.compression, Compression::Auto | Compression::Zip);
         let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
-            .sampled(stream.dev_sampling)
+            .sampled(stream.dev_sampling, stream.sampled_inside_from())
             .with_archives(archives);
         let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
         let letters = letters_in(store, stream);

@@ -103,7 +103,7 @@ pub(super) async fn look(plan: &mut StreamPlan, stream: &Stream, store: &Store, 
         return Ok(());
     }
     for object in plan.worth_a_look() {
-        match sample::columnar_file(store, &object, wanted).await {
+        match sample::columnar_file(store, &object, wanted, stream.sample_of(&object)).await {
             Ok(file) => plan.add_footer(file),
             // Reading the file will say what is wrong with it.
             Err(error) if error.kind() == crate::error::ErrorKind::Data => {}

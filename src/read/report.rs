@@ -38,11 +38,12 @@ impl Report {
         self.change(|counts| counts.files.merge(report));
     }
 
-    pub(super) fn add_left_out(&self, left_out: &LeftOut, pruned: Pruned) {
-        self.change(|counts| {
-            counts.left_out.merge(left_out);
-            counts.pruned.add(pruned);
-        });
+    pub(super) fn add_left_out(&self, left_out: &LeftOut) {
+        self.change(|counts| counts.left_out.merge(left_out));
+    }
+
+    pub(super) fn add_pruned(&self, pruned: Pruned) {
+        self.change(|counts| counts.pruned.add(pruned));
     }
 
     pub(super) fn add_listing(&self, listing: ListingCounts, decisions: DecisionCounts) {
@@ -166,6 +167,11 @@ impl Counts {
         }
         if self.pruned.rows > 0 {
             lines.push((Level::Info, format!("stream {stream}: {}", self.pruned)));
+        }
+        if let Pruned { unsampled_row_groups: groups @ 1.., unsampled_rows: rows, .. } = self.pruned {
+            let text =
+                format!("{groups} row groups with {rows} rows left out, as only a sample is read (`dev_sampling`)");
+            lines.push((Level::Warn, format!("stream {stream}: {text}")));
         }
         for (worrying, note) in self.left_out.notes() {
             lines.push((if worrying { Level::Warn } else { Level::Info }, format!("stream {stream}: {note}")));

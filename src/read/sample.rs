@@ -157,9 +157,17 @@ pub(super) async fn footer(store: &Store, object: &ObjectFacts, gets: &mut usize
 }
 
 /// What the footer of a Parquet file says about reading what is wanted of it.
-pub(super) async fn columnar_file(store: &Store, object: &ObjectFacts, wanted: &Wanted) -> Result<ColumnarFile> {
+pub(super) async fn columnar_file(
+    store: &Store,
+    object: &ObjectFacts,
+    wanted: &Wanted,
+    sample: Option<f64>,
+) -> Result<ColumnarFile> {
     let mut decoder = ParquetDecoder::new(object, &wanted.projection, None, parquet::Limits::default())?;
     decoder.prune(&wanted.predicates);
+    if let Some(part) = sample {
+        decoder.sample(part);
+    }
     while let Some(wanted) = decoder.step_to_footer()? {
         feed(store, object, wanted, &mut decoder).await?;
     }

@@ -24,7 +24,7 @@ use super::{Budgets, DEFAULT_MEMORY_BYTES, DEFAULT_PARALLEL_FILES, stream_named}
 use crate::batch::Position;
 use crate::clock::Clock;
 use crate::config::job::{Job, Stream, ValidationPolicy};
-use crate::cost::{Shortage, Till};
+use crate::cost::{Shortage, Till, Usage};
 use crate::cursor::{Cursor, FullRefresh, Incremental, StreamState, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::DecodeLimits;
@@ -263,7 +263,7 @@ impl StreamRun<'_> {
         self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
         let plan = plan.or_else(|| plan::of_files(&files, stream, self.reader.parallel_files()));
         self.announce(plan.as_ref()).await;
-        let (listed, limit) = self.read_each(&mut files, shared).await;
+        let (listed, limit) = self.read_each(&mut files, plan.is_some(), shared).await;
         if let Some(limit) = limit {
             self.at_limit(limit, &files, stream).await;
         }
@@ -284,7 +284,8 @@ impl StreamRun<'_> {
     /// Says how much is to come, where that is known before the first file.
     async fn announce(&self, plan: Option<&StreamPlan>) {
         let till = &self.reader.till;
-        let Some(plan) = plan else { return till.expect_unknown() };
+        // Read while it is listed: each file is expected when it is begun.
+        let Some(plan) = plan else { return };
         if plan.needs_a_look() {
             till.expect_unknown();
         } else {
@@ -296,9 +297,22 @@ impl StreamRun<'_> {
         }
     }
 
+    /// A file that no plan has is begun. What the footer of a Parquet file will ask for is not known.
+    fn expect(&self, object: &ObjectFacts, FilePlan { row, requests, bytes }: FilePlan) {
+        match (requests, object.size) {
+            (0, 1..) => self.reader.till.expect_unknown(),
+            _ => self.reader.till.expect([&Usage { row, requests, bytes }]),
+        }
+    }
+
     /// Reads files side by side until none is left, or a limit is reached, which is the second answer. A failed file does
     /// not stop the others.
-    async fn read_each(&mut self, files: &mut Files, shared: &Arc<Shared>) -> (Result<()>, Option<LimitReached>) {
+    async fn read_each(
+        &mut self,
+        files: &mut Files,
+        planned: bool,
+        shared: &Arc<Shared>,
+    ) -> (Result<()>, Option<LimitReached>) {
         let parallel = self.reader.parallel_files();
         let mut tasks = JoinSet::new();
         let mut health = Health::default();
@@ -334,6 +348,9 @@ impl StreamRun<'_> {
                         self.fail(error).await;
                     }
                     Assigned::Read(assignment) => {
+                        if !planned {
+                            self.expect(&object, plan);
+                        }
                         shared.progress.begun(plan.bytes.max(object.size));
                         self.outgoing.send(Event::Begin { object: object.clone(), from: from.clone() }).await;
                         if archive::is_archive(&shared.stream, &object) {

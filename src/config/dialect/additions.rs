@@ -116,7 +116,8 @@ pub(in crate::config) struct Additions {
     #[schemars(title = "On Archived", extend("group" = "cost"))]
     pub(super) on_archived: OnArchivedWritten,
     /// For development: the part of the files that is read, for example `0.1`. Whole files, chosen by their keys: the
-    /// same ones each time, and one at least. When absent all are read.
+    /// same ones each time, and one at least. Of Parquet files of 256 MiB and more, that part of their row groups, one at
+    /// least. When absent all are read.
     #[schemars(title = "Development Sampling", extend("exclusiveMinimum" = 0, "maximum" = 1, "group" = "cost"))]
     pub(super) dev_sampling: Option<Decimal>,
     /// For development: how many files of each stream are read at most. When absent all are read.

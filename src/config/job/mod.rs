@@ -5,7 +5,7 @@ pub mod connection;
 
 use std::path::PathBuf;
 
-use crate::object::Timestamp;
+use crate::object::{ObjectFacts, Timestamp};
 use crate::options::partition::Partitions;
 use crate::options::{Caps, Compression, FormatOptions, InferenceDepth, OnBadRow, SchemaEvolution};
 use crate::predicate::{Lookback, Predicate};
@@ -88,6 +88,23 @@ pub struct Stream {
     pub pushdown: Pushdown,
     /// The partitions: where they are, which are read, and which become columns.
     pub partitions: Partitions,
+}
+
+/// Parquet objects of so many bytes and more are sampled inside, row group by row group.
+const SAMPLED_INSIDE_FROM: u64 = 256 << 20;
+
+impl Stream {
+    /// The size from which objects belong to every sample, since a part of each is read (`dev_sampling`).
+    #[must_use]
+    pub fn sampled_inside_from(&self) -> Option<u64> {
+        matches!(self.format, FormatOptions::Parquet(_)).then_some(SAMPLED_INSIDE_FROM)
+    }
+
+    /// The part of the object that is read, where only a part is.
+    #[must_use]
+    pub fn sample_of(&self, object: &ObjectFacts) -> Option<f64> {
+        self.dev_sampling.filter(|_| self.sampled_inside_from().is_some_and(|from| object.size >= from))
+    }
 }
 
 /// Which rows and columns of a stream's files are wanted.

@@ -75,6 +75,8 @@ pub struct ParquetDecoder {
     size: u64,
     projection: Projection,
     predicates: Arc<[Predicate]>,
+    /// The part of the row groups that is wanted.
+    sample: Option<f64>,
     limits: Limits,
     next: Start,
     rows: u64,
@@ -155,6 +157,7 @@ impl ParquetDecoder {
             size: object.size,
             projection: projection.clone(),
             predicates: Arc::default(),
+            sample: None,
             limits,
             next,
             rows: resume.map_or(0, |position| position.rows),
@@ -257,7 +260,9 @@ impl ParquetDecoder {
             }
         };
         self.check_position(&opened)?;
-        let draft = Draft::new(&opened, self.next, self.size, tail_start);
+        let groups = opened.reader.metadata().num_row_groups();
+        let sample = self.sample.map(|part| plan::sampled_groups(&self.key, groups, part));
+        let draft = Draft::new(&opened, self.next, sample.as_deref(), self.size, tail_start);
         let elsewhere = draft.parts.iter().map(|part| part.range.clone()).filter(|range| range.start < tail_start);
         self.fed.want(elsewhere);
         self.stage = Stage::Index(Box::new((opened, draft)));
@@ -499,6 +504,10 @@ impl Decode for ParquetDecoder {
 
     fn prune(&mut self, predicates: &Arc<[Predicate]>) {
         self.predicates = Arc::clone(predicates);
+    }
+
+    fn sample(&mut self, part: f64) {
+        self.sample = Some(part);
     }
 
     fn has(&self, column: &str) -> Option<bool> {

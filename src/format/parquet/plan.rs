@@ -25,6 +25,7 @@ use super::index::{Location, locations, page_values};
 use super::prune::{GroupFacts, Pruner};
 use crate::error::Result;
 use crate::format::Pruned;
+use crate::object::sample_place;
 
 /// Row groups whose wanted chunks are longer than this are read slice by slice, where their pages are known.
 pub(super) const SLICE_ABOVE_BYTES: u64 = 32 << 20;
@@ -96,12 +97,18 @@ pub(super) struct Plan {
 }
 
 impl Draft {
-    /// Leaves out what statistics rule out. `tail` is where the bytes begin that are there already.
-    pub(super) fn new(opened: &Opened, start: Start, size: u64, tail: u64) -> Self {
+    /// Leaves out what is not in the sample and what statistics rule out. `tail` is where the bytes begin that are there
+    /// already.
+    pub(super) fn new(opened: &Opened, start: Start, sample: Option<&[bool]>, size: u64, tail: u64) -> Self {
         let mut draft = Self { groups: Vec::new(), parts: Vec::new(), start, pruned: Pruned::default() };
         for (index, group) in opened.reader.metadata().row_groups().iter().enumerate().skip(start.group) {
             let before = if index == start.group { start.row } else { 0 };
             if group.num_rows() as usize <= before {
+                continue;
+            }
+            if sample.is_some_and(|sample| !sample[index]) {
+                draft.pruned.unsampled_row_groups += 1;
+                draft.pruned.unsampled_rows += group.num_rows() as u64 - before as u64;
                 continue;
             }
             let nothing = GroupFacts::default();
@@ -187,6 +194,7 @@ impl Draft {
                     rows: facts.num_rows() as u64 - from as u64,
                     row_groups: 1,
                     bytes: wanted_bytes(opened, facts, size),
+                    ..Pruned::default()
                 };
                 plan.pruned.add(left_out);
                 continue;
@@ -259,6 +267,13 @@ fn part(group: usize, what: What, offset: Option<i64>, length: Option<i32>, size
     let start = u64::try_from(offset?).ok()?;
     let end = start.checked_add(u64::try_from(length?).ok()?)?;
     (start < end && end <= size).then_some(Part { group, what, range: start..end })
+}
+
+/// Which row groups of a file belong to a sample: at least one, and the same each time.
+pub(super) fn sampled_groups(key: &str, groups: usize, part: f64) -> Vec<bool> {
+    let places: Vec<f64> = (0..groups).map(|group| sample_place(&format!("{key}#{group}"))).collect();
+    let lowest = places.iter().copied().fold(1.0, f64::min);
+    places.into_iter().map(|place| place < part || place <= lowest).collect()
 }
 
 /// Bytes of the wanted chunks of a row group. They were checked when the footer was read.
@@ -375,6 +390,16 @@ fn offset_index(locations: &[Location], rows: i64) -> OffsetIndexMetaData {
 #[expect(clippy::single_range_in_vec_init, reason = "lists of ranges, some of them short")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_sample_of_row_groups_has_about_its_part_and_never_none() {
+        let count =
+            |groups, part| sampled_groups("a.parquet", groups, part).into_iter().filter(|chosen| *chosen).count();
+        assert!((70..130).contains(&count(1000, 0.1)), "{}", count(1000, 0.1));
+        assert_eq!((count(1000, 1e-9), count(3, 1e-9), count(1, 0.5), count(0, 0.5)), (1, 1, 1, 0));
+        let (tenth, half) = (sampled_groups("a", 50, 0.1), sampled_groups("a", 50, 0.5));
+        assert!(tenth.iter().zip(half).all(|(tenth, half)| !tenth || half));
+    }
 
     #[test]
     fn slices_cover_the_kept_rows_and_end_at_the_cuts() {

@@ -152,6 +152,68 @@ fn a_resumed_run_adds_to_the_letters_of_the_first() {
     assert_eq!(raw, (0..30).map(|thousand| thousand * 1000 + 7).collect::<Vec<_>>());
 }
 
+/// An Avro file of blocks with so many rows each, of one column of text; the codec is the one without any.
+fn avro(blocks: &[&[&[u8]]]) -> Vec<u8> {
+    let schema = r#"{"type":"record","name":"r","fields":[{"name":"x","type":"string"}]}"#;
+    let marker = [7; 16];
+    let long = |value: usize| {
+        let (mut rest, mut bytes) = (value << 1, Vec::new());
+        while rest > 127 {
+            bytes.push(rest as u8 | 128);
+            rest >>= 7;
+        }
+        bytes.push(rest as u8);
+        bytes
+    };
+    let text = |text: &[u8]| [&long(text.len()), text].concat();
+    let mut file = [&b"Obj\x01\x02"[..], &text(b"avro.schema"), &text(schema.as_bytes()), &[0], &marker].concat();
+    for rows in blocks {
+        let data = rows.iter().map(|row| text(row)).collect::<Vec<_>>().concat();
+        file.extend([&long(rows.len())[..], &text(&data), &marker].concat());
+    }
+    file
+}
+
+#[test]
+fn bad_rows_and_blocks_of_avro_are_counted_and_written_once() {
+    let (good, bad): (Vec<&[u8]>, &[u8]) = (vec![b"g"; 20], b"\xff");
+    let mixed: Vec<&[u8]> = vec![b"a", bad, b"b"];
+    let mut file = avro(&[&good, &mixed, &good, &good]);
+    // The marker of the first of the last two blocks.
+    let end = file.len() - (1 + 1 + 40 + 16);
+    file[end - 1] = 8;
+    let (bench, policies) = (Bench::new(), json!({"on_error": "dead_letter", "dead_letter_path": "s3://bucket/bad/"}));
+    bench.put("d/a.avro", &file, 1);
+    let failing = bench.read(&bench.config(stream("avro", json!({}))), &catalog("s", "incremental"), None);
+    assert_eq!(
+        (failing.code, failing.data().len()),
+        (Some(1), 21),
+        "it stops at the first bad row unless it is asked to go on"
+    );
+    let config = bench.config(stream("avro", policies));
+    let output = bench.read(&config, &catalog("s", "incremental"), None).ok();
+    assert_eq!(output.data().len(), 20 + 2 + 20);
+    assert_said(
+        &output,
+        &[
+            "21 bad rows in 1 files were written to s3://bucket/bad/",
+            "20 bad rows: an Avro block cannot be read: the Avro file is damaged: a block does not end with the file's marker",
+            "1 bad rows: a row of the Avro file cannot be read: a string is not UTF-8 text (column 'x')",
+        ],
+    );
+    let written = letters(&bench, "bad/");
+    let [row, block] = &written[0].1[..] else { panic!("two letters: {written:?}") };
+    assert_eq!((&row["row"], &row["raw_hex"], &row["key"]), (&json!(22), &json!("02ff"), &json!("d/a.avro")));
+    assert_eq!((&block["row"], &block["rows"]), (&json!(24), &json!(20)));
+    assert!(row["offset"].as_u64().unwrap() < block["offset"].as_u64().unwrap(), "{written:?}");
+
+    let tolerant = |most: u64| stream("avro", json!({"on_error": "skip", "max_bad_rows": most}));
+    for (most, code) in [(20, 1), (21, 0)] {
+        let output = bench.read(&bench.config(tolerant(most)), &catalog("s", "full_refresh"), None);
+        assert_eq!(output.code, Some(code), "{most} bad rows may be: all rows of a lost block count");
+    }
+}
+
 #[test]
 fn letters_that_cannot_be_written_fail_their_file_and_no_state_covers_it() {
     let bench = Bench::new();

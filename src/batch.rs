@@ -207,12 +207,22 @@ pub struct Reject {
     pub offset: Option<u64>,
     /// Its number among the object's rows, from 1, for formats that count them.
     pub row: Option<u64>,
+    /// Rows behind it that are lost with it, since nobody knows where they begin.
+    pub more_rows: u64,
     /// Why, as a short fact that is the same for all rows of one kind: rejects are counted by it.
     pub reason: Cow<'static, str>,
     /// Its text as it stands in the file, line end included; for a row that an encoder refuses, a JSON object.
     pub raw: Vec<u8>,
     /// Whether `raw` is only the beginning of a row that is longer than any row may be.
     pub cut: bool,
+}
+
+impl Reject {
+    /// The number of rows that it stands for.
+    #[must_use]
+    pub fn rows(&self) -> u64 {
+        1 + self.more_rows
+    }
 }
 
 /// The type of a column, as far as a sample tells.
@@ -363,7 +373,7 @@ pub struct Frame {
 /// How far an object was read: the rows handed over, and the place behind the last of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Position {
-    /// Rows of this object handed over so far.
+    /// Rows of this object handed over so far; where rows are counted (Avro), with those that were gone over.
     pub rows: u64,
     /// The place behind them.
     #[serde(flatten)]
@@ -382,13 +392,26 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// The number of a row of the batch among those of its object, from 1. Rejects that have no number are not counted.
+    #[must_use]
+    pub fn row_number(&self, row: usize) -> u64 {
+        let numbered = || self.rejects.iter().filter_map(|reject| Some((reject.row?, reject.rows())));
+        let lost: u64 = numbered().map(|(_, rows)| rows).sum();
+        let mut number = self.after.rows - self.batch.rows() as u64 - lost + row as u64 + 1;
+        for (first, rows) in numbered() {
+            if first <= number {
+                number += rows;
+            }
+        }
+        number
+    }
+
     /// The position before a row of the batch, which begins at `from`, as far as it can be told: where reading goes on when
     /// that row is refused and those before it were taken.
     #[must_use]
     pub fn before(&self, row: usize, from: &Position) -> Option<Position> {
+        let rows = self.row_number(row) - 1;
         let (all, row) = (self.batch.rows() as u64, row as u64);
-        let missing = all - row;
-        let rows = self.after.rows - missing;
         let place = match (&self.after.place, self.batch.start_of(row as usize)) {
             (Place::Byte { columns, frame, .. }, Some(TextOrigin { offset, line })) => {
                 // A frame that begins behind the row is of no use for it; the object's start always is.

@@ -79,7 +79,7 @@ impl Rejects {
     #[cold]
     pub(crate) fn add(&mut self, reason: impl Into<Cow<'static, str>>, lines: u64, offset: u64, raw: Vec<u8>) {
         let (line, offset, reason) = (Some(lines + 1), Some(offset), reason.into());
-        self.list.push(Reject { line, offset, row: None, reason, raw, cut: false });
+        self.list.push(Reject { line, offset, row: None, reason, raw, ..Reject::default() });
     }
 }
 
@@ -570,7 +570,15 @@ impl TextDecoder {
     fn reject(&mut self, reason: Cow<'static, str>, length: usize, lines: u64, kept: usize) {
         let (line, offset) = (Some(self.splitter.line() + 1), Some(self.block.offset()));
         let raw = self.block.take_raw(length, kept);
-        self.splitter.rejects().list.push(Reject { line, offset, row: None, reason, raw, cut: kept < length });
+        self.splitter.rejects().list.push(Reject {
+            line,
+            offset,
+            row: None,
+            reason,
+            raw,
+            cut: kept < length,
+            ..Reject::default()
+        });
         self.splitter.add_lines(lines);
     }
 

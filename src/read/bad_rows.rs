@@ -97,15 +97,16 @@ impl BadRowCounts {
         if rejects.is_empty() {
             return;
         }
-        self.rows += rejects.len() as u64;
-        *self.files.entry(Arc::clone(key)).or_default() += rejects.len() as u64;
+        let rows: u64 = rejects.iter().map(Reject::rows).sum();
+        self.rows += rows;
+        *self.files.entry(Arc::clone(key)).or_default() += rows;
         for reject in rejects {
             let known = self.reasons.len() < COUNTED_REASONS || self.reasons.contains_key(&*reject.reason);
             let name = if known { &*reject.reason } else { "other reasons" };
             match self.reasons.get_mut(name) {
-                Some(reason) => reason.count += 1,
+                Some(reason) => reason.count += reject.rows(),
                 None => {
-                    let reason = Reason { count: 1, example: example(key, reject) };
+                    let reason = Reason { count: reject.rows(), example: example(key, reject) };
                     self.reasons.insert(name.to_owned(), reason);
                 }
             }

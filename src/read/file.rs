@@ -373,14 +373,14 @@ impl<'a> FileTask<'a> {
         }
         let start = self.lines.len();
         let Encoded { lines, refused, stopped, .. } = self.encoder.encode(&decoded.batch, &mut self.lines)?;
-        let mut rejects = std::mem::take(&mut decoded.rejects);
-        rejects.extend(refused.into_iter().map(|refused| reject(&decoded, refused)));
-        let Some((row, error)) = stopped else {
-            let after = decoded.after;
+        let refused: Vec<_> = refused.into_iter().map(|refused| reject(&decoded, refused)).collect();
+        let stopped = stopped.map(|(row, error)| (decoded.before(row, &self.after), placed(error, &decoded, row)));
+        let Decoded { mut rejects, after, .. } = decoded;
+        rejects.extend(refused);
+        let Some((before, error)) = stopped else {
             return self.take(lines, rejects, after, start).await;
         };
-        let error = placed(error, &decoded, row);
-        match decoded.before(row, &self.after) {
+        match before {
             Some(before) => {
                 rejects.retain(|reject| lies_before(reject, &before));
                 self.take(lines, rejects, before, start).await?;
@@ -394,7 +394,7 @@ impl<'a> FileTask<'a> {
     /// Takes in what a batch came to: its lines, which begin at `start`, its rejects, and the position behind them. When
     /// there are too many bad rows, the batch counts as not read.
     async fn take(&mut self, rows: u64, mut rejects: Vec<Reject>, after: Position, start: usize) -> Result<()> {
-        if !self.shared.tolerance.add(rows, rejects.len() as u64) {
+        if !self.shared.tolerance.add(rows, rejects.iter().map(Reject::rows).sum()) {
             self.lines.truncate(start);
             self.shared.report.add_bad_rows(&self.object.key, &rejects);
             return Ok(());
@@ -450,16 +450,11 @@ fn reject(decoded: &Decoded, refused: Refused) -> Reject {
     Reject {
         line: start.map(|start| start.line + 1),
         offset: start.map(|start| start.offset),
-        row: Some(row_number(decoded, refused.row)),
+        row: Some(decoded.row_number(refused.row)),
         reason: refused.reason.into(),
         raw: refused.raw,
-        cut: false,
+        ..Reject::default()
     }
-}
-
-/// The number of a row of a batch among those of its file that were decoded, from 1.
-fn row_number(decoded: &Decoded, row: usize) -> u64 {
-    decoded.after.rows - decoded.batch.rows() as u64 + row as u64 + 1
 }
 
 /// An error about a row, with the row's place in the file.
@@ -468,7 +463,7 @@ fn placed(error: Error, decoded: &Decoded, row: usize) -> Error {
         Some(start) => error.with("line", start.line + 1).with("byte", start.offset),
         None => error,
     };
-    error.with("row", row_number(decoded, row))
+    error.with("row", decoded.row_number(row))
 }
 
 /// Whether a reject lies before a position, so that the position covers it.

@@ -132,6 +132,8 @@ pub(super) struct Letters {
     /// Where this run begins in the file: bytes, where that is known, and rows.
     from_offset: Option<u64>,
     from_row: u64,
+    /// Whether rows before that lie in a block that begins at those bytes.
+    inside_block: bool,
     by_offset: Option<Piece>,
     by_row: Option<Piece>,
 }
@@ -157,6 +159,9 @@ struct Letter<'a> {
     offset: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<u64>,
+    /// How many rows are lost, where it is not the one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rows: Option<u64>,
     reason: &'a str,
     raw: std::borrow::Cow<'a, str>,
     /// The bytes of a row that is no text, in hexadecimal digits.
@@ -175,8 +180,9 @@ impl Letters {
             Place::Byte { offset, .. } | Place::Block { offset, .. } => Some(*offset),
             Place::RowGroup { .. } => None,
         };
+        let inside_block = matches!(from.place, Place::Block { row, .. } if row > 0);
         let (stream, object, from_row) = (stream.to_owned(), object.clone(), from.rows);
-        Self { to, stream, object, from_offset, from_row, by_offset: None, by_row: None }
+        Self { to, stream, object, from_offset, from_row, inside_block, by_offset: None, by_row: None }
     }
 
     /// Takes rejects in, in the order of the file. A piece that is left behind is written.
@@ -225,19 +231,25 @@ impl Letters {
 
     /// What an earlier run wrote into the piece of the rows before this run's beginning.
     async fn earlier(&self, by_offset: bool, number: u64) -> Result<Vec<u8>> {
-        let (from, bits) = match by_offset {
-            true => (self.from_offset.unwrap_or(0), PIECE_BITS_OF_BYTES),
+        let (from, bits, first) = match by_offset {
+            true => (self.from_offset.unwrap_or(0), PIECE_BITS_OF_BYTES, 0),
             // Rows are counted from 1.
-            false => (self.from_row + 1, PIECE_BITS_OF_ROWS),
+            false => (self.from_row + 1, PIECE_BITS_OF_ROWS, 1),
         };
-        if from >> bits != number || from <= (number << bits).max(1) {
+        let inside_block = by_offset && self.inside_block;
+        let at_start = from == (number << bits).max(first) && !inside_block;
+        if from >> bits != number || at_start {
             return Ok(Vec::new());
         }
         let Some(text) = self.to.read(&self.name(by_offset, number)).await? else { return Ok(Vec::new()) };
         let field = if by_offset { "offset" } else { "row" };
         let before = |line: &&[u8]| {
-            let letter: Option<serde_json::Value> = serde_json::from_slice(line).ok();
-            letter.and_then(|letter| letter.get(field)?.as_u64()).is_some_and(|place| place < from)
+            let letter: serde_json::Value = serde_json::from_slice(line).unwrap_or_default();
+            let number = |field: &str| letter.get(field).and_then(serde_json::Value::as_u64);
+            number(field).is_some_and(|place| {
+                let done = || inside_block && number("row").is_some_and(|row| row <= self.from_row);
+                place < from || (place == from && done())
+            })
         };
         Ok(text.split_inclusive(|byte| *byte == b'\n').filter(before).flatten().copied().collect())
     }
@@ -261,6 +273,7 @@ impl Letters {
             line: reject.line,
             offset: reject.offset,
             row: reject.row,
+            rows: (reject.more_rows > 0).then(|| reject.rows()),
             reason: &reject.reason,
             raw,
             raw_hex,

@@ -291,7 +291,8 @@ impl Taking {
     /// Takes a batch in. Whether there is room for more.
     fn add(&mut self, decoded: Decoded) -> Result<bool> {
         self.sampled.rows += decoded.batch.rows();
-        self.sampled.bad_rows += decoded.rejects.len();
+        let bad_rows: u64 = decoded.rejects.iter().map(Reject::rows).sum();
+        self.sampled.bad_rows += usize::try_from(bad_rows).unwrap_or(usize::MAX);
         if self.sampled.first_bad.is_none() {
             self.sampled.first_bad = decoded.rejects.into_iter().next();
         }

@@ -12,11 +12,17 @@
 //! the header, which has the schema and the marker between blocks, and one from the marker before the block to the end
 //! of the object. The marker proves that a block begins there. Where the whole object is compressed, blocks cannot be
 //! found in it: the position counts rows, and the object is read from its start.
+//!
+//! Where bad rows are gone over, a row is one that cannot be written although all bytes of its block are where they should
+//! be: the rows of the block end where it does. Otherwise nothing says where the next row begins, and the rest of the block
+//! is lost. Behind a block that does not end with the marker, the next marker is looked for.
 
 mod codec;
+mod loss;
 mod schema;
 mod text;
 mod value;
+mod walk;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +33,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use self::codec::Codec;
+use self::loss::Lost;
 use self::schema::Schema;
 use self::value::{Fault, Input, TOO_LONG, Writer};
 use super::compression::{Caps, Filled, Source};
@@ -35,7 +42,7 @@ use super::{Access, Decode, DecodeLimits, Step};
 use crate::batch::{Batch, Decoded, Frame, InferredColumn, JsonField, JsonKind, JsonRows, Place, Position, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::ObjectFacts;
-use crate::options::{AvroOptions, Compression, Projection};
+use crate::options::{AvroOptions, Compression, OnBadRow, Projection};
 
 const MAGIC: &[u8] = b"Obj\x01";
 /// Bytes of the marker behind the header and each block.
@@ -61,7 +68,7 @@ pub(crate) struct AvroDecoder {
     source: Source,
     buffer: Buffer,
     stage: Stage,
-    /// Rows handed over.
+    /// Rows handed over or gone over.
     rows: u64,
     /// Rows still to be left out, on resuming by their number.
     skip: u64,
@@ -89,6 +96,8 @@ enum Stage {
     Between(Box<Header>, u64),
     /// In a block.
     Inside(Box<Header>, Block),
+    /// Behind a block that is lost, on the way to the next marker. So many rows of it were done already.
+    Seeking(Box<Header>, Lost, u64),
 }
 
 /// What a container begins with.
@@ -111,6 +120,8 @@ struct Block {
     data: Vec<u8>,
     /// Bytes of `data` that are used.
     at: usize,
+    /// Where its rows end, once a bad one made somebody look.
+    ends: Option<walk::Ends>,
 }
 
 /// Bytes of the container that were not used yet.
@@ -168,14 +179,20 @@ impl AvroDecoder {
         limits: &DecodeLimits,
     ) -> Result<Self> {
         let (mut from, mut skip, mut stage) = (0, 0, Stage::Header);
+        // Those that are gone over again on the way are counted again.
+        let mut rows = resume.map_or(0, |position| position.rows);
         match resume.map(|position| &position.place) {
             None | Some(Place::Start) => {}
             Some(Place::Block { offset, row }) => {
                 from = offset.saturating_sub(MARKER_BYTES as u64);
                 let resume = Resume { offset: *offset, row: *row };
                 stage = Stage::HeaderApart { wanted: HEADER_BYTES, head: Vec::new(), resume };
+                rows = rows.saturating_sub(*row);
             }
-            Some(Place::RowGroup { group: 0, row }) => skip = *row,
+            Some(Place::RowGroup { group: 0, row }) => {
+                skip = *row;
+                rows = rows.saturating_sub(*row);
+            }
             Some(Place::Byte { .. } | Place::RowGroup { .. }) => return Err(foreign_position()),
         }
         // Only an object that is not compressed gives positions of blocks.
@@ -190,7 +207,7 @@ impl AvroDecoder {
             source,
             buffer: Buffer { data: Vec::new(), head: 0, base: from, ended: false },
             stage,
-            rows: resume.map_or(0, |position| position.rows),
+            rows,
             skip,
             fault: None,
         })
@@ -207,6 +224,7 @@ impl AvroDecoder {
                 Stage::Marker(..) => self.marker()?,
                 Stage::Between(..) => self.block()?,
                 Stage::Inside(..) => self.rows()?,
+                Stage::Seeking(..) => self.seek()?,
             };
             if let Some(step) = moved {
                 return Ok(step);
@@ -257,14 +275,23 @@ impl AvroDecoder {
         self.stage = Stage::Between(Box::new(header), 0);
     }
 
-    /// Proves that a block begins where reading goes on.
+    /// Proves that a block begins where reading goes on: the marker stands before it, or behind it where the block before it
+    /// was lost for want of its marker.
     fn marker(&mut self) -> Result<Option<Step>> {
         if !self.buffer.fill(&mut self.source, MARKER_BYTES)? {
             return Ok(Some(Step::NeedBytes));
         }
         let Stage::Marker(header, resume) = std::mem::replace(&mut self.stage, Stage::Header) else { return Ok(None) };
         if self.buffer.rest().get(..MARKER_BYTES) != Some(&header.marker) {
-            return Err(changed(resume));
+            let proven = if self.collects() { self.block_follows(MARKER_BYTES, &header.marker)? } else { Some(false) };
+            match proven {
+                Some(true) => {}
+                Some(false) => return Err(changed(resume)),
+                None => {
+                    self.stage = Stage::Marker(header, resume);
+                    return Ok(Some(Step::NeedBytes));
+                }
+            }
         }
         self.buffer.advance(MARKER_BYTES);
         self.stage = Stage::Between(header, resume.row);
@@ -279,38 +306,42 @@ impl AvroDecoder {
         if self.buffer.rest().is_empty() {
             return self.end().map(Some);
         }
-        let offset = self.buffer.offset();
-        let place = |error: Error| error.with("block_byte", offset);
-        let (rows, length, head) = block_head(self.buffer.rest()).map_err(place)?;
+        let (rows, length, head) = match block_head(self.buffer.rest()) {
+            Ok(head) => head,
+            Err(fault) => return self.lose_place(0, fault),
+        };
         let whole = head + length + MARKER_BYTES;
         if !self.buffer.fill(&mut self.source, whole)? {
             return Ok(Some(Step::NeedBytes));
         }
-        if self.buffer.rest().len() < whole {
-            return Err(place(truncated()).with("byte", offset + self.buffer.rest().len() as u64));
+        let there = self.buffer.rest().len();
+        if there < whole {
+            return self.lose_place(rows, truncated().with("byte", self.buffer.offset() + there as u64));
         }
         let Stage::Between(header, done) = std::mem::replace(&mut self.stage, Stage::Header) else { return Ok(None) };
         let stored = &self.buffer.rest()[head..whole];
         if stored[length..] != header.marker {
-            return Err(place(Error::data("the Avro file is damaged: a block does not end with the file's marker")));
+            return self.lose_marker(header, done, rows, whole);
         }
         if self.skip >= rows && done == 0 {
             self.skip -= rows;
+            self.rows += rows;
             self.stage = Stage::Between(header, 0);
-        } else {
-            let caps = Caps { decoded_bytes: MOST_BLOCK_BYTES as u64 * 4, ..self.limits.caps };
-            let data = header.codec.decode(&stored[..length], caps).map_err(place)?;
-            if rows > data.len() as u64 + ROWS_WITHOUT_BYTES {
-                return Err(place(
-                    Error::data("an Avro block announces more rows than it has bytes").with("rows", rows),
-                ));
-            }
-            let mut block = Block { offset, rows, done: 0, data, at: 0 };
-            self.leave_out(&header, &mut block, done)?;
-            self.stage = Stage::Inside(header, block);
+            self.buffer.advance(whole);
+            return Ok(None);
         }
-        self.buffer.advance(whole);
-        Ok(None)
+        let caps = Caps { decoded_bytes: MOST_BLOCK_BYTES as u64 * 4, ..self.limits.caps };
+        let decoded = header.codec.decode(&stored[..length], caps).and_then(|data| check_rows(rows, data));
+        match decoded {
+            Ok(data) => {
+                let mut block = Block { offset: self.buffer.offset(), rows, done: 0, data, at: 0, ends: None };
+                self.leave_out(&header, &mut block, done)?;
+                self.stage = Stage::Inside(header, block);
+                self.buffer.advance(whole);
+                Ok(None)
+            }
+            Err(fault) => self.lose_block(header, done, rows, whole, fault),
+        }
     }
 
     /// There is no further block.
@@ -327,12 +358,14 @@ impl AvroDecoder {
         if rows > block.rows {
             return Err(changed(Resume { offset: block.offset, row: rows }));
         }
-        let mut rest = Rest { data: Vec::new(), fields: Vec::new() };
-        while block.done < rows {
-            rest.data.clear();
-            rest.fields.clear();
-            self.row(header, block, &mut rest).map_err(|(fault, column)| self.fault(block, fault, &column))?;
-        }
+        block.at = match walk::Ends::nth(&header.schema, &block.data, rows) {
+            // What of it is lost was said.
+            _ if rows == block.rows && self.collects() => block.data.len(),
+            Some(end) => end,
+            None => return Err(changed(Resume { offset: block.offset, row: rows })),
+        };
+        block.done = rows;
+        self.rows += rows;
         Ok(())
     }
 
@@ -342,41 +375,56 @@ impl AvroDecoder {
             return Ok(None);
         };
         let mut rest = Rest { data: header.key_text.clone(), fields: Vec::new() };
-        let mut row_ends = Vec::new();
+        let (mut row_ends, mut lost) = (Vec::new(), Vec::new());
         while block.done < block.rows
-            && row_ends.len() < self.limits.batch_rows.max(1)
+            && row_ends.len() + lost.len() < self.limits.batch_rows.max(1)
             && rest.data.len() < self.limits.batch_bytes.max(header.key_text.len() + 1)
         {
             let before = (rest.data.len(), rest.fields.len());
             if let Err((fault, column)) = self.row(&header, &mut block, &mut rest) {
                 rest.data.truncate(before.0);
                 rest.fields.truncate(before.1);
-                self.rows += row_ends.len() as u64;
-                self.fault = Some(self.fault(&block, fault, &column));
-                self.rows -= row_ends.len() as u64;
-                break;
+                if !self.collects() {
+                    self.fault = Some(self.fault(&block, fault, &column));
+                    break;
+                }
+                lost.push(self.lose_row(&header, &mut block, fault, &column));
+                continue;
             }
+            self.rows += 1;
             row_ends.push(rest.fields.len() as u32);
         }
         let finished = block.done == block.rows;
         if finished && block.at != block.data.len() && self.fault.is_none() {
-            self.fault =
-                Some(Error::data("an Avro block has bytes behind its last row").with("block_byte", block.offset));
+            lost.extend(self.lose_rest(&block));
         }
-        self.rows += row_ends.len() as u64;
-        // Behind a block's last row it is still that block: where a row of it is refused later, the place before that
-        // row can be told from the place behind the batch.
-        let place = match self.source.plain() {
-            true => Place::Block { offset: block.offset, row: block.done },
-            false => Place::RowGroup { group: 0, row: self.rows },
-        };
+        let place = self.place(block.offset, block.done);
         self.stage = if finished { Stage::Between(header, 0) } else { Stage::Inside(header, block) };
-        if row_ends.is_empty() {
+        if row_ends.is_empty() && lost.is_empty() {
             return Ok(None);
         }
         let rows = JsonRows { data: rest.data, fields: rest.fields, row_ends, ..JsonRows::default() };
+        Ok(Some(self.batch(rows, place, lost)))
+    }
+
+    fn batch(&self, rows: JsonRows, place: Place, lost: Vec<Lost>) -> Step {
+        let rejects = lost.into_iter().map(|lost| lost.reject(self.source.plain())).collect();
         let after = Position { rows: self.rows, place };
-        Ok(Some(Step::Batch(Decoded { batch: Batch::Json(rows), after, rejects: Vec::new() })))
+        Step::Batch(Decoded { batch: Batch::Json(rows), after, rejects })
+    }
+
+    /// The place behind so many rows of the block that begins at `offset`. Behind its last row it is still that block: where
+    /// a row of it is refused later, the place before that row can be told from the place behind the batch.
+    fn place(&self, offset: u64, row: u64) -> Place {
+        match self.source.plain() {
+            true => Place::Block { offset, row },
+            false => Place::RowGroup { group: 0, row: self.rows },
+        }
+    }
+
+    /// Whether bad rows are gone over.
+    fn collects(&self) -> bool {
+        self.limits.on_bad_row == OnBadRow::Collect
     }
 
     /// Decodes the next row of a block. An error has the name of its column; the block stays before the row then.
@@ -446,7 +494,11 @@ impl Decode for AvroDecoder {
     }
 
     fn columns(&self) -> Option<Vec<InferredColumn>> {
-        let (Stage::Marker(header, _) | Stage::Between(header, _) | Stage::Inside(header, _)) = &self.stage else {
+        let (Stage::Marker(header, _)
+        | Stage::Between(header, _)
+        | Stage::Inside(header, _)
+        | Stage::Seeking(header, ..)) = &self.stage
+        else {
             return None;
         };
         let schema = &header.schema;
@@ -454,6 +506,14 @@ impl Decode for AvroDecoder {
         let column = |field: &schema::Field| InferredColumn::new(field.name.clone(), kind(field));
         Some(schema.fields().iter().map(column).collect())
     }
+}
+
+/// The bytes of a block, where they can hold its rows.
+fn check_rows(rows: u64, data: Vec<u8>) -> Result<Vec<u8>> {
+    if rows > data.len() as u64 + ROWS_WITHOUT_BYTES {
+        return Err(Error::data("an Avro block announces more rows than it has bytes").with("rows", rows));
+    }
+    Ok(data)
 }
 
 fn truncated() -> Error {

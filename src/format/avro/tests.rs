@@ -5,7 +5,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::*;
-use crate::batch::InferredType;
+use crate::batch::{InferredType, Reject};
 use crate::format::tests::fixtures::{self, members};
 use crate::object::{StorageClass, Timestamp};
 use crate::options::FormatOptions;
@@ -19,6 +19,8 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/fix
 struct Run {
     lines: Vec<String>,
     positions: Vec<Position>,
+    /// What was gone over.
+    rejects: Vec<Reject>,
     error: Option<Error>,
     /// Where the stream began, and the ranges that were asked for before it.
     from: u64,
@@ -92,11 +94,15 @@ impl<'a> Reading<'a> {
                     }
                 }
                 Step::Batch(decoded) => {
-                    assert!((1..=self.limits.batch_rows).contains(&decoded.batch.rows()));
+                    // Bytes behind the last row are not counted as one.
+                    let rows = decoded.batch.rows() + decoded.rejects.len();
+                    assert!((1..=self.limits.batch_rows + 1).contains(&rows));
                     let mut out = Vec::new();
                     encoder.encode(&decoded.batch, &mut out)?;
                     run.lines.extend(std::str::from_utf8(&out).unwrap().lines().map(members));
-                    assert_eq!(decoded.after.rows, run.lines.len() as u64 + resume.map_or(0, |position| position.rows));
+                    run.rejects.extend(decoded.rejects);
+                    let all = run.lines.len() as u64 + run.rejects.iter().map(rows_of).sum::<u64>();
+                    assert_eq!(decoded.after.rows, all + resume.map_or(0, |position| position.rows));
                     run.positions.push(decoded.after);
                 }
                 Step::Done => return Ok(()),
@@ -309,6 +315,102 @@ fn a_file_that_is_cut_off_is_an_error_but_between_blocks() {
     }
 }
 
+/// The rows of the file that are lost. Bytes behind a block's last row are none of them.
+fn rows_of(lost: &Reject) -> u64 {
+    if lost.reason.contains("behind its last row") { 0 } else { lost.rows() }
+}
+
+/// What is gone over, as row, number of rows, a part of the reason, and whether it has its place.
+fn lost(run: &Run) -> Vec<(u64, u64, &str)> {
+    run.rejects.iter().map(|reject| (reject.row.unwrap(), reject.rows(), &*reject.reason)).collect()
+}
+
+/// Reads a file going over bad rows, in several ways, and goes on from each position: nothing comes twice, and nothing is
+/// left out.
+#[track_caller]
+fn gone_over(file: &[u8]) -> Run {
+    let limits = DecodeLimits { on_bad_row: OnBadRow::Collect, ..DecodeLimits::default() };
+    let whole = Reading { limits, ..Reading::new(file) }.run(|| usize::MAX >> 1);
+    assert!(whole.error.is_none(), "{:?}", whole.error);
+    let compressed = gzip(file);
+    for (compression, stored) in [(Compression::None, file), (Compression::Gzip, &compressed)] {
+        for (batch_rows, piece) in [(1, 1), (3, 50), (8192, 7)] {
+            let limits = DecodeLimits { batch_rows, ..limits };
+            let reading = Reading { compression, limits, ..Reading::new(stored) };
+            let run = reading.run(|| piece);
+            assert_eq!((&run.lines, lost(&run)), (&whole.lines, lost(&whole)), "{:?}", run.error);
+            assert!(run.rejects.iter().all(|reject| reject.offset.is_some() == (compression == Compression::None)));
+            for position in &run.positions {
+                let resumed = Reading { resume: Some(position.clone()), ..reading.clone() }.run(|| 1000);
+                assert!(resumed.error.is_none(), "{position:?}: {:?} {:?}", resumed.error, whole.rejects);
+                let before = whole.rejects.iter().filter(|reject| reject.row.unwrap() <= position.rows);
+                let (count, before) = before.fold((0, 0), |(count, rows), lost| (count + 1, rows + rows_of(lost)));
+                assert_eq!(resumed.rejects.len(), whole.rejects.len() - count, "{position:?}");
+                assert_eq!(resumed.lines, whole.lines[(position.rows - before) as usize..], "{position:?}");
+            }
+        }
+    }
+    whole
+}
+
+#[test]
+fn a_row_that_cannot_be_written_is_gone_over_alone() {
+    let texts = one_field("\"string\"", &[(4, b"\x02a\x02\xff\x02b\x04\xfe\xfd"), (1, b"\x02c")]);
+    let run = gone_over(&texts);
+    assert_eq!(run.lines, [r#"{"a":"a"}"#, r#"{"a":"b"}"#, r#"{"a":"c"}"#]);
+    let reason = "a row of the Avro file cannot be read: a string is not UTF-8 text (column 'a')";
+    assert_eq!(lost(&run), [(2, 1, reason), (4, 1, reason)]);
+    assert_eq!((&run.rejects[1].raw[..], run.rejects[1].offset), (&b"\x04\xfe\xfd"[..], run.rejects[0].offset));
+}
+
+#[test]
+fn the_rest_of_a_block_is_lost_where_nobody_knows_where_rows_begin() {
+    for (kind, block, reason) in [
+        ("\"string\"", &b"\x02a\x01\x02b\x02c"[..], "a length is negative"),
+        ("\"boolean\"", b"\x01\x02\x01", "neither 0 nor 1"),
+        ("[\"null\",\"int\"]", b"\x00\x08\x00\x00", "no branch of that number"),
+    ] {
+        let run = gone_over(&one_field(kind, &[(1, &block[..1 + usize::from(block[0] == 2)]), (4, block), (0, b"")]));
+        assert_eq!(run.lines.len(), 2, "{kind}: {:?}", run.lines);
+        let [(row, rows, said)] = lost(&run)[..] else { panic!("{kind}: {:?}", run.rejects) };
+        assert!((row, rows) == (3, 3) && said.contains(reason) && said.starts_with("the rest of"), "{kind}: {said}");
+    }
+    let run = gone_over(&one_field("\"int\"", &[(1, &[2, 4]), (1, &[6])]));
+    assert_eq!((run.lines.len(), lost(&run)), (2, vec![(1, 1, "an Avro block has bytes behind its last row")]));
+}
+
+#[test]
+fn damaged_blocks_are_counted_and_the_next_ones_are_read() {
+    let good = fixture("small--deflate");
+    let rows = Reading::new(&good).run(|| 10_000);
+    let starts: Vec<usize> = rows.positions.iter().map(|position| place_of(position).0 as usize).collect();
+    let counts: Vec<u64> = rows.positions.iter().map(|position| place_of(position).1).collect();
+    assert!(starts.len() >= 4, "{starts:?}");
+    let end_of = |block: usize| starts.get(block + 1).copied().unwrap_or(good.len());
+    let last = starts.len() - 1;
+    for (what, block, at, byte, reason) in [
+        ("the codec", 1, starts[1] + 30, 0xff, "the compressed data of an Avro block is damaged"),
+        ("the marker", 1, end_of(1) - 5, 0x55, "does not end with the file's marker"),
+        ("the last marker", last, end_of(last) - 5, 0x55, "does not end with the file's marker"),
+        ("the length", 1, starts[1] + 2, 0x7f, "before the next marker"),
+        ("a shorter length", 2, starts[2] + 2, 0x02, "before the next marker"),
+    ] {
+        let mut damaged = good.clone();
+        assert_ne!(damaged[at], byte, "{what}");
+        damaged[at] = byte;
+        let run = gone_over(&damaged);
+        let before: u64 = counts[..block].iter().sum();
+        let [(row, lost, said)] = lost(&run)[..] else { panic!("{what}: {:?}", run.rejects) };
+        assert_eq!((row, lost), (before + 1, counts[block]), "{what}: {said}");
+        assert!(said.contains(reason) && run.rejects[0].offset == Some(starts[block] as u64), "{what}: {said}");
+        let mut expected = rows.lines.clone();
+        expected.drain(before as usize..(before + counts[block]) as usize);
+        assert_eq!(run.lines, expected, "{what}");
+    }
+    let run = gone_over(&good[..good.len() - 20]);
+    assert_eq!((run.lines.len() as u64, lost(&run)[0].1), (counts[..last].iter().sum(), counts[last]), "cut off");
+}
+
 fn place_of(position: &Position) -> (u64, u64) {
     let Place::Block { offset, row } = position.place else { panic!("{position:?}") };
     (offset, row)
@@ -330,8 +432,10 @@ fn damaged_files_end_in_rows_or_in_an_error() {
                     _ => _ = damaged.splice(at..(at + random(9)).min(file.len()).min(damaged.len()), [1, 0xfe]),
                 }
             }
-            let limits = DecodeLimits { row_bytes: 1 << 20, ..DecodeLimits::default() };
+            let on_bad_row = if round % 2 == 0 { OnBadRow::Stop } else { OnBadRow::Collect };
+            let limits = DecodeLimits { row_bytes: 1 << 20, on_bad_row, ..DecodeLimits::default() };
             let run = Reading { limits, ..Reading::new(&damaged) }.run(|| 1 + random(3000));
+            faults += usize::from(!run.rejects.is_empty());
             let Some(error) = run.error else { continue };
             faults += 1;
             let named = error.get("key").is_some();

@@ -192,7 +192,7 @@ impl Writer<'_> {
     }
 }
 
-fn deeper(depth: usize) -> Result<usize, Fault> {
+pub(super) fn deeper(depth: usize) -> Result<usize, Fault> {
     if depth < MAX_DEPTH { Ok(depth + 1) } else { Err("values are nested too deeply") }
 }
 

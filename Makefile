@@ -62,7 +62,7 @@ bench: build bench-cost ## Compare with other readers on the same data in one ru
 
 bench-cost: ## Hold estimates against the server's log of requests; writes benches/cost.md
 	$(CARGO) test --locked --test cost -- --nocapture --include-ignored > target/cost.txt
-	{ sed '/^| scenario/q' benches/cost.md; echo '|---|---|--:|--:|--:|'; grep '^| ' target/cost.txt | sort; } > target/cost.md
+	{ sed '/^| scenario/q' benches/cost.md; echo '|---|---|--:|--:|--:|'; grep '^| ' target/cost.txt | sed 's/-0\.00 %/+0.00 %/' | sort; } > target/cost.md
 	mv target/cost.md benches/cost.md
 
 fuzz: ## Search for inputs that break a decoder, FUZZ_SECONDS for each target (needs a C++ compiler)

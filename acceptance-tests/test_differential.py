@@ -75,8 +75,6 @@ def test_as_recorded(name, recorded, outcomes):
     entry = recorded.get(name)
     assert entry and entry["case"] == case.fingerprint, "the case is new or was changed: run `make differential-record`"
     problems = comparison.problems(name, entry["outcomes"], outcomes[name].result())
-    if case.pending:
-        pytest.xfail(case.pending if problems else f"{case.pending} (and it is as it should be: take `pending` away)")
     assert not problems, f"{name} ({case.about or case.reference}):\n" + "\n".join(problems)
 
 
@@ -101,7 +99,6 @@ def test_the_table_covers_what_was_observed():
 
 def test_every_difference_is_explained_and_every_explanation_is_used():
     listed = [(case, field) for case, fields in comparison.ours_listed().items() for field in fields]
-    pending = [case.id for case in TABLE.values() if case.pending]
     assert not [where for where in listed if where[0] not in TABLE]
     assert not [where for where in listed if comparison.entry_of(*where) is None]
     for entry in comparison.entries():
@@ -109,5 +106,4 @@ def test_every_difference_is_explained_and_every_explanation_is_used():
         for pattern, fields in comparison.places(entry):
             for field in fields:
                 used = any(fnmatch.fnmatchcase(case, pattern) and fnmatch.fnmatchcase(found, field) for case, found in listed)
-                waits = any(fnmatch.fnmatchcase(case, pattern) for case in pending)
-                assert used or waits, f"{entry['decision']}: nothing differs at {pattern} {field}"
+                assert used, f"{entry['decision']}: nothing differs at {pattern} {field}"

@@ -317,6 +317,8 @@ pub enum Nested {
     Fields(Vec<InferredColumn>),
     /// The items of an array; the name says nothing.
     Items(Box<InferredColumn>),
+    /// The values of an object whose keys are data; the name says nothing.
+    Values(Box<InferredColumn>),
     /// An object with more members than a schema should have: its keys are data.
     Open,
 }
@@ -419,20 +421,18 @@ impl Decoded {
                 let frame = frame.map(|frame| if frame.decoded <= offset { frame } else { start });
                 Place::Byte { offset, line, columns: columns.clone(), frame }
             }
-            // Counting is right only where no row between was left out.
-            (Place::RowGroup { group, row: done }, None) => match from.place {
-                Place::RowGroup { group: of, row: begun } if of == *group && begun + all == *done => {
-                    Place::RowGroup { group: of, row: begun + row }
-                }
-                Place::Start if *group == 0 && all == *done => Place::RowGroup { group: 0, row },
-                _ => return None,
-            },
-            (Place::Block { offset, row: done }, None) => match from.place {
-                Place::Block { offset: of, row: begun } if of == *offset && begun + all == *done => {
-                    Place::Block { offset: of, row: begun + row }
-                }
-                _ => return None,
-            },
+            // Counting is right only where no row between was left out: not in the batch, which then ends as many rows
+            // into the group or block as it begins there and has.
+            (Place::RowGroup { group, row: done }, None) => {
+                let begun = done.checked_sub(all)?;
+                let counted = begun == 0 || from.place == Place::RowGroup { group: *group, row: begun };
+                counted.then_some(Place::RowGroup { group: *group, row: begun + row })?
+            }
+            (Place::Block { offset, row: done }, None) => {
+                let begun = done.checked_sub(all)?;
+                let counted = begun == 0 || from.place == Place::Block { offset: *offset, row: begun };
+                counted.then_some(Place::Block { offset: *offset, row: begun + row })?
+            }
             _ => return None,
         };
         Some(Position { rows, place })

@@ -96,7 +96,7 @@ MESSAGES = [
     ("vanished", None, r"was deleted after it was listed"),
     ("archived", None, r"is archived and cannot be read"),
     ("data", r"Some errors occured while reading|Error opening file|failed to be serialized",
-     r"CSV row has|is not an Avro file|a line is not a JSON|is never closed|gzip data|Parquet|conform|the data ends|archive was opened"),
+     r"CSV row has|is not an Avro file|is not an Excel workbook|a binary value is not|a line is not a JSON|is never closed|gzip data|Parquet|conform|the data ends|archive was opened"),
     ("catalog or state", r"Error starting the sync", r"the catalog|configured catalog|state file|the state|sync_mode is"),
     ("config", r"Config validation error|Error creating stream config object|no longer supported|Invalid input schema"
                r"|could not be transformed into valid JSON Schema|Only one of options|days_to_sync_if_history_is_full must be",

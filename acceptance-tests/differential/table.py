@@ -15,7 +15,6 @@ A case may have, each with the group's default where it is left out:
     faults     what the server does wrong, as testkit's README describes it
     environment, arguments   more of them
     live       whether `make test` runs it against the old connector as well
-    pending    why ours cannot be as it should be yet
 
 In texts of configs and states, $ENDPOINT, $HOST, $BUCKET, $ACCESS_KEY, $SECRET_KEY and $FOLDER are put in, and
 `$DAYS_AGO(3)` is the midnight three days ago.
@@ -67,7 +66,6 @@ class Case:
     environment: dict = dataclasses.field(default_factory=dict)
     arguments: list = dataclasses.field(default_factory=list)
     live: bool = False
-    pending: str | None = None
 
     def __post_init__(self):
         unknown = set(self.commands) - set(COMMANDS)
@@ -93,7 +91,7 @@ class Case:
     @property
     def fingerprint(self) -> str:
         """Of everything that the outcome depends on: a recording of another case is noticed."""
-        fields = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("about", "reference", "live", "pending")}
+        fields = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("about", "reference", "live")}
         return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     def modified_at(self, key: str) -> str:
@@ -208,7 +206,9 @@ def days_ago(days: int) -> datetime.datetime:
 def changing_times(case: Case) -> dict[str, str]:
     """The texts of times that depend on the day of the run, with what they are called in an outcome."""
     found = {int(days) for days in DAYS_AGO.findall(json.dumps(dataclasses.asdict(case), default=str))}
-    return {f"{days_ago(days):%Y-%m-%dT%H:%M:%S.000000Z}": f"$DAYS_AGO({days})" for days in found}
+    midnights = {f"{days_ago(days):%Y-%m-%dT%H:%M:%S.000000Z}": f"$DAYS_AGO({days})" for days in found}
+    # Other times of these days, as the entries of a history that is made of them.
+    return {**midnights, **{f"{days_ago(days):%Y-%m-%dT}": f"$DAYS_AGO({days}) " for days in found}}
 
 
 @functools.cache

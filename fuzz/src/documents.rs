@@ -54,11 +54,11 @@ pub(crate) fn catalog(input: &[u8]) {
 }
 
 /// The first line is a pattern, the others are keys: a key that matches begins with the pattern's prefix. Not so a key
-/// with an empty folder name, which matches although its listing is elsewhere, as in the connector that we replace.
+/// or a pattern with an empty folder name: they match keys that are listed elsewhere, as in the connector that we replace.
 pub(crate) fn glob(input: &[u8]) {
     let Ok(text) = std::str::from_utf8(input) else { return };
     let mut lines = text.lines();
-    let Some(first) = lines.next().filter(|line| line.len() < 200) else { return };
+    let Some(first) = lines.next().filter(|line| line.len() < 200 && !line.contains("//")) else { return };
     let pattern = Pattern::new(first);
     let prefix = pattern.literal_prefix();
     for key in lines.filter(|key| key.len() < 1024 && !key.contains("//")).take(100) {

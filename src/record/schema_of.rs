@@ -33,6 +33,7 @@ fn property(column: &InferredColumn) -> Value {
     match &column.nested {
         Nested::Fields(fields) if !fields.is_empty() => property["properties"] = Value::Object(properties(fields)),
         Nested::Items(item) => property["items"] = self::property(item),
+        Nested::Values(value) => property["additionalProperties"] = self::property(value),
         Nested::Fields(_) | Nested::Unknown | Nested::Open => {}
     }
     property

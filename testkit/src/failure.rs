@@ -98,6 +98,12 @@ impl Failure {
     }
 }
 
+/// The code of an error that the S3 framework wrote.
+pub(crate) fn code_of(response: &Response<Body>) -> Option<String> {
+    let xml = response.body().bytes()?;
+    element(&String::from_utf8_lossy(&xml), "Code").map(str::to_owned)
+}
+
 /// The text of the first element with a name, still escaped.
 fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = xml.split_once(&format!("<{name}>"))?;

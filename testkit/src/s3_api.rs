@@ -18,6 +18,7 @@ use crate::objects::{Conditions, Facts, Selected, body, check_write, read_body, 
 use crate::store::{Bucket as StoredBucket, BucketOptions, Object as StoredObject, Store, md5_hex, unix_seconds};
 
 /// The implementation of S3 over a [`Store`].
+#[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) store: Store,
     pub(crate) region: String,

@@ -137,13 +137,20 @@ impl Drop for Server {
 
 fn service(options: Options, store: &Store, log: &RequestLog, faults: &Faults) -> Service {
     let guard = Guard::new(options.users, store.clone());
-    let mut builder = S3ServiceBuilder::new(Api { store: store.clone(), region: options.region.clone() });
-    builder.set_auth(guard.clone());
-    builder.set_access(guard);
-    builder.set_host(Hosts { domains: options.domains.clone() });
-    builder.set_validation(Names { store: store.clone() });
+    let api = Api { store: store.clone(), region: options.region.clone() };
+    let build = |guard: Option<Guard>| {
+        let mut builder = S3ServiceBuilder::new(api.clone());
+        if let Some(guard) = guard {
+            builder.set_auth(guard.clone());
+            builder.set_access(guard);
+        }
+        builder.set_host(Hosts { domains: options.domains.clone() });
+        builder.set_validation(Names { store: store.clone() });
+        builder.build()
+    };
     Service {
-        s3: builder.build(),
+        s3: build(Some(guard)),
+        unguarded: build(None),
         store: store.clone(),
         log: log.clone(),
         faults: faults.clone(),

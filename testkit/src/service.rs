@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::{AUTHORIZATION, RANGE};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use s3s::Body;
+use s3s::dto::Range;
 use s3s::service::S3Service;
 
 use crate::answer::AnswerBody;
 use crate::connection::Connection;
 use crate::control;
-use crate::failure::{Failure, escape, usual_code};
+use crate::failure::{Failure, code_of, escape, usual_code};
 use crate::faults::{Action, Change, Faults, Plan, Subject};
 use crate::list_page::Rows;
 use crate::objects::Facts;
@@ -25,6 +27,8 @@ use crate::target::{Target, percent_decode, query_value};
 /// What all connections share.
 pub(crate) struct Service {
     pub(crate) s3: S3Service,
+    /// The same without a check of keys and rights, for what `s3` has let pass.
+    pub(crate) unguarded: S3Service,
     pub(crate) store: Store,
     pub(crate) log: RequestLog,
     pub(crate) faults: Faults,
@@ -111,8 +115,7 @@ impl Service {
         if let Some(failure) = fault.or_else(|| self.check_region(target, signer, head)) {
             return Ok(with_code(failure, target, request_id));
         }
-        let response = self.s3.call(request.map(Body::from)).await;
-        let mut response = response.map_err(|_| io::Error::other("the S3 framework gave no answer"))?;
+        let mut response = self.call_s3(request.map(Body::from)).await?;
         match Failure::of(&mut response) {
             Some(failure) => Ok(with_code(failure, target, request_id)),
             None => {
@@ -126,6 +129,21 @@ impl Service {
                 }
                 Ok(response)
             }
+        }
+    }
+
+    /// Asks the S3 framework. S3 ignores a `Range` that it cannot read and sends the whole object; the framework refuses it,
+    /// after it has checked who asks, so it is asked again without that header.
+    async fn call_s3(&self, request: Request<Body>) -> Result<Response<Body>, io::Error> {
+        let whole = has_malformed_range(request.headers()).then(|| without_range(&request));
+        let no_answer = |_| io::Error::other("the S3 framework gave no answer");
+        let response = self.s3.call(request).await.map_err(no_answer)?;
+        match whole {
+            // Other refusals of this status are about temporary keys.
+            Some(whole) if code_of(&response).as_deref() == Some("InvalidArgument") => {
+                self.unguarded.call(whole).await.map_err(no_answer)
+            }
+            _ => Ok(response),
         }
     }
 
@@ -155,6 +173,22 @@ impl Service {
         // A GET tells the region in its XML; a HEAD has no body to tell it in.
         Some(if head { failure.header("x-amz-bucket-region", &region) } else { failure })
     }
+}
+
+fn has_malformed_range(headers: &HeaderMap) -> bool {
+    headers.get(RANGE).is_some_and(|range| range.to_str().is_ok_and(|text| Range::parse(text).is_err()))
+}
+
+/// The head of a request, without its `Range` and the signature that holds with it only.
+fn without_range(request: &Request<Body>) -> Request<Body> {
+    let mut whole = Request::new(Body::empty());
+    *whole.method_mut() = request.method().clone();
+    *whole.uri_mut() = request.uri().clone();
+    *whole.headers_mut() = request.headers().clone();
+    for name in [RANGE, AUTHORIZATION] {
+        whole.headers_mut().remove(name);
+    }
+    whole
 }
 
 /// Rides with an answer to the log.

@@ -226,6 +226,15 @@ fn ranges_are_answered_as_s3_does() {
         codes(&answer, 416, "InvalidRange");
         assert!(["10", "0"].contains(&answer.element("ActualObjectSize").as_str()));
     }
+    for range in ["bytes=--9-", "bytes=5-2", "bytes=x", "bytes=0-1,4-5"] {
+        let answer = client.send("GET", "/ranges/k", &[("range", range)], b"");
+        assert_eq!((answer.status, answer.text().as_str()), (200, "0123456789"), "{range} is ignored");
+        let head = client.send("HEAD", "/ranges/k", &[("range", range)], b"");
+        assert_eq!((head.status, head.header("content-length")), (200, Some("10")));
+    }
+    let mut stranger = Client::new(&server).signed_by(|signer| signer.secret_key = "another secret".to_owned());
+    let answer = stranger.send("GET", "/ranges/k", &[("range", "bytes=x")], b"");
+    codes(&answer, 403, "SignatureDoesNotMatch");
     let answer = client.get("/ranges/empty");
     assert_eq!((answer.status, answer.header("content-length")), (200, Some("0")));
     let entry = &server.log().entries()[0];

@@ -501,10 +501,7 @@ impl Decode for AvroDecoder {
         else {
             return None;
         };
-        let schema = &header.schema;
-        let kind = |field: &schema::Field| schema.type_of(field.node, self.options.double_as_string);
-        let column = |field: &schema::Field| InferredColumn::new(field.name.clone(), kind(field));
-        Some(schema.fields().iter().map(column).collect())
+        Some(header.schema.columns(self.options.double_as_string))
     }
 }
 

@@ -7,9 +7,16 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-use crate::batch::InferredType;
+use crate::batch::{InferredColumn, InferredType, Nested};
 use crate::error::{Error, ErrorKind, Result};
+use crate::format::infer;
 use crate::json_string::{write_key, write_string};
+
+/// Types inside one another that a catalog tells.
+const DEPTH: usize = 10;
+
+/// Types inside of others that a catalog tells.
+const MOST_TOLD: usize = 2_000;
 
 /// A type. Indices are those of [`Schema`]'s nodes.
 #[derive(Debug, Clone)]
@@ -101,29 +108,67 @@ impl Schema {
         &self.fields
     }
 
-    /// The type that a catalog has for values of a node.
+    /// The columns that a catalog has for rows of this schema.
     ///
     /// It is what `airbyte/source-s3` writes, oddities included, since tables were made from it: times of day are
     /// integers there although their values are texts, and of timestamps only those in milliseconds have a format.
-    /// A union, which that connector does not read, has the nearest type that holds its branches.
-    pub(super) fn type_of(&self, index: usize, double_as_string: bool) -> InferredType {
-        match &self.nodes[index] {
-            Node::Null => InferredType::Null,
-            Node::Boolean => InferredType::Boolean,
-            Node::Int | Node::Long | Node::Time(Unit::Milli | Unit::Micro) => InferredType::Integer,
-            Node::Double if double_as_string => InferredType::String,
-            Node::Float | Node::Double => InferredType::Number,
-            Node::Array(_) => InferredType::Array,
-            Node::Record(_) | Node::Map(_) => InferredType::Object,
-            Node::Date => InferredType::Date,
-            Node::Timestamp(Unit::Milli, _) => InferredType::Timestamp,
-            Node::Union(branches) => branches
-                .iter()
-                .map(|branch| self.type_of(*branch, double_as_string))
-                .reduce(InferredType::merge)
-                .unwrap_or(InferredType::Null),
-            _ => InferredType::String,
-        }
+    /// A union, which that connector does not read, has the nearest type that holds its branches. The symbols of an enum
+    /// are left out, since a later file may have more.
+    pub(super) fn columns(&self, double_as_string: bool) -> Vec<InferredColumn> {
+        let mut teller = Teller { schema: self, double_as_string, left: MOST_TOLD };
+        self.fields.iter().map(|field| teller.column(&field.name, field.node, 0)).collect()
+    }
+}
+
+/// Tells columns. Types may hold themselves or one another many times, so depth and number are limited.
+struct Teller<'a> {
+    schema: &'a Schema,
+    double_as_string: bool,
+    /// Columns inside of others that may still be told.
+    left: usize,
+}
+
+impl Teller<'_> {
+    fn column(&mut self, name: &str, index: usize, depth: usize) -> InferredColumn {
+        let node = self.schema.node(index);
+        let nested = match node {
+            _ if depth >= DEPTH => Nested::Unknown,
+            Node::Array(item) => self.part("", *item, depth).map_or(Nested::Unknown, |item| Nested::Items(item.into())),
+            Node::Map(value) => self.part("", *value, depth).map_or(Nested::Open, |value| Nested::Values(value.into())),
+            Node::Record(fields) => {
+                let fields = fields.iter().map(|field| self.part(&field.name, field.node, depth));
+                fields.collect::<Option<_>>().map_or(Nested::Open, Nested::Fields)
+            }
+            Node::Union(branches) => {
+                let branches: Vec<_> = branches.iter().map(|branch| [self.column(name, *branch, depth + 1)]).collect();
+                let merged = infer::merge(branches.iter().map(<[_; 1]>::as_slice)).pop();
+                return merged.unwrap_or_else(|| InferredColumn::new(name, InferredType::Null));
+            }
+            _ => Nested::Unknown,
+        };
+        InferredColumn { name: name.to_owned(), kind: plain_type(node, self.double_as_string), nested }
+    }
+
+    /// A column inside of one at this depth, if it may be told.
+    fn part(&mut self, name: &str, index: usize, depth: usize) -> Option<InferredColumn> {
+        self.left = self.left.checked_sub(1)?;
+        Some(self.column(name, index, depth + 1))
+    }
+}
+
+/// The type of a node, whatever lies inside.
+fn plain_type(node: &Node, double_as_string: bool) -> InferredType {
+    match node {
+        Node::Null => InferredType::Null,
+        Node::Boolean => InferredType::Boolean,
+        Node::Int | Node::Long | Node::Time(Unit::Milli | Unit::Micro) => InferredType::Integer,
+        Node::Double if double_as_string => InferredType::String,
+        Node::Float | Node::Double => InferredType::Number,
+        Node::Array(_) => InferredType::Array,
+        Node::Record(_) | Node::Map(_) => InferredType::Object,
+        Node::Date => InferredType::Date,
+        Node::Timestamp(Unit::Milli, _) => InferredType::Timestamp,
+        _ => InferredType::String,
     }
 }
 
@@ -345,6 +390,26 @@ mod tests {
         ] {
             assert_eq!(of(kind), expected, "{kind}");
         }
+    }
+
+    #[test]
+    fn types_that_hold_themselves_are_told_to_a_limit() {
+        fn count(column: &InferredColumn) -> usize {
+            let inside: usize = match &column.nested {
+                Nested::Fields(fields) => fields.iter().map(count).sum(),
+                Nested::Items(part) | Nested::Values(part) => count(part),
+                Nested::Unknown | Nested::Open => 0,
+            };
+            1 + inside
+        }
+        let schema = r#"{"type":"record","name":"R","fields":[
+            {"name":"a","type":["null","R"]},{"name":"b","type":{"type":"array","items":"R"}},
+            {"name":"c","type":{"type":"map","values":"R"}}]}"#;
+        let columns = Schema::read(schema.as_bytes()).unwrap().columns(false);
+        let kinds: Vec<InferredType> = columns.iter().map(|column| column.kind).collect();
+        assert_eq!(kinds, [InferredType::Object, InferredType::Array, InferredType::Object]);
+        let told: usize = columns.iter().map(count).sum();
+        assert!(told <= MOST_TOLD + 3, "{told} columns");
     }
 
     #[test]

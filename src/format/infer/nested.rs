@@ -93,6 +93,10 @@ fn merge(one: Nested, other: Nested) -> Nested {
             widen(&mut item, other.kind, other.nested);
             Nested::Items(item)
         }
+        (Nested::Values(mut value), Nested::Values(other)) => {
+            widen(&mut value, other.kind, other.nested);
+            Nested::Values(value)
+        }
         (Nested::Fields(mut fields), Nested::Fields(others)) => {
             for other in others {
                 match fields.iter_mut().find(|field| field.name == other.name) {

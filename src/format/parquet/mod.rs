@@ -363,15 +363,18 @@ impl ParquetDecoder {
         }
         self.rows += batch.num_rows() as u64;
         let group_rows = rows.opened.reader.metadata().row_group(current.slice.group).num_rows() as usize;
+        let group = current.slice.group;
         let row = current.rest.front().map_or(current.slice.until, |range| range.start);
         self.next = match row < group_rows {
-            true => Start { group: current.slice.group, row },
-            false => Start { group: current.slice.group + 1, row: 0 },
+            true => Start { group, row },
+            false => Start { group: group + 1, row: 0 },
         };
         if current.rest.is_empty() {
             rows.current = None;
         }
-        let place = Place::RowGroup { group: self.next.group as u64, row: self.next.row as u64 };
+        // Behind a group's last row it is still that group: where a row of it is refused later, the place before that
+        // row can be told from the place behind the batch.
+        let place = Place::RowGroup { group: group as u64, row: row as u64 };
         Ok(Decoded { batch: Batch::Arrow(batch), after: Position { rows: self.rows, place }, rejects: Vec::new() })
     }
 

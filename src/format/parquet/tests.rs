@@ -195,6 +195,24 @@ fn reading_goes_on_behind_every_batch() {
 }
 
 #[test]
+fn reading_goes_on_before_any_row_of_a_batch() {
+    let table = table(1000);
+    let file = file(&table, 300, WriterVersion::PARQUET_2_0);
+    let whole = read(&file, &Projection::All, None, 70);
+    let mut from = Position::default();
+    for decoded in &whole.batches {
+        for row in [0, 1, decoded.batch.rows() - 1] {
+            let before = decoded.before(row, &from).expect("a position before the row");
+            let done = from.rows as usize + row;
+            assert_eq!(before.rows as usize, done);
+            let rest = read(&file, &Projection::All, Some(&before), 70);
+            assert_eq!(rows(&rest.batches), table.slice(done, 1000 - done), "before row {row} behind {from:?}");
+        }
+        from = decoded.after.clone();
+    }
+}
+
+#[test]
 fn any_pieces_give_the_same_rows() {
     let table = table(20_000);
     let file = file(&table, 7000, WriterVersion::PARQUET_1_0);

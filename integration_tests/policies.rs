@@ -99,6 +99,17 @@ fn dead_letters_have_the_row_and_its_place_and_are_no_data() {
 }
 
 #[test]
+fn dead_letters_for_another_bucket_are_not_written_into_the_bucket_of_the_data() {
+    let bench = Bench::new();
+    bench.server.store().create_bucket("letters", Default::default());
+    bench.put("d/a.jsonl", "{\"x\":1}\nnope\n", 1);
+    let policies = json!({"on_error": "dead_letter", "dead_letter_path": "s3://letters/d/"});
+    bench.read(&bench.config(stream("jsonl", policies)), &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(bench.server.store().keys(BUCKET), ["d/a.jsonl"]);
+    assert_eq!(bench.server.store().keys("letters").len(), 1);
+}
+
+#[test]
 fn dead_letters_go_to_a_folder_of_this_machine_too() {
     let bench = Bench::new();
     bench.put("d/a.csv", b"x,y\n1,1\n\xff,2\n3\n", 1);

@@ -181,12 +181,16 @@ impl Store {
             return self.clone();
         }
         let door = &self.door;
+        let connection = Connection { bucket: bucket.to_owned(), ..door.connection.clone() };
+        // A client of its own: each keeps the address of one bucket. Where the region is another one, an answer will tell.
+        let region = door.route().region;
+        let client = client::client(&connection, &door.options, &region, door.http.clone(), door.credentials.clone());
         let door = Door {
-            connection: Connection { bucket: bucket.to_owned(), ..door.connection.clone() },
+            connection,
             options: door.options.clone(),
             http: door.http.clone(),
             credentials: door.credentials.clone(),
-            route: RwLock::new(door.route()),
+            route: RwLock::new(Route { client, region }),
             answered: AtomicBool::new(door.answered.load(Ordering::Relaxed)),
         };
         Self { door: Arc::new(door), account: self.account }

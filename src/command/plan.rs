@@ -54,6 +54,10 @@ fn table(plan: &StreamPreview) -> String {
     if let Some(layout) = &plan.layout {
         line("layout", layout);
     }
+    if let Some(inventory) = &plan.inventory {
+        line("inventory", inventory);
+        line("objects of the inventory", &plan.objects_of_inventory);
+    }
     line("files to read", &plan.files);
     line("bytes to read", &plan.bytes);
     line("files read before", &plan.files_read_before);

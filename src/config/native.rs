@@ -8,6 +8,7 @@ use super::dialect::Dialect;
 use super::job::connection::{Connection, Credentials};
 use super::job::{BadRowAction, DeadLetterPlace, Delivery, Job, Stream, ValidationPolicy};
 use super::notes::MASK;
+use crate::options::inventory::{MARGIN_SECONDS, OnGap};
 use crate::options::{
     Caps, Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, InferenceDepth, SchemaEvolution,
 };
@@ -140,6 +141,7 @@ fn stream(stream: &Stream) -> Value {
     put(&mut object, "cursor_field", wanted.cursor_field.as_deref());
     put(&mut object, "cursor_lookback", wanted.cursor_lookback.as_ref().map(Lookback::text));
     partitions(stream, &mut object);
+    inventory(stream, &mut object);
     Value::Object(object)
 }
 
@@ -181,6 +183,14 @@ fn partitions(stream: &Stream, object: &mut Map<String, Value>) {
     put(object, "partition_filter", partitions.filter.as_ref().map(|filter| filter.written.clone()));
     put(object, "partition_lookback", partitions.lookback_seconds.map(|seconds| format!("{seconds}s")));
     put(object, "partition_columns", changed(partitions.columns, default).map(|columns| columns.name()));
+}
+
+fn inventory(stream: &Stream, object: &mut Map<String, Value>) {
+    let Some(source) = &stream.inventory else { return };
+    put(object, "inventory", Some(source.location()));
+    let margin = changed(source.margin_seconds, MARGIN_SECONDS);
+    put(object, "inventory_margin", margin.map(|seconds| format!("{seconds}s")));
+    put(object, "on_inventory_gap", Some("warn").filter(|_| source.on_gap == OnGap::Warn));
 }
 
 fn changed<T: PartialEq>(value: T, default: T) -> Option<T> {

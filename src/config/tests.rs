@@ -103,12 +103,13 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
         delivery,
         pushdown,
         partitions,
+        inventory,
     } = &job.streams[0];
     assert_eq!(*delivery, crate::config::job::Delivery::Records);
     assert_eq!((*inference, *evolution, *flatten), (InferenceDepth::Compatible, SchemaEvolution::Evolve, None));
     assert_eq!((bad_rows, *schema_of_first_file), (&BadRows::default(), false));
     assert_eq!(*pushdown, Default::default());
-    assert_eq!(*partitions, Partitions::default());
+    assert_eq!((partitions, inventory), (&Partitions::default(), &None));
     assert_eq!((name.as_str(), globs.as_slice(), list_prefix), ("s", ["**".to_owned()].as_slice(), &None));
     assert_eq!(*format, FormatOptions::Csv(CsvOptions::default()));
     assert_eq!((*compression, *start_at, *skip_markers, *schemaless), (Compression::Auto, None, false, false));

@@ -120,6 +120,21 @@ pub fn usage_of(ledger: &Ledger) -> Vec<Usage> {
     rows.map(|(row, totals)| Usage { row, requests: totals.billed_requests, bytes: totals.bytes_received }).collect()
 }
 
+/// What was used behind an earlier reading of the same ledger.
+#[must_use]
+pub fn usage_since(now: &[Usage], before: &[Usage]) -> Vec<Usage> {
+    let earlier = |usage: &Usage| before.iter().find(|earlier| earlier.row == usage.row);
+    now.iter()
+        .map(|usage| match earlier(usage) {
+            Some(earlier) => {
+                Usage { requests: usage.requests - earlier.requests, bytes: usage.bytes - earlier.bytes, ..*usage }
+            }
+            None => *usage,
+        })
+        .filter(|usage| usage.requests > 0 || usage.bytes > 0)
+        .collect()
+}
+
 /// The bill in one line for a person, beside what was estimated.
 #[must_use]
 pub fn sentence(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, network: Network) -> String {

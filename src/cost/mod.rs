@@ -11,7 +11,7 @@ mod till;
 pub mod usage;
 
 pub use allowance::{Account, Allowance, Shortage, Spent};
-pub use bill::{Bill, BillLine, Unit, Usage, usage_of};
+pub use bill::{Bill, BillLine, Unit, Usage, usage_of, usage_since};
 pub use gate::{Gate, Planned, Ticket, TicketUse};
 pub use ledger::Ledger;
 pub use prices::{Mark, Price, PriceTable, Prices, Pricing, endpoint_of_aws};

@@ -4,6 +4,7 @@
 
 pub mod estimate;
 pub mod files;
+pub mod inventory;
 pub mod listing;
 pub mod partition;
 pub mod pattern;

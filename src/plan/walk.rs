@@ -16,6 +16,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::inventory::Inventory;
 use super::partition::detect::Sampled;
 use super::partition::filter::{Filter, Verdict};
 use super::partition::layout::{Layout, Level};
@@ -92,6 +93,8 @@ pub struct Walk {
     after: Option<String>,
     options: WalkOptions,
     shape: Shape,
+    /// What takes the place of the listing where this condition of the filter does not hold.
+    instead: Option<(usize, Arc<Inventory>)>,
     /// What was decided so far.
     pub report: WalkReport,
 }
@@ -156,7 +159,16 @@ impl Walk {
             let (folders, objects) = (folder.folders.len() as u64, folder.objects);
             shape.saw_folder(depth_of(&folder.prefix), folders * more, objects * more);
         }
-        Self { layout, filter, after: after.map(str::to_owned), options, shape, report: WalkReport::default() }
+        let (after, report) = (after.map(str::to_owned), WalkReport::default());
+        Self { layout, filter, after, options, shape, instead: None, report }
+    }
+
+    /// Leaves what does not meet this condition of the filter to an inventory. Folders of which the inventory has nothing
+    /// are listed all the same.
+    #[must_use]
+    pub fn instead(mut self, condition: usize, inventory: Arc<Inventory>) -> Self {
+        self.instead = Some((condition, inventory));
+        self
     }
 
     /// The nodes to begin with. Prefixes are in order and none is inside another.
@@ -223,12 +235,18 @@ impl Walk {
         }
         match self.filter.of_prefix(&self.layout.values(prefix)) {
             Verdict::Wanted => Decision::Flat,
+            Verdict::Unwanted(condition) if self.unknown(condition, prefix) => Decision::Flat,
             Verdict::Unwanted(condition) | Verdict::WithoutValue(condition) => Decision::Skip(condition),
             Verdict::Open => {
                 let told_apart = self.layout.folders_below(prefix).is_none_or(|below| below < self.layout.depth);
                 if told_apart && !self.small(prefix) { Decision::Walk } else { Decision::Flat }
             }
         }
+    }
+
+    /// Whether an inventory was to have what is below a prefix and does not.
+    fn unknown(&self, condition: usize, prefix: &str) -> bool {
+        self.instead.as_ref().is_some_and(|(older, inventory)| condition == *older && !inventory.has_prefix(prefix))
     }
 
     fn small(&self, prefix: &str) -> bool {

@@ -103,7 +103,7 @@ impl Archive {
     }
 }
 
-async fn bytes_of(store: &Store, object: &ObjectFacts, range: Range<u64>) -> Result<Bytes> {
+pub(super) async fn bytes_of(store: &Store, object: &ObjectFacts, range: Range<u64>) -> Result<Bytes> {
     let pieces = fetch::pieces(store, object, range).await?;
     if let [piece] = &pieces[..] {
         return Ok(piece.clone());

@@ -1,5 +1,6 @@
 //! Whether the streams of a configuration can be read: one listed and one opened file each.
 
+use super::inventory;
 use super::listing::Listing;
 use super::partition;
 use super::sample::{self, SampleLimits};
@@ -25,6 +26,9 @@ pub async fn check(job: &Job, store: &Store, clock: Clock) -> Result<()> {
 
 async fn check_stream(stream: &Stream, store: &Store, clock: Clock) -> Result<()> {
     let prepared = partition::prepare(store, stream, clock.now()).await?;
+    if let Some(source) = &stream.inventory {
+        Box::pin(inventory::manifest(store, source)).await?;
+    }
     let mut listing = Listing::page_by_page(store, stream, prepared);
     let prefixes: Vec<String> = listing.prefixes().map(|prefix| format!("'{prefix}'")).collect();
     let Some(object) = first_file(&mut listing).await? else {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::inventory;
 use super::listing::Listing;
 use super::partition::{self, Prepared};
 use super::sample::{self, SampleLimits, Sampled};
@@ -141,8 +142,9 @@ fn nothing_inferred(error: Error, files: usize) -> Error {
 }
 
 /// The newest selected files, the newest first; or the first one that the listing finds.
-async fn newest(stream: &Stream, store: &Store, prepared: Prepared) -> Result<Vec<ObjectFacts>> {
+async fn newest(stream: &Stream, store: &Store, mut prepared: Prepared) -> Result<Vec<ObjectFacts>> {
     let count = stream.schema_sample_files.unwrap_or(SAMPLE_FILES).clamp(1, SAMPLE_FILES);
+    Box::pin(inventory::top_up(store, stream, &mut prepared, None)).await?;
     let mut listing = Listing::new(store, stream, prepared, None);
     let mut newest: BinaryHeap<Reverse<(Timestamp, Arc<str>)>> = BinaryHeap::new();
     let mut kept: HashMap<Arc<str>, ObjectFacts> = HashMap::new();

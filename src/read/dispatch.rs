@@ -12,6 +12,7 @@ use crate::cursor::{Cursor, Decision, FullRefresh, Incremental, Seen, Ticket, Wi
 use crate::error::Result;
 use crate::object::ObjectFacts;
 use crate::plan::files::FileList;
+use crate::plan::walk::WalkReport;
 
 /// What was decided about the selected objects of a listing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -27,6 +28,11 @@ pub(super) struct DecisionCounts {
 }
 
 impl DecisionCounts {
+    /// Files that are not read.
+    pub(super) fn not_read(&self) -> u64 {
+        self.already_read + self.older + self.beyond_history + self.in_doubt
+    }
+
     /// The count of decisions of this kind.
     pub(super) fn of(&mut self, decision: &Decision) -> &mut u64 {
         match decision {
@@ -212,6 +218,11 @@ impl Files {
     /// What the listing saw.
     pub(super) fn counts(&self) -> ListingCounts {
         self.listing.counts
+    }
+
+    /// What was listed and skipped.
+    pub(super) fn report(&self) -> &WalkReport {
+        self.listing.report()
     }
 
     /// What is known of the partitions.

@@ -7,8 +7,7 @@ use super::stream::{cursor, list};
 use super::wanted::Wanted;
 use super::{DEFAULT_PARALLEL_FILES, stream_named};
 use crate::config::job::{Job, Stream};
-use crate::cost::usage::Operation;
-use crate::cost::{Till, Usage, usage_of};
+use crate::cost::{Till, Usage, usage_of, usage_since};
 use crate::error::Result;
 use crate::object::Timestamp;
 use crate::plan::estimate::{Estimated, StreamPlan};
@@ -64,27 +63,25 @@ pub async fn estimate(
     let mut run = RunEstimate::default();
     for configured in &catalog.streams {
         let stream = stream_named(&job.streams, &configured.name)?;
-        let (estimate, usage) = estimate_stream(job, store, stream, configured, states, now)
+        let (estimate, usage) = estimate_stream(job, store, till, (stream, configured), states, now)
             .await
             .map_err(|error| error.with("stream", &configured.name))?;
         run.streams.push(estimate);
         run.usage.add(&usage);
     }
     run.estimating = usage_of(till.ledger());
-    for listed in run.estimating.iter().filter(|usage| usage.row.operation == Operation::ListObjects) {
-        run.usage.add_exact(listed.row, listed.requests, listed.bytes);
-    }
     Ok(run)
 }
 
 async fn estimate_stream(
     job: &Job,
     store: &Store,
-    stream: &Stream,
-    configured: &ConfiguredStream,
+    till: &Till,
+    (stream, configured): (&Stream, &ConfiguredStream),
     states: &StateFile,
     now: Timestamp,
 ) -> Result<(StreamEstimate, Estimated)> {
+    let before = usage_of(till.ledger());
     let parallel = job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1);
     let whole = job.spending.limits.any();
     let cursor = cursor(configured, stream, states)?;
@@ -105,12 +102,16 @@ async fn estimate_stream(
         Some(plan) => plan,
         None => while_listing(&mut files, stream, parallel).await?,
     };
+    // Listings and inventories: the run asks for them again.
+    let listed = usage_since(&usage_of(till.ledger()), &before);
     plan::look(&mut plan, stream, store, &wanted).await?;
     let counts = files.counts();
-    (estimate.listed, estimate.archived) = (counts.objects, counts.archived);
+    (estimate.listed, estimate.archived) = (counts.objects + counts.from_inventory, counts.archived);
     (estimate.files, estimate.stored_bytes, estimate.rows) = (plan.files, plan.stored_bytes, plan.rows());
     estimate.footers = plan.footers();
-    Ok((estimate, plan.estimated()))
+    let mut estimated = plan.estimated();
+    listed.iter().for_each(|usage| estimated.add_exact(usage.row, usage.requests, usage.bytes));
+    Ok((estimate, estimated))
 }
 
 /// The plan of files that are read while they are listed.

@@ -6,6 +6,7 @@ use super::Budgets;
 use super::bad_rows::Tolerance;
 use super::emit::{Event, Outgoing};
 use super::fetch::{Ahead, Stream, feed_ranges};
+use super::inventory::{self, Scope};
 use super::letters::{LetterBox, Letters};
 use super::partition;
 use super::progress::Progress;
@@ -58,6 +59,8 @@ pub(super) struct Shared {
     pub(super) transfer: Option<Transfer>,
     /// Where the partitions are, once that is known and if anything depends on it.
     pub(super) layout: OnceLock<Arc<Layout>>,
+    /// Which files an inventory told of, where it told of some.
+    pub(super) inventory: OnceLock<Scope>,
 }
 
 /// How the reading of a file ended, when it did not fail.
@@ -180,6 +183,11 @@ async fn conclude(
             shared.report.add_archived();
             shared.outgoing.send(Event::Forget { key }).await;
             Ok(FileEnd::Read)
+        }
+        Err(error)
+            if error.kind() == ErrorKind::NotFound && archive_after.is_none() && inventory::told(shared, &key) =>
+        {
+            Ok(inventory::forget(shared, key).await)
         }
         Err(error) => Err(vanished(error).with("stream", &shared.stream.name).with("key", &key)),
     }

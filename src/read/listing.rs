@@ -3,7 +3,10 @@
 //! What is listed is decided by [`Walk`]; here the requests are made. The next few of them are under way before their
 //! pages are asked for, so that a listing of many prefixes takes the time of a few.
 
+use std::cmp::Ordering;
 use std::collections::VecDeque;
+use std::iter::Peekable;
+use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
@@ -13,6 +16,7 @@ use crate::config::job::{BadRowAction, DeadLetterPlace, Stream};
 use crate::error::{Error, Result};
 use crate::object::{ObjectFacts, sample_place};
 use crate::options::Compression;
+use crate::plan::inventory::InOrder;
 use crate::plan::listing::prefixes;
 use crate::plan::partition::filter::Verdict as Wanted;
 use crate::plan::select::{Selection, Verdict};
@@ -20,7 +24,10 @@ use crate::plan::walk::{Node, Walk, WalkOptions, WalkReport};
 use crate::s3::{ListPage, ListRequest, Store};
 
 /// Requests that are under way at once. A page has at most 1,000 keys, so this is also a bound on memory.
-const REQUESTS_AHEAD: usize = 8;
+pub(super) const REQUESTS_AHEAD: usize = 8;
+
+/// Objects of an inventory that are handed on at a time, as many as a page of a listing has.
+const PAGE_OBJECTS: usize = 1000;
 
 /// A listing that is under way. It holds a few pages.
 pub(super) struct Listing {
@@ -38,6 +45,16 @@ pub(super) struct Listing {
     letters: Option<String>,
     pub(super) counts: ListingCounts,
     archived: Vec<ObjectFacts>,
+    from_inventory: Option<FromInventory>,
+}
+
+/// Objects that an inventory tells, to be merged with those that are listed.
+struct FromInventory {
+    objects: Peekable<InOrder>,
+    /// Listed objects that are not handed on.
+    listed: VecDeque<ObjectFacts>,
+    /// Whether nothing more is listed.
+    ended: bool,
 }
 
 /// A node and its page, where that is under way.
@@ -73,6 +90,8 @@ pub(super) struct ListingCounts {
     pub(super) unwanted: u64,
     /// Objects without a value for the filter.
     pub(super) without_partition: u64,
+    /// Objects that an inventory told of.
+    pub(super) from_inventory: u64,
 }
 
 impl Listing {
@@ -103,11 +122,34 @@ impl Listing {
         let letters = letters_in(store, stream);
         let layout = prepared.layout.as_deref().cloned().unwrap_or_default();
         let mut walk = Walk::new(layout, prepared.filter.clone(), after, &prepared.sampled, options);
-        let queue = walk.start(&prefixes).into_iter().map(Pending::new).collect();
+        let mut from_inventory = None;
+        let mut listed = prefixes.as_slice();
+        if let Some(top_up) = &prepared.top_up {
+            let objects = Arc::clone(&top_up.inventory).in_order().peekable();
+            from_inventory = Some(FromInventory { objects, listed: VecDeque::new(), ended: false });
+            match top_up.condition {
+                Some(older) => walk = walk.instead(older, Arc::clone(&top_up.inventory)),
+                None => listed = &[],
+            }
+        }
+        let queue = walk.start(listed).into_iter().map(Pending::new).collect();
         let counts = ListingCounts { pages: prepared.pages, ..ListingCounts::default() };
         let store = store.clone();
         let (nearest, archived) = (None, Vec::new());
-        Self { store, selection, letters, prepared, walk, queue, ahead, prefixes, nearest, counts, archived }
+        Self {
+            store,
+            selection,
+            letters,
+            prepared,
+            walk,
+            queue,
+            ahead,
+            prefixes,
+            nearest,
+            counts,
+            archived,
+            from_inventory,
+        }
     }
 
     /// The prefixes of the stream, for messages.
@@ -127,8 +169,30 @@ impl Listing {
 
     /// The selected objects of the next page, or `None` behind the last one.
     pub(super) async fn next_page(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
+        let Some(mut objects) = self.next_merged().await? else { return Ok(self.instead_of_nothing()) };
+        objects.retain(|object| self.select(object));
+        Ok(Some(objects))
+    }
+
+    /// The objects of the next page, those of an inventory among them.
+    async fn next_merged(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
+        let Some(mut merging) = self.from_inventory.take() else { return self.next_listed().await };
+        while merging.listed.is_empty() && !merging.ended {
+            match self.next_listed().await? {
+                Some(page) => merging.listed = page.into(),
+                None => merging.ended = true,
+            }
+        }
+        let (page, from_inventory) = merging.next_page();
+        self.counts.from_inventory += from_inventory;
+        self.from_inventory = Some(merging);
+        Ok(Some(page).filter(|page| !page.is_empty()))
+    }
+
+    /// The objects of the next page that is listed.
+    async fn next_listed(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
         self.fetch_ahead(self.ahead.max(1));
-        let Some(pending) = self.queue.pop_front() else { return Ok(self.instead_of_nothing()) };
+        let Some(pending) = self.queue.pop_front() else { return Ok(None) };
         let Pending { node, page } = pending;
         let page = match page {
             Some(mut fetch) => (&mut fetch.0).await.unwrap_or_else(|error| {
@@ -137,7 +201,7 @@ impl Listing {
             None => ListPage::default(),
         };
         self.counts.objects += page.objects.len() as u64;
-        let (mut objects, nodes) = match node {
+        let (objects, nodes) = match node {
             Node::Objects(objects) => (objects, Vec::new()),
             Node::Scan(scan) => self.walk.scan_page(scan, page.objects, page.next),
             Node::Folder(folder) => {
@@ -149,7 +213,6 @@ impl Listing {
         }
         self.fetch_ahead(self.ahead);
         self.counts.skipped_prefixes = self.walk.report.skipped_count;
-        objects.retain(|object| self.select(object));
         Ok(Some(objects))
     }
 
@@ -243,10 +306,31 @@ impl Listing {
         }
         match self.prepared.wanted(&object.key) {
             Wanted::Wanted | Wanted::Open => return true,
+            Wanted::Unwanted(condition) if self.prepared.of_inventory(condition) => return true,
             Wanted::Unwanted(_) => self.counts.unwanted += 1,
             Wanted::WithoutValue(_) => self.counts.without_partition += 1,
         }
         false
+    }
+}
+
+impl FromInventory {
+    /// The next objects in the order of their keys, and how many of them the inventory alone has. What was listed is newer.
+    /// Behind the last listed key nothing is known before the next page.
+    fn next_page(&mut self) -> (Vec<ObjectFacts>, u64) {
+        let (mut page, mut told) = (Vec::with_capacity(PAGE_OBJECTS), 0);
+        while page.len() < PAGE_OBJECTS && (self.ended || !self.listed.is_empty()) {
+            let order = match (self.objects.peek(), self.listed.front()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(told), Some(listed)) => told.key.cmp(&listed.key),
+            };
+            let of_inventory = if order.is_le() { self.objects.next() } else { None };
+            told += u64::from(order.is_lt());
+            page.extend(if order.is_ge() { self.listed.pop_front() } else { of_inventory });
+        }
+        (page, told)
     }
 }
 

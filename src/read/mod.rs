@@ -20,6 +20,7 @@ mod emit;
 mod estimate;
 mod fetch;
 mod file;
+mod inventory;
 mod letters;
 mod listing;
 mod partition;

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::inventory::TopUp;
 use crate::batch::{InferredColumn, InferredType};
 use crate::config::job::Stream;
 use crate::error::{Error, Result};
@@ -41,6 +42,8 @@ pub(super) struct Prepared {
     pub(super) known: HashMap<String, ListPage>,
     /// Requests that were made.
     pub(super) pages: u64,
+    /// The inventory that takes the place of a part of the listing.
+    pub(super) top_up: Option<TopUp>,
 }
 
 /// Finds out where the partitions of a stream are, if anything depends on it.
@@ -49,7 +52,10 @@ pub(super) struct Prepared {
 /// Config where a filter or a list of partitions does not fit to what is there, and as all listings.
 pub(super) async fn prepare(store: &Store, stream: &Stream, now: Timestamp) -> Result<Prepared> {
     let partitions = &stream.partitions;
-    let asked = partitions.filter.is_some() || partitions.columns == PartitionColumns::All;
+    let asked = partitions.filter.is_some()
+        || partitions.columns == PartitionColumns::All
+        || stream.inventory.is_some()
+        || partitions.lookback_seconds.is_some();
     if !asked {
         return Ok(Prepared::default());
     }
@@ -122,6 +128,11 @@ async fn look_into(store: &Store, prefix: &str, prepared: &mut Prepared) -> Resu
 }
 
 impl Prepared {
+    /// Whether a condition leaves keys to the inventory, and not out.
+    pub(super) fn of_inventory(&self, condition: usize) -> bool {
+        self.top_up.as_ref().is_some_and(|top_up| top_up.condition == Some(condition))
+    }
+
     /// Whether a key's partition is wanted.
     pub(super) fn wanted(&self, key: &str) -> Verdict {
         match &self.layout {

@@ -4,11 +4,10 @@ use std::collections::HashMap;
 
 use super::dispatch::Files;
 use super::stop::Stop;
-use super::stream::{Reader, cursor, list};
+use super::stream::{Reader, cursor, gets_since, list};
 use super::wanted::Wanted;
 use super::{plan, stream_named};
 use crate::config::job::Stream;
-use crate::cost::usage::Operation;
 use crate::cost::{Allowance, Shortage, usage_of};
 use crate::error::{Error, Result};
 use crate::plan::estimate::{Estimated, StreamPlan};
@@ -43,6 +42,9 @@ pub(super) async fn run(
         listed.insert(configured.name.clone(), (files, plan));
     }
     reader.till.set_region(&reader.store.region());
+    // What inventories took.
+    reader.till.expect(gets_since(&reader.till, &[]).iter());
+    let before = usage_of(reader.till.ledger());
     let mut shortage = shortage(allowance, &listed);
     if shortage.is_some() && listed.values().any(|(_, plan)| plan.needs_a_look()) {
         for configured in &catalog.streams {
@@ -50,9 +52,7 @@ pub(super) async fn run(
             look(reader, (configured, stream), states, &mut listed).await?;
         }
         // Footers are no part of what reading will take; they are paid for already.
-        reader
-            .till
-            .expect(usage_of(reader.till.ledger()).iter().filter(|usage| usage.row.operation == Operation::GetObject));
+        reader.till.expect(gets_since(&reader.till, &before).iter());
         shortage = self::shortage(allowance, &listed);
     }
     match shortage {

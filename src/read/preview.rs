@@ -2,22 +2,19 @@
 
 use serde::Serialize;
 
-use super::listing::Listing;
-use super::partition;
+use super::stop::Stop;
+use super::stream::list_with;
 use super::stream_named;
 use crate::clock::Clock;
 use crate::config::job::{Job, Stream};
 use crate::cursor::{Cursor, FullRefresh, StreamState};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::partition::Part;
 use crate::plan::partition::layout::{Layout, Level};
 use crate::plan::walk::WalkOptions;
 use crate::protocol::catalog::ConfiguredCatalog;
 use crate::protocol::state_file::StateFile;
 use crate::s3::Store;
-
-/// Requests that are under way at once.
-const REQUESTS_AHEAD: usize = 8;
 
 /// What a run would list and read of one stream.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -27,6 +24,9 @@ pub struct StreamPreview {
     /// Where its partitions stand, as a template; absent where nobody asks for them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub layout: Option<String>,
+    /// What an inventory tells and what is listed besides; absent where there is no inventory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<String>,
     /// The prefixes and ranges of keys that are listed.
     pub listed: Vec<String>,
     /// The prefixes that are not, each with the reason.
@@ -37,11 +37,13 @@ pub struct StreamPreview {
     pub list_requests: u64,
     /// Objects that were listed.
     pub objects_listed: u64,
-    /// Files that would be read; of an incremental stream all of its files, also those that were read before.
+    /// Objects that the inventory told of.
+    pub objects_of_inventory: u64,
+    /// Files that would be read; of an incremental stream those that the state does not have.
     pub files: u64,
     /// Their bytes as stored.
     pub bytes: u64,
-    /// Files that an earlier run read.
+    /// Files of the stream that would not be read, mostly since an earlier run did.
     pub files_read_before: u64,
     /// Objects in partitions that the filter does not want.
     pub objects_of_other_partitions: u64,
@@ -91,41 +93,28 @@ pub async fn preview(
 }
 
 async fn stream_preview(stream: &Stream, store: &Store, cursor: Cursor, clock: Clock) -> Result<StreamPreview> {
-    let prepared =
-        partition::prepare(store, stream, clock.now()).await.map_err(|error| error.with("stream", &stream.name))?;
-    let layout = prepared.layout.as_deref().map(shown);
     let options = WalkOptions { thorough: true, ..WalkOptions::default() };
-    let mut listing = Listing::with(store, stream, prepared, cursor.list_after(), options, REQUESTS_AHEAD);
-    let (mut files, mut bytes, mut files_read_before) = (0, 0, 0);
-    while let Some(page) = listing.next_page().await.map_err(|error| error.with("stream", &stream.name))? {
-        for object in page {
-            // Which files an incremental sync has read, its survey of the whole listing tells: here all count as to read.
-            let reads = match &cursor {
-                Cursor::FullRefresh(cursor) => cursor.decide(&object).reads(),
-                Cursor::Incremental(_) => true,
-            };
-            if reads {
-                files += 1;
-                bytes += object.size;
-            } else {
-                files_read_before += 1;
-            }
-        }
-    }
-    let (counts, report) = (listing.counts, listing.report());
+    let listed = list_with(options, store, stream, cursor, clock.now(), true, &Stop::default()).await;
+    let files = listed.map_err(|error| error.with("stream", &stream.name))?;
+    let files = files.ok_or_else(|| Error::internal("a plan was stopped by nobody"))?;
+    let to_read = files.remaining().into_iter().flatten();
+    let (count, bytes) = to_read.fold((0, 0), |sum, (object, _)| (sum.0 + 1, sum.1 + object.size));
+    let (counts, report, decisions, prepared) = (files.counts(), files.report(), &files.decisions, files.partitions());
     let skipped =
         |(prefix, because): &(String, String)| SkippedPrefix { prefix: prefix.clone(), because: because.clone() };
     Ok(StreamPreview {
         stream: stream.name.clone(),
-        layout,
+        layout: prepared.layout.as_deref().map(shown),
+        inventory: prepared.top_up.as_ref().map(|top_up| top_up.note.clone()),
         listed: report.listed.clone(),
         skipped: report.skipped.iter().map(skipped).collect(),
         skipped_prefixes: report.skipped_count,
         list_requests: counts.pages,
         objects_listed: counts.objects,
-        files,
+        objects_of_inventory: counts.from_inventory,
+        files: count,
         bytes,
-        files_read_before,
+        files_read_before: decisions.not_read(),
         objects_of_other_partitions: counts.unwanted,
         objects_without_partition: counts.without_partition,
         estimate_scan_reduction: report.scan_reduction(),

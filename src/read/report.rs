@@ -26,6 +26,8 @@ struct Counts {
     listing: ListingCounts,
     decisions: DecisionCounts,
     vanished: usize,
+    gone: u64,
+    overwritten: u64,
     archived_when_read: u64,
     members: DecisionCounts,
     bad_rows: BadRowCounts,
@@ -57,6 +59,16 @@ impl Report {
 
     pub(super) fn add_vanished(&self, vanished: usize) {
         self.change(|counts| counts.vanished += vanished);
+    }
+
+    /// A file of the inventory is not there any more.
+    pub(super) fn add_gone(&self) {
+        self.change(|counts| counts.gone += 1);
+    }
+
+    /// A file of the inventory is another object by now.
+    pub(super) fn add_overwritten(&self) {
+        self.change(|counts| counts.overwritten += 1);
     }
 
     /// An object turned out to be archived when it was to be read, as objects in the archive tiers of Intelligent-Tiering do.
@@ -160,6 +172,13 @@ impl Counts {
             decisions.in_doubt,
             "objects count as read although some of them may be new: too many objects of their time vanished since \
              the last run to tell them apart; reset the stream to read all of them",
+        );
+        say(Level::Info, listing.from_inventory, "objects are known from the inventory");
+        say(Level::Warn, self.gone, "files vanished since the inventory; they have nothing to read");
+        say(
+            Level::Warn,
+            self.overwritten,
+            "files were overwritten since the inventory; they were read as they are now",
         );
         say(Level::Warn, self.vanished as u64, "objects that the last run left unfinished are not there any more");
         for line in self.bad_rows.lines(action) {

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::archive;
 use super::bad_rows::Tolerance;
 use super::dispatch::Files;
 use super::emit::{self, Emitted, Event, Outgoing};
-use super::file::{self, Assignment, FileEnd, Shared};
+use super::file::{Assignment, FileEnd, Shared};
+use super::inventory;
 use super::letters::LetterBox;
-use super::listing::Listing;
+use super::listing::{Listing, REQUESTS_AHEAD};
 use super::partition;
 use super::plan::{self, Approach};
 use super::preflight;
@@ -24,7 +24,8 @@ use super::{Budgets, DEFAULT_MEMORY_BYTES, DEFAULT_PARALLEL_FILES, stream_named}
 use crate::batch::Position;
 use crate::clock::Clock;
 use crate::config::job::{Job, Stream, ValidationPolicy};
-use crate::cost::{Shortage, Till, Usage};
+use crate::cost::usage::Operation;
+use crate::cost::{Shortage, Till, Usage, usage_of, usage_since};
 use crate::cursor::{Cursor, FullRefresh, Incremental, StreamState, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::DecodeLimits;
@@ -32,6 +33,7 @@ use crate::object::{ObjectFacts, Timestamp};
 use crate::options::{Projection, SchemaEvolution};
 use crate::plan::estimate::{FilePlan, StreamPlan};
 use crate::plan::ranges;
+use crate::plan::walk::WalkOptions;
 use crate::protocol::catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
 use crate::protocol::message::Level;
 use crate::protocol::schema::Columns;
@@ -235,6 +237,7 @@ impl StreamRun<'_> {
             progress: Arc::clone(self.progress),
             transfer: Transfer::of(self.reader.job, stream, configured),
             layout: OnceLock::new(),
+            inventory: OnceLock::new(),
         }))
     }
 
@@ -248,13 +251,24 @@ impl StreamRun<'_> {
         let (files, plan) = match self.listed.take() {
             Some((files, plan)) => (Some(files), Some(plan)),
             None => {
-                let now = self.reader.options.clock.now();
-                (list(&shared.store, stream, cursor, now, false, self.stop).await?, None)
+                let (now, till) = (self.reader.options.clock.now(), &self.reader.till);
+                let before = usage_of(till.ledger());
+                let files = list(&shared.store, stream, cursor, now, false, self.stop).await?;
+                // What an inventory took is known by now and no guess.
+                till.expect(gets_since(till, &before).iter());
+                (files, None)
             }
         };
         let Some(mut files) = files else { return Ok(()) };
         if let Some(layout) = &files.partitions().layout {
             _ = shared.layout.set(Arc::clone(layout));
+        }
+        if let Some(top_up) = &files.partitions().top_up {
+            let level = if top_up.condition.is_some() { Level::Info } else { Level::Warn };
+            self.outgoing.log(level, format!("stream {}: {}", stream.name, top_up.note)).await;
+        }
+        if let Some(scope) = inventory::Scope::of(files.partitions()) {
+            _ = shared.inventory.set(scope);
         }
         if let Some(most) = stream.dev_max_files {
             let text = format!("stream {}: {most} files are read at most (`dev_max_files`)", stream.name);
@@ -353,11 +367,8 @@ impl StreamRun<'_> {
                         }
                         shared.progress.begun(plan.bytes.max(object.size));
                         self.outgoing.send(Event::Begin { object: object.clone(), from: from.clone() }).await;
-                        if archive::is_archive(&shared.stream, &object) {
-                            tasks.spawn(archive::read(Arc::clone(shared), object, from, files.cursor(), assignment));
-                        } else {
-                            tasks.spawn(file::read(Arc::clone(shared), object, from, assignment));
-                        }
+                        let shared = Arc::clone(shared);
+                        tasks.spawn(inventory::read_as_it_is(shared, object, from, files.cursor(), assignment));
                     }
                 }
             }
@@ -473,6 +484,13 @@ impl StreamRun<'_> {
     }
 }
 
+/// GETs that were made since.
+pub(super) fn gets_since(till: &Till, before: &[Usage]) -> Vec<Usage> {
+    let mut usage = usage_since(&usage_of(till.ledger()), before);
+    usage.retain(|usage| usage.row.operation == Operation::GetObject);
+    usage
+}
+
 /// How the files of a stream fare.
 #[derive(Debug, Default)]
 struct Health {
@@ -560,8 +578,28 @@ pub(super) async fn list(
     whole: bool,
     stop: &Stop,
 ) -> Result<Option<Files>> {
-    let Some(prepared) = stop.unless(partition::prepare(store, stream, now)).await else { return Ok(None) };
-    let listing = Listing::new(store, stream, prepared?, cursor.list_after());
+    list_with(WalkOptions::default(), store, stream, cursor, now, whole, stop).await
+}
+
+/// As [`list`], walked in this way.
+pub(super) async fn list_with(
+    options: WalkOptions,
+    store: &Store,
+    stream: &Stream,
+    cursor: Cursor,
+    now: Timestamp,
+    whole: bool,
+    stop: &Stop,
+) -> Result<Option<Files>> {
+    let after = cursor.list_after();
+    let prepared = async {
+        let mut prepared = partition::prepare(store, stream, now).await?;
+        // Boxed: the futures of requests are large, and few streams have an inventory.
+        Box::pin(inventory::top_up(store, stream, &mut prepared, after)).await?;
+        Ok(prepared)
+    };
+    let Some(prepared) = stop.unless(prepared).await else { return Ok(None) };
+    let listing = Listing::with(store, stream, prepared?, after, options, REQUESTS_AHEAD);
     let files = match cursor {
         Cursor::FullRefresh(cursor) if whole => Files::by_key(listing, cursor, stop).await?,
         Cursor::FullRefresh(cursor) => Some(Files::streaming(listing, cursor)),

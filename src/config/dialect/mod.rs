@@ -178,6 +178,7 @@ pub(super) fn stream(dialect: Dialect, name: String, format: FormatOptions) -> S
         dev_sampling: None,
         dev_max_files: None,
         pushdown: Default::default(),
+        inventory: None,
     }
 }
 

@@ -12,6 +12,7 @@ use crate::config::job::Stream;
 use crate::config::notes::{Notes, join};
 use crate::config::read::{Object, fields_of, one_of, part_of, wrong};
 use crate::error::{Error, Result};
+use crate::options::inventory::{InventorySource, OnGap};
 use crate::options::partition::{
     Comparison, Condition, Filter, Operand, PartitionColumns, PartitionType, Partitions, Shift, Template, Test,
     span_seconds,
@@ -39,9 +40,9 @@ pub(in crate::config) struct Written {
     /// partitions are read.
     #[schemars(title = "Partition Filter", extend("airbyte_hidden" = true, "properties" = any_name("Value or Tests")))]
     partition_filter: Option<Object>,
-    /// Not supported yet: how far behind the newest partition of the last complete sync the next one begins, for example
-    /// `3d`: older partitions are not listed again, and what arrives in them later is not read. When absent every sync
-    /// lists all partitions.
+    /// How far behind the newest partition of the last complete sync the next incremental one begins, for example `3d`:
+    /// older partitions are not listed again, and what arrives in them later is not read. Partitions must have dates;
+    /// folders without one are always listed. When absent every sync lists all partitions.
     #[schemars(title = "Partition Lookback")]
     partition_lookback: Option<String>,
     /// Which partitions become columns: `none`, `hive` (folders such as `year=2024`), `hive_parts` (also a file name such
@@ -50,6 +51,28 @@ pub(in crate::config) struct Written {
     /// other formats there and in the Fivetran-style form, and `hive` in the flat form.
     #[schemars(title = "Partition Columns")]
     partition_columns: Option<ColumnsWritten>,
+    /// An S3 Inventory (CSV or Parquet) that takes the place of the listing: `s3://bucket/…/manifest.json`, or the folder
+    /// of its configuration, `s3://bucket/prefix/source-bucket/configuration/`, of which the newest complete one is taken.
+    /// It must cover the stream's prefix, and have size, date and ETag. Partitions from its time on are listed besides;
+    /// what comes into older ones later is seen with the next inventory. When absent the bucket is listed.
+    #[schemars(title = "S3 Inventory")]
+    inventory: Option<String>,
+    /// How far before the inventory's time partitions are listed all the same, for example `12h`: an inventory may lack what
+    /// was written shortly before, and files may come late. When absent it is `2d`.
+    #[schemars(title = "Inventory Margin")]
+    inventory_margin: Option<String>,
+    /// What happens where the partitions have no dates, so that only a listing of everything would show what came after the
+    /// inventory: `fail` refuses the stream, `warn` reads what the inventory has and says that the rest is left to the
+    /// next one. When absent it is `fail`.
+    #[schemars(title = "On Inventory Gap")]
+    on_inventory_gap: Option<OnGapWritten>,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum OnGapWritten {
+    Fail,
+    Warn,
 }
 
 /// The lint of platforms wants each object to have a property; these have those that the user has partitions for.
@@ -78,15 +101,9 @@ impl From<ColumnsWritten> for PartitionColumns {
     }
 }
 
-/// Those that are known and not supported yet, with the way out.
-const NOT_YET: &[(&str, &str)] = &[
-    ("inventory", "remove it: the bucket itself is listed, and `partition_filter` keeps that short"),
-    ("partition_lookback", "remove it, or set `partition_filter` to a time such as {\"date\": {\"gte\": \"now-3d\"}}"),
-];
-
 /// The names of all of them.
 pub(super) fn names() -> Vec<&'static str> {
-    fields_of::<Written>().iter().copied().chain(NOT_YET.iter().map(|(name, _)| *name)).collect()
+    fields_of::<Written>().to_vec()
 }
 
 /// Reads them and puts them into a stream.
@@ -101,16 +118,17 @@ pub(super) fn apply(
     notes: &mut Notes,
 ) -> Result<()> {
     let written: Written = part_of(object, path, notes)?;
-    super::additions::refuse(object, path, NOT_YET, notes);
     let mut partitions = Partitions {
         keys: keys(written.partition_keys.unwrap_or_default(), &join(path, "partition_keys"))?,
         template: template(written.partition_template.as_deref(), &join(path, "partition_template"))?,
         types: types(written.partition_types.unwrap_or_default(), &join(path, "partition_types"))?,
         filter: None,
-        lookback_seconds: lookback(written.partition_lookback.as_deref(), &join(path, "partition_lookback"))?,
+        lookback_seconds: span(written.partition_lookback.as_deref(), &join(path, "partition_lookback"))?,
         columns: PartitionColumns::None,
     };
     known_keys(&partitions, path)?;
+    let margin = span(written.inventory_margin.as_deref(), &join(path, "inventory_margin"))?;
+    stream.inventory = inventory(written.inventory.as_deref(), margin, written.on_inventory_gap, path)?;
     if let Some(filter) = written.partition_filter.filter(|filter| !filter.is_empty()) {
         partitions.filter = Some(self::filter(filter, &partitions, &join(path, "partition_filter"))?);
     }
@@ -162,7 +180,28 @@ fn types(types: BTreeMap<String, String>, path: &str) -> Result<Vec<(String, Par
     typed.collect()
 }
 
-fn lookback(text: Option<&str>, path: &str) -> Result<Option<i64>> {
+fn inventory(
+    location: Option<&str>,
+    margin_seconds: Option<i64>,
+    on_gap: Option<OnGapWritten>,
+    path: &str,
+) -> Result<Option<InventorySource>> {
+    let Some(text) = location.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
+    let source = InventorySource::at(text).ok_or_else(|| {
+        let expected = "a manifest or a folder, such as 's3://bucket/inventories/my-bucket/daily/'";
+        wrong(&join(path, "inventory"), format!("'{text}'"), expected)
+    })?;
+    Ok(Some(InventorySource {
+        margin_seconds: margin_seconds.unwrap_or(source.margin_seconds),
+        on_gap: match on_gap {
+            Some(OnGapWritten::Warn) => OnGap::Warn,
+            Some(OnGapWritten::Fail) | None => OnGap::Fail,
+        },
+        ..source
+    }))
+}
+
+fn span(text: Option<&str>, path: &str) -> Result<Option<i64>> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let seconds = span_seconds(text);
     seconds.map(Some).ok_or_else(|| wrong(path, format!("'{text}'"), "a span of time such as '3d', '12h' or '2w'"))
@@ -313,6 +352,9 @@ mod tests_of_reading {
             (json!({"partition_template": "{a}", "partition_keys": ["b"]}), "names other partitions"),
             (json!({"partition_lookback": "soon"}), "`partition_lookback` is 'soon'"),
             (json!({"partition_columns": "some"}), "`partition_columns`"),
+            (json!({"inventory": "bucket/daily"}), "`inventory` is 'bucket/daily'"),
+            (json!({"inventory": "s3://b/daily/", "inventory_margin": "soon"}), "`inventory_margin` is 'soon'"),
+            (json!({"inventory": "s3://b/daily/", "on_inventory_gap": "skip"}), "`on_inventory_gap`"),
         ] {
             let error = read(parameters.clone()).expect_err(&parameters.to_string());
             assert!(error.message().contains(part), "{parameters}: {}", error.message());

@@ -6,6 +6,7 @@ pub mod connection;
 use std::path::PathBuf;
 
 use crate::object::{ObjectFacts, Timestamp};
+use crate::options::inventory::InventorySource;
 use crate::options::partition::Partitions;
 use crate::options::{Caps, Compression, FormatOptions, InferenceDepth, OnBadRow, SchemaEvolution};
 use crate::predicate::{Lookback, Predicate};
@@ -88,6 +89,8 @@ pub struct Stream {
     pub pushdown: Pushdown,
     /// The partitions: where they are, which are read, and which become columns.
     pub partitions: Partitions,
+    /// The S3 Inventory that takes the place of most of the listing.
+    pub inventory: Option<InventorySource>,
 }
 
 /// Parquet objects of so many bytes and more are sampled inside, row group by row group.

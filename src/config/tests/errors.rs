@@ -242,7 +242,6 @@ fn flat_root(changes: Value) -> Value {
 fn what_is_known_and_not_done_is_refused_by_name() {
     let flat = |changes: Value| merged(json!({"bucket": "b"}), changes);
     let table = [
-        (flat(json!({"inventory": "s3://inventory/daily/manifest.json"})), "`inventory` is not"),
         (fivetran(json!({"compression": "tar"})), "`compression` is 'tar', which is not supported yet"),
         (flat(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),
         (json!({"bucket": "arn:aws:s3::1:accesspoint/m.mrap"}), "multi-region access point"),

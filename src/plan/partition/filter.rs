@@ -114,18 +114,17 @@ impl Filter {
         Ok(Self { conditions: conditions.collect::<Result<_>>()? })
     }
 
-    /// The same filter, and no partition with a date before this time: for incremental syncs. Keys without a date stay.
-    #[must_use]
-    pub fn since(mut self, layout: &Layout, start: Timestamp) -> Self {
-        if let Some((source, period)) = date_source(layout).zip(Period::around(start, Unit::Instant)) {
-            self.conditions.push(Bound {
-                source,
-                tests: vec![BoundTest::Compare(Comparison::GreaterOrEqual, Matcher::Period(period))],
-                lenient: true,
-                text: format!("older than {start}, where the cursor's partition less `partition_lookback` is"),
-            });
-        }
-        self
+    /// Adds that no partition ends before this time. Keys without a date stay. Returns the index of the condition; `None`
+    /// where the layout has no dates. `why` stands behind "older than …, ".
+    pub fn since(&mut self, layout: &Layout, start: Timestamp, why: &str) -> Option<usize> {
+        let (source, period) = date_source(layout).zip(Period::around(start, Unit::Instant))?;
+        self.conditions.push(Bound {
+            source,
+            tests: vec![BoundTest::Compare(Comparison::GreaterOrEqual, Matcher::Period(period))],
+            lenient: true,
+            text: format!("older than {start}, {why}"),
+        });
+        Some(self.conditions.len() - 1)
     }
 
     /// Whether it wants everything.
@@ -186,13 +185,15 @@ impl Filter {
     /// with its first text and the first one behind it, in order and apart.
     #[must_use]
     pub fn date_ranges(&self, name: &str) -> Option<Vec<TextRange>> {
-        let about =
-            |bound: &&Bound| !bound.lenient && matches!(&bound.source, Source::Column(column) if column == name);
-        let tests = || self.conditions.iter().filter(about).flat_map(|bound| &bound.tests);
-        let (start, end) = (tests().filter_map(BoundTest::earliest).max(), tests().filter_map(BoundTest::end).min());
-        if start.is_none() && end.is_none() {
+        let about = |bound: &&Bound| matches!(&bound.source, Source::Column(column) if column == name);
+        let bounds = || self.conditions.iter().filter(about);
+        let bounded = |test: &BoundTest| test.earliest().is_some() || test.end().is_some();
+        // Beside a condition that wants a date, a lenient one leaves nothing in that has none.
+        if !bounds().any(|bound| !bound.lenient && bound.tests.iter().any(bounded)) {
             return None;
         }
+        let tests = || bounds().flat_map(|bound| &bound.tests);
+        let (start, end) = (tests().filter_map(BoundTest::earliest).max(), tests().filter_map(BoundTest::end).min());
         // A day that ends inside of the range is in it.
         let end = end.map(|end| Timestamp::from_micros(end.micros().saturating_sub(1)).plus_seconds(86_400));
         let text = |at: Option<Timestamp>, form: &str| Some(at?.to_utc()?.format(form).to_string());

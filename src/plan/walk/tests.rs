@@ -227,7 +227,7 @@ fn a_pruned_listing_is_the_filtered_whole_listing_in_its_order() {
         };
         let Ok(mut filter) = Filter::bind(partitions.filter.as_ref().unwrap(), &layout, now) else { continue };
         if random.below(4) == 0 {
-            filter = filter.since(&layout, Timestamp::parse("2024-01-02").unwrap());
+            filter.since(&layout, Timestamp::parse("2024-01-02").unwrap(), "for the test");
         }
         let after = (random.below(4) == 0).then(|| bucket.keys[random.below(bucket.keys.len())].clone());
         let prefixes = [format!("{base}{}", random.one(&["", "", "", "2", "date=2", "y"]))];

@@ -1,0 +1,78 @@
+//! An S3 Inventory in place of a listing.
+
+/// How far before an inventory's time partitions are listed all the same, in seconds: S3 gathers an inventory for hours,
+/// and may leave out what was written shortly before.
+pub const MARGIN_SECONDS: i64 = 2 * 86_400;
+
+/// Where an inventory is, and what is made of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InventorySource {
+    /// The bucket that it lies in.
+    pub bucket: String,
+    /// The key of a manifest, or the folder (with a slash at its end) of which the newest complete one is taken.
+    pub key: String,
+    /// How far before its time partitions are listed all the same, in seconds.
+    pub margin_seconds: i64,
+    /// What happens where keys have no dates by which they could be listed from its time on.
+    pub on_gap: OnGap,
+}
+
+/// What happens where an inventory cannot be topped up without a listing of everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnGap {
+    /// The stream is refused.
+    #[default]
+    Fail,
+    /// What came after the inventory is left to the next one, and that is said.
+    Warn,
+}
+
+impl InventorySource {
+    /// Reads `s3://bucket/…/manifest.json` or `s3://bucket/folder/`. `None` where it is neither.
+    #[must_use]
+    pub fn at(location: &str) -> Option<Self> {
+        let (bucket, key) = location.trim().strip_prefix("s3://")?.split_once('/')?;
+        let folder = key.is_empty() || key.ends_with('/') || !key.ends_with(".json");
+        let slash = if folder && !key.is_empty() && !key.ends_with('/') { "/" } else { "" };
+        let named = !bucket.is_empty();
+        named.then(|| Self {
+            bucket: bucket.to_owned(),
+            key: format!("{key}{slash}"),
+            margin_seconds: MARGIN_SECONDS,
+            on_gap: OnGap::default(),
+        })
+    }
+
+    /// As [`InventorySource::at`] reads it.
+    #[must_use]
+    pub fn location(&self) -> String {
+        format!("s3://{}/{}", self.bucket, self.key)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inventory_is_a_manifest_or_a_folder() {
+        for (text, expected) in [
+            (
+                "s3://b/inv/src/daily/2024-01-15T01-00Z/manifest.json",
+                Some("inv/src/daily/2024-01-15T01-00Z/manifest.json"),
+            ),
+            ("s3://b/inv/src/daily/", Some("inv/src/daily/")),
+            ("s3://b/inv/src/daily", Some("inv/src/daily/")),
+            ("s3://b/", Some("")),
+            ("s3://b", None),
+            ("s3:///x", None),
+            ("/tmp/manifest.json", None),
+        ] {
+            let source = InventorySource::at(text);
+            assert_eq!(source.as_ref().map(|source| source.key.as_str()), expected, "{text}");
+            if let Some(source) = source {
+                assert_eq!(InventorySource::at(&source.location()), Some(source));
+            }
+        }
+    }
+}

@@ -5,7 +5,8 @@ use std::collections::hash_map::Entry;
 
 use super::conform::{Misfit, Unfit, json_conforms, listed_type};
 use super::line::{Line, Piece};
-use super::text::{close, rescued_key};
+use super::rescued::Rescued;
+use super::text::close;
 use super::{Added, Encoded, Frame};
 use crate::batch::{JsonField, JsonKind, JsonRows};
 use crate::protocol::schema::{ColumnType, Columns};
@@ -30,9 +31,7 @@ pub(super) struct JsonEncoder {
     keeps_nulls: bool,
     row: u64,
     line: Line,
-    /// Members of the object of rescued fields.
-    rescued: Vec<u8>,
-    rescued_key: Piece,
+    rescued: Rescued,
     /// Rows that had a key more than once.
     repeated: u64,
 }
@@ -63,8 +62,7 @@ impl JsonEncoder {
             keeps_nulls,
             row: 0,
             line: Line::new(prefix),
-            rescued: Vec::new(),
-            rescued_key: rescued_key(),
+            rescued: Rescued::new(),
             repeated: 0,
         }
     }
@@ -159,19 +157,10 @@ impl JsonEncoder {
             if member.kind.is_some_and(|kind| json_conforms(field.kind, kind)) {
                 write(&mut self.line, member, field, data, self.keeps_nulls);
             } else if field.kind != JsonKind::Null {
-                self.rescued.extend_from_slice(member.prefix.text());
-                self.rescued.extend_from_slice(field.value.of(data));
-                self.rescued.push(b',');
+                self.rescued.json(&member.prefix, field.value.of(data));
             }
         }
-        let any = self.rescued.pop().is_some();
-        if any {
-            self.line.piece(&self.rescued_key);
-            self.line.copy(&self.rescued, 0, self.rescued.len());
-            self.line.bytes(*b"},");
-        }
-        self.rescued.clear();
-        any
+        self.rescued.write_to(&mut self.line)
     }
 
     /// Whether the row has each name once; otherwise the line is to be written anew.

@@ -14,6 +14,7 @@ mod line;
 mod number_text;
 pub mod pick;
 mod report;
+mod rescued;
 pub mod schema_of;
 mod text;
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use super::cast::{Cast, Outcome};
 use super::conform::{Misfit, Unfit, listed_type, misfit_conforms};
 use super::line::{Line, Piece};
+use super::rescued::Rescued;
 use super::{Added, EncodeOptions, Encoded, FileReport, Frame};
 use crate::batch::{Span, TextRows};
 use crate::json_string::{write_key, write_string};
 use crate::options::CsvOptions;
-use crate::protocol::schema::{ColumnType, Columns, RESCUED_COLUMN};
+use crate::protocol::schema::{ColumnType, Columns};
 use crate::simd::{Chunk, LANES};
 
 /// Encodes the text rows of one file.
@@ -22,9 +23,7 @@ pub(super) struct TextEncoder {
     members: Vec<Member>,
     /// Columns of the file that the catalog does not have, with their keys.
     unlisted: Vec<(usize, Piece)>,
-    /// Members of the object of rescued fields.
-    rescued: Vec<u8>,
-    rescued_key: Piece,
+    rescued: Rescued,
     /// The texts of booleans.
     words: Vec<(Piece, bool)>,
     line: Line,
@@ -68,8 +67,7 @@ impl TextEncoder {
             columns: Arc::default(),
             members: Vec::new(),
             unlisted: Vec::new(),
-            rescued: Vec::new(),
-            rescued_key: rescued_key(),
+            rescued: Rescued::new(),
             words,
             line: Line::new(prefix),
             spare: Vec::new(),
@@ -131,7 +129,7 @@ impl TextEncoder {
                     if unfit == Unfit::Rescue {
                         self.line.cut_to(mark);
                         member.misfits -= 1;
-                        rescue(&member.key, field.of(&rows.data), &mut self.rescued);
+                        self.rescued.text(&member.key, field.of(&rows.data));
                     }
                 }
             }
@@ -158,16 +156,9 @@ impl TextEncoder {
     /// Adds the column of rescued fields. Whether there are any.
     fn write_rescued(&mut self, rows: &TextRows, fields: &[Span]) -> bool {
         for (index, key) in self.unlisted.iter().filter(|(index, _)| !fields[*index].absent()) {
-            rescue(key, fields[*index].of(&rows.data), &mut self.rescued);
+            self.rescued.text(key, fields[*index].of(&rows.data));
         }
-        let any = self.rescued.pop().is_some();
-        if any {
-            self.line.piece(&self.rescued_key);
-            self.line.copy(&self.rescued, 0, self.rescued.len());
-            self.line.bytes(*b"},");
-        }
-        self.rescued.clear();
-        any
+        self.rescued.write_to(&mut self.line)
     }
 
     /// What does not conform: the member in this place, or else a column that the catalog does not have.
@@ -269,22 +260,6 @@ fn short_number(data: &[u8], start: usize, end: usize) -> bool {
         && digits & first != 0
         && digits >> (length - 1) & 1 == 1
         && (!whole_zero || length == 1)
-}
-
-/// Appends a member of the object of rescued fields, with a comma behind it.
-#[cold]
-fn rescue(key: &Piece, field: &[u8], rescued: &mut Vec<u8>) {
-    rescued.extend_from_slice(key.text());
-    write_string(&String::from_utf8_lossy(field), rescued);
-    rescued.push(b',');
-}
-
-/// `"_rescued":{`
-pub(super) fn rescued_key() -> Piece {
-    let mut key = Vec::new();
-    write_key(RESCUED_COLUMN, &mut key);
-    key.push(b'{');
-    Piece::new(&key)
 }
 
 /// A row as a JSON object of texts.

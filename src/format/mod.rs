@@ -119,6 +119,11 @@ pub trait Decode: Send {
         None
     }
 
+    /// The columns of the file that were not asked for, where the format can leave columns out.
+    fn not_asked_for(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// Rows that were not decoded, since no row among them can be wanted.
     fn pruned(&self) -> Pruned {
         Pruned::default()

@@ -27,7 +27,7 @@ use crate::predicate::Predicate;
 use crate::protocol::message::Level;
 use crate::record::flatten::Flattener;
 use crate::record::pick::{FilePick, Pick};
-use crate::record::{Encoded, FileEncoder, FileReport, Refused, StreamEncoder};
+use crate::record::{Encoded, FileEncoder, FileReport, Refused, StreamEncoder, Unlisted};
 use crate::s3::Store;
 
 /// A block of lines is handed on when it has this size, and at the end of a file.
@@ -359,6 +359,9 @@ impl<'a> FileTask<'a> {
         let mut report = self.encoder.report().clone();
         for (name, times) in self.flattener.iter().flat_map(Flattener::renamed) {
             report.add_renamed(name, *times);
+        }
+        if super::stream::unlisted(&self.shared.stream) == Unlisted::Tell {
+            self.decoder.not_asked_for().into_iter().for_each(|name| report.add_unlisted(name));
         }
         report
     }

@@ -30,7 +30,7 @@ use crate::cursor::{Cursor, FullRefresh, Incremental, StreamState, Window};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::DecodeLimits;
 use crate::object::{ObjectFacts, Timestamp};
-use crate::options::{Projection, SchemaEvolution};
+use crate::options::{FormatOptions, Projection, SchemaEvolution};
 use crate::plan::estimate::{FilePlan, StreamPlan};
 use crate::plan::ranges;
 use crate::plan::walk::WalkOptions;
@@ -39,7 +39,7 @@ use crate::protocol::message::Level;
 use crate::protocol::schema::Columns;
 use crate::protocol::sink::{Sink, StatusLine};
 use crate::protocol::state_file::StateFile;
-use crate::record::{EncodeOptions, StreamEncoder, Validation, columns_wanted};
+use crate::record::{EncodeOptions, StreamEncoder, Unlisted, Validation, columns_wanted};
 use crate::s3::Store;
 use crate::spending::{GB, OnArchived, OnLimit};
 
@@ -555,8 +555,23 @@ fn encode_options(stream: &Stream) -> EncodeOptions {
         ValidationPolicy::SkipRecord => Validation::Skip,
         ValidationPolicy::WaitForDiscover => Validation::Stop,
     };
-    EncodeOptions::new(&stream.format, stream.schemaless, validation)
-        .with_policies(stream.evolution, stream.bad_rows.on_bad_row())
+    let options = EncodeOptions::new(&stream.format, stream.schemaless, validation);
+    EncodeOptions {
+        unlisted: unlisted(stream),
+        ..options.with_policies(stream.evolution, stream.bad_rows.on_bad_row())
+    }
+}
+
+/// What becomes of fields that the catalog does not have. They are part of a row's text anyway, so they go out with it as in
+/// the connector that we replace, which leaves them out of CSV alone. A column of Parquet is fetched and paid for by itself:
+/// one that is not selected is not read.
+pub(super) fn unlisted(stream: &Stream) -> Unlisted {
+    let chosen = stream.pushdown.columns.is_some();
+    match &stream.format {
+        _ if chosen || stream.evolution != SchemaEvolution::Evolve => Unlisted::LeaveOut,
+        FormatOptions::Csv(_) | FormatOptions::Parquet(_) => Unlisted::Tell,
+        _ => Unlisted::Write,
+    }
 }
 
 /// The columns that decoders must give: those of the catalog, unless others are looked at too.
@@ -564,6 +579,7 @@ pub(super) fn projection(stream: &Stream, columns: &Columns) -> Projection {
     match stream.evolution {
         _ if stream.schemaless => Projection::All,
         SchemaEvolution::Rescue | SchemaEvolution::Freeze => Projection::All,
+        SchemaEvolution::Evolve if unlisted(stream) == Unlisted::Write => Projection::All,
         SchemaEvolution::Evolve => columns_wanted(columns, stream.flatten.is_some()),
     }
 }

@@ -9,8 +9,8 @@ use crate::options::{CsvOptions, FormatOptions, Projection};
 use crate::predicate::Predicate;
 use crate::protocol::catalog::ConfiguredStream;
 use crate::protocol::schema::{Column, ColumnType, Columns, MODIFIED_COLUMN};
-use crate::record::columns_wanted;
 use crate::record::pick::{CursorColumn, Pick};
+use crate::record::{Unlisted, columns_wanted};
 
 /// What decoders are asked for, and which rows are left out of what they give.
 pub(super) struct Wanted {
@@ -69,7 +69,8 @@ impl Wanted {
             FormatOptions::Csv(csv) => csv,
             _ => &plain,
         };
-        let everything = stream.schemaless && !named;
+        let unlisted = super::stream::unlisted(stream);
+        let everything = (stream.schemaless && !named) || unlisted == Unlisted::Write;
         let written = if everything { &Columns::All } else { columns };
         let pick = Pick::new(filter, followed, catalog, written, csv);
         if let (Projection::Columns(names), Some(pick)) = (&mut projection, &pick) {

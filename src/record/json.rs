@@ -7,7 +7,7 @@ use super::conform::{Misfit, Unfit, json_conforms, listed_type};
 use super::line::{Line, Piece};
 use super::rescued::Rescued;
 use super::text::close;
-use super::{Added, Encoded, Frame};
+use super::{Added, EncodeOptions, Encoded, Frame, Unlisted};
 use crate::batch::{JsonField, JsonKind, JsonRows};
 use crate::protocol::schema::{ColumnType, Columns};
 
@@ -29,6 +29,8 @@ pub(super) struct JsonEncoder {
     met: Vec<u64>,
     /// Whether nulls are written too.
     keeps_nulls: bool,
+    /// Whether members are written that the catalog does not have.
+    writes_unlisted: bool,
     row: u64,
     line: Line,
     rescued: Rescued,
@@ -52,14 +54,15 @@ struct Member {
 }
 
 impl JsonEncoder {
-    pub(super) fn new(prefix: &[u8], keeps_nulls: bool) -> Self {
+    pub(super) fn new(prefix: &[u8], options: &EncodeOptions) -> Self {
         Self {
             members: Vec::new(),
             by_key: HashMap::new(),
             by_name: HashMap::new(),
             next: vec![0],
             met: Vec::new(),
-            keeps_nulls,
+            keeps_nulls: options.schemaless,
+            writes_unlisted: options.unlisted == Unlisted::Write,
             row: 0,
             line: Line::new(prefix),
             rescued: Rescued::new(),
@@ -245,7 +248,7 @@ impl JsonEncoder {
         let index = self.members.len();
         let name = unescaped(key);
         let kind = if added.has(&name) { Some(ColumnType::Any) } else { listed_type(columns, &name) };
-        let written = kind.is_some() && !added.has(&name);
+        let written = (kind.is_some() || self.writes_unlisted) && !added.has(&name);
         let names = self.by_name.len();
         let name = *self.by_name.entry(name).or_insert(names);
         self.met.resize(self.by_name.len(), 0);

@@ -51,6 +51,20 @@ pub struct EncodeOptions {
     pub evolution: SchemaEvolution,
     /// What happens to a row that is refused, or that has a value without a text.
     pub on_bad_row: OnBadRow,
+    /// What happens to fields that the catalog does not have where neither validation nor evolution look at them.
+    pub unlisted: Unlisted,
+}
+
+/// What becomes of fields that the catalog does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Unlisted {
+    /// They are left out.
+    #[default]
+    LeaveOut,
+    /// They are left out, and that is said once.
+    Tell,
+    /// They go out as they are.
+    Write,
 }
 
 impl EncodeOptions {
@@ -353,7 +367,7 @@ impl Rows {
                 Self::Arrow(ArrowEncoder::new(&batch.schema(), &shared.columns, &shared.options, added)?)
             }
             Batch::Text(_) => Self::Text(TextEncoder::new(&shared.prefix, &shared.options.csv)),
-            Batch::Json(_) => Self::Json(JsonEncoder::new(&shared.prefix, shared.options.schemaless)),
+            Batch::Json(_) => Self::Json(JsonEncoder::new(&shared.prefix, &shared.options)),
         })
     }
 }

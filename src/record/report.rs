@@ -23,6 +23,8 @@ pub struct FileReport {
     repeated_keys: u64,
     /// Names that stand more than once in a header, with the number of files.
     repeated_names: BTreeMap<String, u64>,
+    /// Columns that the catalog does not have, with the number of files.
+    unlisted: BTreeMap<String, u64>,
     /// Names that were made anew since another column had them, with the number of times.
     renamed: BTreeMap<String, u64>,
 }
@@ -70,6 +72,11 @@ impl FileReport {
         }
     }
 
+    /// Counts a file with a column that was left out, since the catalog does not have it.
+    pub fn add_unlisted(&mut self, name: &str) {
+        count(&mut self.unlisted, name, 1);
+    }
+
     /// Counts columns that got another name, since there was one of theirs already.
     pub fn add_renamed(&mut self, name: &str, times: u64) {
         count(&mut self.renamed, name, times);
@@ -83,6 +90,9 @@ impl FileReport {
         self.repeated_keys += other.repeated_keys;
         for (name, times) in &other.repeated_names {
             count(&mut self.repeated_names, name, *times);
+        }
+        for (name, files) in &other.unlisted {
+            count(&mut self.unlisted, name, *files);
         }
         for (name, times) in &other.renamed {
             count(&mut self.renamed, name, *times);
@@ -120,7 +130,11 @@ impl FileReport {
             let names = told(&self.renamed);
             format!("flattened columns that got another name, since there was one of theirs already: {names}")
         });
-        let counts = [skipped, adjusted, rescued, repeated_keys, repeated_names, renamed];
+        let unlisted = (!self.unlisted.is_empty()).then(|| {
+            let names = told(&self.unlisted);
+            format!("columns that the catalog does not have were left out: {names}; refresh the schema to get them")
+        });
+        let counts = [skipped, adjusted, rescued, repeated_keys, repeated_names, unlisted, renamed];
         self.misfits.iter().map(note).chain(counts.into_iter().flatten()).collect()
     }
 }

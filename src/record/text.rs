@@ -8,7 +8,7 @@ use super::cast::{Cast, Outcome};
 use super::conform::{Misfit, Unfit, listed_type, misfit_conforms};
 use super::line::{Line, Piece};
 use super::rescued::Rescued;
-use super::{Added, EncodeOptions, Encoded, FileReport, Frame};
+use super::{Added, EncodeOptions, Encoded, FileReport, Frame, Unlisted};
 use crate::batch::{Span, TextRows};
 use crate::json_string::{write_key, write_string};
 use crate::options::CsvOptions;
@@ -89,6 +89,9 @@ impl TextEncoder {
             self.members = members(&names, columns, &options.csv, frame.added);
             self.unlisted = unlisted(&names, columns, frame.added);
             report.add_repeated(repeated(&rows.columns));
+            if options.unlisted == Unlisted::Tell {
+                self.unlisted.iter().for_each(|(index, _)| report.add_unlisted(&names[*index]));
+            }
         }
         let encoded = self.encode_rows(rows, options, frame, out);
         for member in self.members.iter_mut().filter(|member| member.misfits > 0) {

@@ -37,9 +37,10 @@ pub(in crate::config) struct Policies {
     /// from the thousandth row on and at its end. When absent there is no limit.
     #[schemars(title = "Bad Rows At Most (Percent)", extend("group" = "advanced", "minimum" = 0, "maximum" = 100))]
     max_bad_percent: Option<f64>,
-    /// What becomes of a field that the catalog does not have, or that is not of the catalog's type. With `evolve` an
-    /// unknown field waits for the next discovery and a mistyped one is delivered as it is. With `rescue` both go to one
-    /// column `_rescued`. With `freeze` the row is a bad row, so `on_error` decides. When absent it is `evolve`.
+    /// What becomes of a field that the catalog does not have, or that is not of the catalog's type. With `evolve` both are
+    /// delivered as they are; only columns of CSV and Parquet that the catalog does not have wait for the next discovery,
+    /// and are named in the log. With `rescue` both go to one column `_rescued`. With `freeze` the row is a bad row, so
+    /// `on_error` decides. When absent it is `evolve`.
     #[schemars(title = "Schema Evolution", extend("group" = "advanced"))]
     schema_evolution: Option<EvolutionWritten>,
     /// How much discovery tells of a column: with `compatible` the types that Airbyte's connector gives, with `rich` also

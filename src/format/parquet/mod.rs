@@ -517,6 +517,11 @@ impl Decode for ParquetDecoder {
         Some(self.footer()?.schema.column_with_name(column).is_some())
     }
 
+    fn not_asked_for(&self) -> Vec<&str> {
+        let fields = self.footer().into_iter().flat_map(|footer| footer.schema.fields());
+        fields.map(|field| field.name().as_str()).filter(|name| !self.projection.wants(name)).collect()
+    }
+
     fn pruned(&self) -> Pruned {
         self.pruned
     }

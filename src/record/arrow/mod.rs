@@ -17,7 +17,7 @@ use arrow::datatypes::{Field, SchemaRef};
 use self::column::{Bad, Column};
 use self::line::{Key, Line};
 use super::conform::{Misfit, Unfit, arrow_conforms, listed_type};
-use super::{Added, EncodeOptions, Encoded, Frame, Refused};
+use super::{Added, EncodeOptions, Encoded, Frame, Refused, Unlisted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::OnBadRow;
 use crate::protocol::schema::{ColumnType, Columns, RESCUED_COLUMN};
@@ -70,7 +70,7 @@ impl ArrowEncoder {
             }
             let written = if !conforms && unfit == Unfit::Rescue {
                 &mut rescued
-            } else if kind.is_some() {
+            } else if kind.is_some() || options.unlisted == Unlisted::Write {
                 &mut members
             } else {
                 continue;

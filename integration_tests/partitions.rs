@@ -244,3 +244,124 @@ fn a_plan_without_a_configuration_is_an_error_as_of_every_verb() {
     assert_eq!(output.code, Some(1));
     assert!(output.errors()[0]["message"].as_str().unwrap().contains("configuration file"), "{output:#?}");
 }
+
+/// A stream that looks back two days.
+fn looking_back(parameters: Value) -> Value {
+    let mut stream = json!({
+        "name": "s", "globs": ["e/**"], "format": {"filetype": "csv"}, "partition_template": "{date}/",
+        "partition_lookback": "2d",
+    });
+    stream.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
+    stream
+}
+
+fn put_days(bench: &Bench, days: std::ops::RangeInclusive<u32>, name: &str, second: u64) {
+    for day in days {
+        bench.put(&format!("e/2024-01-{day:02}/{name}.csv"), format!("x\n{day}{name}\n"), second + u64::from(day));
+    }
+}
+
+#[test]
+fn a_sync_that_looks_back_lists_no_older_partitions_and_loses_no_later_day() {
+    let bench = Bench::new();
+    let config = bench.config(json!([looking_back(json!({}))]));
+    let sync = |state: Option<&Value>| {
+        bench.server.log().clear();
+        let output = bench.read(&config, &catalog("s", "incremental"), state).ok();
+        (sorted(&output, "x"), output.state(), output)
+    };
+    put_days(&bench, 1..=15, "a", 0);
+    bench.put("e/loose.csv", "x\nloose\n", 0);
+    let (rows, state, _) = sync(None);
+    assert_eq!(rows.len(), 16);
+    // Late files inside and outside of the lookback, the cursor's own day, later days, and one without a date.
+    put_days(&bench, 12..=17, "b", 100);
+    bench.put("e/later.csv", "x\nlater\n", 0);
+    let (rows, state, output) = sync(Some(&state));
+    assert_eq!(rows, ["13b", "14b", "15b", "16b", "17b", "later"]);
+    let logs = output.logs();
+    assert!(logs.iter().any(|line| line.contains("12 prefixes not listed")), "{logs:#?}");
+    let text = plan(&bench, &config, "table");
+    assert!(!text.contains("partition_lookback"), "a plan without a state lists everything:\n{text}");
+    // A wrong date in the future keeps no day from being listed.
+    put_days(&bench, 18..=18, "a", 200);
+    bench.put("e/2999-01-01/x.csv", "x\nfuture\n", 200);
+    let (rows, state, _) = sync(Some(&state));
+    assert_eq!(rows, ["18a", "future"]);
+    put_days(&bench, 19..=19, "a", 300);
+    let (rows, state, _) = sync(Some(&state));
+    assert_eq!(rows, ["19a"]);
+    // Without the lookback all partitions are listed again: what came late is read, and nothing twice.
+    let config = bench.config(json!([looking_back(json!({"partition_lookback": null}))]));
+    let output = bench.read(&config, &catalog("s", "incremental"), Some(&state)).ok();
+    assert_eq!(sorted(&output, "x"), ["12b"]);
+    assert!(output.state()[0]["stream"]["stream_state"]["tollgate"]["partitions"].is_null());
+}
+
+#[test]
+fn what_a_sync_left_unfinished_or_to_a_limit_is_listed_by_the_next_however_old_it_is() {
+    let bench = Bench::new();
+    put_days(&bench, 1..=9, "a", 0);
+    bench.put("e/2024-01-02/bad.csv", "x\n1,2\n", 5);
+    let config = bench.config(json!([looking_back(json!({}))]));
+    let first = bench.read(&config, &catalog("s", "incremental"), None);
+    assert_eq!(first.code, Some(1));
+    put_days(&bench, 20..=20, "a", 100);
+    let second = bench.read(&config, &catalog("s", "incremental"), Some(&first.state()));
+    assert_eq!((second.code, sorted(&second, "x")), (Some(1), vec!["20a".to_owned()]), "the bad file fails again");
+    bench.put("e/2024-01-02/bad.csv", "x\nmended\n", 200);
+    let third = bench.read(&config, &catalog("s", "incremental"), Some(&second.state())).ok();
+    assert_eq!(sorted(&third, "x"), ["mended"]);
+
+    let mut limited = config;
+    limited["max_files_per_run"] = 4.into();
+    limited["on_limit"] = "partial".into();
+    let mut state = None;
+    let mut rows = Vec::new();
+    for _ in 0..4 {
+        let output = bench.read(&limited, &catalog("s", "incremental"), state.as_ref()).ok();
+        rows.extend(output.column("x"));
+        state = Some(output.state());
+    }
+    assert_eq!(rows.len(), 11, "{rows:?}");
+}
+
+#[test]
+fn a_lookback_over_partitions_without_dates_is_an_error() {
+    let bench = Bench::new();
+    bench.put("e/a/x.csv", "x\n1\n", 1);
+    let config = bench.config(json!([looking_back(json!({"partition_template": "{kind}/"}))]));
+    let output = bench.read(&config, &catalog("s", "incremental"), None);
+    assert_eq!(output.code, Some(1));
+    let message = output.errors()[0]["message"].as_str().unwrap().to_owned();
+    assert!(message.contains("wants partitions with dates; the stream has 'kind'"), "{message}");
+}
+
+#[test]
+fn a_filter_that_moves_with_now_misses_nothing_when_it_is_widened() {
+    let bench = Bench::new();
+    let today = chrono::Utc::now().date_naive();
+    let put = |days_ago: i64, name: &str, second: u64| {
+        let day = today - chrono::TimeDelta::days(days_ago);
+        bench.put(&format!("e/{day}/{name}.csv"), format!("x\n{days_ago}{name}\n"), second);
+    };
+    (0..10).for_each(|days_ago| put(days_ago, "a", 1));
+    let sync = |filter: Value, state: Option<&Value>| {
+        let stream = json!({
+            "name": "s", "globs": ["e/**"], "format": {"filetype": "csv"}, "partition_template": "{date}/",
+            "partition_filter": filter,
+        });
+        let output = bench.read(&bench.config(json!([stream])), &catalog("s", "incremental"), state).ok();
+        (sorted(&output, "x"), output.state())
+    };
+    let (rows, state) = sync(json!({"date": {"gte": "now-6d"}}), None);
+    assert_eq!(rows, ["0a", "1a", "2a", "3a", "4a", "5a", "6a"]);
+    // Days later it wants less; meanwhile files come into days that it left.
+    put(5, "b", 2);
+    put(1, "b", 2);
+    let (rows, state) = sync(json!({"date": {"gte": "now-2d"}}), Some(&state));
+    assert_eq!(rows, ["1b"]);
+    let (rows, state) = sync(json!({"date": {"gte": "now-8d"}}), Some(&state));
+    assert_eq!(rows, ["5b", "7a", "8a"], "what came meanwhile and what was never wanted, and nothing twice");
+    assert_eq!(sync(json!({"date": {"gte": "now-8d"}}), Some(&state)).0, Vec::<String>::new());
+}

@@ -252,6 +252,21 @@ fn the_catalogs_cursor_field_counts_and_other_modes_leave_nothing_out() {
 
 /// A run that does not read everything must not raise the bound: the rows it did not reach may lie below.
 #[test]
+fn a_run_that_a_limit_cut_short_moves_no_bound() {
+    let bench = Bench::new();
+    bench.put("f/a.csv", "id\n100\n", 1);
+    bench.put("f/b.csv", "id\n1\n", 2);
+    let streams = json!([{"name": "s", "globs": ["f/*"], "format": {"filetype": "csv"}, "cursor_field": "id"}]);
+    let mut config = bench.config(streams);
+    config["max_files_per_run"] = 1.into();
+    config["on_limit"] = "partial".into();
+    let first = bench.read(&config, &catalog("s", "incremental"), None).ok();
+    assert_eq!(first.column("id"), ["100"]);
+    let second = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
+    assert_eq!(second.column("id"), ["1"], "a file that was left to the next run, however low its values are");
+}
+
+#[test]
 fn a_failed_file_holds_the_bound_back() {
     let bench = Bench::new();
     bench.put("f/a.csv", "id,x\n50,1\n100,1\n", 1);

@@ -30,7 +30,7 @@ pub(crate) fn state(input: &[u8]) {
     };
     let window = Window { listed_at: object.modified_at.plus_seconds(3600), late_days: 7, full_history_days: 3 };
     let mut survey = Incremental::new(state.clone(), None).survey(window);
-    let seen = survey.see(&object);
+    let seen = survey.see(&object, None);
     let settled = survey.settle();
     let decision = match seen {
         Seen::Decided(decision) => decision,

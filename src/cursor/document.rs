@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::memory::{Memory, SavedPart};
+use super::partitions::PartitionCursor;
 use crate::batch::Position;
 use crate::error::{Error, Result};
 use crate::object::Timestamp;
@@ -97,6 +98,9 @@ pub struct Part {
     /// Incremental: the record cursor, where the stream has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Box<RecordCursor>>,
+    /// Incremental: which partitions were listed, where older ones are not listed again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitions: Option<Box<PartitionCursor>>,
 }
 
 /// How far the values of a column were read.
@@ -133,6 +137,7 @@ impl Part {
             not_before: None,
             pending: BTreeMap::new(),
             record: None,
+            partitions: None,
         }
     }
 }

@@ -29,6 +29,7 @@ use serde_json::Value;
 
 use super::document::{self, Horizon, Mode, Part, Pending, RecordCursor, StreamState};
 use super::memory::Memory;
+use super::partitions::{Listing, PartitionCursor};
 use super::{Decision, Survey, Window};
 use crate::batch::Position;
 use crate::object::{ObjectFacts, Timestamp};
@@ -80,6 +81,7 @@ pub struct Incremental {
     generation: Option<i64>,
     pub(super) limits: Limits,
     record: Option<Box<RecordCursor>>,
+    partitions: Option<Box<PartitionCursor>>,
 }
 
 /// What is known of an object without its listing.
@@ -122,6 +124,7 @@ impl Incremental {
             generation,
             limits: Limits::default(),
             record: part.record,
+            partitions: part.partitions,
         }
     }
 
@@ -141,6 +144,21 @@ impl Incremental {
         self.record.as_deref()
     }
 
+    /// What the state knows of the partitions that were listed.
+    #[must_use]
+    pub fn partitions(&self) -> Option<&PartitionCursor> {
+        self.partitions.as_deref()
+    }
+
+    /// Takes note of what was listed, behind [`super::Settled::finish`]; `None` where every run lists all partitions.
+    pub fn listed(&mut self, listing: Option<Listing>) {
+        self.partitions = listing.map(|listing| {
+            let mut partitions = self.partitions.take().unwrap_or_default();
+            partitions.listed(listing);
+            partitions
+        });
+    }
+
     pub(super) fn reach(&mut self, marks: &Marks) {
         if let Some(record) = &mut self.record {
             record.reached.merge(marks);
@@ -154,6 +172,9 @@ impl Incremental {
         if let Some(record) = &mut complete.record {
             record.bound.merge(&record.reached);
             record.reached = Marks::default();
+        }
+        if let Some(partitions) = &mut complete.partitions {
+            partitions.complete();
         }
         complete.document()
     }
@@ -281,6 +302,7 @@ impl Incremental {
                 not_before: self.not_before,
                 pending: self.pending.clone(),
                 record: self.record.clone(),
+                partitions: self.partitions.clone(),
                 ..Part::new(self.generation)
             }),
         })

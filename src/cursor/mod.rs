@@ -11,6 +11,7 @@ mod document;
 mod full_refresh;
 mod incremental;
 mod memory;
+mod partitions;
 mod sketch;
 mod survey;
 #[cfg(test)]
@@ -20,6 +21,7 @@ pub use document::{Horizon, Mode, Part, Pending, RecordCursor, StreamState};
 pub use full_refresh::FullRefresh;
 pub use incremental::{HISTORY_ENTRIES, Incremental};
 pub use memory::SavedPart;
+pub use partitions::{Listing, PartitionCursor};
 pub use survey::{Seen, Settled, Survey, Ticket, Window};
 
 use std::collections::BTreeMap;
@@ -169,6 +171,16 @@ impl Cursor {
         match self {
             Self::Incremental(cursor) => cursor.document(),
             Self::FullRefresh(cursor) => cursor.document(),
+        }
+    }
+
+    /// The last document of a run that ended well and left files to the next one, as a limit may have it: what it reached
+    /// bounds nothing.
+    #[must_use]
+    pub fn partial_document(&self) -> Value {
+        match self {
+            Self::Incremental(cursor) => cursor.document(),
+            Self::FullRefresh(_) => self.complete_document(),
         }
     }
 

@@ -21,7 +21,8 @@
 //!   the number of files in doubt is reported; but where the listing has more files than were read, some are new for
 //!   certain, and all are read again.
 //! * A file that vanished is forgotten at the next listing. If it comes back with its old time, it is read again.
-//! * A listing that shows less than the last one (other globs, a later start date) looks like a deletion.
+//! * A listing that shows less than the last one (other globs, a later start date, a filter that moved on) looks like a
+//!   deletion. One that leaves older partitions out on purpose does not: see [`super::partitions`].
 //! * Two versions of a key with the same modification time (S3: the same second) are one file, as for the connector
 //!   that we replace.
 
@@ -80,6 +81,8 @@ pub struct Survey {
     listed: Vec<(Timestamp, u64)>,
     /// Those that are known not to be in it.
     outside: HashSet<u32>,
+    /// Files of partitions that the last run did not list, which were read before.
+    kept: Vec<(Timestamp, u64)>,
 }
 
 /// What a part of the memory and the listing do not have in common, so far.
@@ -122,21 +125,22 @@ impl Survey {
             differences: cursor.memory.parts().iter().map(|part| table(&part.set)).collect(),
             listed: Vec::new(),
             outside: HashSet::new(),
+            kept: Vec::new(),
         }
     }
 
-    /// Takes note of a listed object.
-    pub fn see(&mut self, object: &ObjectFacts) -> Seen {
-        self.look(object, true)
+    /// Takes note of a listed object, and of when its partition ends, where older ones are not always listed.
+    pub fn see(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Seen {
+        self.look(object, partition_ends_at, true)
     }
 
     /// Takes note of a listed object that cannot be read for now, such as an archived one. If it was read before, it is
     /// not forgotten.
-    pub fn see_unreadable(&mut self, object: &ObjectFacts) {
-        self.look(object, false);
+    pub fn see_unreadable(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) {
+        self.look(object, partition_ends_at, false);
     }
 
-    fn look(&mut self, object: &ObjectFacts, readable: bool) -> Seen {
+    fn look(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>, readable: bool) -> Seen {
         let known = self.cursor.known(object);
         if known != Known::Decided(Decision::BeyondHistory) {
             self.days.add(object.modified_at, self.window.listed_at);
@@ -144,6 +148,9 @@ impl Survey {
         let decision = match known {
             Known::Decided(decision) => return Seen::Decided(decision),
             Known::Forgotten => {
+                if let Some(decision) = self.unlisted(object, partition_ends_at) {
+                    return Seen::Decided(decision);
+                }
                 let ticket = self.ticket(object);
                 return self.recall(object.modified_at, ticket, readable);
             }
@@ -158,6 +165,16 @@ impl Survey {
             self.ticket(object);
         }
         Seen::Decided(decision)
+    }
+
+    /// What becomes of a file of a partition that the last run did not list.
+    fn unlisted(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Option<Decision> {
+        let partitions = self.cursor.partitions()?;
+        let decision = partitions.judge(partition_ends_at?, object.modified_at, self.window.late_days)?;
+        if !decision.reads() {
+            self.kept.push((object.modified_at, number(&object.key, object.modified_at)));
+        }
+        Some(decision)
     }
 
     fn ticket(&mut self, object: &ObjectFacts) -> Ticket {
@@ -236,6 +253,7 @@ impl Settled {
                 memory.add(modified_at, number);
             }
         }
+        self.survey.kept.iter().for_each(|&(modified_at, number)| memory.add(modified_at, number));
         Cursor::Incremental(self.survey.cursor.with_memory(memory))
     }
 }

@@ -42,7 +42,7 @@ fn list(cursor: &mut Cursor, objects: &[ObjectFacts]) -> Vec<Decision> {
         Cursor::Incremental(cursor) => cursor,
     };
     let mut survey = incremental.survey(window());
-    let seen: Vec<_> = objects.iter().map(|object| survey.see(object)).collect();
+    let seen: Vec<_> = objects.iter().map(|object| survey.see(object, None)).collect();
     let settled = survey.settle();
     let decide = |seen| match seen {
         Seen::Decided(decision) => decision,
@@ -226,7 +226,7 @@ fn archived_files_are_not_forgotten() {
     read_all(&mut run, &files);
     let Cursor::Incremental(cursor) = incremental(&run.document()) else { panic!() };
     let mut survey = cursor.survey(window());
-    files.iter().for_each(|object| survey.see_unreadable(object));
+    files.iter().for_each(|object| survey.see_unreadable(object, None));
     let mut restored = survey.settle().finish();
     assert_eq!(read_all(&mut restored, &files), Vec::<String>::new());
 }
@@ -266,4 +266,63 @@ fn a_state_of_another_form_is_refused_with_what_to_do() {
         let error = StreamState::read(&state).unwrap_err();
         assert!(error.hint_text().is_some(), "{error}");
     }
+}
+
+/// A run over the partitions that end behind day `from`, where files are 12,000 a day, more than a history holds. Returns
+/// what it read; the state is the one after it.
+fn run_of_days(
+    state: &mut Value,
+    files: &[(i64, ObjectFacts)],
+    from: Option<i64>,
+    day: i64,
+    complete: bool,
+) -> Vec<String> {
+    let start_of = |day: i64| object("", day * 86_400).modified_at;
+    let window = Window { listed_at: start_of(day), late_days: 7, full_history_days: 3 };
+    let Cursor::Incremental(cursor) = incremental(state) else { panic!() };
+    let mut survey = cursor.survey(window);
+    let listed: Vec<_> = files.iter().filter(|(day, _)| from.is_none_or(|from| day + 1 > from)).collect();
+    let see = |(day, object): &&(i64, ObjectFacts)| survey.see(object, Some(start_of(day + 1)));
+    let seen: Vec<_> = listed.iter().map(see).collect();
+    let settled = survey.settle();
+    let decisions: Vec<_> = seen
+        .into_iter()
+        .map(|seen| match seen {
+            Seen::Decided(decision) => decision,
+            Seen::Open(ticket) => settled.judge(ticket),
+        })
+        .collect();
+    let mut run = settled.finish();
+    let Cursor::Incremental(cursor) = &mut run else { panic!() };
+    let newest = listed.iter().map(|(day, _)| start_of(*day)).max();
+    cursor.listed(Some(Listing { from: from.map(start_of), at: window.listed_at, newest }));
+    let mut read = Vec::new();
+    for ((_, object), _) in listed.iter().zip(decisions).filter(|(_, decision)| decision.reads()) {
+        run.begin(object, Position::default());
+        run.end(&object.key);
+        read.push(object.key.to_string());
+    }
+    *state = if complete { run.complete_document() } else { run.document() };
+    read
+}
+
+#[test]
+fn files_of_partitions_that_are_not_listed_are_not_forgotten() {
+    let of_day = |day: i64| {
+        let file = move |index: i64| (day, object(&format!("d{day:02}/{index:05}"), day * 86_400 + index));
+        (0..12_000).map(file)
+    };
+    let mut files: Vec<_> = (0..5).flat_map(of_day).collect();
+    let mut state = json!({});
+    assert_eq!(run_of_days(&mut state, &files, None, 20, true).len(), 60_000);
+    files.extend(of_day(20));
+    assert_eq!(run_of_days(&mut state, &files, Some(3), 21, true).len(), 12_000);
+    assert_eq!(run_of_days(&mut state, &files, Some(19), 30, false).len(), 0);
+    // Into a partition that is not listed any more comes one file, and another one as an upload that began long before.
+    files.push((1, object("d01/late", 30 * 86_400)));
+    files.push((1, object("d01/slow", 18 * 86_400)));
+    assert_eq!(run_of_days(&mut state, &files, Some(19), 31, true).len(), 0);
+    let again = run_of_days(&mut state, &files, None, 32, true);
+    assert_eq!(again, ["d01/late", "d01/slow"], "and none of the 72,000");
+    assert_eq!(run_of_days(&mut state, &files, None, 33, true), Vec::<String>::new());
 }

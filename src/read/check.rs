@@ -25,7 +25,7 @@ pub async fn check(job: &Job, store: &Store, clock: Clock) -> Result<()> {
 }
 
 async fn check_stream(stream: &Stream, store: &Store, clock: Clock) -> Result<()> {
-    let prepared = partition::prepare(store, stream, clock.now()).await?;
+    let prepared = partition::prepare(store, stream, clock.now(), None).await?;
     if let Some(source) = &stream.inventory {
         Box::pin(inventory::manifest(store, source)).await?;
     }

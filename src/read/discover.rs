@@ -76,7 +76,7 @@ async fn data_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut V
     if let Some(columns) = &stream.input_schema {
         return Ok(given(columns));
     }
-    let prepared = partition::prepare(store, stream, clock.now()).await?;
+    let prepared = partition::prepare(store, stream, clock.now(), None).await?;
     let layout = prepared.layout.clone();
     let files = newest(stream, store, prepared).await?;
     if files.is_empty() {

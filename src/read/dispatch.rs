@@ -8,9 +8,9 @@ use super::listing::{Listing, ListingCounts};
 use super::partition::Prepared;
 use super::stop::Stop;
 use crate::batch::Position;
-use crate::cursor::{Cursor, Decision, FullRefresh, Incremental, Seen, Ticket, Window};
+use crate::cursor::{Cursor, Decision, FullRefresh, Incremental, Listing as Listed, Seen, Ticket, Window};
 use crate::error::Result;
-use crate::object::ObjectFacts;
+use crate::object::{ObjectFacts, Timestamp};
 use crate::plan::files::FileList;
 use crate::plan::walk::WalkReport;
 
@@ -87,14 +87,17 @@ impl Files {
         let source = Source::Ordered { files: FileList::default(), order };
         let mut files = Self::new(listing, Cursor::Incremental(cursor), source);
         let mut list = FileList::default();
+        let mut partitions = Partitions::new(&files, window.listed_at);
         // What of the list only the whole listing tells.
         let mut open: Vec<(u32, Ticket)> = Vec::new();
         loop {
             let Some(page) = stop.unless(files.listing.next_page()).await else { return Ok(None) };
             let Some(page) = page? else { break };
-            files.listing.take_archived().iter().for_each(|object| survey.see_unreadable(object));
+            for object in files.listing.take_archived() {
+                survey.see_unreadable(&object, partitions.ends_at(&files, &object));
+            }
             for object in page {
-                match survey.see(&object) {
+                match survey.see(&object, partitions.ends_at(&files, &object)) {
                     Seen::Decided(decision) if !files.count(&object, &decision) => continue,
                     Seen::Decided(_) => {}
                     Seen::Open(ticket) => open.push((index(list.len()), ticket)),
@@ -110,7 +113,11 @@ impl Files {
             }
         }
         let list = without(list, &not_to_read);
-        files.cursor = Arc::new(settled.finish());
+        let mut cursor = settled.finish();
+        if let Cursor::Incremental(cursor) = &mut cursor {
+            cursor.listed(partitions.listing);
+        }
+        files.cursor = Arc::new(cursor);
         let order = list.by_modification().into_iter();
         files.source = Source::Ordered { files: list, order };
         files.listed_all = true;
@@ -268,6 +275,33 @@ impl Files {
     fn count_decision(&mut self, decision: &Decision) -> bool {
         *self.decisions.of(decision) += 1;
         decision.reads()
+    }
+}
+
+/// The dates of partitions while they are listed.
+struct Partitions {
+    /// Whether anybody asks for them.
+    asked: bool,
+    /// For the state, where older partitions are not listed again.
+    listing: Option<Listed>,
+}
+
+impl Partitions {
+    fn new(files: &Files, at: Timestamp) -> Self {
+        let prepared = files.partitions();
+        let listing = prepared.looks_back.then_some(Listed { from: prepared.listed_from, at, newest: None });
+        let known = matches!(&*files.cursor, Cursor::Incremental(cursor) if cursor.partitions().is_some());
+        Self { asked: known || listing.is_some(), listing }
+    }
+
+    /// When the partition of a listed object ends. The newest one is kept in mind, but none that is in the future: a wrong
+    /// date must not keep the days before it from being listed.
+    fn ends_at(&mut self, files: &Files, object: &ObjectFacts) -> Option<Timestamp> {
+        let date = files.partitions().date_of(&object.key).filter(|_| self.asked)?;
+        if let Some(listing) = self.listing.as_mut().filter(|listing| date.start <= listing.at) {
+            listing.newest = listing.newest.max(Some(date.start));
+        }
+        Some(date.end)
     }
 }
 

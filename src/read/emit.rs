@@ -53,8 +53,8 @@ pub(super) enum Event {
     Forget { key: Arc<str> },
     /// Time went by.
     Tick,
-    /// The stream ends: last STATE, COMPLETE or INCOMPLETE.
-    Close { complete: bool, done: oneshot::Sender<Emitted> },
+    /// The stream ends: last STATE, COMPLETE or INCOMPLETE. `whole`: nothing was left to the next run.
+    Close { complete: bool, whole: bool, done: oneshot::Sender<Emitted> },
 }
 
 /// What was written for a stream.
@@ -174,8 +174,8 @@ impl Emitter {
                 Ok(())
             }
             Event::Tick => self.state_if_due(),
-            Event::Close { complete, done } => {
-                let emitted = self.close(complete)?;
+            Event::Close { complete, whole, done } => {
+                let emitted = self.close(complete, whole)?;
                 _ = done.send(emitted);
                 Ok(())
             }
@@ -250,9 +250,13 @@ impl Emitter {
         Ok(())
     }
 
-    fn close(&mut self, complete: bool) -> io::Result<Emitted> {
+    fn close(&mut self, complete: bool, whole: bool) -> io::Result<Emitted> {
         let Some(current) = &self.current else { return Ok(Emitted::default()) };
-        let document = if complete { current.cursor.complete_document() } else { current.cursor.document() };
+        let document = match (complete, whole) {
+            (true, true) => current.cursor.complete_document(),
+            (true, false) => current.cursor.partial_document(),
+            (false, _) => current.cursor.document(),
+        };
         self.state(&document)?;
         let Some(current) = self.current.take() else { return Ok(Emitted::default()) };
         let status = if complete { Status::Complete } else { Status::Incomplete };

@@ -7,13 +7,14 @@ use std::sync::Arc;
 use super::inventory::TopUp;
 use crate::batch::{InferredColumn, InferredType};
 use crate::config::job::Stream;
+use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::object::Timestamp;
-use crate::options::partition::{PartitionColumns, PartitionType};
+use crate::options::partition::{PartitionColumns, PartitionType, Period};
 use crate::plan::listing::{common_folder, prefixes};
 use crate::plan::partition::columns;
 use crate::plan::partition::detect::{Sampled, detect};
-use crate::plan::partition::filter::{Filter, Verdict};
+use crate::plan::partition::filter::{Filter, Verdict, date_of, dated};
 use crate::plan::partition::layout::Layout;
 use crate::plan::select::Selection;
 use crate::record::Constant;
@@ -42,6 +43,10 @@ pub(super) struct Prepared {
     pub(super) known: HashMap<String, ListPage>,
     /// Requests that were made.
     pub(super) pages: u64,
+    /// Whether older partitions are not listed again.
+    pub(super) looks_back: bool,
+    /// The time before which partitions end that are left out for that.
+    pub(super) listed_from: Option<Timestamp>,
     /// The inventory that takes the place of a part of the listing.
     pub(super) top_up: Option<TopUp>,
 }
@@ -49,13 +54,19 @@ pub(super) struct Prepared {
 /// Finds out where the partitions of a stream are, if anything depends on it.
 ///
 /// # Errors
-/// Config where a filter or a list of partitions does not fit to what is there, and as all listings.
-pub(super) async fn prepare(store: &Store, stream: &Stream, now: Timestamp) -> Result<Prepared> {
+/// Config where a filter, a list of partitions or a lookback does not fit to what is there, and as all listings.
+pub(super) async fn prepare(
+    store: &Store,
+    stream: &Stream,
+    now: Timestamp,
+    cursor: Option<&Cursor>,
+) -> Result<Prepared> {
     let partitions = &stream.partitions;
     let asked = partitions.filter.is_some()
         || partitions.columns == PartitionColumns::All
         || stream.inventory.is_some()
-        || partitions.lookback_seconds.is_some();
+        || partitions.lookback_seconds.is_some()
+        || matches!(cursor, Some(Cursor::Incremental(cursor)) if cursor.partitions().is_some());
     if !asked {
         return Ok(Prepared::default());
     }
@@ -80,6 +91,11 @@ pub(super) async fn prepare(store: &Store, stream: &Stream, now: Timestamp) -> R
         _ => {}
     }
     prepared.layout = layout.map(Arc::new);
+    if let (Some(seconds), Some(Cursor::Incremental(incremental))) = (partitions.lookback_seconds, cursor) {
+        let start = incremental.partitions().and_then(|partitions| partitions.start(seconds));
+        let pending = cursor.into_iter().flat_map(|cursor| cursor.pending().keys());
+        prepared.look_back(start, pending.map(|key| &**key))?;
+    }
     Ok(prepared)
 }
 
@@ -128,6 +144,32 @@ async fn look_into(store: &Store, prefix: &str, prepared: &mut Prepared) -> Resu
 }
 
 impl Prepared {
+    /// Leaves partitions out that end before a time, but none of a file that an earlier run left unfinished.
+    fn look_back<'k>(&mut self, start: Option<Timestamp>, pending: impl Iterator<Item = &'k str>) -> Result<()> {
+        let Some(layout) = self.layout.clone() else { return Ok(()) };
+        if !dated(&layout) {
+            let names: Vec<String> = layout.fields.iter().map(|field| format!("'{}'", field.name)).collect();
+            let message = format!(
+                "Partition error: `partition_lookback` wants partitions with dates; the stream has {}",
+                names.join(", ")
+            );
+            return Err(Error::config(message).hint("name the dates in `partition_keys` or `partition_template`"));
+        }
+        let pending = pending.filter_map(|key| self.date_of(key)).map(|date| date.start).min();
+        self.listed_from = start.map(|start| pending.map_or(start, |pending| pending.min(start)));
+        if let Some(from) = self.listed_from {
+            self.filter.since(&layout, from, "where the cursor's partition less `partition_lookback` is");
+        }
+        self.looks_back = true;
+        Ok(())
+    }
+
+    /// The date of a key's partition, where it has one.
+    pub(super) fn date_of(&self, key: &str) -> Option<Period> {
+        let layout = self.layout.as_deref()?;
+        date_of(layout, &layout.values(key))
+    }
+
     /// Whether a condition leaves keys to the inventory, and not out.
     pub(super) fn of_inventory(&self, condition: usize) -> bool {
         self.top_up.as_ref().is_some_and(|top_up| top_up.condition == Some(condition))

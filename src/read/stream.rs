@@ -203,7 +203,8 @@ impl StreamRun<'_> {
         let partial = self.limited && configured.sync_mode == SyncMode::FullRefresh;
         let complete = self.failures.count == failed_before && !self.stop.requested() && !partial;
         shared.report.log(self.outgoing, stream).await;
-        self.close(&stream.name, complete).await;
+        let whole = !self.limited && stream.dev_max_files.is_none() && stream.dev_sampling.is_none();
+        self.close(&stream.name, complete, whole).await;
     }
 
     fn shared(&self, stream: &Stream, configured: &ConfiguredStream, cursor: &Cursor) -> Result<Arc<Shared>> {
@@ -476,9 +477,9 @@ impl StreamRun<'_> {
         fail(self.outgoing, self.failures, error).await;
     }
 
-    async fn close(&self, name: &str, complete: bool) {
+    async fn close(&self, name: &str, complete: bool, whole: bool) {
         let (done, emitted) = tokio::sync::oneshot::channel();
-        self.outgoing.send(Event::Close { complete, done }).await;
+        self.outgoing.send(Event::Close { complete, whole, done }).await;
         let Emitted { records, bytes, .. } = emitted.await.unwrap_or_default();
         self.outgoing.log(Level::Info, format!("Read {records} records from {name} stream ({bytes} bytes)")).await;
     }
@@ -609,7 +610,7 @@ pub(super) async fn list_with(
 ) -> Result<Option<Files>> {
     let after = cursor.list_after();
     let prepared = async {
-        let mut prepared = partition::prepare(store, stream, now).await?;
+        let mut prepared = partition::prepare(store, stream, now, Some(&cursor)).await?;
         // Boxed: the futures of requests are large, and few streams have an inventory.
         Box::pin(inventory::top_up(store, stream, &mut prepared, after)).await?;
         Ok(prepared)

@@ -36,8 +36,9 @@ pub(in crate::config) struct Written {
     partition_types: Option<BTreeMap<String, String>>,
     /// Which partitions are read, and listed at all, for example `{"year": "2024", "month": ["01", "02"]}` or `{"date":
     /// {"gte": "2024-01-01", "lt": "now-1d"}}`. Tests are `eq`, `ne`, `in`, `not_in`, `gt`, `gte`, `lt` and `lte`; times
-    /// may be relative to now. Partitions that are a year, a month and a day are one `date` as well. When absent all
-    /// partitions are read.
+    /// may be relative to now. Partitions that are a year, a month and a day are one `date` as well. A filter that is
+    /// widened reads what it left out before; beyond its 10,000 newest files the state does not know which of those that
+    /// had left the filter were read, and they are read again. When absent all partitions are read.
     #[schemars(title = "Partition Filter", extend("airbyte_hidden" = true, "properties" = any_name("Value or Tests")))]
     partition_filter: Option<Object>,
     /// How far behind the newest partition of the last complete sync the next incremental one begins, for example `3d`:

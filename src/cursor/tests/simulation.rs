@@ -129,7 +129,7 @@ impl World {
         let window = Window { listed_at: self.at(0), late_days: 7, full_history_days: 3 };
         let mut survey = incremental.survey(window);
         let objects = self.objects();
-        let seen: Vec<_> = objects.iter().map(|object| survey.see(object)).collect();
+        let seen: Vec<_> = objects.iter().map(|object| survey.see(object, None)).collect();
         let settled = survey.settle();
         let mut files = Vec::new();
         for (object, seen) in objects.into_iter().zip(seen) {

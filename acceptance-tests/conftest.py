@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import pathlib
 import shutil
@@ -13,7 +14,7 @@ import botocore.config
 import lab
 import pytest
 from connector import OUTPUTS, Connector
-from lake import lay_out, make_config, make_stream
+from lake import ACCOUNT, lay_out, make_config, make_stream
 
 pytest_plugins = ["airbyte_cdk.test.standard_tests.pytest_hooks"]
 
@@ -138,3 +139,20 @@ def moto(tmp_path_factory):
     with server:
         server.wait_until_open(port, seconds=60)
         yield Moto(port)
+
+
+TRUST = {
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+}
+READ = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
+
+
+@pytest.fixture(scope="session")
+def roles(moto) -> dict:
+    """Two roles: one may read, the other may nothing."""
+    iam = moto.client("iam", moto.access_key, moto.secret_key)
+    for name in ("reader", "idle"):
+        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
+    iam.put_role_policy(RoleName="reader", PolicyName="read", PolicyDocument=json.dumps(READ))
+    return {name: f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("reader", "idle")}

@@ -14,6 +14,9 @@ def lay_out(put) -> None:
 
 ALL_ROWS = rows(0, 100)
 
+# Of the roles that tests make.
+ACCOUNT = "123456789012"
+
 # Times for objects that a test writes twice.
 EARLIER, LATER = "2024-01-15T10:00:00Z", "2024-01-16T10:00:00Z"
 

@@ -7,27 +7,8 @@ import os
 import sys
 
 import lab
-import pytest
-from lake import make_config, make_stream
+from lake import ACCOUNT, make_config, make_stream
 from test_errors import CATALOG
-
-ACCOUNT = "123456789012"
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
-}
-READ = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]}
-
-
-@pytest.fixture(scope="module")
-def roles(moto) -> dict:
-    """Two roles: one may read, the other may nothing."""
-    iam = moto.client("iam", moto.access_key, moto.secret_key)
-    for name in ("reader", "idle"):
-        iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
-    iam.put_role_policy(RoleName="reader", PolicyName="read", PolicyDocument=json.dumps(READ))
-    return {name: f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("reader", "idle")}
-
 
 def environment(**variables: str) -> dict:
     """The environment of the tests, which has no AWS variables but one, and these."""

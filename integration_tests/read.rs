@@ -557,3 +557,56 @@ fn raw_files_of_one_name_or_with_a_way_out_of_the_folder_are_refused() {
     assert_eq!((output.code, output.data().len()), (Some(1), 1), "{output:#?}");
     assert!(output.errors()[0]["message"].as_str().unwrap().contains("cannot be the path"));
 }
+
+/// To the state a listing that was narrowed looks as if files were deleted. What it remembers one by one, in the history of
+/// the newest files, it remembers after that too; of older ones it then knows nothing any more, so they are read again.
+#[test]
+fn files_that_a_narrower_listing_hid_are_never_lost_and_the_oldest_are_read_again() {
+    let bench = Bench::new();
+    let (hidden, kept) = (150, 10_050);
+    for number in 0..hidden {
+        bench.put(&format!("a/{number}.csv"), format!("x\na{number}\n"), number);
+    }
+    for number in 0..kept {
+        bench.put(&format!("b/{number}.csv"), "x\nb\n", 1_000 + number);
+    }
+    let config = |globs: &[&str], start: Option<&str>| {
+        let mut config = bench.config(csv_stream(globs));
+        if let Some(start) = start {
+            config["start_date"] = json!(start);
+        }
+        config
+    };
+    let all = config(&["a/*", "b/*"], None);
+    let read = |config: &Value, state: Option<&Value>| bench.read(config, &catalog("s", "incremental"), state).ok();
+    let mut last = read(&all, None);
+    assert_eq!(last.column("x").len(), (hidden + kept) as usize);
+    let oldest = sorted((0..hidden).map(|number| format!("a{number}")).collect());
+    // The files begin at noon, a second apart; those that stay listed come a thousand seconds later.
+    let start = "2024-01-15T12:16:39Z";
+    for narrow in [config(&["b/*"], None), config(&["a/*", "b/*"], Some(start))] {
+        last = read(&narrow, Some(&last.state()));
+        assert_eq!(last.column("x"), Vec::<String>::new(), "what is listed was read before");
+        last = read(&all, Some(&last.state()));
+        assert_eq!(sorted(last.column("x")), oldest, "the history has them no more");
+        last = read(&all, Some(&last.state()));
+        assert_eq!(last.column("x"), Vec::<String>::new(), "now they are remembered again");
+    }
+}
+
+#[test]
+fn files_in_the_history_are_not_read_again_after_a_narrower_listing() {
+    let bench = Bench::new();
+    for (number, key) in ["a/1.csv", "b/1.csv", "b/2.csv"].into_iter().enumerate() {
+        bench.put(key, "x\n1\n", number as u64);
+    }
+    let read = |globs: &[&str], state: Option<&Value>| {
+        bench.read(&bench.config(csv_stream(globs)), &catalog("s", "incremental"), state).ok()
+    };
+    let first = read(&["**"], None);
+    assert_eq!(first.column("x").len(), 3);
+    let narrow = read(&["b/*"], Some(&first.state()));
+    bench.put("a/2.csv", "x\nnew\n", 1);
+    let wide = read(&["**"], Some(&narrow.state()));
+    assert_eq!((narrow.column("x").len(), wide.column("x")), (0, vec!["new".to_owned()]));
+}

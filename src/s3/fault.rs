@@ -58,6 +58,7 @@ pub(super) enum Network {
     Refused,
     UnknownHost,
     Tls,
+    Certificate,
     Timeout,
     Other,
 }
@@ -169,16 +170,18 @@ fn unreachable(kind: Network, circumstances: &Circumstances<'_>) -> Error {
         Network::Refused => "the connection was refused",
         Network::UnknownHost => "its name is not known",
         Network::Tls => "no secure connection could be agreed on",
+        Network::Certificate => "its certificate is not trusted",
         Network::Timeout => "no answer came in time",
         Network::Other => "the connection broke off",
     };
     let never_worked = !circumstances.answered;
-    let wrong_address = matches!(kind, Network::Refused | Network::UnknownHost | Network::Tls);
+    let wrong_address = matches!(kind, Network::Refused | Network::UnknownHost | Network::Tls | Network::Certificate);
     match circumstances.endpoint {
         Some(endpoint) if never_worked && wrong_address => {
             let error = Error::config(format!("the endpoint '{endpoint}' cannot be reached: {reason}"));
             error.hint(match kind {
-                Network::Tls => "check whether the endpoint wants `http://` or `https://`, and `SSL_CERT_FILE` for a private authority",
+                Network::Tls => "check whether the endpoint wants `http://` or `https://`",
+                Network::Certificate => "name the certificates of a private authority in `ca_bundle` or AWS_CA_BUNDLE",
                 _ => "check the endpoint's host and port, and that this machine may connect to it",
             })
         }
@@ -246,7 +249,10 @@ fn network_kind(error: &(dyn StdError + 'static)) -> Network {
         if text.contains("dns error") || text.contains("failed to lookup address") {
             return Network::UnknownHost;
         }
-        if text.contains("certificate") || text.contains("corrupt message") || text.contains("tls handshake") {
+        if text.contains("certificate") {
+            return Network::Certificate;
+        }
+        if text.contains("corrupt message") || text.contains("tls handshake") {
             return Network::Tls;
         }
         match cause.downcast_ref::<io::Error>().map(io::Error::kind) {

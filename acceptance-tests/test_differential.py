@@ -13,7 +13,7 @@ from concurrent import futures
 
 import pytest
 from differential import comparison, connectors, recording
-from differential.normal import difference, dumps
+from differential.normal import LOGS, difference, dumps
 from differential.table import cases
 
 import lab
@@ -95,6 +95,18 @@ def test_the_table_covers_what_was_observed():
     assert not set(SECTIONS) - covered, f"no case for {set(SECTIONS) - covered}"
     assert len({case.bucket for case in TABLE.values()}) == len(TABLE), "two cases share a bucket"
     assert 25 <= len(LIVE) <= 40
+
+
+def test_texts_that_people_search_the_logs_for_are_logged_or_listed(recorded):
+    """What section 2.5 has: each text is logged by the old connector in some case, and there by ours too, but for those that
+    the list of differences names."""
+    logged = {text for entry in recorded.values() for outcome in entry["outcomes"].values() for text in outcome["logs"]}
+    known = {name for name, _ in LOGS}
+    assert known == logged, "a text that no case shows, or one that has no class"
+    assert comparison.logs_of_theirs() < known
+    ours = known - comparison.logs_of_theirs()
+    assert {"check succeeded", "starting", "started", "running", "stopped", "syncing", "read", "finished", "listed", "cast",
+            "default schema", "parse error", "unreachable", "older than synced", "skipped records"} <= ours  # fmt: skip
 
 
 def test_every_difference_is_explained_and_every_explanation_is_used():

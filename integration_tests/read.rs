@@ -610,3 +610,25 @@ fn files_in_the_history_are_not_read_again_after_a_narrower_listing() {
     let wide = read(&["**"], Some(&narrow.state()));
     assert_eq!((narrow.column("x").len(), wide.column("x")), (0, vec!["new".to_owned()]));
 }
+
+/// A clock that was put back, or a long upload that began before the one that it replaces.
+#[test]
+fn a_file_that_is_put_again_with_an_earlier_time_is_named_in_each_sync_and_read_when_it_changes_again() {
+    let bench = Bench::new();
+    let config = bench.config(csv_stream(&["*.csv"]));
+    let read = |state: Option<&Value>| bench.read(&config, &catalog("s", "incremental"), state).ok();
+    bench.put("a.csv", "x\n1\n", 10);
+    bench.put("b.csv", "x\n1\n", 10);
+    let mut last = read(None);
+    bench.put("a.csv", "x\n2\n", 5);
+    for _ in 0..2 {
+        last = read(Some(&last.state()));
+        assert_eq!(last.column("x"), Vec::<String>::new());
+        let said = "1 objects are left out: the file's last modified date is older than the last time it was synced, as of 'a.csv'";
+        assert!(last.logs().iter().any(|line| line.contains(said)), "{:#?}", last.logs());
+    }
+    bench.put("a.csv", "x\n3\n", 11);
+    last = read(Some(&last.state()));
+    assert_eq!(last.column("x"), ["3"]);
+    assert!(!last.logs().iter().any(|line| line.contains("older than the last time")));
+}

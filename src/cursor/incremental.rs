@@ -198,6 +198,8 @@ impl Incremental {
             return Known::Decided(match object.modified_at.cmp(read_at) {
                 std::cmp::Ordering::Greater => Decision::Read,
                 std::cmp::Ordering::Equal => Decision::AlreadyRead,
+                // What a state of version 3 says of it is the end of its day.
+                std::cmp::Ordering::Less if too_old => Decision::AlreadyRead,
                 std::cmp::Ordering::Less => Decision::OlderThanRead,
             });
         }

@@ -182,7 +182,7 @@ impl Failed {
     async fn add(&mut self, shared: &Shared, error: Error) {
         self.count += 1;
         if self.count > 1 && self.count <= LOGGED_FAILURES {
-            shared.outgoing.log(Level::Error, crate::protocol::message::chain(&error)).await;
+            shared.outgoing.log(Level::Error, super::report::failure_line(&error)).await;
         }
         self.first.get_or_insert(error);
     }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::inventory;
 use super::listing::Listing;
 use super::partition::{self, Prepared};
+use super::report::listed_line;
 use super::sample::{self, SampleLimits, Sampled};
 use crate::batch::InferredColumn;
 use crate::clock::Clock;
@@ -78,7 +79,14 @@ async fn data_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut V
     }
     let prepared = partition::prepare(store, stream, clock.now(), None).await?;
     let layout = prepared.layout.clone();
-    let files = newest(stream, store, prepared).await?;
+    let (files, listed) = newest(stream, store, prepared).await?;
+    if let Some(listed) = listed {
+        notes.push((Level::Info, listed_line(listed)));
+    }
+    if listed.is_some_and(|listed| listed > files.len() as u64) {
+        let (all, used) = (listed.unwrap_or_default(), files.len());
+        notes.push((Level::Info, format!("Refusing to infer schema for {all} files; using {used} files.")));
+    }
     if files.is_empty() {
         notes.push((
             Level::Warn,
@@ -141,18 +149,20 @@ fn nothing_inferred(error: Error, files: usize) -> Error {
         .hint("check the stream's format and its options")
 }
 
-/// The newest selected files, the newest first; or the first one that the listing finds.
-async fn newest(stream: &Stream, store: &Store, mut prepared: Prepared) -> Result<Vec<ObjectFacts>> {
+/// The newest selected files, the newest first, and the number of all; or the first one that the listing finds.
+async fn newest(stream: &Stream, store: &Store, mut prepared: Prepared) -> Result<(Vec<ObjectFacts>, Option<u64>)> {
     let count = stream.schema_sample_files.unwrap_or(SAMPLE_FILES).clamp(1, SAMPLE_FILES);
     Box::pin(inventory::top_up(store, stream, &mut prepared, None)).await?;
     let mut listing = Listing::new(store, stream, prepared, None);
     let mut newest: BinaryHeap<Reverse<(Timestamp, Arc<str>)>> = BinaryHeap::new();
     let mut kept: HashMap<Arc<str>, ObjectFacts> = HashMap::new();
+    let mut listed = 0;
     while let Some(page) = listing.next_page().await? {
         for object in page {
             if stream.schema_of_first_file {
-                return Ok(vec![object]);
+                return Ok((vec![object], None));
             }
+            listed += 1;
             newest.push(Reverse((object.modified_at, object.key.clone())));
             kept.insert(object.key.clone(), object);
             if newest.len() > count
@@ -164,7 +174,7 @@ async fn newest(stream: &Stream, store: &Store, mut prepared: Prepared) -> Resul
     }
     let mut files: Vec<ObjectFacts> = kept.into_values().collect();
     files.sort_unstable_by(|a, b| (b.modified_at, &b.key).cmp(&(a.modified_at, &a.key)));
-    Ok(files)
+    Ok((files, Some(listed)))
 }
 
 fn catalog_stream(stream: &Stream, json_schema: Value) -> Value {

@@ -22,6 +22,8 @@ pub(super) struct DecisionCounts {
     pub(super) changed: u64,
     pub(super) already_read: u64,
     pub(super) older: u64,
+    /// One of those.
+    pub(super) first_older: Option<Arc<str>>,
     pub(super) beyond_history: u64,
     pub(super) read_again: u64,
     pub(super) in_doubt: u64,
@@ -268,6 +270,9 @@ impl Files {
             let inside: Arc<str> = format!("{}#", object.key).into();
             let members = self.cursor.pending().range(Arc::clone(&inside)..).map(|(key, _)| key);
             self.seen_pending.extend(members.take_while(|key| key.starts_with(&*inside)).cloned());
+        }
+        if *decision == Decision::OlderThanRead {
+            self.decisions.first_older.get_or_insert_with(|| Arc::clone(&object.key));
         }
         self.count_decision(decision)
     }

@@ -9,10 +9,16 @@ use super::listing::ListingCounts;
 use crate::batch::Reject;
 use crate::config::job::{BadRowAction, Stream};
 use crate::cursor::Decision;
+use crate::error::{Error, ErrorKind};
 use crate::format::Pruned;
-use crate::protocol::message::Level;
+use crate::protocol::message::{self, Level};
 use crate::record::FileReport;
 use crate::record::pick::LeftOut;
+
+/// What the connector that we replace says behind a listing: the number of files, and of different ones among them.
+pub(super) fn listed_line(files: u64) -> String {
+    format!("Finished listing objects from S3. Found {files} objects total ({files} unique objects).")
+}
 
 /// Counts of one stream. Tasks of files add to it.
 #[derive(Debug, Default)]
@@ -103,21 +109,37 @@ impl Report {
     }
 }
 
+/// A failure for the log, behind the words by which people know such failures from the connector that we replace.
+pub(super) fn failure_line(error: &Error) -> String {
+    let of_file = error.get("key").is_some();
+    let words = match error.kind() {
+        ErrorKind::Data if of_file => "Error parsing record. ",
+        ErrorKind::Access | ErrorKind::NotFound | ErrorKind::Changed if of_file => {
+            "The file appears to have become unreachable during sync. "
+        }
+        _ => "",
+    };
+    format!("{words}{}", message::chain(error))
+}
+
 impl Counts {
     fn lines(&self, stream: &str, action: &BadRowAction) -> Vec<(Level, String)> {
         let Self { listing, decisions, members, .. } = self;
-        let mut lines = vec![(
-            Level::Info,
-            format!(
-                "stream {stream}: listed {} objects in {} pages, {} belong to the stream; {} to read, {} to resume, {} read before",
-                listing.objects,
-                listing.pages,
-                listing.selected,
-                decisions.read + decisions.changed + decisions.read_again,
-                decisions.resumed,
-                decisions.already_read,
+        let mut lines = vec![
+            (Level::Info, listed_line(listing.selected)),
+            (
+                Level::Info,
+                format!(
+                    "stream {stream}: listed {} objects in {} pages, {} belong to the stream; {} to read, {} to resume, {} read before",
+                    listing.objects,
+                    listing.pages,
+                    listing.selected,
+                    decisions.read + decisions.changed + decisions.read_again,
+                    decisions.resumed,
+                    decisions.already_read,
+                ),
             ),
-        )];
+        ];
         let mut say = |level, count: u64, what: &str| {
             if count > 0 {
                 lines.push((level, format!("stream {stream}: {count} {what}")));
@@ -155,7 +177,13 @@ impl Counts {
             members.older,
             "members of zip archives are older than when they were last read; they are left out",
         );
-        say(Level::Warn, decisions.older, "objects are older than when they were last read; they are left out");
+        if let Some(key) = &decisions.first_older {
+            let older = format!(
+                "objects are left out: the file's last modified date is older than the last time it was synced, as of \
+                 '{key}'; they are read when they change again, or when the stream is reset"
+            );
+            say(Level::Warn, decisions.older, &older);
+        }
         say(
             Level::Warn,
             decisions.beyond_history,

@@ -16,7 +16,7 @@ use super::partition;
 use super::plan::{self, Approach};
 use super::preflight;
 use super::progress::{Progress, Pulse};
-use super::report::Report;
+use super::report::{Report, failure_line};
 use super::stop::Stop;
 use super::transfer::Transfer;
 use super::wanted::{self, Wanted};
@@ -161,7 +161,7 @@ async fn tick(outgoing: Outgoing, pulse: Pulse) {
 
 /// Says an error and counts it.
 async fn fail(outgoing: &Outgoing, failures: &mut Failures, error: Error) {
-    outgoing.log(Level::Error, crate::protocol::message::chain(&error)).await;
+    outgoing.log(Level::Error, failure_line(&error)).await;
     failures.add(error);
 }
 

@@ -107,14 +107,15 @@ impl FileReport {
     pub fn notes(&self) -> Vec<String> {
         let note = |(column, misfits): (&String, &Misfits)| {
             format!(
-                "{} values of column '{column}' are not of the catalog's type {} and were emitted as strings, for example '{}'",
+                "Could not cast the value to the expected type: {} values of column '{column}' are not of the catalog's type {} \
+                 and were emitted as strings, for example '{}'",
                 misfits.count,
                 format!("{:?}", misfits.expected).to_lowercase(),
                 misfits.example
             )
         };
         let skipped = (self.skipped > 0)
-            .then(|| format!("{} records did not pass the validation policy and were left out", self.skipped));
+            .then(|| format!("Records in file did not pass validation policy: {} records were left out", self.skipped));
         let adjusted = (self.adjusted > 0).then(|| {
             format!("{} rows had more or fewer fields than their header and were cut or left incomplete", self.adjusted)
         });

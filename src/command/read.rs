@@ -8,7 +8,7 @@ use super::ending::{failed, wait_for_signal};
 use super::setup::{self, CLOCK, log_requests, read_file};
 use crate::cli::ReadFiles;
 use crate::config::job::Job;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::protocol::catalog::ConfiguredCatalog;
 use crate::protocol::sink::Stdout;
 use crate::protocol::state_file::StateFile;
@@ -27,15 +27,19 @@ pub(super) fn run(files: &ReadFiles) -> Ending {
         Err(error) => return failed(&error),
     };
     let options = ReadOptions { clock: CLOCK, state_bytes: files.state_bytes };
-    let ending = runtime.block_on(async {
-        let stop = Stop::default();
-        watch_stdout(stop.clone());
+    let bill = files.bill.clone();
+    let stop = Stop::default();
+    watch_stdout(stop.clone());
+    let run = async move {
         tokio::spawn(request_on_signal(stop.clone()));
         tokio::select! {
-            ending = read(&job, &catalog, &states, &stop, options, files.bill.as_deref()) => ending,
+            ending = read(&job, &catalog, &states, &stop, options, bill.as_deref()) => ending,
             ending = too_late(&stop) => ending,
         }
-    });
+    };
+    // On a thread of the runtime: this one would have to be woken for each file.
+    let ending = runtime.block_on(runtime.spawn(run));
+    let ending = ending.unwrap_or_else(|error| failed(&Error::internal("the run ended unexpectedly").caused_by(error)));
     // Tasks that wait for the network must not hold up the end.
     runtime.shutdown_background();
     ending

@@ -25,6 +25,10 @@ const STATE_INTERVAL: Duration = Duration::from_secs(60);
 /// Events that may wait for the emitter. Blocks of lines are bounded by the byte budget as well.
 const QUEUE_EVENTS: usize = 64;
 
+/// How long the emitter sleeps when it has nothing to do, before it asks to be woken by the next event: small files make
+/// several events each, and to wake a thread costs more than to write their lines.
+const LINGER: Duration = Duration::from_millis(1);
+
 /// Emptied buffers that are kept for the next blocks.
 const SPARE_BUFFERS: usize = 24;
 
@@ -109,6 +113,14 @@ pub(super) fn start(sink: Box<dyn Sink>, options: ReadOptions, stop: Stop) -> (O
     (Outgoing { events, spare }, thread)
 }
 
+/// The next event, where it is there or comes within [`LINGER`].
+fn next_soon(events: &mut mpsc::Receiver<Event>) -> Option<Event> {
+    events.try_recv().ok().or_else(|| {
+        std::thread::sleep(LINGER);
+        events.try_recv().ok()
+    })
+}
+
 struct Emitter {
     sink: Box<dyn Sink>,
     clock: Clock,
@@ -132,6 +144,9 @@ impl Emitter {
         self.sink.write(message::log(Level::Info, "Starting syncing").as_bytes())?;
         while let Some(event) = events.blocking_recv() {
             self.handle(event)?;
+            while let Some(event) = next_soon(&mut events) {
+                self.handle(event)?;
+            }
         }
         Ok(())
     }

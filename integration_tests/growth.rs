@@ -1,7 +1,8 @@
 //! How the state of an incremental stream grows with its bucket: size, memory and time, of whole commands over buckets
 //! whose keys have 60 bytes.
 //!
-//! `cargo test --release --test growth -- --ignored --nocapture` prints it for 10,000, 100,000 and 1,000,000 files.
+//! `TOLLGATE_BIN=$PWD/target/release/tollgate cargo test --test growth -- --ignored --nocapture` prints it for 10,000, 100,000
+//! and 1,000,000 files.
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
 

@@ -59,7 +59,7 @@ impl Bench {
 
     /// The command line of `read` with its files.
     pub fn read_command(&self, config: &Value, catalog: &Value, state: Option<&Value>) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let mut command = Command::new(program());
         command.arg("read").arg("--config").arg(self.file("config.json", config));
         command.arg("--catalog").arg(self.file("catalog.json", catalog));
         if let Some(state) = state {
@@ -81,7 +81,7 @@ impl Bench {
     }
 
     fn command(&self, verb: &str, config: &Value) -> Output {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+        let mut command = Command::new(program());
         command.arg(verb).arg("--config").arg(self.file("config.json", config));
         finish(command)
     }
@@ -94,6 +94,11 @@ impl Bench {
             log.count(|entry| entry.operation == "REST.GET.BUCKET"),
         )
     }
+}
+
+/// The connector's binary: $TOLLGATE_BIN (a faster one, for tests that take long), else the one that was built for the tests.
+pub fn program() -> PathBuf {
+    std::env::var_os("TOLLGATE_BIN").map_or_else(|| env!("CARGO_BIN_EXE_tollgate").into(), PathBuf::from)
 }
 
 impl Drop for Bench {

@@ -176,20 +176,146 @@ fn a_filter_that_does_not_fit_is_an_error_that_names_the_partitions_there_are() 
     assert!(message.contains("no partitions were found"), "{message}");
 }
 
-#[test]
-fn what_has_no_value_for_the_filter_is_counted_and_said() {
-    let bench = Bench::new();
-    bench.put("t/year=2024/a.csv", "x\n1\n", 1);
-    bench.put("t/year=2023/a.csv", "x\n3\n", 1);
-    bench.put("t/readme.csv", "x\n2\n", 1);
-    let config = flat(&bench, json!({"path_prefix": "t/", "partition_filter": {"year": 2024}}));
-    let output = bench.read(&config, &catalog("s", "full_refresh"), None).ok();
-    assert_eq!(output.column("x"), ["1"]);
-    let logs = output.logs();
-    assert!(
-        logs.iter().any(|line| line.starts_with("WARN") && line.contains("1 objects left out, since")),
-        "{logs:#?}"
+/// A tree with a key beside the partitions, one in a folder of another name, and one whose month is no number.
+fn put_misfits(bench: &Bench) {
+    bench.put("t/year=2024/month=01/a.csv", "x\n1\n", 1);
+    bench.put("t/year=2023/month=01/a.csv", "x\n2\n", 1);
+    bench.put("t/readme.csv", "x\n3\n", 1);
+    bench.put("t/other/b.csv", "x\n4\n", 1);
+    bench.put("t/year=2024/month=xx/c.csv", "x\n5\n", 1);
+    bench.put("t/_delta_log/0.csv", "x\n6\n", 1);
+}
+
+fn misfitting(bench: &Bench, parameters: Value) -> Value {
+    let mut config = flat(
+        bench,
+        json!({"path_prefix": "t/", "partition_filter": {"year": 2024}, "partition_types": {"month": "integer"}}),
     );
+    config.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
+    config
+}
+
+#[test]
+fn a_key_that_does_not_fit_fails_the_run_like_a_bad_row_and_the_others_are_read() {
+    let bench = Bench::new();
+    put_misfits(&bench);
+    let config = misfitting(&bench, json!({}));
+    for mode in ["full_refresh", "incremental"] {
+        bench.server.log().clear();
+        let output = bench.read(&config, &catalog("s", mode), None);
+        assert_eq!((output.code, output.column("x")), (Some(1), vec!["1".to_owned()]), "{mode}");
+        assert_eq!(bench.requests().0, 1, "nothing is asked for the others");
+        let message = output.errors()[0]["message"].as_str().unwrap();
+        assert!(message.contains("Partition error: the key"), "{message}");
+        assert!(message.contains("on_error"), "{message}");
+        let logs = output.logs();
+        for part in ["no value for the partition filter: year", "'month' is not of type integer"] {
+            assert!(logs.iter().any(|line| line.starts_with("ERROR") && line.contains(part)), "'{part}' in {logs:#?}");
+        }
+        assert!(logs.iter().any(|line| line.contains("1 objects left out in folders of other tools")), "{logs:#?}");
+        // They are not forgotten: the next run fails on them again.
+        let again = bench.read(&config, &catalog("s", mode), Some(&output.state()));
+        assert_eq!(again.code, Some(1), "{mode}");
+    }
+    let checked = bench.check(&config);
+    assert!(checked.text.contains("Partition error") && checked.text.contains("FAILED"), "{}", checked.text);
+}
+
+#[test]
+fn keys_that_do_not_fit_are_left_out_counted_and_written_down_as_the_policy_says() {
+    let bench = Bench::new();
+    put_misfits(&bench);
+    let letters = bench.folder.join("letters");
+    for (policy, what) in [
+        (json!({"on_error": "skip"}), "were left out"),
+        (json!({"on_error": "dead_letter", "dead_letter_path": letters}), "were written to"),
+    ] {
+        let config = misfitting(&bench, policy);
+        let plan: Value = serde_json::from_str(&plan(&bench, &config, "json")).unwrap();
+        let plan = &plan["streams"][0];
+        assert_eq!((&plan["files"], &plan["files_that_do_not_fit"]), (&json!(1), &json!(3)), "{plan:#}");
+        bench.server.log().clear();
+        let output = bench.read(&config, &catalog("s", "incremental"), None).ok();
+        assert_eq!((output.column("x"), bench.requests().0), (vec!["1".to_owned()], 1));
+        let logs = output.logs();
+        let said = logs.iter().any(|line| line.contains("3 bad rows in 3 files") && line.contains(what));
+        assert!(said, "'{what}' in {logs:#?}");
+        let again = bench.read(&config, &catalog("s", "incremental"), Some(&output.state())).ok();
+        assert!(!again.logs().iter().any(|line| line.contains("bad rows")), "once is enough: {:#?}", again.logs());
+        let discovered = bench.discover(&config).ok();
+        let properties = &discovered.of_type("CATALOG")[0]["catalog"]["streams"][0]["json_schema"]["properties"];
+        assert_eq!(properties["month"], json!({"type": ["null", "integer"]}));
+    }
+    let mut written = Vec::new();
+    let mut folders = vec![letters];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() {
+                true => folders.push(path),
+                false => written.push(std::fs::read_to_string(path).unwrap()),
+            }
+        }
+    }
+    written.sort();
+    let keys: Vec<Value> =
+        written.iter().map(|text| serde_json::from_str::<Value>(text).unwrap()["raw"].clone()).collect();
+    assert_eq!(keys, ["t/other/b.csv", "t/readme.csv", "t/year=2024/month=xx/c.csv"]);
+    let strict = misfitting(&bench, json!({"on_error": "skip", "max_bad_rows": 2}));
+    assert_eq!(bench.read(&strict, &catalog("s", "incremental"), None).code, Some(1));
+}
+
+#[test]
+fn dead_letters_among_the_data_say_nothing_about_its_layout() {
+    let bench = Bench::new();
+    for day in 10..=20 {
+        bench.put(&format!("e/2024/01/{day}/a.jsonl"), format!("{{\"x\":{day}}}\n"), 1);
+    }
+    bench.put("e/2024/01/14/bad.jsonl", "nope\n", 1);
+    for path in ["e/bad/", "e/"] {
+        let config = flat(
+            &bench,
+            json!({
+                "path_prefix": "e/", "file_format": "jsonl", "partition_filter": {"date": {"gte": "2024-01-14"}},
+                "on_error": "dead_letter", "dead_letter_path": format!("s3://{BUCKET}/{path}"),
+            }),
+        );
+        for _ in 0..2 {
+            let output = bench.read(&config, &catalog("s", "full_refresh"), None).ok();
+            assert_eq!(output.data().len(), 7, "{path}: {:#?}", output.logs());
+        }
+        let plan: Value = serde_json::from_str(&plan(&bench, &config, "json")).unwrap();
+        assert_eq!(plan["streams"][0]["layout"], "e/{year}/{month}/{day}/");
+        assert_eq!(
+            (&plan["streams"][0]["files"], &plan["streams"][0]["files_that_do_not_fit"]),
+            (&json!(8), &json!(0))
+        );
+        for key in bench.server.store().keys(BUCKET).iter().filter(|key| key.ends_with(".dead-letters.jsonl")) {
+            bench.server.store().remove(BUCKET, key);
+        }
+    }
+}
+
+#[test]
+fn a_plan_with_a_state_counts_what_an_incremental_sync_would_read() {
+    let bench = Bench::new();
+    put_days(&bench, 1..=5, "a", 0);
+    let config = bench.config(json!([looking_back(json!({}))]));
+    let state = bench.read(&config, &catalog("s", "incremental"), None).ok().state();
+    put_days(&bench, 2..=7, "b", 50);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate"));
+    command.arg("plan").arg("--config").arg(bench.file("config.json", &config)).args(["--format", "json"]);
+    command.arg("--catalog").arg(bench.file("catalog.json", &catalog("s", "incremental")));
+    command.arg("--state").arg(bench.file("state.json", &state));
+    let output = command.output().unwrap();
+    let plan: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let plan = &plan["streams"][0];
+    assert_eq!((&plan["files"], &plan["files_read_before"]), (&json!(5), &json!(3)), "{plan:#}");
+    let skipped = plan["skipped"].as_array().unwrap();
+    assert_eq!(skipped.len(), 2, "{plan:#}");
+    assert!(skipped[0]["because"].as_str().unwrap().contains("partition_lookback"), "{plan:#}");
+    let rows = bench.read(&config, &catalog("s", "incremental"), Some(&state)).ok();
+    assert_eq!(rows.data().len(), 5);
 }
 
 #[test]
@@ -249,7 +375,7 @@ fn a_plan_without_a_configuration_is_an_error_as_of_every_verb() {
 fn looking_back(parameters: Value) -> Value {
     let mut stream = json!({
         "name": "s", "globs": ["e/**"], "format": {"filetype": "csv"}, "partition_template": "{date}/",
-        "partition_lookback": "2d",
+        "partition_lookback": "2d", "partition_columns": "none",
     });
     stream.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
     stream

@@ -317,3 +317,144 @@ fn discovery_tells_the_cursor_and_the_chosen_columns() {
     let properties = stream["json_schema"]["properties"].as_object().unwrap();
     assert!(properties.contains_key("id") && !properties.contains_key("more"), "{properties:?}");
 }
+
+/// Two years of files of every format that has rows; each has the numbers 1 to 4.
+fn put_years(bench: &Bench) {
+    let fixture = |name: &str| {
+        std::fs::read(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("integration_tests/fixtures").join(name))
+            .unwrap()
+    };
+    for year in [2023, 2024, 2025] {
+        let at = |name: &str| format!("p/year={year}/day={year}-03-01/{name}");
+        bench.put(&at("a.csv"), "id\n1\n2\n3\n4\n", 1);
+        bench.put(&at("a.jsonl"), "{\"id\":1}\n{\"id\":2}\n{\"id\":3}\n{\"id\":4}\n", 1);
+        bench.put(&at("a.parquet"), parquet(vec![("id", ids(1..5))], 100), 1);
+        bench.put(&at("a.avro"), fixture("avro/small--null.avro"), 1);
+        bench.put(&at("a.xlsx"), fixture("excel/types.xlsx"), 1);
+    }
+}
+
+fn of_years(filetype: &str, parameters: Value) -> Value {
+    let mut stream = json!({
+        "name": "s", "globs": [format!("p/**/*.{}", if filetype == "excel" { "xlsx" } else { filetype })],
+        "format": {"filetype": filetype}, "partition_columns": "hive",
+    });
+    stream.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
+    stream
+}
+
+#[test]
+fn a_filter_on_a_partition_reads_only_its_files_whatever_their_format() {
+    let bench = Bench::new();
+    put_years(&bench);
+    for filetype in ["csv", "jsonl", "parquet", "avro", "excel"] {
+        for (filters, years) in [
+            (json!([["year", "=", 2024]]), vec!["2024"]),
+            (json!([["year", "=", "2024"]]), vec!["2024"]),
+            (json!([["year", "in", ["2023", "2025"]]]), vec!["2023", "2025"]),
+            (json!([["day", ">", "2024-01-01"], ["day", "<=", "2024-12-31"]]), vec!["2024"]),
+            (json!([["year", "is null"]]), vec![]),
+        ] {
+            bench.server.log().clear();
+            let stream = of_years(filetype, json!({"parquet_filters": filters}));
+            let output = bench.read(&bench.config(json!([stream])), &catalog("s", "full_refresh"), None).ok();
+            let expected: BTreeSet<String> = years.iter().map(|year| (*year).to_owned()).collect();
+            assert_eq!(column(&output, "year"), expected, "{filetype} {filters}");
+            let of_a_file = if filetype == "parquet" { 1 } else { years.len() };
+            assert!(bench.requests().0 >= of_a_file.min(years.len()) && bench.requests().0 <= 2 * years.len());
+            let left_out = format!("{} files left out without being read", 3 - years.len());
+            log_of(&output, &left_out);
+            assert!(!output.logs().iter().any(|line| line.contains("no file has column")), "{:#?}", output.logs());
+        }
+    }
+}
+
+#[test]
+fn conditions_on_partitions_and_on_columns_hold_together() {
+    let bench = Bench::new();
+    put_years(&bench);
+    let filters = json!([[["year", "=", 2023], ["id", ">=", 3]], [["year", "=", 2025], ["id", "=", 1]]]);
+    let properties = json!({"id": {"type": ["null", "integer"]}, "year": {"type": ["null", "string"]}});
+    for filetype in ["csv", "jsonl", "parquet"] {
+        let stream = of_years(filetype, json!({"parquet_filters": filters}));
+        let catalog = catalog_with("s", "full_refresh", properties.clone());
+        let output = bench.read(&bench.config(json!([stream])), &catalog, None).ok();
+        let rows: BTreeSet<String> =
+            output.data().iter().map(|row| format!("{} {}", row["year"].as_str().unwrap(), row["id"])).collect();
+        assert_eq!(rows, ["2023 3", "2023 4", "2025 1"].map(str::to_owned).into(), "{filetype}");
+        log_of(&output, "5 rows did not pass the filter");
+    }
+    // A column of the file under the partition's name gives way, in filters as in records.
+    bench.put("q/year=2024/a.csv", "id,year\n1,1999\n", 1);
+    let mut stream = of_years("csv", json!({"parquet_filters": [["year", "=", 2024]]}));
+    stream["globs"] = json!(["q/**"]);
+    let output = bench.read(&bench.config(json!([stream])), &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(output.column("year"), ["2024"]);
+    // A typed partition that cannot be compared is said.
+    let stream =
+        of_years("csv", json!({"parquet_filters": [["year", "=", "old"]], "partition_types": {"year": "integer"}}));
+    let output = bench.read(&bench.config(json!([stream])), &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(output.data().len(), 0);
+    assert!(log_of(&output, "3 files left out, since the value of their partition").starts_with("WARN"));
+}
+
+#[test]
+fn a_partition_is_one_of_the_chosen_columns() {
+    let bench = Bench::new();
+    put_years(&bench);
+    for (columns, expected) in
+        [(json!(["year"]), vec!["year"]), (json!(["id", "year"]), vec!["id", "year"]), (json!(["id"]), vec!["id"])]
+    {
+        let stream =
+            of_years("parquet", json!({"parquet_columns": columns, "parquet_filters": [["year", ">=", 2024]]}));
+        let config = bench.config(json!([stream]));
+        let discovered = bench.discover(&config).ok();
+        let properties = &discovered.of_type("CATALOG")[0]["catalog"]["streams"][0]["json_schema"]["properties"];
+        let of_catalog = properties.as_object().unwrap().keys().filter(|key| !key.starts_with("_ab_")).count();
+        assert_eq!(of_catalog, expected.len(), "{properties:#}");
+        for catalog in [catalog("s", "full_refresh"), catalog_with("s", "full_refresh", properties.clone())] {
+            let output = bench.read(&config, &catalog, None).ok();
+            assert_eq!(output.data().len(), 8, "{columns}");
+            let row = output.data()[0].as_object().unwrap().clone();
+            let names: Vec<_> = row.keys().filter(|key| !key.starts_with("_ab_")).cloned().collect();
+            assert_eq!(names, expected, "{row:?}");
+        }
+    }
+}
+
+#[test]
+fn a_record_cursor_on_a_partition_reads_only_newer_ones() {
+    let bench = Bench::new();
+    for (format, types) in [("csv", json!({})), ("parquet", json!({"day": "date"})), ("jsonl", json!({}))] {
+        let folder = format!("c-{format}");
+        let put = |day: u32, name: &str, second: u64| {
+            let key = format!("{folder}/day=2024-03-{day:02}/{name}.{format}");
+            match format {
+                "csv" => bench.put(&key, format!("id\n{day}\n"), second),
+                "jsonl" => bench.put(&key, format!("{{\"id\":{day}}}\n"), second),
+                _ => bench.put(&key, parquet(vec![("id", ids(i64::from(day)..i64::from(day) + 1))], 9), second),
+            }
+        };
+        let config = |lookback: Option<&str>| {
+            let mut stream = of_years(format, json!({"cursor_field": "day", "partition_types": types}));
+            stream["globs"] = json!([format!("{folder}/**")]);
+            if let Some(lookback) = lookback {
+                stream["cursor_lookback"] = lookback.into();
+            }
+            bench.config(json!([stream]))
+        };
+        (1..=5).for_each(|day| put(day, "a", 1));
+        let first = bench.read(&config(None), &catalog("s", "incremental"), None).ok();
+        assert_eq!(first.data().len(), 5);
+        (3..=7).for_each(|day| put(day, "b", 2));
+        bench.server.log().clear();
+        let second = bench.read(&config(None), &catalog("s", "incremental"), Some(&first.state())).ok();
+        assert_eq!(column(&second, "day"), ["2024-03-05", "2024-03-06", "2024-03-07"].map(str::to_owned).into());
+        log_of(&second, "files left out without being read, since their partition lies below");
+        let back = bench.read(&config(Some("1d")), &catalog("s", "incremental"), Some(&first.state())).ok();
+        assert_eq!(column(&back, "day").len(), 4, "{format}");
+        // They were not read, and are not taken for read.
+        let last = bench.read(&config(Some("9d")), &catalog("s", "incremental"), Some(&second.state())).ok();
+        assert_eq!(column(&last, "day"), ["2024-03-03", "2024-03-04"].map(str::to_owned).into(), "{format}");
+    }
+}

@@ -65,6 +65,8 @@ fn table(plan: &StreamPreview) -> String {
     line("LIST requests", &plan.list_requests);
     line("of other partitions", &plan.objects_of_other_partitions);
     line("without a partition", &plan.objects_without_partition);
+    line("not fitting", &plan.files_that_do_not_fit);
+    line("without wanted rows", &plan.files_without_wanted_rows);
     line("prefixes skipped", &plan.skipped_prefixes);
     line("estimate_scan_reduction", &format_args!("{:.1} %", plan.estimate_scan_reduction * 100.0));
     for prefix in plan.listed.iter().take(SHOWN) {

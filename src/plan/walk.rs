@@ -236,6 +236,8 @@ impl Walk {
         match self.filter.of_prefix(&self.layout.values(prefix)) {
             Verdict::Wanted => Decision::Flat,
             Verdict::Unwanted(condition) if self.unknown(condition, prefix) => Decision::Flat,
+            // What does not fit the partitions is no reason to be silent about it.
+            Verdict::WithoutValue(_) if !self.layout.of_another_tool(prefix) => Decision::Flat,
             Verdict::Unwanted(condition) | Verdict::WithoutValue(condition) => Decision::Skip(condition),
             Verdict::Open => {
                 let told_apart = self.layout.folders_below(prefix).is_none_or(|below| below < self.layout.depth);

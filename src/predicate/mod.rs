@@ -48,6 +48,17 @@ pub struct Predicate {
     alternatives: Vec<Vec<Condition>>,
 }
 
+/// What is left of a predicate where some columns have one value in all rows.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Rest {
+    /// No row passes.
+    Nothing,
+    /// Every row passes.
+    Everything,
+    /// The rows that this one lets pass.
+    Some(Predicate),
+}
+
 /// A condition on one column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
@@ -232,6 +243,31 @@ impl Predicate {
             }
         }
         whole
+    }
+
+    /// What is left to ask of rows in which columns have the value that `known` gives, where it gives one.
+    pub fn given<'v>(&self, known: impl Fn(&str) -> Option<Value<'v>>) -> Rest {
+        let mut alternatives = Vec::new();
+        for alternative in &self.alternatives {
+            let truth = |condition: &Condition| known(&condition.column).map(|value| condition.test.truth(&value));
+            // With one condition that is not true, all of them together never are.
+            if alternative.iter().any(|condition| truth(condition).is_some_and(|truth| truth != Truth::True)) {
+                continue;
+            }
+            let open: Vec<Condition> =
+                alternative.iter().filter(|condition| truth(condition).is_none()).cloned().collect();
+            if open.is_empty() {
+                return Rest::Everything;
+            }
+            alternatives.push(open);
+        }
+        if alternatives.is_empty() { Rest::Nothing } else { Rest::Some(Self { alternatives }) }
+    }
+
+    /// The one that no row passes.
+    #[must_use]
+    pub fn never() -> Self {
+        Self { alternatives: Vec::new() }
     }
 
     /// Whether a row may pass among those of which `extent` tells what is known. `false` is a proof that none does.

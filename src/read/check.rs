@@ -5,7 +5,7 @@ use super::listing::Listing;
 use super::partition;
 use super::sample::{self, SampleLimits};
 use crate::clock::Clock;
-use crate::config::job::{Delivery, Job, Stream};
+use crate::config::job::{BadRowAction, Delivery, Job, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::ObjectFacts;
 use crate::s3::Store;
@@ -51,6 +51,10 @@ async fn check_stream(stream: &Stream, store: &Store, clock: Clock) -> Result<()
         }
         return Err(error.hint("check the bucket, the globs and the path prefix, and that such files exist"));
     };
+    // As a first row that would fail the read.
+    if let Some(reason) = listing.keys().misfit(&object.key).filter(|_| stream.bad_rows.action == BadRowAction::Fail) {
+        return Err(Error::data(format!("Partition error: {reason}")).with("key", &object.key));
+    }
     if stream.delivery != Delivery::Records {
         return Ok(());
     }

@@ -157,7 +157,9 @@ async fn newest(stream: &Stream, store: &Store, mut prepared: Prepared) -> Resul
     let mut newest: BinaryHeap<Reverse<(Timestamp, Arc<str>)>> = BinaryHeap::new();
     let mut kept: HashMap<Arc<str>, ObjectFacts> = HashMap::new();
     let mut listed = 0;
-    while let Some(page) = listing.next_page().await? {
+    while let Some(mut page) = listing.next_page().await? {
+        // Keys that do not fit have columns of no type.
+        page.retain(|object| listing.keys().misfit(&object.key).is_none());
         for object in page {
             if stream.schema_of_first_file {
                 return Ok((vec![object], None));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::emit::{Event, Outgoing};
+use super::keys::Keys;
 use super::listing::{Listing, ListingCounts};
 use super::partition::Prepared;
 use super::stop::Stop;
@@ -95,7 +96,7 @@ impl Files {
         loop {
             let Some(page) = stop.unless(files.listing.next_page()).await else { return Ok(None) };
             let Some(page) = page? else { break };
-            for object in files.listing.take_archived() {
+            for object in files.listing.take_unread() {
                 survey.see_unreadable(&object, partitions.ends_at(&files, &object));
             }
             for object in page {
@@ -204,7 +205,7 @@ impl Files {
                 self.listed_all = true;
                 return Ok(None);
             };
-            self.listing.take_archived();
+            self.listing.take_unread();
             listed.retain(|object| self.reads_in_key_order(object));
             let page = listed.into_iter().map(|object| (object.clone(), self.cursor.start(&object))).collect();
             self.source = Source::Streaming { page };
@@ -232,6 +233,11 @@ impl Files {
     /// What was listed and skipped.
     pub(super) fn report(&self) -> &WalkReport {
         self.listing.report()
+    }
+
+    /// How keys are read.
+    pub(super) fn keys(&self) -> &Keys {
+        self.listing.keys()
     }
 
     /// What is known of the partitions.

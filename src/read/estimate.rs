@@ -104,7 +104,7 @@ async fn estimate_stream(
     };
     // Listings and inventories: the run asks for them again.
     let listed = usage_since(&usage_of(till.ledger()), &before);
-    plan::look(&mut plan, stream, store, &wanted).await?;
+    plan::look(&mut plan, (stream, files.keys()), store, &wanted).await?;
     let counts = files.counts();
     (estimate.listed, estimate.archived) = (counts.objects + counts.from_inventory, counts.archived);
     (estimate.files, estimate.stored_bytes, estimate.rows) = (plan.files, plan.stored_bytes, plan.rows());
@@ -116,7 +116,7 @@ async fn estimate_stream(
 
 /// The plan of files that are read while they are listed.
 async fn while_listing(files: &mut Files, stream: &Stream, parallel: usize) -> Result<StreamPlan> {
-    let (mut plan, mut approach) = (StreamPlan::default(), Approach::new(stream));
+    let (mut plan, mut approach) = (StreamPlan::default(), Approach::new(stream, files.keys()));
     let mut index = 0;
     while let Some((object, from)) = files.next().await? {
         let alone = ranges::alone(files.ready(), index.min(parallel - 1));

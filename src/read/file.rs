@@ -6,13 +6,15 @@ use super::Budgets;
 use super::bad_rows::Tolerance;
 use super::emit::{Event, Outgoing};
 use super::fetch::{Ahead, Stream, feed_ranges};
-use super::inventory::{self, Scope};
+use super::inventory;
+use super::keys::Keys;
 use super::letters::{LetterBox, Letters};
 use super::partition;
 use super::progress::Progress;
 use super::report::Report;
 use super::stop::Stop;
 use super::transfer::Transfer;
+use super::wanted;
 use crate::batch::{Decoded, Place, Position, Reject};
 use crate::clock::Clock;
 use crate::config::job;
@@ -22,7 +24,6 @@ use crate::format::{self, Access, Decode, DecodeLimits, Step};
 use crate::memory::Reservation;
 use crate::object::ObjectFacts;
 use crate::options::{Compression, FormatOptions, Projection};
-use crate::plan::partition::layout::Layout;
 use crate::predicate::Predicate;
 use crate::protocol::message::Level;
 use crate::record::flatten::Flattener;
@@ -57,10 +58,8 @@ pub(super) struct Shared {
     pub(super) progress: Arc<Progress>,
     /// Where the stream delivers files, and not what is in them.
     pub(super) transfer: Option<Transfer>,
-    /// Where the partitions are, once that is known and if anything depends on it.
-    pub(super) layout: OnceLock<Arc<Layout>>,
-    /// Which files an inventory told of, where it told of some.
-    pub(super) inventory: OnceLock<Scope>,
+    /// How keys are read, once the listing is prepared.
+    pub(super) keys: OnceLock<Keys>,
 }
 
 /// How the reading of a file ended, when it did not fail.
@@ -163,6 +162,37 @@ pub(super) async fn read_from(
     conclude(shared, key, archive_after, ended).await
 }
 
+/// Treats a file whose key does not fit the partitions as a bad row. Nothing is asked for it.
+pub(super) async fn leave_out(
+    shared: &Shared,
+    object: ObjectFacts,
+    from: &Position,
+    reason: String,
+) -> Result<FileEnd> {
+    let stream = &shared.stream;
+    if stream.bad_rows.action == job::BadRowAction::Fail {
+        let error = Error::data(format!("Partition error: {reason}")).with("stream", &stream.name);
+        return Err(error.with("key", &object.key).hint(
+            "correct the partitions or the globs, or set `on_error` to 'skip' or 'dead_letter' to leave such files out",
+        ));
+    }
+    let raw = object.key.as_bytes().to_vec();
+    let reject = [Reject { reason: reason.into(), raw, ..Reject::default() }];
+    let goes_on = shared.tolerance.add(0, 1);
+    shared.report.add_bad_rows(&object.key, &reject);
+    if !goes_on {
+        return Ok(FileEnd::Stopped);
+    }
+    if let Some(to) = shared.letters.clone() {
+        let mut letters = Letters::new(to, &stream.name, &object, from);
+        letters.add(&reject).await?;
+        letters.flush().await?;
+    }
+    shared.progress.file_done();
+    shared.outgoing.send(Event::End { key: object.key }).await;
+    Ok(FileEnd::Read)
+}
+
 /// Says that a file is done, or what is wrong with it.
 async fn conclude(
     shared: &Shared,
@@ -243,12 +273,12 @@ impl<'a> FileTask<'a> {
             let message = format!("{} files inside of zip archives cannot be read", stream.format.name());
             return Err(Error::new(ErrorKind::Unsupported, message).hint("write them into the bucket as they are"));
         }
-        decoder.prune(&shared.predicates);
+        let constants = shared.keys.get().map(|keys| keys.constants(&object.key)).unwrap_or_default();
+        decoder.prune(&wanted::given(&shared.predicates, &constants));
         if let Some(part) = stream.sample_of(&object) {
             decoder.sample(part);
         }
-        let constants = partition::constants(&object.key, stream, shared.layout.get().map(|layout| &**layout));
-        let encoder = shared.encoder.file_with(&object, shared.clock.now().millis(), &constants);
+        let encoder = shared.encoder.file_with(&object, shared.clock.now().millis(), &partition::constants(&constants));
         let decimal_as_float = match &stream.format {
             FormatOptions::Parquet(parquet) => parquet.decimal_as_float,
             _ => false,
@@ -260,7 +290,7 @@ impl<'a> FileTask<'a> {
             object,
             decoder,
             encoder,
-            pick: shared.pick.as_ref().map(Pick::file),
+            pick: shared.pick.as_ref().map(|pick| pick.file_given(|name| wanted::known(&constants, name))),
             origin: Some(origin),
             store,
             lines: Vec::new(),

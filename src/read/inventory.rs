@@ -26,8 +26,7 @@ use crate::object::{ObjectFacts, StorageClass, Timestamp};
 use crate::options::inventory::{InventorySource, OnGap};
 use crate::options::{Compression, FormatOptions, Projection};
 use crate::plan::inventory::{Inventory, Manifest, objects};
-use crate::plan::partition::filter::{Filter, Verdict};
-use crate::plan::partition::layout::Layout;
+use crate::plan::partition::filter::Verdict;
 use crate::plan::select::{self, Selection};
 use crate::s3::{ListRequest, Store};
 
@@ -49,30 +48,6 @@ pub(super) struct TopUp {
     pub(super) condition: Option<usize>,
     /// What was read and what is listed, for the log.
     pub(super) note: String,
-}
-
-/// Which keys were told of by an inventory.
-#[derive(Debug)]
-pub(super) struct Scope {
-    layout: Arc<Layout>,
-    filter: Filter,
-    condition: Option<usize>,
-}
-
-impl Scope {
-    /// Of what was prepared for a listing; `None` where it has no inventory.
-    pub(super) fn of(prepared: &Prepared) -> Option<Self> {
-        let top_up = prepared.top_up.as_ref()?;
-        let layout = prepared.layout.clone().unwrap_or_default();
-        Some(Self { layout, filter: prepared.filter.clone(), condition: top_up.condition })
-    }
-
-    fn has(&self, key: &str) -> bool {
-        match self.condition {
-            Some(condition) => self.filter.of_key(&self.layout.values(key)) == Verdict::Unwanted(condition),
-            None => true,
-        }
-    }
 }
 
 /// The manifest of a stream's inventory.
@@ -264,7 +239,7 @@ fn feed_slices(whole: &bytes::Bytes, wanted: Vec<std::ops::Range<u64>>, decoder:
     Ok(())
 }
 
-/// Reads a file or an archive. What an inventory told of may not be there any more, which is counted, or be another object
+/// Reads a file or an archive, if its key fits the partitions. What an inventory told of may not be there any more, which is counted, or be another object
 /// by now, which is read instead.
 pub(super) async fn read_as_it_is(
     shared: Arc<Shared>,
@@ -273,6 +248,9 @@ pub(super) async fn read_as_it_is(
     cursor: Arc<Cursor>,
     assignment: Assignment,
 ) -> Result<FileEnd> {
+    if let Some(reason) = shared.keys.get().and_then(|keys| keys.misfit(&object.key)) {
+        return file::leave_out(&shared, object, &from, reason).await;
+    }
     let (alone, until) = (assignment.alone, assignment.until);
     let ended = read(&shared, object.clone(), from, &cursor, assignment).await;
     let error = match ended {
@@ -298,7 +276,7 @@ pub(super) async fn read_as_it_is(
 
 /// Whether an inventory told of a key.
 pub(super) fn told(shared: &Shared, key: &str) -> bool {
-    shared.inventory.get().is_some_and(|scope| scope.has(key))
+    shared.keys.get().is_some_and(|keys| keys.told(key))
 }
 
 /// Counts a file that was deleted after the inventory; it has nothing to read.

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::batch::{Place, Position, Reject};
-use crate::config::job::{BadRowAction, DeadLetterPlace};
+use crate::config::job::{BadRowAction, DeadLetterPlace, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::ObjectFacts;
 use crate::s3::Store;
@@ -33,6 +33,18 @@ const PIECE_BITS_OF_ROWS: u32 = 16;
 
 /// Names are cut beyond this, and told apart by a hash: S3 allows 1,024 bytes, the prefix and the piece's number included.
 const NAME_BYTES: usize = 640;
+
+/// The folders below a base that have nothing but letters: all of the place for them where it lies inside, else the one of the
+/// stream.
+pub(super) fn folders_in(store: &Store, stream: &Stream, base: &str) -> Vec<String> {
+    match &stream.bad_rows.action {
+        BadRowAction::DeadLetter(DeadLetterPlace::Bucket { bucket, prefix }) if bucket == store.bucket() => {
+            let whole = prefix.len() > base.len() && prefix.starts_with(base);
+            vec![if whole { prefix.clone() } else { format!("{prefix}{}/", path_of(&stream.name)) }]
+        }
+        _ => Vec::new(),
+    }
+}
 
 /// Where letters go.
 #[derive(Debug, Clone)]

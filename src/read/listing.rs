@@ -10,8 +10,10 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
+use super::keys::Keys;
 use super::letters;
 use super::partition::Prepared;
+use super::wanted::{OfKey, Rules};
 use crate::config::job::{BadRowAction, DeadLetterPlace, Stream};
 use crate::error::{Error, Result};
 use crate::object::{ObjectFacts, sample_place};
@@ -44,8 +46,12 @@ pub(super) struct Listing {
     /// What dead letters in this bucket begin with.
     letters: Option<String>,
     pub(super) counts: ListingCounts,
-    archived: Vec<ObjectFacts>,
+    /// Objects of the stream that are not read now, and are there.
+    unread: Vec<ObjectFacts>,
     from_inventory: Option<FromInventory>,
+    keys: Keys,
+    /// What is wanted of rows, where keys may tell.
+    rules: Option<Rules>,
 }
 
 /// Objects that an inventory tells, to be merged with those that are listed.
@@ -88,10 +94,16 @@ pub(super) struct ListingCounts {
     pub(super) skipped_prefixes: u64,
     /// Objects of partitions that the filter does not want.
     pub(super) unwanted: u64,
-    /// Objects without a value for the filter.
+    /// Objects without a value for the filter, in folders of other tools.
     pub(super) without_partition: u64,
     /// Objects that an inventory told of.
     pub(super) from_inventory: u64,
+    /// Files of which no row can pass the filter, by the values in their keys.
+    pub(super) filtered: u64,
+    /// Files that were left out as their partition's value cannot be compared with what the filter says.
+    pub(super) incomparable: u64,
+    /// Files whose partition lies below the record cursor.
+    pub(super) below_cursor: u64,
 }
 
 impl Listing {
@@ -135,7 +147,7 @@ impl Listing {
         let queue = walk.start(listed).into_iter().map(Pending::new).collect();
         let counts = ListingCounts { pages: prepared.pages, ..ListingCounts::default() };
         let store = store.clone();
-        let (nearest, archived) = (None, Vec::new());
+        let (nearest, keys) = (None, Keys::of(stream, &prepared));
         Self {
             store,
             selection,
@@ -147,8 +159,10 @@ impl Listing {
             prefixes,
             nearest,
             counts,
-            archived,
+            unread: Vec::new(),
             from_inventory,
+            keys,
+            rules: None,
         }
     }
 
@@ -224,9 +238,20 @@ impl Listing {
         Some(vec![object])
     }
 
-    /// The archived objects of the pages since the last call, which belong to the stream and cannot be read.
-    pub(super) fn take_archived(&mut self) -> Vec<ObjectFacts> {
-        std::mem::take(&mut self.archived)
+    /// Leaves files out whose key says that no row of them is wanted.
+    pub(super) fn with_rules(self, rules: Option<Rules>) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// How keys are read.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The objects of the pages since the last call which belong to the stream and are not read now: archived ones, and
+    /// those of which no row is wanted.
+    pub(super) fn take_unread(&mut self) -> Vec<ObjectFacts> {
+        std::mem::take(&mut self.unread)
     }
 
     /// Whether the object holds bad rows that a run wrote, and is no data.
@@ -278,8 +303,9 @@ impl Listing {
             Verdict::Selected | Verdict::NotSampled if !self.in_wanted_partition(object) => {}
             Verdict::Selected if object.storage_class.archived() => {
                 self.counts.archived += 1;
-                self.archived.push(object.clone());
+                self.unread.push(object.clone());
             }
+            Verdict::Selected if !self.has_wanted_rows(object) => self.unread.push(object.clone()),
             Verdict::Selected => {
                 self.counts.selected += 1;
                 self.counts.selected_bytes += object.size;
@@ -300,6 +326,19 @@ impl Listing {
         false
     }
 
+    /// Whether the key of a file leaves it open that some of its rows are wanted. Those of an archive's members may have
+    /// more to say.
+    fn has_wanted_rows(&mut self, object: &ObjectFacts) -> bool {
+        let Some(rules) = self.rules.as_ref().filter(|_| !object.key.ends_with(".zip")) else { return true };
+        match rules.of_key(&self.keys.constants(&object.key)) {
+            OfKey::Wanted => return true,
+            OfKey::Filtered => self.counts.filtered += 1,
+            OfKey::Incomparable => self.counts.incomparable += 1,
+            OfKey::Below => self.counts.below_cursor += 1,
+        }
+        false
+    }
+
     fn in_wanted_partition(&mut self, object: &ObjectFacts) -> bool {
         if self.prepared.filter.empty() {
             return true;
@@ -308,7 +347,9 @@ impl Listing {
             Wanted::Wanted | Wanted::Open => return true,
             Wanted::Unwanted(condition) if self.prepared.of_inventory(condition) => return true,
             Wanted::Unwanted(_) => self.counts.unwanted += 1,
-            Wanted::WithoutValue(_) => self.counts.without_partition += 1,
+            Wanted::WithoutValue(_) if self.prepared.of_another_tool(&object.key) => self.counts.without_partition += 1,
+            // It does not fit the partitions: a bad file, like a bad row.
+            Wanted::WithoutValue(_) => return true,
         }
         false
     }

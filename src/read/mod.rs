@@ -21,6 +21,7 @@ mod estimate;
 mod fetch;
 mod file;
 mod inventory;
+mod keys;
 mod letters;
 mod listing;
 mod partition;

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::inventory::TopUp;
+use super::letters;
 use crate::batch::{InferredColumn, InferredType};
 use crate::config::job::Stream;
 use crate::cursor::Cursor;
@@ -18,7 +19,6 @@ use crate::plan::partition::filter::{Filter, Verdict, date_of, dated};
 use crate::plan::partition::layout::Layout;
 use crate::plan::select::Selection;
 use crate::record::Constant;
-use crate::record::schema_of::column_type;
 use crate::s3::{ListPage, ListRequest, Store};
 
 /// Branches of the tree that are looked into while its layout is not known.
@@ -78,7 +78,8 @@ pub(super) async fn prepare(
         Some(template) => Some(Layout::of_template(template, &base, partitions)),
         None => {
             let branches = if partitions.keys.is_empty() { BRANCHES } else { 1 };
-            sample(store, &prefixes, branches, &mut prepared).await?;
+            let letters = letters::folders_in(store, stream, &base);
+            sample(store, &prefixes, &letters, branches, &mut prepared).await?;
             // Where there is nothing, there is nothing to be wrong about.
             let something = prepared.sampled.iter().any(|folder| folder.objects > 0 || !folder.folders.is_empty());
             if something { detect(&base, &prepared.sampled, partitions)? } else { None }
@@ -105,18 +106,24 @@ fn without_layout(base: &str) -> Error {
 }
 
 /// Lists some folders of the tree, level by level.
-async fn sample(store: &Store, prefixes: &[String], branches: usize, prepared: &mut Prepared) -> Result<()> {
+async fn sample(
+    store: &Store,
+    prefixes: &[String],
+    letters: &[String],
+    branches: usize,
+    prepared: &mut Prepared,
+) -> Result<()> {
     let roots = Sampled { folders: prefixes.to_vec(), ..Sampled::default() };
     let roots: Vec<String> = match prefixes {
         [only] => vec![only.clone()],
         _ => roots.branches(ROOTS).into_iter().map(str::to_owned).collect(),
     };
     for root in roots {
-        let first = look_into(store, &root, prepared).await?;
+        let first = look_into(store, &root, letters, prepared).await?;
         for branch in first.branches(branches) {
             let mut folder = branch.to_owned();
             for _ in 0..DEPTH {
-                let seen = look_into(store, &folder, prepared).await?;
+                let seen = look_into(store, &folder, letters, prepared).await?;
                 match seen.branches(1).first() {
                     Some(next) => folder = (*next).to_owned(),
                     None => break,
@@ -127,14 +134,16 @@ async fn sample(store: &Store, prefixes: &[String], branches: usize, prepared: &
     Ok(())
 }
 
-async fn look_into(store: &Store, prefix: &str, prepared: &mut Prepared) -> Result<Sampled> {
+async fn look_into(store: &Store, prefix: &str, letters: &[String], prepared: &mut Prepared) -> Result<Sampled> {
     let delimiter = Some("/".to_owned());
     let request = ListRequest { prefix: prefix.to_owned(), delimiter, ..ListRequest::default() };
     let page = Box::pin(store.list(&request)).await?;
     prepared.pages += 1;
+    // Bad rows that an earlier run wrote say nothing about the layout.
+    let data = |folder: &&String| !letters.iter().any(|letters| folder.starts_with(letters.as_str()));
     let seen = Sampled {
         prefix: prefix.to_owned(),
-        folders: page.common_prefixes.clone(),
+        folders: page.common_prefixes.iter().filter(data).cloned().collect(),
         objects: page.objects.len() as u64,
         whole: page.next.is_none(),
     };
@@ -175,6 +184,11 @@ impl Prepared {
         self.top_up.as_ref().is_some_and(|top_up| top_up.condition == Some(condition))
     }
 
+    /// Whether a key lies in a folder of another tool.
+    pub(super) fn of_another_tool(&self, key: &str) -> bool {
+        self.layout.as_ref().is_some_and(|layout| layout.of_another_tool(key))
+    }
+
     /// Whether a key's partition is wanted.
     pub(super) fn wanted(&self, key: &str) -> Verdict {
         match &self.layout {
@@ -185,14 +199,12 @@ impl Prepared {
 }
 
 /// The columns that a file's records all have.
-pub(super) fn constants(key: &str, stream: &Stream, layout: Option<&Layout>) -> Vec<Constant> {
-    let constants = columns::constants(key, &stream.partitions, layout);
-    let of = |constant: columns::Constant| Constant {
-        name: constant.name,
-        value: constant.value.unwrap_or_default(),
-        misfit: constant.misfit.then(|| column_type(inferred_type(constant.kind))),
+pub(super) fn constants(of_key: &[columns::Constant]) -> Vec<Constant> {
+    let of = |constant: &columns::Constant| Constant {
+        name: constant.name.clone(),
+        value: constant.value.clone().unwrap_or_default(),
     };
-    constants.into_iter().map(of).collect()
+    of_key.iter().map(of).collect()
 }
 
 /// The columns of a file with those of its key, which take the place of its own ones.
@@ -203,8 +215,7 @@ pub(super) fn with_constants(
     layout: Option<&Layout>,
 ) -> Vec<InferredColumn> {
     for constant in columns::constants(key, &stream.partitions, layout) {
-        let kind = if constant.misfit { InferredType::String } else { inferred_type(constant.kind) };
-        let of_key = InferredColumn::new(constant.name, kind);
+        let of_key = InferredColumn::new(constant.name, inferred_type(constant.kind));
         match found.iter_mut().find(|column| column.name == of_key.name) {
             Some(column) => *column = of_key,
             None => found.push(of_key),

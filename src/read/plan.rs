@@ -1,6 +1,7 @@
 //! What reading a stream will ask for: the listing's files through the pure plan, and the footers of a few of them.
 
 use super::dispatch::Files;
+use super::keys::Keys;
 use super::sample;
 use super::wanted::Wanted;
 use crate::batch::Position;
@@ -20,11 +21,17 @@ const PLAIN_EXTENSIONS: &[&str] = &[".csv", ".tsv", ".txt", ".jsonl", ".ndjson",
 pub(super) struct Approach<'a> {
     stream: &'a Stream,
     from_start: Option<Access>,
+    keys: Keys,
 }
 
 impl<'a> Approach<'a> {
-    pub(super) fn new(stream: &'a Stream) -> Self {
-        Self { stream, from_start: None }
+    pub(super) fn new(stream: &'a Stream, keys: &Keys) -> Self {
+        Self { stream, from_start: None, keys: keys.clone() }
+    }
+
+    /// Whether nothing is asked for a file, since its key does not fit the partitions.
+    pub(super) fn leaves_out(&self, object: &ObjectFacts) -> bool {
+        self.keys.misfit(&object.key).is_some()
     }
 
     /// How a file is read from a position on. A decoder that cannot be made fails when the file is read, with its reason.
@@ -47,6 +54,7 @@ impl<'a> Approach<'a> {
     /// against the limits by itself, and it can be left between two of them.
     pub(super) fn file(&mut self, object: &ObjectFacts, from: &Position, alone: bool) -> FilePlan {
         match self.access(object, from) {
+            _ if self.leaves_out(object) => FilePlan { requests: 0, bytes: 0, ..in_order(object, 0, alone) },
             Access::Stream { from } => in_order(object, from, alone),
             Access::Ranges => FilePlan { requests: 0, bytes: 0, ..in_order(object, 0, alone) },
         }
@@ -75,7 +83,7 @@ impl<'a> Approach<'a> {
 
 /// The plan of all files that were not handed out; `None` while they are still listed.
 pub(super) fn of_files(files: &Files, stream: &Stream, parallel: usize) -> Option<StreamPlan> {
-    let (mut plan, mut approach) = (StreamPlan::default(), Approach::new(stream));
+    let (mut plan, mut approach) = (StreamPlan::default(), Approach::new(stream, files.keys()));
     let count = files.ready();
     for (index, (object, from)) in files.remaining()?.enumerate() {
         add(&mut plan, &mut approach, &object, &from, ranges::alone(count - index - 1, index.min(parallel - 1)));
@@ -91,6 +99,9 @@ pub(super) fn add(
     from: &Position,
     alone: bool,
 ) {
+    if approach.leaves_out(object) {
+        return;
+    }
     match approach.access(object, from) {
         Access::Stream { from } => _ = plan.add_in_order(object, from, alone),
         Access::Ranges => plan.add_columnar(object),
@@ -98,12 +109,19 @@ pub(super) fn add(
 }
 
 /// Looks at the footers of a few columnar files, so that the plan need not take them to be read whole.
-pub(super) async fn look(plan: &mut StreamPlan, stream: &Stream, store: &Store, wanted: &Wanted) -> Result<()> {
+pub(super) async fn look(
+    plan: &mut StreamPlan,
+    (stream, keys): (&Stream, &Keys),
+    store: &Store,
+    wanted: &Wanted,
+) -> Result<()> {
     if !matches!(stream.format, FormatOptions::Parquet(_)) {
         return Ok(());
     }
     for object in plan.worth_a_look() {
-        match sample::columnar_file(store, &object, wanted, stream.sample_of(&object)).await {
+        match sample::columnar_file(store, &object, wanted, &keys.constants(&object.key), stream.sample_of(&object))
+            .await
+        {
             Ok(file) => plan.add_footer(file),
             // Reading the file will say what is wrong with it.
             Err(error) if error.kind() == crate::error::ErrorKind::Data => {}

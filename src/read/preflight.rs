@@ -69,9 +69,9 @@ async fn look(
     states: &StateFile,
     listed: &mut Listed,
 ) -> Result<()> {
-    let Some((_, plan)) = listed.get_mut(&configured.name) else { return Ok(()) };
+    let Some((files, plan)) = listed.get_mut(&configured.name) else { return Ok(()) };
     let wanted = Wanted::of(configured, stream, &cursor(configured, stream, states)?)?;
-    plan::look(plan, stream, &reader.store, &wanted).await
+    plan::look(plan, (stream, files.keys()), &reader.store, &wanted).await
 }
 
 fn shortage(allowance: &Allowance, listed: &Listed) -> Option<Shortage> {

@@ -45,9 +45,13 @@ pub struct StreamPreview {
     pub bytes: u64,
     /// Files of the stream that would not be read, mostly since an earlier run did.
     pub files_read_before: u64,
+    /// Files whose key does not fit the partitions: bad ones, by `on_error`.
+    pub files_that_do_not_fit: u64,
+    /// Files whose partition says that no row of them is wanted.
+    pub files_without_wanted_rows: u64,
     /// Objects in partitions that the filter does not want.
     pub objects_of_other_partitions: u64,
-    /// Objects whose key has no value for the filter.
+    /// Objects in folders of other tools, whose key has no value for the filter.
     pub objects_without_partition: u64,
     /// The part of the folders that is not listed, from 0 to 1; folders beside each other count as equally large.
     pub estimate_scan_reduction: f64,
@@ -97,8 +101,13 @@ async fn stream_preview(stream: &Stream, store: &Store, cursor: Cursor, clock: C
     let listed = list_with(options, store, stream, cursor, clock.now(), true, &Stop::default()).await;
     let files = listed.map_err(|error| error.with("stream", &stream.name))?;
     let files = files.ok_or_else(|| Error::internal("a plan was stopped by nobody"))?;
-    let to_read = files.remaining().into_iter().flatten();
-    let (count, bytes) = to_read.fold((0, 0), |sum, (object, _)| (sum.0 + 1, sum.1 + object.size));
+    let (mut count, mut bytes, mut misfits) = (0, 0, 0);
+    for (object, _) in files.remaining().into_iter().flatten() {
+        match files.keys().misfit(&object.key) {
+            Some(_) => misfits += 1,
+            None => (count, bytes) = (count + 1, bytes + object.size),
+        }
+    }
     let (counts, report, decisions, prepared) = (files.counts(), files.report(), &files.decisions, files.partitions());
     let skipped =
         |(prefix, because): &(String, String)| SkippedPrefix { prefix: prefix.clone(), because: because.clone() };
@@ -115,6 +124,8 @@ async fn stream_preview(stream: &Stream, store: &Store, cursor: Cursor, clock: C
         files: count,
         bytes,
         files_read_before: decisions.not_read(),
+        files_that_do_not_fit: misfits,
+        files_without_wanted_rows: counts.filtered + counts.incomparable + counts.below_cursor,
         objects_of_other_partitions: counts.unwanted,
         objects_without_partition: counts.without_partition,
         estimate_scan_reduction: report.scan_reduction(),

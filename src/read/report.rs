@@ -156,7 +156,23 @@ impl Counts {
         say(
             Level::Warn,
             listing.without_partition,
-            "objects left out, since their keys have no value for the partition filter",
+            "objects left out in folders of other tools, where keys have no value for the partition filter",
+        );
+        say(
+            Level::Info,
+            listing.filtered,
+            "files left out without being read, since no row of their partition passes the filter",
+        );
+        say(
+            Level::Warn,
+            listing.incomparable,
+            "files left out, since the value of their partition cannot be compared with what the filter says",
+        );
+        say(
+            Level::Info,
+            listing.below_cursor,
+            "files left out without being read, since their partition lies below the greatest value of the syncs before in \
+             the cursor's column",
         );
         say(Level::Info, listing.too_old, "objects left out as older than the start date");
         say(

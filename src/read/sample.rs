@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::Stop;
 use super::archive::{self, Archive};
-use super::wanted::Wanted;
+use super::wanted::{self, Wanted};
 use crate::batch::{Decoded, InferredColumn, Reject};
 use crate::config::job::Stream;
 use crate::error::{Error, ErrorKind, Result};
@@ -17,6 +17,7 @@ use crate::memory::Budget;
 use crate::object::ObjectFacts;
 use crate::options::{Compression, FormatOptions, InferenceDepth, OnBadRow, Projection};
 use crate::plan::estimate::ColumnarFile;
+use crate::plan::partition::columns::Constant;
 use crate::record::flatten::{self, Flattener};
 use crate::s3::Store;
 
@@ -161,10 +162,11 @@ pub(super) async fn columnar_file(
     store: &Store,
     object: &ObjectFacts,
     wanted: &Wanted,
+    constants: &[Constant],
     sample: Option<f64>,
 ) -> Result<ColumnarFile> {
     let mut decoder = ParquetDecoder::new(object, &wanted.projection, None, parquet::Limits::default())?;
-    decoder.prune(&wanted.predicates);
+    decoder.prune(&wanted::given(&wanted.predicates, constants));
     if let Some(part) = sample {
         decoder.sample(part);
     }

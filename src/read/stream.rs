@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
                         listed: listed.remove(&configured.name),
                         limited: false,
                     };
-                    run.read(configured, states).await;
+                    Box::pin(run.read(configured, states)).await;
                 }
             }
         }
@@ -237,8 +237,7 @@ impl StreamRun<'_> {
             report: Report::default(),
             progress: Arc::clone(self.progress),
             transfer: Transfer::of(self.reader.job, stream, configured),
-            layout: OnceLock::new(),
-            inventory: OnceLock::new(),
+            keys: OnceLock::new(),
         }))
     }
 
@@ -261,15 +260,10 @@ impl StreamRun<'_> {
             }
         };
         let Some(mut files) = files else { return Ok(()) };
-        if let Some(layout) = &files.partitions().layout {
-            _ = shared.layout.set(Arc::clone(layout));
-        }
+        _ = shared.keys.set(files.keys().clone());
         if let Some(top_up) = &files.partitions().top_up {
             let level = if top_up.condition.is_some() { Level::Info } else { Level::Warn };
             self.outgoing.log(level, format!("stream {}: {}", stream.name, top_up.note)).await;
-        }
-        if let Some(scope) = inventory::Scope::of(files.partitions()) {
-            _ = shared.inventory.set(scope);
         }
         if let Some(most) = stream.dev_max_files {
             let text = format!("stream {}: {most} files are read at most (`dev_max_files`)", stream.name);
@@ -331,7 +325,7 @@ impl StreamRun<'_> {
         let parallel = self.reader.parallel_files();
         let mut tasks = JoinSet::new();
         let mut health = Health::default();
-        let mut approach = Approach::new(&shared.stream);
+        let mut approach = Approach::new(&shared.stream, files.keys());
         let mut more = true;
         while more || !tasks.is_empty() {
             while more
@@ -363,7 +357,7 @@ impl StreamRun<'_> {
                         self.fail(error).await;
                     }
                     Assigned::Read(assignment) => {
-                        if !planned {
+                        if !planned && !approach.leaves_out(&object) {
                             self.expect(&object, plan);
                         }
                         shared.progress.begun(plan.bytes.max(object.size));
@@ -617,6 +611,7 @@ pub(super) async fn list_with(
     };
     let Some(prepared) = stop.unless(prepared).await else { return Ok(None) };
     let listing = Listing::with(store, stream, prepared?, after, options, REQUESTS_AHEAD);
+    let listing = listing.with_rules(wanted::Rules::of(stream, &cursor)?);
     let files = match cursor {
         Cursor::FullRefresh(cursor) if whole => Files::by_key(listing, cursor, stop).await?,
         Cursor::FullRefresh(cursor) => Some(Files::streaming(listing, cursor)),

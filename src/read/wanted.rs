@@ -6,7 +6,8 @@ use crate::config::job::Stream;
 use crate::cursor::Cursor;
 use crate::error::{Error, Result};
 use crate::options::{CsvOptions, FormatOptions, Projection};
-use crate::predicate::Predicate;
+use crate::plan::partition::columns::Constant;
+use crate::predicate::{Predicate, Rest, Truth, Value};
 use crate::protocol::catalog::ConfiguredStream;
 use crate::protocol::schema::{Column, ColumnType, Columns, MODIFIED_COLUMN};
 use crate::record::pick::{CursorColumn, Pick};
@@ -79,6 +80,74 @@ impl Wanted {
             names.extend(more);
         }
         Ok(Self { projection, predicates, pick })
+    }
+}
+
+/// The predicates that are left for a file whose key gives it these columns.
+pub(super) fn given(predicates: &Arc<[Predicate]>, constants: &[Constant]) -> Arc<[Predicate]> {
+    if constants.is_empty() {
+        return Arc::clone(predicates);
+    }
+    let rest = |predicate: &Predicate| match predicate.given(|name| known(constants, name)) {
+        Rest::Everything => None,
+        Rest::Nothing => Some(Predicate::never()),
+        Rest::Some(rest) => Some(rest),
+    };
+    predicates.iter().filter_map(rest).collect()
+}
+
+/// The value that a key gives a column.
+pub(super) fn known<'c>(constants: &'c [Constant], name: &str) -> Option<Value<'c>> {
+    constants.iter().find(|constant| constant.name == name).map(Constant::operand)
+}
+
+/// What is wanted of rows, as far as the key of a file answers it.
+#[derive(Debug, Clone)]
+pub(super) struct Rules {
+    filter: Option<Predicate>,
+    cursor: Option<CursorColumn>,
+}
+
+/// What a key says of the rows of its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum OfKey {
+    /// Some may be wanted.
+    Wanted,
+    /// None passes the filter.
+    Filtered,
+    /// None passes, since the value of a partition cannot be compared with what the filter says.
+    Incomparable,
+    /// All lie below the cursor's bound.
+    Below,
+}
+
+impl Rules {
+    /// Those of a stream; `None` where nothing is asked.
+    ///
+    /// # Errors
+    /// As [`Wanted::new`].
+    pub(super) fn of(stream: &Stream, cursor: &Cursor) -> Result<Option<Self>> {
+        let (filter, cursor) = (stream.pushdown.filter.clone(), followed(stream, cursor)?);
+        Ok((filter.is_some() || cursor.is_some()).then_some(Self { filter, cursor }))
+    }
+
+    /// What the columns that a key gives say.
+    pub(super) fn of_key(&self, constants: &[Constant]) -> OfKey {
+        if let Some(filter) = &self.filter
+            && filter.given(|name| known(constants, name)) == Rest::Nothing
+        {
+            let odd = filter.conditions().any(|condition| {
+                let value = known(constants, &condition.column);
+                value.is_some_and(|value| value != Value::Null && condition.test.truth(&value) == Truth::Unknown)
+            });
+            return if odd { OfKey::Incomparable } else { OfKey::Filtered };
+        }
+        match &self.cursor {
+            Some(cursor) if known(constants, &cursor.name).is_some_and(|value| cursor.bound.above(&value)) => {
+                OfKey::Below
+            }
+            _ => OfKey::Wanted,
+        }
     }
 }
 

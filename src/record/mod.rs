@@ -34,7 +34,7 @@ use crate::error::{Error, Result};
 use crate::json_string::{write_key, write_string};
 use crate::object::ObjectFacts;
 use crate::options::{CsvOptions, FormatOptions, OnBadRow, Projection, SchemaEvolution};
-use crate::protocol::schema::{ColumnType, Columns, MODIFIED_COLUMN, RESCUED_COLUMN, URL_COLUMN};
+use crate::protocol::schema::{Columns, MODIFIED_COLUMN, RESCUED_COLUMN, URL_COLUMN};
 
 /// How rows become records, besides the catalog's columns.
 #[derive(Debug, Clone, Default)]
@@ -154,8 +154,6 @@ pub struct Constant {
     pub name: String,
     /// Its value; null is left out, as with all columns.
     pub value: serde_json::Value,
-    /// The type that it should have, where it is a text instead.
-    pub misfit: Option<ColumnType>,
 }
 
 /// The columns of a file that give way to those that are added to every record.
@@ -233,10 +231,8 @@ impl StreamEncoder {
             suffix.push(end);
         }
         suffix.extend_from_slice(br#","emitted_at":"#);
-        let misfits = constants.iter().filter(|constant| constant.misfit.is_some()).cloned().collect();
         let constants = constants.iter().map(|constant| constant.name.as_str().into()).collect();
         let mut encoder = FileEncoder {
-            misfits,
             shared: Arc::clone(&self.0),
             added: Added { constants, nested },
             closes,
@@ -271,8 +267,6 @@ impl StreamEncoder {
 pub struct FileEncoder {
     shared: Arc<Shared>,
     added: Added,
-    /// Columns of all records that are not of their type.
-    misfits: Vec<Constant>,
     /// See [`Frame::closes`].
     closes: bool,
     suffix: Vec<u8>,
@@ -342,10 +336,6 @@ impl FileEncoder {
         };
         if let Rows::Json(encoder) = rows {
             self.report.add_repeated_keys(encoder.take_repeated());
-        }
-        for Constant { name, value, misfit } in &self.misfits {
-            let expected = misfit.unwrap_or(ColumnType::Any);
-            self.report.add_misfits(name, expected, encoded.lines, value.as_str().unwrap_or_default());
         }
         let done = encoded.stopped.as_ref().map_or(batch.rows(), |(row, _)| *row);
         self.report.add_rescued(encoded.rescued);

@@ -179,7 +179,7 @@ fn the_time_of_emission_can_be_renewed() {
 
 #[test]
 fn constants_of_a_file_take_the_place_of_its_own_columns() {
-    let constant = |name: &str, value: serde_json::Value| Constant { name: name.to_owned(), value, misfit: None };
+    let constant = |name: &str, value: serde_json::Value| Constant { name: name.to_owned(), value };
     let constants =
         [constant("year", "2024".into()), constant("month", 1.into()), constant("n", serde_json::Value::Null)];
     let csv = FormatOptions::Csv(CsvOptions::default());
@@ -215,7 +215,7 @@ fn constants_of_a_file_take_the_place_of_its_own_columns() {
 
 #[test]
 fn what_gives_way_to_a_constant_is_neither_rescued_nor_refused() {
-    let constants = [Constant { name: "year".to_owned(), value: "2024".into(), misfit: None }];
+    let constants = [Constant { name: "year".to_owned(), value: "2024".into() }];
     let csv = FormatOptions::Csv(CsvOptions::default());
     // The catalog has no `extra`; `year` is of the key, whatever the file has under this name.
     let columns = listed(&[("a", ColumnType::String), ("year", ColumnType::String)]);

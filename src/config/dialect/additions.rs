@@ -52,7 +52,8 @@ pub(in crate::config) struct Additions {
     /// Only rows that pass are read: a list of conditions that must all hold, such as
     /// `[["year", ">=", 2024], ["kind", "in", ["a", "b"]]]`, or a list of such lists, one of which must. Operators are
     /// `=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`, `is null` and `is not null`. It holds for all formats; of Parquet
-    /// files, parts without a matching row are not even transferred. When absent all rows are read.
+    /// files, parts without a matching row are not even transferred, and so are files whose partition columns rule all
+    /// rows out. When absent all rows are read.
     #[schemars(title = "Row Filters", extend("group" = "advanced", "airbyte_hidden" = true))]
     pub(super) parquet_filters: Option<Filters>,
     /// Incremental syncs leave rows out whose value in this column lies below the greatest one of the syncs before. Files

@@ -22,8 +22,9 @@ use crate::options::partition::{
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(in crate::config) struct Written {
     /// The names of the partitions in the order of the folders below the prefix, for example `["year", "month", "day"]`.
-    /// Folders such as `year=2024` are told by their name, others by their place. When absent they are found out from a
-    /// sample of the folders where a filter needs them.
+    /// Folders such as `year=2024` are told by their name, others by their place. A file whose key has no value for one of
+    /// them, or none of its type, is treated as a bad row (`on_error`). When absent they are found out from a sample of
+    /// the folders where a filter needs them.
     #[schemars(title = "Partition Keys")]
     partition_keys: Option<Vec<String>>,
     /// The folders below the prefix written out, for example `{date}/TPU={tpu}/reactor={reactor}/`; `*` is a folder of any

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::filter::{Filter, Verdict};
 use super::layout::{Known, Layout, Value, hive_value, hive_values};
 use crate::object::Timestamp;
 use crate::options::partition::{PartitionColumns, PartitionType, Partitions, Period};
+use crate::predicate::{self, instant};
 
 /// A column that has one value in all rows of a file.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,6 +20,55 @@ pub struct Constant {
     pub value: Option<serde_json::Value>,
     /// Whether the value is not of its type and stands there as a text.
     pub misfit: bool,
+}
+
+impl Constant {
+    /// The value as rows are asked for it.
+    #[must_use]
+    pub fn operand(&self) -> predicate::Value<'_> {
+        use predicate::Value as V;
+        match &self.value {
+            None => V::Null,
+            Some(serde_json::Value::Bool(value)) => V::Boolean(*value),
+            Some(serde_json::Value::Number(number)) => match (number.as_i64(), number.as_f64()) {
+                (Some(whole), _) => V::Integer(whole.into()),
+                (None, Some(double)) => V::Double(double),
+                (None, None) => V::Other,
+            },
+            Some(serde_json::Value::String(text)) => match self.kind {
+                PartitionType::Date | PartitionType::Timestamp => instant(text).map_or(V::Other, V::Instant),
+                _ => V::Text(text.as_bytes()),
+            },
+            Some(_) => V::Other,
+        }
+    }
+}
+
+/// Why a key does not fit the partitions, in words that are the same for all keys of one kind; `None` where it does.
+#[must_use]
+pub fn misfit(key: &str, partitions: &Partitions, layout: Option<&Layout>, filter: &Filter) -> Option<String> {
+    if let Some(layout) = layout {
+        let values = layout.values(key);
+        let missing = |name: &str| !matches!(values.get(name), Known::Value(_));
+        let wanted = layout.fields.iter().filter(|_| partitions.columns == PartitionColumns::All);
+        if let Some(field) = wanted.into_iter().find(|field| missing(&field.name)) {
+            return Some(format!("the key has no value for partition '{}'", field.name));
+        }
+        if let Verdict::WithoutValue(condition) = filter.of_key(&values) {
+            return Some(format!("the key has no value for the partition filter: {}", filter.text(condition)));
+        }
+    }
+    if partitions.types.is_empty() {
+        return None;
+    }
+    let odd = constants(key, partitions, layout).into_iter().find(|constant| constant.misfit)?;
+    Some(format!("the key's value for partition '{}' is not of type {}", odd.name, odd.kind.name()))
+}
+
+/// Whether a text is a value of a type.
+#[must_use]
+pub(super) fn fits(text: &str, kind: PartitionType) -> bool {
+    typed(text, kind).is_some()
 }
 
 /// The columns that a file gets from its key. A partition that the key does not have gives none.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::filter::DatePart;
-use super::layout::{Field, Layout, Level, fields, hive_value};
+use super::layout::{Field, Layout, Level, fields, hidden, hive_value};
 use crate::error::{Error, Result};
 use crate::options::partition::{Part, Partitions, Period, Unit};
 
@@ -196,11 +196,6 @@ impl Depths {
 fn name_of(prefix: &str) -> &str {
     let whole = prefix.strip_suffix('/').unwrap_or(prefix);
     whole.rsplit('/').next().unwrap_or(whole)
-}
-
-/// Folders of other tools: `_temporary`, `_delta_log`, `.hoodie`.
-fn hidden(name: &str) -> bool {
-    (name.starts_with('_') && !name.contains('=')) || name.starts_with('.')
 }
 
 fn forms(names: &[Vec<String>]) -> Vec<Form> {

@@ -6,6 +6,7 @@
 
 use std::fmt;
 
+use super::columns::fits;
 use super::layout::{Known, Layout, Value, Values};
 use crate::error::{Error, Result};
 use crate::object::Timestamp;
@@ -42,6 +43,8 @@ const DATE: &[&str] = &["date", "datetime", "timestamp", "time"];
 struct Bound {
     source: Source,
     tests: Vec<BoundTest>,
+    /// The type that values must have, where one was given.
+    kind: Option<PartitionType>,
     /// Whether a key without a value holds too.
     lenient: bool,
     /// For messages.
@@ -121,6 +124,7 @@ impl Filter {
         self.conditions.push(Bound {
             source,
             tests: vec![BoundTest::Compare(Comparison::GreaterOrEqual, Matcher::Period(period))],
+            kind: None,
             lenient: true,
             text: format!("older than {start}, {why}"),
         });
@@ -131,6 +135,12 @@ impl Filter {
     #[must_use]
     pub fn empty(&self) -> bool {
         self.conditions.is_empty()
+    }
+
+    /// A condition in words.
+    #[must_use]
+    pub fn text(&self, condition: usize) -> &str {
+        self.conditions.get(condition).map_or("", |bound| &bound.text)
     }
 
     /// Why a condition leaves something out.
@@ -260,6 +270,7 @@ impl Bound {
         }
         match &self.source {
             Source::Column(name) => match values.get(name) {
+                Known::Value(Some(text)) if self.kind.is_some_and(|kind| !fits(&text, kind)) => Answer::Missing,
                 Known::Value(value) if self.tests.iter().all(|test| test.holds(&value)) => Answer::Yes,
                 Known::Value(_) => Answer::No,
                 Known::Missing => Answer::Missing,
@@ -417,7 +428,9 @@ fn bind(condition: &partition::Condition, layout: &Layout, now: Timestamp) -> Re
             Test::Compare(comparison, operand) => BoundTest::Compare(*comparison, matcher(operand)?),
         })
     });
-    Ok(Bound { source, tests: tests.collect::<Result<_>>()?, lenient: false, text: in_words(condition, now) })
+    // Parts of a date have no type of their own.
+    let kind = kind.filter(|_| matches!(source, Source::Column(_)));
+    Ok(Bound { source, tests: tests.collect::<Result<_>>()?, kind, lenient: false, text: in_words(condition, now) })
 }
 
 /// What an operand is compared as; `None` where the type does not have it.

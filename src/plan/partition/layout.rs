@@ -108,6 +108,12 @@ impl Layout {
         values
     }
 
+    /// Whether a key or a prefix lies in a folder of another tool below the base: what is there has no partition.
+    #[must_use]
+    pub fn of_another_tool(&self, key: &str) -> bool {
+        key.strip_prefix(self.base.as_str()).is_some_and(|below| folders(below).any(hidden))
+    }
+
     /// How many whole folders a prefix has below the base; `None` where the two part.
     #[must_use]
     pub fn folders_below(&self, prefix: &str) -> Option<usize> {
@@ -144,6 +150,11 @@ fn folders(key: &str) -> impl Iterator<Item = &str> {
 pub fn hive_values(key: &str, last_part: bool) -> impl Iterator<Item = (Cow<'_, str>, Value<'_>)> {
     let end = if last_part { key.len() } else { key.rfind('/').unwrap_or(0) };
     key[..end].split('/').filter_map(hive_value)
+}
+
+/// Folders of other tools: `_temporary`, `_delta_log`, `.hoodie`.
+pub(super) fn hidden(name: &str) -> bool {
+    (name.starts_with('_') && !name.contains('=')) || name.starts_with('.')
 }
 
 /// `name=value` as a name and a value.

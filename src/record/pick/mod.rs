@@ -21,7 +21,7 @@ use std::sync::Arc;
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::options::CsvOptions;
-use crate::predicate::{Kind, Marks, Predicate, Truth, Value, small_integer};
+use crate::predicate::{Kind, Marks, Predicate, Rest, Truth, Value, small_integer};
 use crate::protocol::schema::{ColumnType, Columns};
 
 /// What a stream leaves out. Clones share it.
@@ -105,6 +105,38 @@ impl Pick {
             LeftOut { met: self.0.names.iter().map(|name| (name.to_string(), false)).collect(), ..LeftOut::default() };
         FilePick { shared: Arc::clone(&self.0), seen: Seen::default(), left_out }
     }
+
+    /// For one file, in all of whose rows columns have the value that `known` gives, where it gives one.
+    #[must_use]
+    pub fn file_given<'v>(&self, known: impl Fn(&str) -> Option<Value<'v>>) -> FilePick {
+        let whole = self.file();
+        if !self.columns().any(|name| known(name).is_some()) {
+            return whole;
+        }
+        let (all, mut seen) = (&*self.0, Seen::default());
+        let mut filter = match all.filter.as_ref().map(|filter| filter.given(&known)) {
+            None | Some(Rest::Everything) => None,
+            Some(Rest::Some(rest)) => Some(rest),
+            Some(Rest::Nothing) => Some(Predicate::never()),
+        };
+        let cursor = match all.cursor.as_ref().map(|cursor| (cursor, known(&cursor.name))) {
+            None => None,
+            Some((cursor, None)) => Some(cursor.clone()),
+            Some((cursor, Some(value))) => {
+                match cursor.bound.above(&value) {
+                    true => filter = Some(Predicate::never()),
+                    false => seen.see(&value),
+                }
+                None
+            }
+        };
+        let asked = all.names.iter().zip(&all.kinds).filter(|(name, _)| known(name).is_none());
+        let (names, kinds) = asked.map(|(name, kind)| (name.clone(), *kind)).unzip();
+        let mut left_out = whole.left_out;
+        left_out.met.iter_mut().for_each(|(name, met)| *met |= known(name).is_some());
+        let (written, csv) = (all.written.clone(), all.csv.clone());
+        FilePick { shared: Arc::new(Shared { filter, cursor, names, kinds, written, csv }), seen, left_out }
+    }
 }
 
 fn kind_in(columns: &Columns, name: &str) -> ColumnType {
@@ -173,6 +205,7 @@ impl FilePick {
     pub fn apply(&mut self, batch: Batch) -> Result<Batch> {
         match batch {
             Batch::Arrow(batch) => arrow::apply(self, batch).map(Batch::Arrow),
+            batch if self.shared.filter.is_none() && self.shared.cursor.is_none() => Ok(batch),
             Batch::Text(rows) => Ok(Batch::Text(text::apply(self, rows))),
             Batch::Json(rows) => Ok(Batch::Json(json::apply(self, rows))),
         }

@@ -129,6 +129,17 @@ def test_keys_are_renewed_before_they_expire(connector, watched, tmp_path, sourc
         assert who == sorted(who), "old keys are not used again"
 
 
+@pytest.mark.parametrize("source", ["web identity", "container"])
+def test_keys_that_cannot_be_renewed_end_the_run(connector, watched, tmp_path, source):
+    config = {**make_config(watched.endpoint, "acceptance", [make_stream("csv")]), "credentials": CHAIN}
+    with Broker(keys_that_live(2)) as broker:
+        variables, answer = sources(broker, tmp_path)[source], broker.answer
+        broker.answer = lambda *asked: answer(*asked) if len(broker.asked) == 1 else (403, "")
+        output = connector.read(config, CATALOG, env=environment(**variables))
+    assert output.exit_code == 1 and output.statuses("csv")[-1] == "INCOMPLETE"
+    assert "credentials" in output.errors()[0]["message"]
+
+
 def test_a_program_is_asked_again_when_its_keys_expire(connector, watched, tmp_path):
     program, profiles, count = tmp_path / "program.py", tmp_path / "config", tmp_path / "count"
     program.write_text(

@@ -54,7 +54,7 @@ fn run(stored: &[u8], resume: Option<&Position>, limits: &DecodeLimits, piece: u
                 encoder.encode(&decoded.batch, &mut out).unwrap();
                 run.lines.extend(std::str::from_utf8(&out).unwrap().lines().map(members));
                 run.positions.push(decoded.after);
-                run.columns = decoder.columns();
+                run.columns = decoder.columns(InferenceDepth::Compatible);
             }
             Ok(Step::Done) => break,
             Ok(Step::NeedRanges(_)) => panic!("a workbook is a stream"),
@@ -68,7 +68,7 @@ fn run(stored: &[u8], resume: Option<&Position>, limits: &DecodeLimits, piece: u
 }
 
 fn files() -> Vec<(PathBuf, Vec<u8>)> {
-    fixtures::files(FOLDER, "xlsx", 6)
+    [fixtures::files(FOLDER, "xlsx", 6), fixtures::files(FOLDER, "xlsb", 1)].concat()
 }
 
 fn expected(path: &Path) -> Vec<String> {
@@ -121,6 +121,7 @@ fn what_is_no_workbook_is_an_error() {
     }
     let old = rubbish(&[&[0xd0, 0xcf, 0x11, 0xe0][..], &[0; 600]].concat());
     assert_eq!(old.kind(), ErrorKind::Unsupported, "{old}");
+    assert!(old.to_string().contains("the old format xls"), "{old}");
     let place = Place::Block { offset: 1, row: 1 };
     let foreign = run(b"", Some(&Position { rows: 1, place }), &DecodeLimits::default(), 1).error.unwrap();
     assert_eq!(foreign.kind(), ErrorKind::Config);
@@ -151,16 +152,17 @@ fn damaged_workbooks_end_in_rows_or_in_an_error() {
         state ^= state << 17;
         (state % limit.max(1) as u64) as usize
     };
-    let file = fs::read(Path::new(FOLDER).join("types.xlsx")).unwrap();
+    let files = ["types.xlsx", "binary.xlsb"].map(|name| fs::read(Path::new(FOLDER).join(name)).unwrap());
     let mut faults = 0;
-    for round in 0..120 {
+    for round in 0..240 {
+        let file = &files[round / 120];
         let damaged = if round % 4 == 0 {
             let mut damaged = file.clone();
             let at = random(damaged.len());
             damaged[at] ^= 1 << random(8);
             damaged
         } else {
-            repacked(&file, |name, content| {
+            repacked(file, |name, content| {
                 let interesting = name.contains("sheet1") || name.contains("shared") || name.contains("workbook");
                 for _ in 0..if interesting { 1 + random(3) } else { 0 } {
                     let at = random(content.len());

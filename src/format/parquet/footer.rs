@@ -3,12 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::{LogicalType, TimeUnit as ParquetTimeUnit, Type as PhysicalType};
 use parquet::file::metadata::{
-    ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader, ParquetStatisticsPolicy,
-    RowGroupMetaData,
+    ColumnChunkMetaData, FileMetaData, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
+    ParquetStatisticsPolicy, RowGroupMetaData,
 };
 
 use super::guard::guarded;
@@ -102,10 +103,42 @@ pub(super) fn open(bytes: &[u8], size: u64, projection: &Projection, predicates:
 /// A footer with the Arrow types of its columns. The Arrow schema that a writer may have put into the footer is a hint
 /// (time zones, dictionaries). Where it cannot be read, the Parquet schema alone still tells all values.
 pub(super) fn reader_of(metadata: &Arc<ParquetMetaData>) -> Result<ArrowReaderMetadata> {
-    guarded(|| ArrowReaderMetadata::try_new(Arc::clone(metadata), ArrowReaderOptions::new())).or_else(|_| {
-        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        guarded(|| ArrowReaderMetadata::try_new(Arc::clone(metadata), options))
-    })
+    let open = |options| guarded(|| ArrowReaderMetadata::try_new(Arc::clone(metadata), options));
+    let reader =
+        open(ArrowReaderOptions::new()).or_else(|_| open(ArrowReaderOptions::new().with_skip_arrow_metadata(true)))?;
+    if !int96_of_spark(metadata.file_metadata()) {
+        return Ok(reader);
+    }
+    let schema = Schema::new(in_micros(reader.schema().fields()));
+    open(ArrowReaderOptions::new().with_schema(Arc::new(schema))).or(Ok(reader))
+}
+
+/// Whether a file's times are INT96 numbers that Spark wrote. They are whole microseconds, of years that 64 bits of
+/// nanoseconds do not reach: 9999 is what many people write for "never".
+fn int96_of_spark(file: &FileMetaData) -> bool {
+    let keys = file.key_value_metadata().into_iter().flatten();
+    let of_spark = keys.map(|pair| pair.key.as_str()).any(|key| key.starts_with("org.apache.spark."));
+    let leaves = || file.schema_descr().columns().iter();
+    let nanos = |kind: &LogicalType| matches!(kind, LogicalType::Timestamp(of) if of.unit == ParquetTimeUnit::NANOS);
+    of_spark
+        && leaves().any(|leaf| leaf.physical_type() == PhysicalType::INT96)
+        && !leaves().any(|leaf| leaf.logical_type_ref().is_some_and(nanos))
+}
+
+/// Fields with times in microseconds.
+fn in_micros(fields: &Fields) -> Fields {
+    let item = |field: &FieldRef| in_micros(&std::iter::once(Arc::clone(field)).collect())[0].clone();
+    let field = |field: &FieldRef| {
+        let kind = match field.data_type() {
+            DataType::Timestamp(TimeUnit::Nanosecond, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
+            DataType::List(inner) => DataType::List(item(inner)),
+            DataType::Map(entries, sorted) => DataType::Map(item(entries), *sorted),
+            DataType::Struct(members) => DataType::Struct(in_micros(members)),
+            other => other.clone(),
+        };
+        Arc::new(Field::clone(field).with_data_type(kind))
+    };
+    fields.iter().map(field).collect()
 }
 
 /// Decodes a footer with the statistics of some leaves. Those of all can be most of a footer, and nobody uses them.

@@ -628,3 +628,120 @@ fn fields_that_the_catalog_does_not_have_go_out_or_are_named() {
     let chosen = read("parquet", &parquet, json!({"parquet_columns": ["x"]}));
     assert_eq!(chosen, (left_out, false), "columns that were not chosen need no word");
 }
+
+/// The properties that discovery finds, without the added columns.
+fn discovered(bench: &Bench, streams: Value) -> Value {
+    let output = bench.discover(&bench.config(streams)).ok();
+    let mut properties = output.of_type("CATALOG")[0]["catalog"]["streams"][0]["json_schema"]["properties"].clone();
+    properties.as_object_mut().unwrap().retain(|name, _| !name.starts_with("_ab"));
+    properties
+}
+
+#[test]
+fn a_header_without_rows_tells_columns_and_no_types() {
+    let text = json!({"type": ["null", "string"]});
+    let bench = Bench::new();
+    bench.put("d/a.csv", "id, name ,id,\n", 1);
+    for policies in [json!({}), json!({"inference": "rich"})] {
+        assert_eq!(discovered(&bench, stream("csv", policies.clone())), json!({"id": text, "name": text}));
+        let output = bench.read(&bench.config(stream("csv", policies)), &catalog("s", "incremental"), None).ok();
+        assert_eq!(output.data().len(), 0);
+        assert!(output.state()[0]["stream"]["stream_state"]["history"].get("d/a.csv").is_some());
+    }
+    bench.put("d/b.csv", "id,more\n7,x\n", 2);
+    let mut typed = stream("csv", json!({}));
+    typed[0]["format"]["inference_type"] = json!("Primitive Types Only");
+    let integer = json!({"type": ["null", "integer"]});
+    assert_eq!(discovered(&bench, typed), json!({"id": integer, "name": text, "more": text}), "no row, no type");
+}
+
+#[test]
+fn lines_that_are_arrays_are_rows_where_rows_go_out_as_they_are() {
+    let bench = Bench::new();
+    bench.put("d/a.jsonl", "[1, {\"a\": [2]}]\n{\"a\": null}\n[]\n[1,\n2]\n\"x\"\n", 1);
+    let policies = json!({"schemaless": true, "on_error": "skip"});
+    let config = bench.config(stream("jsonl", policies));
+    let properties = json!({"data": {"type": "object"}});
+    let output = bench.read(&config, &catalog_with("s", "full_refresh", properties.clone()), None).ok();
+    let rows: Vec<_> = output.data().iter().map(|data| data["data"].clone()).collect();
+    assert_eq!(rows, [json!([1, {"a": [2]}]), json!({"a": null}), json!([]), json!([1, 2])]);
+    assert!(output.data().iter().all(|data| data["_ab_source_file_url"] == "d/a.jsonl"), "{}", output.text);
+    assert_said(&output, &["1 bad rows: a line is not a JSON object: expected an object"]);
+    bench.check(&config).ok();
+    let output = bench.read(&bench.config(stream("jsonl", json!({}))), &catalog("s", "full_refresh"), None);
+    assert_eq!((output.code, output.data().len()), (Some(1), 0), "elsewhere they have no columns");
+}
+
+#[test]
+fn rows_that_a_filter_leaves_out_are_not_bad_and_flattened_rows_are_picked_and_refused_by_their_columns() {
+    let rows = [
+        r#"{"id":1,"a":{"b":1}}"#,
+        r#"{"id":2,"a":{"b":"mistyped"}}"#,
+        "no json",
+        r#"{"id":9,"a":{"b":"left out"}}"#,
+        r#"{"id":3,"a":{"b":3,"new":1}}"#,
+    ];
+    let nested: ArrayRef = Arc::new(Int64Array::from(vec![1, 2, 9]));
+    let object = arrow::array::StructArray::new(
+        vec![Arc::new(arrow::datatypes::Field::new("b", arrow::datatypes::DataType::Binary, true))].into(),
+        vec![Arc::new(BinaryArray::from(vec![&b"1"[..], b"\xff", b"\xfe"]))],
+        None,
+    );
+    let columns = parquet(vec![("id", nested), ("a", Arc::new(object) as ArrayRef)]);
+    let policies = json!({
+        "on_error": "dead_letter", "dead_letter_path": "s3://bucket/bad/", "json_flatten": true,
+        "parquet_filters": [["id", "<", 5]], "schema_evolution": "freeze",
+    });
+    let typed = json!({"id": {"type": ["null", "integer"]}, "a_b": {"type": ["null", "integer"]}});
+    let text = json!({"id": {"type": ["null", "integer"]}, "a_b": {"type": ["null", "string"]}});
+    for (filetype, content, properties, ids, bad) in
+        [("jsonl", rows.join("\n").into_bytes(), typed, vec!["1"], 3), ("parquet", columns, text, vec!["1"], 1)]
+    {
+        let bench = Bench::new();
+        bench.put("d/a", content, 1);
+        let config = bench.config(stream(filetype, policies.clone()));
+        let output = bench.read(&config, &catalog_with("s", "incremental", properties), None).ok();
+        assert_eq!(output.column("id"), ids, "{filetype}: {} {:#?}", output.text, output.logs());
+        assert_said(&output, &[&format!("{bad} bad rows in 1 files were written"), "1 rows did not pass the filter"]);
+        let written = letters(&bench, "bad/");
+        let raw: Vec<_> =
+            written[0].1.iter().map(|letter| (letter["row"].as_u64(), letter["raw"].to_string())).collect();
+        assert_eq!(raw.len(), bad, "{filetype}: {raw:#?}");
+        assert!(raw.iter().all(|(_, raw)| !raw.contains('9')), "{filetype}: {raw:#?}");
+        let last = if filetype == "jsonl" { 4 } else { 2 };
+        let row = raw.iter().filter_map(|(row, _)| *row).max();
+        assert_eq!(row, Some(last), "{filetype}: rows that are left out are counted: {raw:#?}");
+    }
+}
+
+/// More bytes of a row group than the budget for fetched data has.
+#[test]
+fn a_row_group_larger_than_the_budget_is_said_unless_its_pages_are_known() {
+    use parquet::file::properties::{EnabledStatistics, WriterProperties};
+    let text: String =
+        (0..1_000_000).map(|at: u32| char::from(b'a' + (at.wrapping_mul(2_654_435_761) >> 24) as u8 % 26)).collect();
+    let rows: ArrayRef = Arc::new(StringArray::from(vec![text.as_str(); 60]));
+    let batch = RecordBatch::try_from_iter([("x", rows)]).unwrap();
+    for (indexed, said) in [(false, 1), (true, 0)] {
+        let properties = WriterProperties::builder()
+            .set_dictionary_enabled(false)
+            .set_data_page_row_count_limit(1)
+            .set_write_batch_size(1)
+            .set_statistics_enabled(EnabledStatistics::None)
+            .set_offset_index_disabled(!indexed)
+            .build();
+        let mut writer = ArrowWriter::try_new(Vec::new(), batch.schema(), Some(properties)).unwrap();
+        writer.write(&batch).unwrap();
+        let (bench, file) = (Bench::new(), writer.into_inner().unwrap());
+        bench.put("d/a", &file, 1);
+        bench.put("d/b", &file, 2);
+        let config = bench.config(stream("parquet", json!({})));
+        let properties = json!({"x": {"type": ["null", "string"]}});
+        let output = bench.read(&config, &catalog_with("s", "incremental", properties), None).ok();
+        assert_eq!(output.data().len(), 120);
+        let logs = output.logs();
+        let told = |part: &str| logs.iter().filter(|line| line.contains(part)).count();
+        assert_eq!(told("bytes are needed at once, more than the"), said, "{logs:#?}");
+        assert_eq!(told("2 files have row groups larger than the memory"), said, "{logs:#?}");
+    }
+}

@@ -73,6 +73,39 @@ fn one_filter_gives_the_same_rows_of_every_format() {
     }
 }
 
+/// Filters ask for the columns that records have, whether the catalog wants those or not.
+#[test]
+fn filters_go_with_flattened_columns() {
+    let member: ArrayRef = ids(0..6);
+    let field = arrow::datatypes::Field::new("b", arrow::datatypes::DataType::Int64, false);
+    let object = arrow::array::StructArray::new(vec![Arc::new(field)].into(), vec![member], None);
+    let columns = parquet(vec![("id", ids(0..6)), ("n", ids(10..16)), ("a", Arc::new(object) as ArrayRef)], 2);
+    let lines: String = (0..6).map(|i| format!("{{\"id\":{i},\"n\":{},\"a\":{{\"b\":{i}}}}}\n", i + 10)).collect();
+    let integer = json!({"type": ["null", "integer"]});
+    for (filetype, content) in [("parquet", columns), ("jsonl", lines.into_bytes())] {
+        let bench = Bench::new();
+        bench.put("d/a", content, 1);
+        for (filter, properties, expected) in [
+            (
+                json!([["id", "<", 2]]),
+                json!({"id": integer, "a_b": integer}),
+                json!([{"id": 0, "a_b": 0}, {"id": 1, "a_b": 1}]),
+            ),
+            (json!([["n", ">=", 15]]), json!({"a_b": integer}), json!([{"a_b": 5}])),
+            (json!([["a_b", "==", 3]]), json!({"id": integer}), json!([{"id": 3}])),
+            (json!([["a_b", "in", [1, 4]], ["n", "<", 13]]), json!({}), json!([{"id": 1, "n": 11, "a_b": 1}])),
+        ] {
+            let stream = json!([{
+                "name": "s", "globs": ["d/*"], "format": {"filetype": filetype}, "json_flatten": true, "parquet_filters": filter,
+            }]);
+            let output = bench.read(&bench.config(stream), &catalog_with("s", "full_refresh", properties), None).ok();
+            let mut rows: Vec<Value> = output.data().into_iter().cloned().collect();
+            rows.iter_mut().for_each(|row| row.as_object_mut().unwrap().retain(|name, _| !name.starts_with("_ab")));
+            assert_eq!(Value::Array(rows), expected, "{filetype} {filter}: {:#?}", output.logs());
+        }
+    }
+}
+
 #[test]
 fn a_filter_that_cannot_be_meant_is_an_error_and_one_of_no_column_a_warning() {
     let bench = Bench::new();

@@ -441,6 +441,40 @@ fn a_compressed_file_goes_on_at_its_last_frame_with_one_ranged_get() {
     }
 }
 
+/// Windows of decompressors count: files whose windows are large wait for one another, and each row comes once.
+#[test]
+fn windows_of_decompressors_are_inside_the_byte_budget() {
+    use std::io::Write as _;
+    // It fills a window of 64 MiB; one column is wanted.
+    let line = format!("1,{}\n", "a text that nobody wants ".repeat(4000));
+    let text = format!("id,text\n{}", line.repeat((70 << 20) / line.len()));
+    let rows = text.lines().count() - 1;
+    let mut options = liblzma::stream::LzmaOptions::new_preset(0).unwrap();
+    options.dict_size(64 << 20);
+    let mut filters = liblzma::stream::Filters::new();
+    filters.lzma2(&options);
+    let stream = liblzma::stream::Stream::new_stream_encoder(&filters, liblzma::stream::Check::Crc32).unwrap();
+    let mut xz = liblzma::write::XzEncoder::new_stream(Vec::new(), stream);
+    xz.write_all(text.as_bytes()).unwrap();
+    let mut zstd = zstd::stream::Encoder::new(Vec::new(), 1).unwrap();
+    zstd.set_parameter(zstd::stream::raw::CParameter::WindowLog(26)).unwrap();
+    zstd.write_all(text.as_bytes()).unwrap();
+    let (xz, zstd) = (xz.finish().unwrap(), zstd.finish().unwrap());
+    let bench = Bench::new();
+    for file in 0..3 {
+        bench.put(&format!("{file}.csv.xz"), &xz, file);
+        bench.put(&format!("{file}.csv.zst"), &zstd, file);
+    }
+    let mut config = bench.config(csv_stream(&["*"]));
+    config["max_decompression_ratio"] = json!(1_000_000);
+    let catalog = catalog_with("s", "incremental", json!({"id": {"type": ["null", "string"]}}));
+    let (output, peak_bytes) = finish_measured(bench.read_command(&config, &catalog, None));
+    assert_eq!(output.ok().data().len(), 6 * rows);
+    assert!(peak_bytes > 64 << 20 && peak_bytes < 128 << 20, "{peak_bytes} bytes at the peak");
+    let (gets, _) = bench.requests();
+    assert!((6..=12).contains(&gets), "{gets}: a file that waits is asked for once more");
+}
+
 #[test]
 fn a_file_that_expands_beyond_the_configured_limit_is_refused() {
     let bench = Bench::new();

@@ -391,15 +391,26 @@ pub struct Decoded {
     pub after: Position,
     /// Rows between those of the batch that were gone over. Always empty under [`crate::options::OnBadRow::Stop`].
     pub rejects: Vec<Reject>,
+    /// Rows of the batch that were not wanted and are not in it any more: where they were, ascending.
+    pub left_out: Vec<u32>,
 }
 
 impl Decoded {
+    /// What a decoder hands over.
+    #[must_use]
+    pub fn new(batch: Batch, after: Position, rejects: Vec<Reject>) -> Self {
+        Self { batch, after, rejects, left_out: Vec::new() }
+    }
+
     /// The number of a row of the batch among those of its object, from 1. Rejects that have no number are not counted.
     #[must_use]
     pub fn row_number(&self, row: usize) -> u64 {
         let numbered = || self.rejects.iter().filter_map(|reject| Some((reject.row?, reject.rows())));
         let lost: u64 = numbered().map(|(_, rows)| rows).sum();
-        let mut number = self.after.rows - self.batch.rows() as u64 - lost + row as u64 + 1;
+        let handed_over = (self.batch.rows() + self.left_out.len()) as u64;
+        let before = |at: u64, out: &u32| at + u64::from(u64::from(*out) <= at);
+        let at = self.left_out.iter().fold(row as u64, before);
+        let mut number = self.after.rows - handed_over - lost + at + 1;
         for (first, rows) in numbered() {
             if first <= number {
                 number += rows;

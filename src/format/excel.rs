@@ -30,7 +30,7 @@ use crate::batch::{
 use crate::error::{Error, ErrorKind, Result};
 use crate::json_string::write_string;
 use crate::object::ObjectFacts;
-use crate::options::{Compression, Projection};
+use crate::options::{Compression, InferenceDepth, Projection};
 
 /// Bytes of a workbook at most.
 pub(crate) const MOST_BYTES: usize = 64 << 20;
@@ -117,7 +117,7 @@ impl ExcelDecoder {
         let Some(rows) = next else { return Ok(Step::Done) };
         self.rows += rows.row_ends.len() as u64;
         let after = Position { rows: self.rows, place: Place::RowGroup { group: 0, row: self.rows } };
-        Ok(Step::Batch(Decoded { batch: Batch::Json(rows), after, rejects: Vec::new() }))
+        Ok(Step::Batch(Decoded::new(Batch::Json(rows), after, Vec::new())))
     }
 
     /// Whether the whole object is here.
@@ -153,7 +153,7 @@ impl Decode for ExcelDecoder {
         self.source.finish();
     }
 
-    fn columns(&self) -> Option<Vec<InferredColumn>> {
+    fn columns(&self, _: InferenceDepth) -> Option<Vec<InferredColumn>> {
         self.sheet.as_ref().map(|sheet| sheet.columns.clone())
     }
 

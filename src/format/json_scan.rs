@@ -12,9 +12,9 @@ pub(crate) const MAX_DEPTH: usize = 1024;
 /// What a scan came to.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Scanned {
-    /// The object ends before this byte.
+    /// The object, or array, ends before this byte.
     Object {
-        /// One past the closing brace.
+        /// One past the closing brace or bracket.
         end: usize,
         /// Whether there are line ends between its tokens.
         line_ends: bool,
@@ -40,6 +40,16 @@ pub(crate) fn scan_object(text: &[u8], start: usize, fields: &mut Vec<JsonField>
         fields.truncate(first);
         return scanner.fault.map_or(Scanned::Incomplete, |(at, reason)| Scanned::Fault { at, reason });
     };
+    Scanned::Object { end, line_ends: scanner.line_ends }
+}
+
+/// Scans the array that begins at `start`: one field without a key.
+pub(crate) fn scan_array(text: &[u8], start: usize, fields: &mut Vec<JsonField>) -> Scanned {
+    let mut scanner = Scanner { text, line_ends: false, fault: None };
+    let Some(end) = scanner.container(start) else {
+        return scanner.fault.map_or(Scanned::Incomplete, |(at, reason)| Scanned::Fault { at, reason });
+    };
+    fields.push(JsonField { key: Span::ABSENT, value: span(start, end), kind: JsonKind::Array });
     Scanned::Object { end, line_ends: scanner.line_ends }
 }
 

@@ -4,11 +4,11 @@
 //! over many lines, or several on one. Where bad rows are gone over, a fault in an object's first line costs that line:
 //! the format has one a line. One in a later line costs everything up to the next line that begins with a brace.
 
-use super::json_scan::{Scanned, scan_object};
+use super::DecodeLimits;
+use super::json_scan::{Scanned, scan_array, scan_object};
 use super::text::{Origin, Rejects, Split, Stop, behind_line, count_lines};
 use crate::batch::{JsonField, JsonKind, JsonRows, Place, Position, RowStart, TextOrigin};
 use crate::error::Error;
-use crate::options::OnBadRow;
 
 /// Splits text into JSON objects.
 #[derive(Default)]
@@ -21,16 +21,18 @@ pub(crate) struct JsonSplitter {
     row_ends: Vec<u32>,
     starts: Vec<RowStart>,
     rejects: Rejects,
+    /// Whether a row may be an array.
+    arrays: bool,
 }
 
 impl JsonSplitter {
     /// A splitter at the start of a file, or at a position.
-    pub(crate) fn new(resume: Option<&Position>, on_bad_row: OnBadRow) -> Self {
+    pub(crate) fn new(resume: Option<&Position>, limits: &DecodeLimits) -> Self {
         let line = match resume {
             Some(Position { place: Place::Byte { line, .. }, .. }) => *line,
             _ => 0,
         };
-        Self { line, rejects: Rejects::new(on_bad_row), ..Self::default() }
+        Self { line, rejects: Rejects::new(limits.on_bad_row), arrays: limits.array_rows, ..Self::default() }
     }
 
     /// Rows found and not taken.
@@ -82,7 +84,11 @@ impl JsonSplitter {
                 return Split { consumed: at, stop: Stop::More };
             }
             let first = self.fields.len();
-            let (fault, reason) = match scan_object(text, at, &mut self.fields, like) {
+            let scanned = match text[at] {
+                b'[' if self.arrays => scan_array(text, at, &mut self.fields),
+                _ => scan_object(text, at, &mut self.fields, like),
+            };
+            let (fault, reason) = match scanned {
                 Scanned::Object { end, line_ends } => {
                     self.starts.push(RowStart { byte: at as u32, line: (self.line - self.first_line) as u32 });
                     if line_ends {
@@ -91,7 +97,7 @@ impl JsonSplitter {
                     }
                     self.row_ends.push(self.fields.len() as u32);
                     // Line ends between a key and its value would not be noticed.
-                    like = if line_ends { usize::MAX >> 1 } else { first };
+                    like = if line_ends || text[at] == b'[' { usize::MAX >> 1 } else { first };
                     at = skip_space(text, end, &mut self.line);
                     continue;
                 }

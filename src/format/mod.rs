@@ -35,7 +35,7 @@ use self::text::{Beginning, Splitter, TextDecoder};
 use crate::batch::{Decoded, InferredColumn, Position};
 use crate::error::Result;
 use crate::object::ObjectFacts;
-use crate::options::{Compression, FormatOptions, OnBadRow, Projection};
+use crate::options::{Compression, FormatOptions, InferenceDepth, OnBadRow, Projection};
 use crate::predicate::Predicate;
 
 /// What a decoder wants next, or has ready.
@@ -87,12 +87,13 @@ pub trait Decode: Send {
     fn finish(&mut self);
 
     /// The columns that the file itself declares, as soon as it is known that it does: a caller that wants no rows may
-    /// stop then. `None` where only rows tell.
-    fn columns(&self) -> Option<Vec<InferredColumn>> {
+    /// stop then. `None` where only rows tell. Where their types are not declared but their names are, they are null.
+    fn columns(&self, _inference: InferenceDepth) -> Option<Vec<InferredColumn>> {
         None
     }
 
-    /// Memory in bytes that it needs as long as it lives, where its bytes cannot be used as they come.
+    /// Memory in bytes that it needs besides what it is fed and hands over, from now on: where its bytes cannot be used as
+    /// they come, and for what a decompressor must remember. It may grow while the object is read.
     fn held_bytes(&self) -> u64 {
         0
     }
@@ -181,13 +182,23 @@ pub struct DecodeLimits {
     /// What a row that is not what its format says does. Under `Collect` a decoder that can find the next row hands the
     /// bad one over in [`Decoded::rejects`] and goes on; one that cannot ends with an error as under `Stop`.
     pub on_bad_row: OnBadRow,
+    /// Whether a line of JSON may be an array, as it may where rows go out as they are. Such a row has one field, whose key is
+    /// [`Span::ABSENT`](crate::batch::Span::ABSENT).
+    pub array_rows: bool,
 }
 
 impl Default for DecodeLimits {
     /// 256 KiB a batch: what stays in a processor's second cache together with the lines made of it.
     fn default() -> Self {
         let on_bad_row = OnBadRow::default();
-        Self { batch_rows: 8192, batch_bytes: 256 << 10, row_bytes: 32 << 20, caps: Caps::default(), on_bad_row }
+        Self {
+            batch_rows: 8192,
+            batch_bytes: 256 << 10,
+            row_bytes: 32 << 20,
+            caps: Caps::default(),
+            on_bad_row,
+            array_rows: false,
+        }
     }
 }
 
@@ -209,7 +220,7 @@ pub fn open(
             let encoding = TextEncoding::of_label(&options.encoding)?;
             (Splitter::Csv(CsvSplitter::new(options, resume, limits.on_bad_row)?), encoding)
         }
-        FormatOptions::Jsonl => (Splitter::Json(JsonSplitter::new(resume, limits.on_bad_row)), TextEncoding::Utf8),
+        FormatOptions::Jsonl => (Splitter::Json(JsonSplitter::new(resume, limits)), TextEncoding::Utf8),
         FormatOptions::Json => (Splitter::Document(DocumentSplitter::new(resume)), TextEncoding::Utf8),
         FormatOptions::Avro(options) => {
             let decoder = AvroDecoder::new(options, compression, projection, object, resume, limits)?;
@@ -225,7 +236,8 @@ pub fn open(
         }
     };
     let beginning = Beginning::of(resume, compression)?;
-    Ok(Box::new(TextDecoder::new(splitter, encoding, &beginning, limits)?))
+    let expected = compression::expected_window_bytes(beginning.compression, object.size);
+    Ok(Box::new(TextDecoder::new(splitter, encoding, &beginning, limits)?.expecting(expected)))
 }
 
 #[cfg(test)]

@@ -27,9 +27,9 @@ use super::json_document::DocumentSplitter;
 use super::jsonl::JsonSplitter;
 use super::transcode::Transcoder;
 use super::{Access, Decode, DecodeLimits, Step};
-use crate::batch::{Batch, Decoded, Frame, Place, Position, Reject};
+use crate::batch::{Batch, Decoded, Frame, InferredColumn, InferredType, Place, Position, Reject};
 use crate::error::{Error, ErrorKind, Result};
-use crate::options::{Compression, OnBadRow};
+use crate::options::{Compression, InferenceDepth, OnBadRow};
 
 /// The error for a position that another format's decoder gave.
 pub(crate) fn foreign_position() -> Error {
@@ -419,6 +419,8 @@ pub(crate) struct TextDecoder {
     batch_rows: usize,
     batch_bytes: usize,
     row_bytes: usize,
+    /// Memory that the decompressor will need, as far as that is known from outside.
+    expected_bytes: u64,
 }
 
 /// Where a text decoder begins.
@@ -496,7 +498,13 @@ impl TextDecoder {
             batch_rows: limits.batch_rows.max(1),
             batch_bytes,
             row_bytes: limits.row_bytes.clamp(batch_bytes, MAX_ROW_BYTES),
+            expected_bytes: 0,
         })
+    }
+
+    /// Says how much memory its decompressor will probably need.
+    pub(crate) fn expecting(self, expected_bytes: u64) -> Self {
+        Self { expected_bytes, ..self }
     }
 
     fn batch(&mut self, consumed: usize) -> Decoded {
@@ -512,7 +520,7 @@ impl TextDecoder {
             columns: self.splitter.columns(),
             frame: self.block.frame_of(offset),
         };
-        Decoded { batch, after: Position { rows: self.rows_done, place }, rejects }
+        Decoded::new(batch, Position { rows: self.rows_done, place }, rejects)
     }
 
     /// What to do when the splitter cannot go on with the text there is. `Some` ends the object.
@@ -665,5 +673,14 @@ impl Decode for TextDecoder {
 
     fn finish(&mut self) {
         self.block.source.finish();
+    }
+
+    fn columns(&self, _: InferenceDepth) -> Option<Vec<InferredColumn>> {
+        let Splitter::Csv(csv) = &self.splitter else { return None };
+        Some(csv.columns()?.iter().map(|name| InferredColumn::new(&**name, InferredType::Null)).collect())
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.block.source.window_bytes().max(self.expected_bytes)
     }
 }

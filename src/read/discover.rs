@@ -11,13 +11,13 @@ use super::listing::Listing;
 use super::partition::{self, Prepared};
 use super::report::listed_line;
 use super::sample::{self, SampleLimits, Sampled};
-use crate::batch::InferredColumn;
+use crate::batch::{InferredColumn, InferredType};
 use crate::clock::Clock;
 use crate::config::job::{Delivery, Job, Stream};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::infer;
 use crate::object::{ObjectFacts, Timestamp};
-use crate::options::{OnBadRow, SchemaEvolution};
+use crate::options::{FormatOptions, OnBadRow, SchemaEvolution};
 use crate::protocol::message::Level;
 use crate::protocol::schema::{self, MODIFIED_COLUMN, RESCUED_COLUMN, URL_COLUMN};
 use crate::record::schema_of;
@@ -137,6 +137,11 @@ async fn data_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut V
     // In the order of their keys, so that columns have the same order each time.
     found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
     let mut columns = infer::merge(found.iter().map(|(_, columns)| columns.as_slice()));
+    if matches!(stream.format, FormatOptions::Csv(_)) {
+        // Of columns of headers without rows.
+        let untold = columns.iter_mut().filter(|column| column.kind == InferredType::Null);
+        untold.for_each(|column| column.kind = InferredType::String);
+    }
     if let Some(names) = &stream.pushdown.columns {
         columns.retain(|column| names.contains(&column.name));
     }

@@ -28,6 +28,10 @@ pub(super) struct Stream {
     offset: u64,
     /// What offsets count from: the first byte of the object, or of the part of it that is read.
     base: u64,
+    /// One past the last byte.
+    end: u64,
+    /// Whether no other file waits.
+    alone: bool,
     /// Requests that are not begun.
     parts: VecDeque<Option<Range<u64>>>,
     /// Parts that are being fetched ahead.
@@ -68,6 +72,8 @@ impl Stream {
             budget: budget.clone(),
             offset: from,
             base: 0,
+            end: until.unwrap_or(object.size),
+            alone,
             ahead: VecDeque::new(),
             current: None,
         }
@@ -83,7 +89,7 @@ impl Stream {
     ) -> Self {
         let parts = ranges::parts(range.end, range.start, alone);
         let parts = parts.into_iter().map(|part| Some(part.unwrap_or_else(|| range.clone()))).collect();
-        let mut stream = Self::new(store, object, range.start, None, false, budget);
+        let mut stream = Self::new(store, object, range.start, Some(range.end), alone, budget);
         (stream.parts, stream.base) = (parts, range.start);
         stream
     }
@@ -113,6 +119,27 @@ impl Stream {
             let offset = self.offset - self.base;
             self.offset += bytes.len() as u64;
             return Ok(Some((offset, bytes)));
+        }
+    }
+
+    /// Whether its bytes are here already.
+    pub(super) fn at_hand(&self) -> bool {
+        matches!(self.current, Some(Current::Held(_)))
+    }
+
+    /// Lets go of all that is on its way. It is asked for again when the next bytes are.
+    pub(super) fn pause(&mut self) {
+        self.current = None;
+        self.ahead.drain(..).for_each(|part| part.abort());
+        self.parts = match self.offset {
+            at if at >= self.end => VecDeque::new(),
+            at => ranges::parts(self.end, at, self.alone).into(),
+        };
+        // The whole object is one request without a range; a part of it is none.
+        if self.end < self.object.size
+            && let Some(first @ None) = self.parts.front_mut()
+        {
+            *first = Some(self.offset..self.end);
         }
     }
 

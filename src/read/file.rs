@@ -1,5 +1,6 @@
 //! One file: fetch, decode, encode, hand on.
 
+use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use super::Budgets;
@@ -242,6 +243,33 @@ fn vanished(error: Error) -> Error {
         .hint("run the sync again; it lists anew")
 }
 
+/// Room for what a decoder holds as long as it lives.
+#[derive(Default)]
+struct Held {
+    bytes: u64,
+    reservation: Option<Reservation>,
+}
+
+impl Held {
+    /// Makes it enough. Where room must be waited for, what was fetched ahead is let go and asked for again: a task that
+    /// waits for this must hold nothing, or two wait for each other. Small archives, which are held as a whole, do not wait.
+    async fn grow(&mut self, wanted: u64, bytes: &mut Stream, shared: &Shared) {
+        let budget = &shared.budgets.held;
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        match (budget.try_reserve(size(wanted - self.bytes)), &mut self.reservation) {
+            (Some(more), Some(reservation)) => reservation.merge(more),
+            (Some(all), none) => *none = Some(all),
+            (None, _) if bytes.at_hand() => {}
+            (None, reservation) => {
+                bytes.pause();
+                *reservation = None;
+                *reservation = Some(budget.reserve(size(wanted)).await);
+            }
+        }
+        self.bytes = wanted;
+    }
+}
+
 struct FileTask<'a> {
     shared: &'a Shared,
     object: ObjectFacts,
@@ -259,6 +287,8 @@ struct FileTask<'a> {
     after: Position,
     letters: Option<Letters>,
     flattener: Option<Flattener>,
+    /// The most bytes that it needed at once beyond the budget.
+    large_bytes: u64,
 }
 
 impl<'a> FileTask<'a> {
@@ -299,6 +329,7 @@ impl<'a> FileTask<'a> {
             after: from,
             letters,
             flattener,
+            large_bytes: 0,
         })
     }
 
@@ -319,11 +350,12 @@ impl<'a> FileTask<'a> {
             Some(Origin::Member { bytes, .. }) => (bytes, None),
             None => return Err(Error::internal("a file was read twice")),
         };
-        // Room for what the decoder needs as long as it lives.
-        let held_bytes = usize::try_from(self.decoder.held_bytes()).unwrap_or(usize::MAX);
-        let room = shared.budgets.whole.reserve(held_bytes);
-        let Some(_held) = shared.stop.unless(room).await else { return Ok(FileEnd::Stopped) };
+        let mut held = Held::default();
         while self.goes_on() {
+            let wanted = self.decoder.held_bytes();
+            if wanted > held.bytes && shared.stop.unless(held.grow(wanted, &mut bytes, shared)).await.is_none() {
+                break;
+            }
             match self.decoder.step()? {
                 Step::Batch(decoded) => self.encode(decoded).await?,
                 Step::Done => return Ok(FileEnd::Read),
@@ -365,6 +397,7 @@ impl<'a> FileTask<'a> {
                 Step::Done => return Ok(FileEnd::Read),
                 Step::NeedBytes => return Err(Error::internal("a decoder of ranges asked for a stream")),
                 Step::NeedRanges(wanted) => {
+                    self.say_if_large(&wanted).await;
                     // What was fed before is used up: give it back before asking for more, or two tasks wait for each other.
                     drop(held.take());
                     let fetched = match ahead.take() {
@@ -382,6 +415,23 @@ impl<'a> FileTask<'a> {
             }
         }
         Ok(FileEnd::Stopped)
+    }
+
+    /// Says, once in a stream, that a file needs more at once than the budget has.
+    async fn say_if_large(&mut self, wanted: &[Range<u64>]) {
+        let shared = self.shared;
+        let bytes = wanted.iter().map(|range| range.end - range.start).sum();
+        let most = shared.budgets.fetched.total_bytes() as u64;
+        if bytes > most.max(self.large_bytes) && shared.report.add_large(self.large_bytes == 0, bytes) {
+            let message = format!(
+                "stream {}: '{}' has row groups of which {bytes} bytes are needed at once, more than the {most} bytes that \
+                 are set aside for fetched data: memory grows by as much. Files with a page index, or with smaller row \
+                 groups, need less",
+                shared.stream.name, self.object.key
+            );
+            shared.outgoing.log(Level::Warn, message).await;
+        }
+        self.large_bytes = self.large_bytes.max(if bytes > most { bytes } else { 0 });
     }
 
     /// What did not fit.
@@ -406,11 +456,13 @@ impl<'a> FileTask<'a> {
         }
         self.encoder.set_emitted_at(self.shared.clock.now().millis());
         self.decoded += decoded.batch.rows() as u64;
-        if let Some(pick) = &mut self.pick {
-            decoded.batch = pick.apply(decoded.batch)?;
-        }
+        // Filters and cursors ask for the columns that records have.
         if let Some(flattener) = &mut self.flattener {
             decoded.batch = flattener.flatten(decoded.batch)?;
+        }
+        if let Some(pick) = &mut self.pick {
+            decoded.batch = pick.apply(decoded.batch)?;
+            decoded.left_out = pick.take_rows_left_out();
         }
         let start = self.lines.len();
         let Encoded { lines, refused, stopped, .. } = self.encoder.encode(&decoded.batch, &mut self.lines)?;

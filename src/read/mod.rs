@@ -54,20 +54,21 @@ pub const DEFAULT_MEMORY_BYTES: usize = 96 << 20;
 /// ones are held back by the budget.
 pub const DEFAULT_PARALLEL_FILES: usize = 16;
 
-/// The two sides of the budget. They are apart so that a task that holds fetched bytes can always hand on its lines:
-/// output is freed by the emitter, which waits for nobody but the reader of stdout.
+/// The sides of the budget. They are apart so that a task that holds one can always get at the next, in this order: what a
+/// decoder holds, what is fetched for it, and its lines, which the emitter frees, who waits for nobody but the reader of
+/// stdout. A task that holds something never waits for what comes before it.
 #[derive(Debug, Clone)]
 struct Budgets {
+    /// What decoders hold as long as they live: files as a whole, and the windows of decompressors.
+    held: Budget,
     fetched: Budget,
     output: Budget,
-    /// For files that must be held as a whole. It is apart since they are fetched while it is held.
-    whole: Budget,
 }
 
 impl Budgets {
     fn new(total_bytes: usize) -> Self {
-        let whole = Budget::new(total_bytes);
-        Self { fetched: Budget::new(total_bytes / 4 * 3), output: Budget::new(total_bytes / 4), whole }
+        let quarter = total_bytes / 4;
+        Self { held: Budget::new(quarter), fetched: Budget::new(2 * quarter), output: Budget::new(quarter) }
     }
 }
 

@@ -39,6 +39,9 @@ struct Counts {
     bad_rows: BadRowCounts,
     left_out: LeftOut,
     pruned: Pruned,
+    /// Files that needed more at once than the budget has, and the most that one needed.
+    large_files: u64,
+    large_bytes: u64,
 }
 
 impl Report {
@@ -92,9 +95,18 @@ impl Report {
         self.change(|counts| counts.bad_rows.add(key, rejects));
     }
 
-    fn change(&self, change: impl FnOnce(&mut Counts)) {
+    /// A file needs so many bytes at once, more than the budget has. Whether it is the first to need that.
+    pub(super) fn add_large(&self, another_file: bool, bytes: u64) -> bool {
+        self.change(|counts| {
+            counts.large_files += u64::from(another_file);
+            counts.large_bytes = counts.large_bytes.max(bytes);
+            another_file && counts.large_files == 1
+        })
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
         // A task that panicked while counting leaves counts that are still worth saying.
-        change(&mut self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        change(&mut self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
     /// Says what there is to say, a line per fact and stream.
@@ -225,6 +237,14 @@ impl Counts {
             "files were overwritten since the inventory; they were read as they are now",
         );
         say(Level::Warn, self.vanished as u64, "objects that the last run left unfinished are not there any more");
+        if self.large_files > 1 {
+            let (files, bytes) = (self.large_files, self.large_bytes);
+            let line = format!(
+                "stream {stream}: {files} files have row groups larger than the memory for fetched data; the largest \
+                 needed {bytes} bytes at once"
+            );
+            lines.push((Level::Warn, line));
+        }
         for line in self.bad_rows.lines(action) {
             lines.push((Level::Warn, format!("stream {stream}: {line}")));
         }

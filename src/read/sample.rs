@@ -94,17 +94,15 @@ pub(super) async fn columns(
         let columns = infer::columns_of_schema(schema, options.decimal_as_float, stream.inference);
         return Ok(Some(Sampled { columns, ..Sampled::default() }));
     }
-    if matches!(stream.format, FormatOptions::Avro(_) | FormatOptions::Excel)
-        && stream.flatten.is_none()
-        && !rich(stream)
-    {
+    if declares(stream) {
         *gets -= 1;
         let columns = declared(store, stream, object, limits).await.map_err(named)?;
         return Ok(Some(Sampled { columns, ..Sampled::default() }));
     }
     *gets -= 1;
     let compression = stream.compression.resolve(&object.key);
-    let decoder = format::open(&stream.format, compression, &Projection::All, object, None, &decode_limits(limits));
+    let decoder =
+        format::open(&stream.format, compression, &Projection::All, object, None, &decode_limits(stream, limits));
     let mut decoder = decoder.map_err(named)?;
     let whole = object.size <= limits.bytes;
     let body = store.get(object, (!whole).then_some(0..limits.bytes)).await.map_err(named)?;
@@ -131,8 +129,14 @@ async fn archive_sample(
         let mut member = member.clone();
         let whole = member.range.end - member.range.start <= limits.bytes;
         member.range.end = member.range.end.min(member.range.start + limits.bytes);
-        let mut decoder =
-            format::open(&stream.format, Compression::Zip, &Projection::All, facts, None, &decode_limits(limits))?;
+        let mut decoder = format::open(
+            &stream.format,
+            Compression::Zip,
+            &Projection::All,
+            facts,
+            None,
+            &decode_limits(stream, limits),
+        )?;
         let bytes = Body::Member(archive.stream(store, &member, false, &budget));
         let sampled = Taking::new(stream, limits).all_of(bytes, whole, &mut *decoder).await?;
         all.rows += sampled.rows;
@@ -195,7 +199,7 @@ async fn declared(
     let mut offset = 0;
     loop {
         let step = decoder.step();
-        if let Some(columns) = decoder.columns() {
+        if let Some(columns) = decoder.columns(stream.inference) {
             return Ok(columns);
         }
         let Step::NeedBytes = step? else { return Err(Error::internal("a file has rows and no columns")) };
@@ -211,13 +215,19 @@ async fn declared(
     }
 }
 
-/// Whether more is asked for than a file declares.
-fn rich(stream: &Stream) -> bool {
-    stream.inference == InferenceDepth::Rich
+/// Whether files declare as much of their columns as is asked for.
+fn declares(stream: &Stream) -> bool {
+    let format = match stream.format {
+        FormatOptions::Avro(_) => true,
+        FormatOptions::Excel => stream.inference == InferenceDepth::Compatible,
+        _ => false,
+    };
+    format && stream.flatten.is_none()
 }
 
-fn decode_limits(sample: SampleLimits) -> DecodeLimits {
-    DecodeLimits { batch_rows: BATCH_ROWS, on_bad_row: sample.on_bad_row, ..DecodeLimits::default() }
+fn decode_limits(stream: &Stream, sample: SampleLimits) -> DecodeLimits {
+    let (on_bad_row, array_rows) = (sample.on_bad_row, stream.schemaless);
+    DecodeLimits { batch_rows: BATCH_ROWS, on_bad_row, array_rows, ..DecodeLimits::default() }
 }
 
 /// Where the bytes of a sample come from.
@@ -269,6 +279,8 @@ async fn feed(store: &Store, object: &ObjectFacts, wanted: Vec<Range<u64>>, deco
 struct Taking {
     inference: Inference,
     flattener: Option<Flattener>,
+    /// Whether a header tells columns that no row has.
+    headed: bool,
     sampled: Sampled,
     limit_rows: usize,
 }
@@ -277,12 +289,17 @@ impl Taking {
     fn new(stream: &Stream, limits: SampleLimits) -> Self {
         let inference = Inference::with_depth(&stream.format, stream.inference);
         let flattener = stream.flatten.map(|depth| Flattener::new(depth, false));
-        Self { inference, flattener, sampled: Sampled::default(), limit_rows: limits.rows }
+        let headed = matches!(stream.format, FormatOptions::Csv(_));
+        Self { inference, flattener, headed, sampled: Sampled::default(), limit_rows: limits.rows }
     }
 
     /// All that the sample tells. A fault of the data ends it and is a part of it.
     async fn all_of(mut self, body: Body, whole: bool, decoder: &mut dyn Decode) -> Result<Sampled> {
         match stream_rows(body, whole, decoder, &mut self).await {
+            Ok(()) if self.headed && self.sampled.rows + self.sampled.bad_rows == 0 => {
+                let columns = decoder.columns(InferenceDepth::Compatible).unwrap_or_default();
+                return Ok(Sampled { columns, ..self.sampled });
+            }
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::Data => self.sampled.fault = Some(error),
             Err(error) => return Err(error),

@@ -231,6 +231,7 @@ impl StreamRun<'_> {
                 on_bad_row: stream.bad_rows.on_bad_row(),
                 batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows),
                 caps: self.reader.job.caps,
+                array_rows: stream.schemaless,
                 ..Default::default()
             },
             stream: stream.clone(),

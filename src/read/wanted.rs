@@ -74,7 +74,7 @@ impl Wanted {
         let everything = (stream.schemaless && !named) || unlisted == Unlisted::Write;
         let written = if everything { &Columns::All } else { columns };
         let pick = Pick::new(filter, followed, catalog, written, csv);
-        if let (Projection::Columns(names), Some(pick)) = (&mut projection, &pick) {
+        if let (Projection::Columns(names) | Projection::Flattened(names), Some(pick)) = (&mut projection, &pick) {
             let more: Vec<_> =
                 pick.columns().filter(|name| !names.iter().any(|known| known == name)).map(str::to_owned).collect();
             names.extend(more);

@@ -27,8 +27,8 @@ pub(super) struct JsonEncoder {
     next: Vec<usize>,
     /// For each name the row, counted from 1, in which it was last met: twice in one row is a duplicate.
     met: Vec<u64>,
-    /// Whether nulls are written too.
-    keeps_nulls: bool,
+    /// Whether rows go out as they are: nulls too, and arrays.
+    schemaless: bool,
     /// Whether members are written that the catalog does not have.
     writes_unlisted: bool,
     row: u64,
@@ -61,7 +61,7 @@ impl JsonEncoder {
             by_name: HashMap::new(),
             next: vec![0],
             met: Vec::new(),
-            keeps_nulls: options.schemaless,
+            schemaless: options.schemaless,
             writes_unlisted: options.unlisted == Unlisted::Write,
             row: 0,
             line: Line::new(prefix),
@@ -88,6 +88,11 @@ impl JsonEncoder {
             let fields = rows.row(row);
             if self.members.len() > KEYS {
                 self.forget();
+            }
+            if self.schemaless && fields.first().is_some_and(|field| field.key.absent()) {
+                self.array_line(&fields[0], &rows.data, frame, out);
+                encoded.lines += 1;
+                continue;
             }
             if unfit == Unfit::Rescue {
                 encoded.rescued += u64::from(self.encode_rescuing(fields, &rows.data, columns, frame.added));
@@ -119,6 +124,14 @@ impl JsonEncoder {
         }
         out.extend_from_slice(self.line.text());
         out.extend_from_slice(frame.suffix);
+    }
+
+    /// A row that is an array. It has no members, and so none that all rows of the file have.
+    #[cold]
+    fn array_line(&mut self, field: &JsonField, data: &[u8], frame: &Frame<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(frame.prefix.strip_suffix(b"{").unwrap_or(frame.prefix));
+        out.extend_from_slice(field.value.of(data));
+        out.extend_from_slice(&frame.suffix[frame.members..]);
     }
 
     fn forget(&mut self) {
@@ -158,7 +171,7 @@ impl JsonEncoder {
         for (index, field) in chosen {
             let member = &self.members[index];
             if member.kind.is_some_and(|kind| json_conforms(field.kind, kind)) {
-                write(&mut self.line, member, field, data, self.keeps_nulls);
+                write(&mut self.line, member, field, data, self.schemaless);
             } else if field.kind != JsonKind::Null {
                 self.rescued.json(&member.prefix, field.value.of(data));
             }
@@ -181,7 +194,7 @@ impl JsonEncoder {
                 return false;
             }
             *met = self.row;
-            write(&mut self.line, member, field, data, self.keeps_nulls);
+            write(&mut self.line, member, field, data, self.schemaless);
         }
         true
     }
@@ -192,7 +205,7 @@ impl JsonEncoder {
         self.repeated += 1;
         self.line.restart();
         for (index, field) in self.last_of_each(fields, data, columns, added) {
-            write(&mut self.line, &self.members[index], field, data, self.keeps_nulls);
+            write(&mut self.line, &self.members[index], field, data, self.schemaless);
         }
     }
 
@@ -261,8 +274,8 @@ impl JsonEncoder {
 }
 
 #[inline(always)]
-fn write(line: &mut Line, member: &Member, field: &JsonField, data: &[u8], keeps_nulls: bool) {
-    if !member.written || (field.kind == JsonKind::Null && !keeps_nulls) {
+fn write(line: &mut Line, member: &Member, field: &JsonField, data: &[u8], schemaless: bool) {
+    if !member.written || (field.kind == JsonKind::Null && !schemaless) {
         return;
     }
     line.member(&member.prefix, data, field.value.start as usize, field.value.end as usize);

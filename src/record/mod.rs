@@ -219,10 +219,13 @@ impl StreamEncoder {
         let nested = self.0.options.schemaless;
         let mut suffix = self.constants(constants);
         let closes = nested && suffix.is_empty();
+        let mut members = suffix.len();
         if nested {
             // The members of the row are an object of their own: no comma behind the last of them.
             suffix.truncate(suffix.len().saturating_sub(1));
-            suffix.extend_from_slice(b"},");
+            suffix.push(b'}');
+            members = suffix.len();
+            suffix.push(b',');
         }
         let modified_at = object.modified_at.to_string();
         for (name, value, end) in [(MODIFIED_COLUMN, &*modified_at, b','), (URL_COLUMN, &*object.key, b'}')] {
@@ -236,6 +239,7 @@ impl StreamEncoder {
             shared: Arc::clone(&self.0),
             added: Added { constants, nested },
             closes,
+            members,
             suffix_length: suffix.len(),
             suffix,
             emitted_at_ms: i64::MIN,
@@ -269,6 +273,8 @@ pub struct FileEncoder {
     added: Added,
     /// See [`Frame::closes`].
     closes: bool,
+    /// See [`Frame::members`].
+    members: usize,
     suffix: Vec<u8>,
     /// The part of the suffix that does not change.
     suffix_length: usize,
@@ -291,6 +297,8 @@ struct Frame<'a> {
     suffix: &'a [u8],
     /// Whether the suffix closes an object first, so that the last member must not end with a comma.
     closes: bool,
+    /// How much of the suffix belongs to the object that the row is.
+    members: usize,
     /// Columns that are not taken from the rows.
     added: &'a Added,
 }
@@ -313,7 +321,8 @@ impl FileEncoder {
     /// `Unsupported` where a column's type has no JSON form: nothing of the batch was written.
     pub fn encode(&mut self, batch: &Batch, out: &mut Vec<u8>) -> Result<Encoded> {
         let shared = &self.shared;
-        let frame = Frame { prefix: &shared.prefix, suffix: &self.suffix, closes: self.closes, added: &self.added };
+        let (suffix, added) = (&self.suffix, &self.added);
+        let frame = Frame { prefix: &shared.prefix, suffix, closes: self.closes, members: self.members, added };
         let rows = match self.rows.take() {
             Some(rows) => rows,
             None => Rows::new(batch, shared, &self.added)?,

@@ -42,7 +42,7 @@ use super::{Access, Decode, DecodeLimits, Step};
 use crate::batch::{Batch, Decoded, Frame, InferredColumn, JsonField, JsonKind, JsonRows, Place, Position, Span};
 use crate::error::{Error, ErrorKind, Result};
 use crate::object::ObjectFacts;
-use crate::options::{AvroOptions, Compression, OnBadRow, Projection};
+use crate::options::{AvroOptions, Compression, InferenceDepth, OnBadRow, Projection};
 
 const MAGIC: &[u8] = b"Obj\x01";
 /// Bytes of the marker behind the header and each block.
@@ -410,7 +410,7 @@ impl AvroDecoder {
     fn batch(&self, rows: JsonRows, place: Place, lost: Vec<Lost>) -> Step {
         let rejects = lost.into_iter().map(|lost| lost.reject(self.source.plain())).collect();
         let after = Position { rows: self.rows, place };
-        Step::Batch(Decoded { batch: Batch::Json(rows), after, rejects })
+        Step::Batch(Decoded::new(Batch::Json(rows), after, rejects))
     }
 
     /// The place behind so many rows of the block that begins at `offset`. Behind its last row it is still that block: where
@@ -493,7 +493,11 @@ impl Decode for AvroDecoder {
         self.source.finish();
     }
 
-    fn columns(&self) -> Option<Vec<InferredColumn>> {
+    fn held_bytes(&self) -> u64 {
+        self.source.window_bytes()
+    }
+
+    fn columns(&self, inference: InferenceDepth) -> Option<Vec<InferredColumn>> {
         let (Stage::Marker(header, _)
         | Stage::Between(header, _)
         | Stage::Inside(header, _)
@@ -501,7 +505,7 @@ impl Decode for AvroDecoder {
         else {
             return None;
         };
-        Some(header.schema.columns(self.options.double_as_string))
+        Some(header.schema.columns(self.options.double_as_string, inference))
     }
 }
 

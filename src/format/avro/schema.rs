@@ -11,6 +11,7 @@ use crate::batch::{InferredColumn, InferredType, Nested};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::infer;
 use crate::json_string::{write_key, write_string};
+use crate::options::InferenceDepth;
 
 /// Types inside one another that a catalog tells.
 const DEPTH: usize = 10;
@@ -114,8 +115,10 @@ impl Schema {
     /// integers there although their values are texts, and of timestamps only those in milliseconds have a format.
     /// A union, which that connector does not read, has the nearest type that holds its branches. The symbols of an enum
     /// are left out, since a later file may have more.
-    pub(super) fn columns(&self, double_as_string: bool) -> Vec<InferredColumn> {
-        let mut teller = Teller { schema: self, double_as_string, left: MOST_TOLD };
+    /// Where more is asked for, times of all units are times.
+    pub(super) fn columns(&self, double_as_string: bool, inference: InferenceDepth) -> Vec<InferredColumn> {
+        let rich = inference == InferenceDepth::Rich;
+        let mut teller = Teller { schema: self, double_as_string, rich, left: MOST_TOLD };
         self.fields.iter().map(|field| teller.column(&field.name, field.node, 0)).collect()
     }
 }
@@ -124,6 +127,7 @@ impl Schema {
 struct Teller<'a> {
     schema: &'a Schema,
     double_as_string: bool,
+    rich: bool,
     /// Columns inside of others that may still be told.
     left: usize,
 }
@@ -146,7 +150,7 @@ impl Teller<'_> {
             }
             _ => Nested::Unknown,
         };
-        InferredColumn { name: name.to_owned(), kind: plain_type(node, self.double_as_string), nested }
+        InferredColumn { name: name.to_owned(), kind: self.plain_type(node), nested }
     }
 
     /// A column inside of one at this depth, if it may be told.
@@ -154,21 +158,22 @@ impl Teller<'_> {
         self.left = self.left.checked_sub(1)?;
         Some(self.column(name, index, depth + 1))
     }
-}
 
-/// The type of a node, whatever lies inside.
-fn plain_type(node: &Node, double_as_string: bool) -> InferredType {
-    match node {
-        Node::Null => InferredType::Null,
-        Node::Boolean => InferredType::Boolean,
-        Node::Int | Node::Long | Node::Time(Unit::Milli | Unit::Micro) => InferredType::Integer,
-        Node::Double if double_as_string => InferredType::String,
-        Node::Float | Node::Double => InferredType::Number,
-        Node::Array(_) => InferredType::Array,
-        Node::Record(_) | Node::Map(_) => InferredType::Object,
-        Node::Date => InferredType::Date,
-        Node::Timestamp(Unit::Milli, _) => InferredType::Timestamp,
-        _ => InferredType::String,
+    /// The type of a node, whatever lies inside.
+    fn plain_type(&self, node: &Node) -> InferredType {
+        match node {
+            Node::Null => InferredType::Null,
+            Node::Boolean => InferredType::Boolean,
+            Node::Time(_) if self.rich => InferredType::Time,
+            Node::Int | Node::Long | Node::Time(Unit::Milli | Unit::Micro) => InferredType::Integer,
+            Node::Double if self.double_as_string => InferredType::String,
+            Node::Float | Node::Double => InferredType::Number,
+            Node::Array(_) => InferredType::Array,
+            Node::Record(_) | Node::Map(_) => InferredType::Object,
+            Node::Date => InferredType::Date,
+            Node::Timestamp(unit, _) if self.rich || *unit == Unit::Milli => InferredType::Timestamp,
+            _ => InferredType::String,
+        }
     }
 }
 
@@ -405,7 +410,7 @@ mod tests {
         let schema = r#"{"type":"record","name":"R","fields":[
             {"name":"a","type":["null","R"]},{"name":"b","type":{"type":"array","items":"R"}},
             {"name":"c","type":{"type":"map","values":"R"}}]}"#;
-        let columns = Schema::read(schema.as_bytes()).unwrap().columns(false);
+        let columns = Schema::read(schema.as_bytes()).unwrap().columns(false, InferenceDepth::Compatible);
         let kinds: Vec<InferredType> = columns.iter().map(|column| column.kind).collect();
         assert_eq!(kinds, [InferredType::Object, InferredType::Array, InferredType::Object]);
         let told: usize = columns.iter().map(count).sum();

@@ -52,6 +52,11 @@ impl<'a> Reading<'a> {
         }
     }
 
+    fn decoder(&self) -> AvroDecoder {
+        let (object, all) = (self.object(), &Projection::All);
+        AvroDecoder::new(&self.options, self.compression, all, &object, self.resume.as_ref(), &self.limits).unwrap()
+    }
+
     fn run(&self, mut piece: impl FnMut() -> usize) -> Run {
         let mut run = Run::default();
         if let Err(error) = self.try_run(&mut piece, &mut run) {
@@ -477,7 +482,12 @@ fn columns_have_the_types_of_the_connector_that_we_replace() {
         decoder.feed(0, file.into()).unwrap();
         decoder.finish();
         decoder.step().unwrap();
-        decoder.columns().unwrap().into_iter().map(|column| (column.name, column.kind)).collect::<Vec<_>>()
+        decoder
+            .columns(InferenceDepth::Compatible)
+            .unwrap()
+            .into_iter()
+            .map(|column| (column.name, column.kind))
+            .collect::<Vec<_>>()
     };
     let shown = |name: &str, double_as_string| {
         types(name, double_as_string)
@@ -498,6 +508,22 @@ fn columns_have_the_types_of_the_connector_that_we_replace() {
     assert_eq!(shown("nullable", false), format!("{logical} last=Integer double=Number"));
     assert_eq!(shown("union", false), "any=String pet=Object named=String");
     assert_eq!(shown("nested", false), "inner=Object list=Array map=Object lists=Array bytes=Object floats=Array");
+}
+
+#[test]
+fn rich_columns_have_times_of_all_units() {
+    let shown = |inference| {
+        let mut decoder = Reading::new(&fixture("logical")).decoder();
+        decoder.feed(0, fixture("logical").into()).unwrap();
+        decoder.finish();
+        decoder.step().unwrap();
+        let columns = decoder.columns(inference).unwrap();
+        let kind = |name: &str| columns.iter().find(|column| column.name == name).unwrap().kind;
+        ["time_us", "ts_us", "ts_ms", "uuid"].map(kind)
+    };
+    use InferredType::{Integer, String, Time, Timestamp};
+    assert_eq!(shown(InferenceDepth::Compatible), [Integer, String, Timestamp, String]);
+    assert_eq!(shown(InferenceDepth::Rich), [Time, Timestamp, Timestamp, String]);
 }
 
 #[test]

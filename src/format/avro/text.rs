@@ -27,16 +27,20 @@ impl Unit {
 /// The text of Python's `str(Decimal)` for a whole number in two's complement, highest byte first, and its digits
 /// behind the point.
 pub(super) fn write_decimal(bytes: &[u8], scale: i64, out: &mut Vec<u8>) {
-    let (negative, digits) = digits_of(bytes);
-    python_number::write_decimal(negative, &digits, scale, out);
+    match short(bytes) {
+        Some(value) => {
+            let mut digits = itoa::Buffer::new();
+            python_number::write_decimal(value < 0, digits.format(value.unsigned_abs()).as_bytes(), scale, out);
+        }
+        None => {
+            let negative = bytes[0] & 0x80 != 0;
+            python_number::write_decimal(negative, long_digits(bytes, negative).as_bytes(), scale, out);
+        }
+    }
 }
 
-/// Sign and decimal digits of a number in two's complement, highest byte first. No bytes are zero.
-fn digits_of(bytes: &[u8]) -> (bool, Vec<u8>) {
-    if let Some(value) = short(bytes) {
-        return (value < 0, value.unsigned_abs().to_string().into_bytes());
-    }
-    let negative = bytes[0] & 0x80 != 0;
+/// The decimal digits of a number in two's complement that has more than 128 bits.
+fn long_digits(bytes: &[u8], negative: bool) -> String {
     let mut words = magnitude(bytes, negative);
     let mut groups = Vec::new();
     while !words.is_empty() {
@@ -53,7 +57,7 @@ fn digits_of(bytes: &[u8]) -> (bool, Vec<u8>) {
     for group in groups.iter().rev() {
         digits.push_str(&format!("{group:09}"));
     }
-    (negative, digits.into_bytes())
+    digits
 }
 
 /// The number, where it fits into 128 bits.
@@ -161,12 +165,11 @@ pub(super) fn write_duration(bytes: &[u8; 12], out: &mut Vec<u8>) {
 
 /// `00112233-4455-6677-8899-aabbccddeeff`
 pub(super) fn write_uuid(bytes: &[u8; 16], out: &mut Vec<u8>) {
-    let digits = format!("{:032x}", u128::from_be_bytes(*bytes));
-    for (index, part) in [0..8, 8..12, 12..16, 16..20, 20..32].into_iter().enumerate() {
-        if index > 0 {
+    for (index, byte) in bytes.iter().enumerate() {
+        if matches!(index, 4 | 6 | 8 | 10) {
             out.push(b'-');
         }
-        out.extend_from_slice(&digits.as_bytes()[part]);
+        out.extend([byte >> 4, byte & 15].map(|digit| b"0123456789abcdef"[usize::from(digit)]));
     }
 }
 
@@ -180,19 +183,22 @@ pub(super) fn write_python_double(value: f64, out: &mut Vec<u8>) {
         };
         return out.extend_from_slice(text.as_bytes());
     }
-    let scientific = format!("{value:e}");
-    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        let plain = value.to_string();
-        out.extend_from_slice(plain.as_bytes());
-        if !plain.contains('.') {
-            out.extend_from_slice(b".0");
-        }
+    let start = out.len();
+    _ = write!(out, "{value:e}");
+    let letter = out.iter().rposition(|byte| *byte == b'e').unwrap_or(out.len());
+    let exponent = std::str::from_utf8(&out[letter + 1..]).ok().and_then(|digits| digits.parse::<i32>().ok());
+    let exponent = exponent.unwrap_or(0);
+    if !(-4..16).contains(&exponent) {
+        out.truncate(letter);
+        let sign = if exponent < 0 { '-' } else { '+' };
+        _ = write!(out, "e{sign}{:02}", exponent.abs());
         return;
     }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    _ = write!(out, "{mantissa}e{sign}{:02}", exponent.abs());
+    out.truncate(start);
+    _ = write!(out, "{value}");
+    if !out[start..].contains(&b'.') {
+        out.extend_from_slice(b".0");
+    }
 }
 
 #[cfg(test)]

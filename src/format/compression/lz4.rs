@@ -71,6 +71,11 @@ impl Default for Lz4 {
 }
 
 impl Lz4 {
+    /// A block as stored and what is in it, with what further blocks may refer to.
+    pub(super) fn held_bytes(&self) -> u64 {
+        3 * self.block_bytes_at_most as u64
+    }
+
     pub(super) fn decode(&mut self, input: &[u8], out: &mut Vec<u8>, target: usize) -> Did {
         let mut used = 0;
         loop {

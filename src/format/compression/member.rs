@@ -8,15 +8,16 @@ use flate2::{Decompress, FlushDecompress};
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
 use super::lz4::Lz4;
-use super::snappy::Snappy;
+use super::snappy::{self, Snappy};
+use super::window::{XZ_MEMORY_STEPS, ZstdHeader};
 use super::zip_member::ZipMember;
 use crate::error::{Error, Result};
 use crate::options::Compression;
 
 /// Window of gzip's deflate, as a power of two.
 const GZIP_WINDOW_BITS: u8 = 15;
-/// What an xz stream may need at most; the highest preset needs 65 MiB.
-const XZ_MEMORY_BYTES: u64 = 128 << 20;
+/// What a bzip2 stream needs at most: its largest block, sorted.
+const BZIP2_BYTES: u64 = 4 << 20;
 /// The largest window of zstd, as a power of two: what its own tool accepts without being told to.
 const ZSTD_WINDOW_BITS: u32 = 27;
 
@@ -43,12 +44,34 @@ impl Did {
 
 type Brotli = BrotliState<StandardAlloc, StandardAlloc, StandardAlloc>;
 
+/// A stream of xz, and the memory that it may have: as little as it needs of the steps, so that it is known.
+pub(super) struct Xz {
+    stream: liblzma::stream::Stream,
+    memory_bytes: u64,
+}
+
+impl Xz {
+    fn open() -> Result<Self> {
+        let memory_bytes = XZ_MEMORY_STEPS[0];
+        let stream = liblzma::stream::Stream::new_stream_decoder(memory_bytes, 0);
+        Ok(Self { stream: stream.map_err(|error| no_decompressor("xz").caused_by(error))?, memory_bytes })
+    }
+
+    /// Gives it as much memory as it asks for. `false`: that is too much. A limit below what it needs is refused.
+    fn grow(&mut self) -> bool {
+        let larger = XZ_MEMORY_STEPS.into_iter().filter(|step| *step > self.memory_bytes);
+        let enough = larger.into_iter().find(|step| self.stream.set_memlimit(*step).is_ok());
+        self.memory_bytes = enough.unwrap_or(self.memory_bytes);
+        enough.is_some()
+    }
+}
+
 /// A member that is being read.
 pub(super) enum Member {
     Deflate(Box<Decompress>),
     Bzip2(Box<bzip2::Decompress>),
-    Zstd(Box<Decoder<'static>>),
-    Xz(Box<liblzma::stream::Stream>),
+    Zstd(Box<(Decoder<'static>, ZstdHeader)>),
+    Xz(Box<Xz>),
     Lz4(Box<Lz4>),
     Snappy(Box<Snappy>),
     Brotli(Box<Brotli>),
@@ -63,10 +86,7 @@ impl Member {
             Compression::Gzip => Self::Deflate(Box::new(Decompress::new_gzip(GZIP_WINDOW_BITS))),
             Compression::Bzip2 => Self::Bzip2(Box::new(bzip2::Decompress::new(false))),
             Compression::Zstd => Self::zstd()?,
-            Compression::Xz => {
-                let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY_BYTES, 0);
-                Self::Xz(Box::new(stream.map_err(|error| no_decompressor("xz").caused_by(error))?))
-            }
+            Compression::Xz => Self::Xz(Box::new(Xz::open()?)),
             Compression::Lz4 => Self::Lz4(Box::default()),
             Compression::Snappy => Self::Snappy(Box::new(Snappy::of(first))),
             // Without the extension that allows windows of a gigabyte.
@@ -90,7 +110,21 @@ impl Member {
         decoder
             .set_parameter(zstd::stream::raw::DParameter::WindowLogMax(ZSTD_WINDOW_BITS))
             .map_err(|error| no_decompressor("zstd").caused_by(error))?;
-        Ok(Self::Zstd(Box::new(decoder)))
+        Ok(Self::Zstd(Box::new((decoder, ZstdHeader::default()))))
+    }
+
+    /// Memory in bytes that it needs when it has made as much text: its window, mostly. Known when its header was decoded.
+    pub(super) fn window_bytes(&self) -> u64 {
+        match self {
+            Self::Deflate(_) => 1 << GZIP_WINDOW_BITS,
+            Self::Bzip2(_) => BZIP2_BYTES,
+            Self::Zstd(zstd) => zstd.1.window_bytes(),
+            Self::Xz(xz) => xz.memory_bytes,
+            Self::Lz4(lz4) => lz4.held_bytes(),
+            Self::Snappy(_) => snappy::HELD_BYTES,
+            Self::Brotli(brotli) => u64::try_from(brotli.ringbuffer_size).unwrap_or(0),
+            Self::Zip(zip) => zip.window_bytes(),
+        }
     }
 
     /// Whether the data may end here: between the units of a codec whose data has no end mark.
@@ -108,7 +142,10 @@ impl Member {
         match self {
             Self::Deflate(deflate) => inflate(deflate, input, out),
             Self::Bzip2(bzip2) => bunzip(bzip2, input, out),
-            Self::Zstd(zstd) => unzstd(zstd, input, out),
+            Self::Zstd(zstd) => {
+                zstd.1.see(input);
+                unzstd(&mut zstd.0, input, out)
+            }
             Self::Xz(xz) => unxz(xz, input, out),
             Self::Lz4(lz4) => lz4.decode(input, out, target),
             Self::Snappy(snappy) => snappy.decode(input, out, target),
@@ -152,13 +189,18 @@ fn unzstd(zstd: &mut Decoder<'_>, input: &[u8], out: &mut Vec<u8>) -> Did {
     }
 }
 
-fn unxz(xz: &mut liblzma::stream::Stream, input: &[u8], out: &mut Vec<u8>) -> Did {
-    let before = xz.total_in();
-    let status = xz.process_vec(input, out, liblzma::stream::Action::Run);
-    let used = (xz.total_in() - before) as usize;
-    match status {
-        Ok(status) => Did { used, ended: status == liblzma::stream::Status::StreamEnd, fault: None },
-        Err(fault) => Did::damaged(used, fault),
+fn unxz(xz: &mut Xz, input: &[u8], out: &mut Vec<u8>) -> Did {
+    let before = xz.stream.total_in();
+    loop {
+        let used = (xz.stream.total_in() - before) as usize;
+        match xz.stream.process_vec(&input[used..], out, liblzma::stream::Action::Run) {
+            Err(liblzma::stream::Error::MemLimit) if xz.grow() => {}
+            Ok(status) => {
+                let used = (xz.stream.total_in() - before) as usize;
+                return Did { used, ended: status == liblzma::stream::Status::StreamEnd, fault: None };
+            }
+            Err(fault) => return Did::damaged((xz.stream.total_in() - before) as usize, fault),
+        }
     }
 }
 

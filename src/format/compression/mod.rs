@@ -12,6 +12,7 @@ mod lz4;
 mod member;
 mod snappy;
 mod units;
+mod window;
 mod zip_member;
 
 use std::collections::VecDeque;
@@ -23,6 +24,15 @@ use crate::batch::Frame;
 use crate::error::{Error, ErrorKind, Result};
 pub use crate::options::Caps;
 use crate::options::Compression;
+
+/// A window below this is not counted, nor one of a member of which fewer bytes were decoded: it is not filled yet.
+const UNCOUNTED_BYTES: u64 = 1 << 20;
+
+/// What most xz streams need, whose default is a window of 8 MiB.
+const XZ_BYTES: u64 = 9 << 20;
+
+/// Objects of xz below this are not expected to fill it.
+const XZ_FILLS_BYTES: u64 = 256 << 10;
 
 /// Decoded bytes below which no ratio is too high.
 const RATIO_FREE_BYTES: u64 = 1 << 20;
@@ -55,6 +65,8 @@ pub(crate) struct Source {
     by_first_bytes: bool,
     /// The member being read; `None` between members.
     member: Option<Member>,
+    /// Decoded bytes before it.
+    member_start: u64,
     /// Starts of members at or before the places that a caller may still ask for, oldest first.
     starts: VecDeque<Frame>,
     caps: Caps,
@@ -74,6 +86,7 @@ impl Source {
             compression,
             by_first_bytes: compression == Compression::Auto,
             member: None,
+            member_start: start.decoded,
             starts: VecDeque::new(),
             caps,
         })
@@ -87,6 +100,13 @@ impl Source {
     /// Whether bytes are handed over as they are stored. Before the first were read it may not be known yet.
     pub(crate) fn plain(&self) -> bool {
         self.compression == Compression::None
+    }
+
+    /// Memory in bytes that the decompressor needs, besides what it was fed and hands over. It may grow with the text.
+    pub(crate) fn window_bytes(&self) -> u64 {
+        let filled = self.decoded - self.member_start >= UNCOUNTED_BYTES;
+        let window = self.member.as_ref().filter(|_| filled).map_or(0, Member::window_bytes);
+        if window > UNCOUNTED_BYTES { window } else { 0 }
     }
 
     /// Takes stored bytes, which must follow those before.
@@ -196,6 +216,7 @@ impl Source {
         }
         if begins_member(self.compression, byte, first_member) {
             self.member = Some(Member::open(self.compression, &first)?);
+            self.member_start = self.decoded;
             self.remember_start();
             return Ok(None);
         }
@@ -282,6 +303,11 @@ impl Source {
         let message = format!("the {} data is damaged", self.compression.name());
         Error::data(message).with("byte", self.used).with("reason", reason)
     }
+}
+
+/// The memory in bytes that an object's decompressor is expected to need, before anything is known of it.
+pub(crate) fn expected_window_bytes(compression: Compression, stored_bytes: u64) -> u64 {
+    if compression == Compression::Xz && stored_bytes >= XZ_FILLS_BYTES { XZ_BYTES } else { 0 }
 }
 
 /// Whether a member may begin with this byte. Codecs without a magic number begin with any, once.

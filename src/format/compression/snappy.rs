@@ -17,6 +17,8 @@ pub(super) const IDENTIFIER: &[u8; 10] = b"\xff\x06\0\0sNaPpY";
 const CHUNK_BYTES: usize = 76_490 + 4;
 /// How far back a raw block may refer.
 const WINDOW_BYTES: usize = 1 << 20;
+/// What a decompressor of a raw block holds at most, about; the others hold less.
+pub(super) const HELD_BYTES: u64 = 3 << 20;
 /// The longest tag: its byte and an offset.
 const TAG_BYTES: usize = 5;
 

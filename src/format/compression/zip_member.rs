@@ -45,6 +45,11 @@ impl Default for ZipMember {
 }
 
 impl ZipMember {
+    /// See [`Member::window_bytes`].
+    pub(super) fn window_bytes(&self) -> u64 {
+        if let Part::Coded(member) = &self.part { member.window_bytes() } else { 0 }
+    }
+
     pub(super) fn decode(&mut self, input: &[u8], out: &mut Vec<u8>, target: usize) -> Did {
         let mut used = 0;
         loop {

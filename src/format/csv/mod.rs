@@ -146,6 +146,11 @@ impl CsvSplitter {
         Arc::clone(&self.names.all)
     }
 
+    /// The names of the columns that rows have, once the header is read.
+    pub(crate) fn columns(&self) -> Option<&[Box<str>]> {
+        self.in_rows().then_some(&*self.names.columns)
+    }
+
     /// Rows gone over and not taken.
     pub(crate) fn rejects(&mut self) -> &mut Rejects {
         &mut self.rejects

@@ -6,7 +6,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Schema, TimeUnit, i256};
+use arrow::datatypes::{DataType, Field, Schema, TimeUnit, i256};
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use parquet::basic::{LogicalType, SortOrder, TimeUnit as ParquetUnit, Type};
 use parquet::bloom_filter::Sbbf;
@@ -204,7 +204,14 @@ fn ranges(selection: &RowSelection) -> Vec<Range<usize>> {
 }
 
 fn place(name: &str, schema: &Schema, file: &FileMetaData) -> Place {
-    let Some((_, field)) = schema.column_with_name(name) else { return Place::Missing };
+    let Some((_, field)) = schema.column_with_name(name) else {
+        // Flattened, a member of a column may have this name.
+        let holds = |field: &Arc<Field>| {
+            matches!(field.data_type(), DataType::Struct(_))
+                && name.strip_prefix(field.name().as_str()).is_some_and(|rest| rest.starts_with('_'))
+        };
+        return if schema.fields().iter().any(holds) { Place::Opaque } else { Place::Missing };
+    };
     let leaves = file.schema_descr();
     let leaf = leaves.columns().iter().position(|leaf| leaf.path().parts() == [name]);
     let Some(index) = leaf.filter(|leaf| leaves.column(*leaf).max_rep_level() == 0) else { return Place::Opaque };

@@ -18,7 +18,7 @@ use crate::record::{Added, EncodeOptions, Frame};
 
 const NOTHING_ADDED: Added = Added { constants: Vec::new(), nested: false };
 static PLAIN: Added = NOTHING_ADDED;
-const FRAME: Frame<'static> = Frame { prefix: b"{", suffix: b"}\n", closes: false, added: &PLAIN };
+const FRAME: Frame<'static> = Frame { prefix: b"{", suffix: b"}\n", closes: false, members: 0, added: &PLAIN };
 
 fn batch(columns: Vec<(&str, ArrayRef)>) -> RecordBatch {
     RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(name, array)| (name, array, true))).unwrap()
@@ -123,7 +123,7 @@ fn a_row_inside_of_a_member_keeps_its_nulls_and_all_its_columns() {
     ]);
     let options = EncodeOptions { schemaless: true, ..EncodeOptions::default() };
     let added = Added { nested: true, ..NOTHING_ADDED };
-    let frame = Frame { prefix: b"{\"data\":{", suffix: b"},\"b\":0}\n", closes: true, added: &added };
+    let frame = Frame { prefix: b"{\"data\":{", suffix: b"},\"b\":0}\n", closes: true, members: 1, added: &added };
     let (result, text) = encode(&rows, &Columns::All, &options, &frame);
     assert_eq!(result.unwrap(), 2);
     let expected = [

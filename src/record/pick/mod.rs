@@ -103,7 +103,8 @@ impl Pick {
     pub fn file(&self) -> FilePick {
         let left_out =
             LeftOut { met: self.0.names.iter().map(|name| (name.to_string(), false)).collect(), ..LeftOut::default() };
-        FilePick { shared: Arc::clone(&self.0), seen: Seen::default(), left_out }
+        let (shared, seen) = (Arc::clone(&self.0), Seen::default());
+        FilePick { shared, seen, left_out, row: 0, rows_left_out: Vec::new() }
     }
 
     /// For one file, in all of whose rows columns have the value that `known` gives, where it gives one.
@@ -154,6 +155,9 @@ pub struct FilePick {
     shared: Arc<Shared>,
     seen: Seen,
     left_out: LeftOut,
+    /// Rows of the present batch that were looked at, and those that are not wanted.
+    row: u32,
+    rows_left_out: Vec<u32>,
 }
 
 /// The greatest values so far, the frequent kinds of them as they come: a mark costs more than a comparison, and
@@ -203,12 +207,19 @@ impl FilePick {
     /// # Errors
     /// Config, where a column's type compares with nothing that the filter says.
     pub fn apply(&mut self, batch: Batch) -> Result<Batch> {
+        self.row = 0;
+        self.rows_left_out.clear();
         match batch {
             Batch::Arrow(batch) => arrow::apply(self, batch).map(Batch::Arrow),
             batch if self.shared.filter.is_none() && self.shared.cursor.is_none() => Ok(batch),
             Batch::Text(rows) => Ok(Batch::Text(text::apply(self, rows))),
             Batch::Json(rows) => Ok(Batch::Json(json::apply(self, rows))),
         }
+    }
+
+    /// Where the rows were that the last batch lost, ascending.
+    pub fn take_rows_left_out(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.rows_left_out)
     }
 
     /// The greatest values of the cursor's column since the last call.
@@ -229,9 +240,19 @@ impl FilePick {
         &self.left_out
     }
 
-    /// Whether a row is kept, whose values `value` gives by the index of their column in `names`.
+    /// Whether the next row is kept, whose values `value` gives by the index of their column in `names`.
     #[inline]
     fn keeps<'v>(&mut self, shared: &Shared, value: impl Fn(usize) -> Value<'v>) -> bool {
+        let kept = self.wants(shared, value);
+        if !kept {
+            self.rows_left_out.push(self.row);
+        }
+        self.row += 1;
+        kept
+    }
+
+    #[inline]
+    fn wants<'v>(&mut self, shared: &Shared, value: impl Fn(usize) -> Value<'v>) -> bool {
         if let Some(filter) = &shared.filter {
             let mut odd = None;
             let truth = filter.combine(|condition| {

@@ -391,25 +391,24 @@ pub struct Decoded {
     pub after: Position,
     /// Rows between those of the batch that were gone over. Always empty under [`crate::options::OnBadRow::Stop`].
     pub rejects: Vec<Reject>,
-    /// Rows of the batch that were not wanted and are not in it any more: where they were, ascending.
-    pub left_out: Vec<u32>,
 }
 
 impl Decoded {
     /// What a decoder hands over.
     #[must_use]
     pub fn new(batch: Batch, after: Position, rejects: Vec<Reject>) -> Self {
-        Self { batch, after, rejects, left_out: Vec::new() }
+        Self { batch, after, rejects }
     }
 
-    /// The number of a row of the batch among those of its object, from 1. Rejects that have no number are not counted.
+    /// The number of a row of the batch among those of its object, from 1. Rejects that have no number are not counted;
+    /// `left_out` tells where rows were, ascending, that are not in the batch any more.
     #[must_use]
-    pub fn row_number(&self, row: usize) -> u64 {
+    pub fn row_number(&self, row: usize, left_out: &[u32]) -> u64 {
         let numbered = || self.rejects.iter().filter_map(|reject| Some((reject.row?, reject.rows())));
         let lost: u64 = numbered().map(|(_, rows)| rows).sum();
-        let handed_over = (self.batch.rows() + self.left_out.len()) as u64;
+        let handed_over = (self.batch.rows() + left_out.len()) as u64;
         let before = |at: u64, out: &u32| at + u64::from(u64::from(*out) <= at);
-        let at = self.left_out.iter().fold(row as u64, before);
+        let at = left_out.iter().fold(row as u64, before);
         let mut number = self.after.rows - handed_over - lost + at + 1;
         for (first, rows) in numbered() {
             if first <= number {
@@ -422,8 +421,8 @@ impl Decoded {
     /// The position before a row of the batch, which begins at `from`, as far as it can be told: where reading goes on when
     /// that row is refused and those before it were taken.
     #[must_use]
-    pub fn before(&self, row: usize, from: &Position) -> Option<Position> {
-        let rows = self.row_number(row) - 1;
+    pub fn before(&self, row: usize, from: &Position, left_out: &[u32]) -> Option<Position> {
+        let rows = self.row_number(row, left_out) - 1;
         let (all, row) = (self.batch.rows() as u64, row as u64);
         let place = match (&self.after.place, self.batch.start_of(row as usize)) {
             (Place::Byte { columns, frame, .. }, Some(TextOrigin { offset, line })) => {

@@ -460,14 +460,16 @@ impl<'a> FileTask<'a> {
         if let Some(flattener) = &mut self.flattener {
             decoded.batch = flattener.flatten(decoded.batch)?;
         }
+        let mut left_out = Vec::new();
         if let Some(pick) = &mut self.pick {
             decoded.batch = pick.apply(decoded.batch)?;
-            decoded.left_out = pick.take_rows_left_out();
+            left_out = pick.take_rows_left_out();
         }
         let start = self.lines.len();
         let Encoded { lines, refused, stopped, .. } = self.encoder.encode(&decoded.batch, &mut self.lines)?;
-        let refused: Vec<_> = refused.into_iter().map(|refused| reject(&decoded, refused)).collect();
-        let stopped = stopped.map(|(row, error)| (decoded.before(row, &self.after), placed(error, &decoded, row)));
+        let refused: Vec<_> = refused.into_iter().map(|refused| reject(&decoded, refused, &left_out)).collect();
+        let stopped = stopped
+            .map(|(row, error)| (decoded.before(row, &self.after, &left_out), placed(error, &decoded, row, &left_out)));
         let Decoded { mut rejects, after, .. } = decoded;
         rejects.extend(refused);
         let Some((before, error)) = stopped else {
@@ -538,12 +540,12 @@ impl<'a> FileTask<'a> {
 }
 
 /// A row that the encoder refused, with its place in the file.
-fn reject(decoded: &Decoded, refused: Refused) -> Reject {
+fn reject(decoded: &Decoded, refused: Refused, left_out: &[u32]) -> Reject {
     let start = decoded.batch.start_of(refused.row);
     Reject {
         line: start.map(|start| start.line + 1),
         offset: start.map(|start| start.offset),
-        row: Some(decoded.row_number(refused.row)),
+        row: Some(decoded.row_number(refused.row, left_out)),
         reason: refused.reason.into(),
         raw: refused.raw,
         ..Reject::default()
@@ -551,12 +553,12 @@ fn reject(decoded: &Decoded, refused: Refused) -> Reject {
 }
 
 /// An error about a row, with the row's place in the file.
-fn placed(error: Error, decoded: &Decoded, row: usize) -> Error {
+fn placed(error: Error, decoded: &Decoded, row: usize, left_out: &[u32]) -> Error {
     let error = match decoded.batch.start_of(row) {
         Some(start) => error.with("line", start.line + 1).with("byte", start.offset),
         None => error,
     };
-    error.with("row", decoded.row_number(row))
+    error.with("row", decoded.row_number(row, left_out))
 }
 
 /// Whether a reject lies before a position, so that the position covers it.

@@ -202,7 +202,7 @@ fn reading_goes_on_before_any_row_of_a_batch() {
     let mut from = Position::default();
     for decoded in &whole.batches {
         for row in [0, 1, decoded.batch.rows() - 1] {
-            let before = decoded.before(row, &from).expect("a position before the row");
+            let before = decoded.before(row, &from, &[]).expect("a position before the row");
             let done = from.rows as usize + row;
             assert_eq!(before.rows as usize, done);
             let rest = read(&file, &Projection::All, Some(&before), 70);

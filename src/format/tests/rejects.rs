@@ -183,7 +183,7 @@ fn reading_goes_on_before_any_row_of_a_batch() {
         let rows = rows_of(&decoded.batch);
         assert_eq!(rows.len(), 4);
         for row in 0..rows.len() {
-            let position = decoded.before(row, &Position::default()).unwrap();
+            let position = decoded.before(row, &Position::default(), &[]).unwrap();
             assert_eq!(position.rows, row as u64);
             check_rest(options, text, position, &rows[row..], &decoded);
         }

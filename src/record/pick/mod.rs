@@ -136,7 +136,8 @@ impl Pick {
         let mut left_out = whole.left_out;
         left_out.met.iter_mut().for_each(|(name, met)| *met |= known(name).is_some());
         let (written, csv) = (all.written.clone(), all.csv.clone());
-        FilePick { shared: Arc::new(Shared { filter, cursor, names, kinds, written, csv }), seen, left_out }
+        let shared = Arc::new(Shared { filter, cursor, names, kinds, written, csv });
+        FilePick { shared, seen, left_out, ..whole }
     }
 }
 

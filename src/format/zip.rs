@@ -185,7 +185,7 @@ impl Directory {
         let mut at = (place.range.start - self.start) as usize;
         let end = (place.range.end - self.start) as usize;
         while at < end {
-            let (member, next) = self.member(at, end, place.shift)?;
+            let (member, next) = self.member(at, end, place)?;
             members.push(member);
             at = next;
         }
@@ -210,7 +210,7 @@ impl Directory {
     }
 
     /// The entry at an index, and the index behind it. The member's range has no end yet.
-    fn member(&self, at: usize, end: usize, shift: u64) -> Result<(Member, usize)> {
+    fn member(&self, at: usize, end: usize, place: &Place) -> Result<(Member, usize)> {
         let bytes = &self.bytes[..end];
         if bytes.len() < at + ENTRY_BYTES || bytes[at..at + 4] != *ENTRY {
             return Err(self.damaged(at));
@@ -227,7 +227,9 @@ impl Directory {
         large_sizes(extra, &mut sizes);
         let [length, stored, header] = sizes;
         let flags = half(8);
-        let start = header.checked_add(shift).filter(|start| *start < self.size).ok_or_else(|| self.damaged(at))?;
+        // Members come before the directory.
+        let start = header.checked_add(place.shift).filter(|start| *start < place.range.start);
+        let start = start.ok_or_else(|| self.damaged(at))?;
         let member = Member {
             name: name_of(name, flags),
             modified_at: dos_time(half(14), half(12)),

@@ -106,7 +106,8 @@ def test_texts_that_people_search_the_logs_for_are_logged_or_listed(recorded):
     assert comparison.logs_of_theirs() < known
     ours = known - comparison.logs_of_theirs()
     assert {"check succeeded", "starting", "started", "running", "stopped", "syncing", "read", "finished", "listed", "cast",
-            "default schema", "parse error", "unreachable", "older than synced", "skipped records"} <= ours  # fmt: skip
+            "default schema", "parse error", "unreachable", "older than synced", "skipped records",
+            "sample cut", "few files inferred", "stopped by policy"} <= ours  # fmt: skip
 
 
 def test_every_difference_is_explained_and_every_explanation_is_used():

@@ -126,6 +126,14 @@ async fn data_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut V
             failed = Some(fault);
         }
     }
+    if stream.format == FormatOptions::Jsonl && files.iter().any(|file| file.size > SAMPLE.bytes) {
+        let note = format!(
+            "Exceeded the maximum number of bytes per file for schema inference ({}). Inferring schema from an incomplete \
+             set of records.",
+            SAMPLE.bytes
+        );
+        notes.push((Level::Info, note));
+    }
     if unasked > 0 {
         let note = format!("{unasked} of {} files were not sampled: {MOST_GETS} requests are the limit", files.len());
         notes.push((Level::Info, note));

@@ -125,6 +125,9 @@ impl Report {
 pub(super) fn failure_line(error: &Error) -> String {
     let of_file = error.get("key").is_some();
     let words = match error.kind() {
+        ErrorKind::Data if error.get("validation_policy").is_some() => {
+            "Stopping sync in accordance with the configured validation policy. "
+        }
         ErrorKind::Data if of_file => "Error parsing record. ",
         ErrorKind::Access | ErrorKind::NotFound | ErrorKind::Changed if of_file => {
             "The file appears to have become unreachable during sync. "

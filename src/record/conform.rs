@@ -67,13 +67,15 @@ impl Unfit {
     pub(super) fn stopped(self, misfit: &Misfit<'_>) -> Error {
         let error = match self {
             Self::Stop { frozen: true } => {
-                let hint = "repair the data, refresh the connection's schema, or set `schema_evolution` to evolve or rescue";
+                let hint =
+                    "repair the data, refresh the connection's schema, or set `schema_evolution` to evolve or rescue";
                 Error::data(format!("{}, and the stream's schema is frozen", misfit.reason())).hint(hint)
             }
             _ => Error::data(
-                "a record does not conform to the catalog's schema, and the stream's validation policy is 'Wait for Discover'",
+                "a record does not conform to the catalog's schema, and the stream waits for the next discovery",
             )
             .with("reason", misfit.reason())
+            .with("validation_policy", "Wait for Discover")
             .hint("refresh the connection's schema, then sync again"),
         };
         error.with("column", &misfit.column)

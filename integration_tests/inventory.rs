@@ -435,6 +435,43 @@ fn the_newest_complete_inventory_of_a_folder_is_taken() {
 }
 
 #[test]
+fn a_damaged_inventory_is_an_error_and_no_shorter_listing() {
+    let bench = bench();
+    old_days(&bench);
+    let whole = gzipped(
+        (1..=5).map(|day| row(&format!("lake/2024-01-0{day}/a.csv"), 5, 1, "e")).collect::<String>().as_bytes(),
+    );
+    let odd = gzipped(b"\"bucket\",\"lake/2024-01-01/a.csv\"\n");
+    let name = |part: &str| format!("{FOLDER}data/{part}.csv.gz");
+    for (part, content, format) in
+        [("cut", whole[..whole.len() - 12].to_vec(), "CSV"), ("odd", odd, "CSV"), ("orc", whole.clone(), "ORC")]
+    {
+        let at = manifest(&bench, part, BUCKET, format, 0, &[(name(part), content)]);
+        let output = read(&bench, stream(Some(&at)), "full_refresh", None);
+        assert_eq!((output.code, output.data().len()), (Some(1), 0), "{part}: {:#?}", output.logs());
+        let message = output.errors()[0]["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("inventory"), "{message}");
+    }
+    let at = manifest(&bench, "missing", BUCKET, "CSV", 0, &[(name("missing"), whole)]);
+    bench.server.store().remove(PLACE, &name("missing"));
+    assert_eq!(read(&bench, stream(Some(&at)), "incremental", None).code, Some(1));
+}
+
+#[test]
+fn archived_objects_of_an_inventory_are_counted_and_it_is_said_that_some_may_be_restored() {
+    let bench = bench();
+    let at = old_days(&bench);
+    let text = row("lake/2024-01-01/a.csv", 5, 1, "e").replace("STANDARD", "GLACIER");
+    let files = [(format!("{FOLDER}data/g.csv.gz"), gzipped(text.as_bytes()))];
+    let archived = manifest(&bench, "archived", BUCKET, "CSV", 0, &files);
+    let output = read(&bench, stream(Some(&archived)), "full_refresh", None).ok();
+    assert!(logged(&output, "WARN stream s: 1 archived objects left out"), "{:#?}", output.logs());
+    assert!(logged(&output, "does not tell which archived objects are restored"), "{:#?}", output.logs());
+    let output = read(&bench, stream(Some(&at)), "full_refresh", None).ok();
+    assert!(!logged(&output, "restored"), "{:#?}", output.logs());
+}
+
+#[test]
 fn an_estimate_has_what_the_inventory_costs() {
     let bench = bench();
     let at = old_days(&bench);

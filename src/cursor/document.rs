@@ -7,6 +7,7 @@
 //!  "tollgate": {"version": 2, "mode": "incremental", "generation": 3, "complete": false,
 //!               "horizon": {"modified_at": "…", "key": "z.csv"},
 //!               "memory": [{"from_micros": …, "files": 40000, "cells": 9000, "table": true, "set": "(base64)"}],
+//!               "partitions": {"newest": "…", "memory_from": "…", "listings": [{"from": "…", "at": "…"}]},
 //!               "pending": {"b.csv": {"etag": "\"…\"", "modified_at": "…", "rows": 100, "at": "byte", "offset": 4096, "line": 101}}}}
 //! ```
 //!

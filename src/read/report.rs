@@ -195,6 +195,10 @@ impl Counts {
             listing.archived + self.archived_when_read,
             "archived objects left out; they are read when they are restored",
         );
+        if listing.archived > 0 && listing.from_inventory > 0 {
+            let what = "objects of the inventory: it does not tell which archived objects are restored, and those count as archived";
+            say(Level::Warn, listing.from_inventory, what);
+        }
         say(Level::Warn, listing.not_sampled, "objects left out, as only a sample is read (`dev_sampling`)");
         say(
             Level::Warn,

@@ -264,6 +264,59 @@ fn a_pruned_listing_is_the_filtered_whole_listing_in_its_order() {
 }
 
 #[test]
+fn an_inventory_and_the_walk_beside_it_are_the_whole_listing() {
+    let now = Timestamp::parse("2024-01-03T08:00:00Z").unwrap();
+    let mut random = Random(0x5eed_0019);
+    let (mut compared, mut told, mut found) = (0, 0, 0);
+    for round in 0..4000 {
+        let (style, template) = style(&mut random);
+        let mut bucket = Bucket { keys: keys(&mut random, "t/", &style), page_keys: 1 + random.below(4), requests: 0 };
+        let written = if random.below(2) == 0 { json!({}) } else { filter(&mut random) };
+        let partitions = partitions(&written, template);
+        let mut sampled = Vec::new();
+        bucket.sampled("t/", &mut sampled);
+        let layout = match &partitions.template {
+            Some(template) => Some(Layout::of_template(template, "t/", &partitions)),
+            None => detect("t/", &sampled, &partitions).unwrap(),
+        };
+        let Some(layout) = layout else { continue };
+        let base = partitions.filter.as_ref().map(|filter| Filter::bind(filter, &layout, now));
+        let Ok(base) = base.unwrap_or_else(|| Ok(Filter::default())) else { continue };
+        let mut filter = base.clone();
+        let from = Timestamp::parse(random.one(&["2024-01-02", "2024-02-01", "2023-06-01"])).unwrap();
+        let Some(older) = filter.since(&layout, from, "for the test") else { continue };
+        // Either it has all that is older, or nothing: then the walk finds what is older by itself.
+        let whole = !base.empty() || random.below(2) == 0;
+        let mut inventory = Inventory::default();
+        for key in bucket.keys.iter().filter(|_| whole) {
+            if filter.of_key(&layout.values(key)) == Verdict::Unwanted(older) {
+                inventory.push(object(key));
+            }
+        }
+        inventory.settle();
+        let inventory = Arc::new(inventory);
+        let options = WalkOptions { page_keys: u32::try_from(bucket.page_keys).unwrap(), ..WalkOptions::default() };
+        let walk = Walk::new(layout.clone(), filter.clone(), None, &sampled, options);
+        let mut walked = bucket.walked(&mut walk.instead(older, Arc::clone(&inventory)), &["t/".to_owned()]);
+        walked.retain(|key| {
+            let verdict = filter.of_key(&layout.values(key));
+            verdict == Verdict::Wanted || verdict == Verdict::Unwanted(older)
+        });
+        let listed = walked.len();
+        walked.extend(inventory.in_order().map(|object| object.key.to_string()));
+        walked.sort();
+        walked.dedup();
+        let wanted = |key: &&String| base.of_key(&layout.values(key)) == Verdict::Wanted;
+        let expected: Vec<String> = bucket.keys.iter().filter(wanted).cloned().collect();
+        assert_eq!(walked, expected, "round {round}: {written} {template:?} from {from}, whole {whole}");
+        compared += 1;
+        told += usize::from(listed < expected.len());
+        found += usize::from(!whole && !expected.is_empty());
+    }
+    assert!(compared > 1000 && told > 300 && found > 200, "{compared} compared, {told} told, {found} found");
+}
+
+#[test]
 fn a_walk_without_a_filter_lists_every_key_once_and_in_order() {
     let mut random = Random(0x5eed_0018);
     for round in 0..500 {

@@ -698,14 +698,24 @@ fn development_reads_a_sample_of_the_row_groups_of_a_large_parquet_file() {
     );
 }
 
-/// Without limits the listing of a full refresh goes on while its first files are read; the bill still has an estimate.
+/// Without limits the listing of a full refresh goes on while its first files are read, and no footer is looked at before;
+/// the bill still has an estimate.
 #[test]
 fn a_run_without_limits_is_billed_beside_what_was_expected_of_each_file() {
-    let scenario = forty_files("csv", "full_refresh");
-    let (bill, log) = scenario.read();
-    assert_eq!(gets(&log), 40);
-    let lines = |quantity, dollars| lines_of(&bill["lines"], quantity, dollars);
-    assert_same("expected and spent", &lines("estimated_quantity", "estimated_usd"), &lines("quantity", "usd"));
+    for mode in ["full_refresh", "incremental"] {
+        let bench = Bench::new();
+        for index in 0..3 {
+            put(&bench, &format!("t/{index}.parquet"), wide_parquet(20_000 + 5000 * index, index as u64), "STANDARD");
+        }
+        let wanted = json!({"c03": {"type": "integer"}, "c20": {"type": "integer"}});
+        let parquet = Scenario::new(bench, "parquet", catalog_with("s", mode, wanted));
+        for scenario in [forty_files("csv", mode), parquet] {
+            let (bill, log) = scenario.read();
+            assert!(gets(&log) > 6, "{mode}");
+            let lines = |quantity, dollars| lines_of(&bill["lines"], quantity, dollars);
+            assert_same(mode, &lines("estimated_quantity", "estimated_usd"), &lines("quantity", "usd"));
+        }
+    }
 }
 
 #[test]

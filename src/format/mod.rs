@@ -125,6 +125,12 @@ pub trait Decode: Send {
         Vec::new()
     }
 
+    /// For a decoder of [`Access::Ranges`], as soon as it knows: where what describes the object begins, and the ranges that
+    /// each step will ask for from the beginning of its work on.
+    fn planned(&self) -> Option<(u64, Vec<Vec<Range<u64>>>)> {
+        None
+    }
+
     /// Rows that were not decoded, since no row among them can be wanted.
     fn pruned(&self) -> Pruned {
         Pruned::default()

@@ -19,12 +19,14 @@ use super::wanted;
 use crate::batch::{Decoded, Place, Position, Reject};
 use crate::clock::Clock;
 use crate::config::job;
-use crate::cost::Account;
+use crate::cost::usage::Row;
+use crate::cost::{Account, Till, Usage};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format::{self, Access, Decode, DecodeLimits, Step};
 use crate::memory::Reservation;
 use crate::object::ObjectFacts;
 use crate::options::{Compression, FormatOptions, Projection};
+use crate::plan::estimate::ColumnarFile;
 use crate::predicate::Predicate;
 use crate::protocol::message::Level;
 use crate::record::flatten::Flattener;
@@ -61,6 +63,8 @@ pub(super) struct Shared {
     pub(super) transfer: Option<Transfer>,
     /// How keys are read, once the listing is prepared.
     pub(super) keys: OnceLock<Keys>,
+    /// Who is to be told what a file that is read by ranges will ask for, where no plan before the run knew it.
+    pub(super) untold: OnceLock<Till>,
 }
 
 /// How the reading of a file ended, when it did not fail.
@@ -385,8 +389,16 @@ impl<'a> FileTask<'a> {
         let budget = &shared.budgets.fetched;
         let mut held: Option<Reservation> = None;
         let mut ahead: Option<Ahead> = None;
+        let mut untold = shared.untold.get();
         while self.goes_on() {
-            match self.decoder.step()? {
+            let step = self.decoder.step()?;
+            if let (Some(till), Some((metadata_start, groups))) = (untold, self.decoder.planned()) {
+                let file = ColumnarFile::new(&self.object, metadata_start, format::parquet::TAIL_BYTES, &groups, 0);
+                let row = Row::get(self.object.storage_class);
+                till.expect([&Usage { row, requests: file.requests, bytes: file.bytes }]);
+                untold = None;
+            }
+            match step {
                 Step::Batch(decoded) => {
                     self.encode(decoded).await?;
                     if ahead.is_none() {

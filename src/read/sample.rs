@@ -177,7 +177,7 @@ pub(super) async fn columnar_file(
     while let Some(wanted) = decoder.step_to_footer()? {
         feed(store, object, wanted, &mut decoder).await?;
     }
-    let (Some(footer), Some((metadata_start, groups))) = (decoder.footer(), decoder.wanted()) else {
+    let (Some(footer), Some((metadata_start, groups))) = (decoder.footer(), decoder.planned()) else {
         return Err(Error::internal("a Parquet decoder went on without the footer"));
     };
     Ok(ColumnarFile::new(object, metadata_start, parquet::TAIL_BYTES, &groups, footer.rows))

@@ -239,6 +239,7 @@ impl StreamRun<'_> {
             progress: Arc::clone(self.progress),
             transfer: Transfer::of(self.reader.job, stream, configured),
             keys: OnceLock::new(),
+            untold: OnceLock::new(),
         }))
     }
 
@@ -272,7 +273,7 @@ impl StreamRun<'_> {
         }
         self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
         let plan = plan.or_else(|| plan::of_files(&files, stream, self.reader.parallel_files()));
-        self.announce(plan.as_ref()).await;
+        self.announce(plan.as_ref(), shared).await;
         let (listed, limit) = self.read_each(&mut files, plan.is_some(), shared).await;
         if let Some(limit) = limit {
             self.at_limit(limit, &files, stream).await;
@@ -292,14 +293,18 @@ impl StreamRun<'_> {
     }
 
     /// Says how much is to come, where that is known before the first file.
-    async fn announce(&self, plan: Option<&StreamPlan>) {
+    async fn announce(&self, plan: Option<&StreamPlan>, shared: &Shared) {
         let till = &self.reader.till;
+        // What footers tell is expected file by file, as they are read.
+        if plan.is_none_or(StreamPlan::needs_a_look) {
+            _ = shared.untold.set(till.clone());
+        }
         // Read while it is listed: each file is expected when it is begun.
         let Some(plan) = plan else { return };
-        if plan.needs_a_look() {
-            till.expect_unknown();
-        } else {
+        if !plan.needs_a_look() {
             till.expect(&plan.estimated().expected);
+        } else if shared.transfer.is_some() {
+            till.expect_unknown();
         }
         self.progress.expect(plan.files, plan.stored_bytes, plan.rows());
         if let Some(estimate) = self.progress.estimate(till).filter(|_| plan.files > 0) {
@@ -307,10 +312,10 @@ impl StreamRun<'_> {
         }
     }
 
-    /// A file that no plan has is begun. What the footer of a Parquet file will ask for is not known.
-    fn expect(&self, object: &ObjectFacts, FilePlan { row, requests, bytes }: FilePlan) {
+    /// A file that no plan has is begun. Those that are read by ranges tell it themselves, when they know their footer.
+    fn expect(&self, object: &ObjectFacts, FilePlan { row, requests, bytes }: FilePlan, shared: &Shared) {
         match (requests, object.size) {
-            (0, 1..) => self.reader.till.expect_unknown(),
+            (0, 1..) if shared.transfer.is_some() => self.reader.till.expect_unknown(),
             _ => self.reader.till.expect([&Usage { row, requests, bytes }]),
         }
     }
@@ -359,7 +364,7 @@ impl StreamRun<'_> {
                     }
                     Assigned::Read(assignment) => {
                         if !planned && !approach.leaves_out(&object) {
-                            self.expect(&object, plan);
+                            self.expect(&object, plan, shared);
                         }
                         shared.progress.begun(plan.bytes.max(object.size));
                         self.outgoing.send(Event::Begin { object: object.clone(), from: from.clone() }).await;

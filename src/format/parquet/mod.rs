@@ -179,14 +179,6 @@ impl ParquetDecoder {
         }
     }
 
-    /// Where the metadata begins, and the ranges that will be wanted of each row group or slice from the position on:
-    /// known with the footer and what is read of the indexes, for estimates.
-    #[must_use]
-    pub fn wanted(&self) -> Option<(u64, Vec<Vec<Range<u64>>>)> {
-        let Stage::Rows(rows) = &self.stage else { return None };
-        Some((self.metadata_start, rows.plan.ranges(&rows.opened, self.size)))
-    }
-
     /// Goes on until the footer is known; until then, what is to be fed. For a caller that wants no rows: nothing is
     /// decoded.
     ///
@@ -511,6 +503,11 @@ impl Decode for ParquetDecoder {
 
     fn sample(&mut self, part: f64) {
         self.sample = Some(part);
+    }
+
+    fn planned(&self) -> Option<(u64, Vec<Vec<Range<u64>>>)> {
+        let Stage::Rows(rows) = &self.stage else { return None };
+        Some((self.metadata_start, rows.plan.ranges(&rows.opened, self.size)))
     }
 
     fn has(&self, column: &str) -> Option<bool> {

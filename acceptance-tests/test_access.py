@@ -71,7 +71,7 @@ def test_the_environment_and_its_profiles(connector, moto, roles, tmp_path):
     program.write_text(f"print({json.dumps(json.dumps(answer))})")
     profiles.write_text(
         f"[profile role]\nrole_arn = {roles['reader']}\nsource_profile = keys\nregion = {lab.REGION}\n"
-        f"[profile program]\ncredential_process = {sys.executable} {program}\n"
+        f"[profile program]\ncredential_process = \"{sys.executable}\" \"{program}\"\n"
         "[profile single]\nsso_start_url = https://example.com/start\nsso_region = us-east-1\n"
         f"sso_account_id = {ACCOUNT}\nsso_role_name = reader\n"
     )

@@ -152,7 +152,7 @@ def test_a_program_is_asked_again_when_its_keys_expire(connector, watched, tmp_p
         "print(json.dumps({'Version': 1, 'AccessKeyId': f'ASIA{number}', 'SecretAccessKey': f'secret{number}',\n"
         "                  'SessionToken': 'token', 'Expiration': f'{expires:%Y-%m-%dT%H:%M:%SZ}'}))\n"
     )
-    profiles.write_text(f"[default]\ncredential_process = {sys.executable} {program}\n")
+    profiles.write_text(f"[default]\ncredential_process = \"{sys.executable}\" \"{program}\"\n")
     config = {**make_config(watched.endpoint, "acceptance", [make_stream("csv")]), "credentials": CHAIN}
     variables = {"AWS_CONFIG_FILE": str(profiles), "AWS_SHARED_CREDENTIALS_FILE": os.devnull}
     who = askers(watched, lambda: connector.read(config, CATALOG, env=environment(**variables)))

@@ -8,10 +8,9 @@
 //! The archive is in the state too: while members are left it is pending, and when all are read it counts as read, so
 //! that the next run need not look into it.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::emit::Event;
 use super::fetch::{self, Stream};
@@ -53,7 +52,7 @@ impl Archive {
         let whole = wanted.start == 0;
         let held = budget.reserve(usize::try_from(wanted.end - wanted.start).unwrap_or(usize::MAX)).await;
         loop {
-            let bytes = bytes_of(store, object, wanted.clone()).await?;
+            let bytes = fetch::in_one_piece(store, object, wanted.clone()).await?;
             match directory.take(wanted.start, &bytes)? {
                 Found::Need(range) => wanted = range,
                 Found::Members(members) => {
@@ -101,16 +100,6 @@ impl Archive {
             None => Stream::of_range(store, &self.object, member.range.clone(), alone, budget),
         }
     }
-}
-
-pub(super) async fn bytes_of(store: &Store, object: &ObjectFacts, range: Range<u64>) -> Result<Bytes> {
-    let pieces = fetch::pieces(store, object, range).await?;
-    if let [piece] = &pieces[..] {
-        return Ok(piece.clone());
-    }
-    let mut all = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-    pieces.iter().for_each(|piece| all.extend_from_slice(piece));
-    Ok(all.freeze())
 }
 
 /// Reads the members of an archive one after the other, and ends it when none is left. `cursor` decides, as it was when

@@ -273,7 +273,7 @@ pub(super) async fn feed_ranges(
 
 /// A range in one buffer, which decoders cut without copying. A body comes in many small ones, and keeping those until
 /// they are joined would need the memory twice.
-async fn in_one_piece(store: &Store, object: &ObjectFacts, range: Range<u64>) -> Result<Bytes> {
+pub(super) async fn in_one_piece(store: &Store, object: &ObjectFacts, range: Range<u64>) -> Result<Bytes> {
     let whole = range.start == 0 && range.end >= object.size;
     let length = usize::try_from(range.end - range.start).unwrap_or_default();
     let mut body = store.get(object, (!whole).then_some(range)).await?;

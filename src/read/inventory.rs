@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::archive;
 use super::emit::Event;
-use super::fetch::{Stream as Bytes, feed_ranges};
+use super::fetch::{Stream as Bytes, feed_ranges, in_one_piece};
 use super::file::{self, Assignment, FileEnd, Shared};
 use super::partition::Prepared;
 use super::stop::Stop;
@@ -58,11 +58,7 @@ pub(super) async fn manifest(store: &Store, source: &InventorySource) -> Result<
     let place = store.of_bucket(&source.bucket);
     let named = |error: Error| error.with("inventory", source.location());
     let object = Box::pin(find(&place, &source.key)).await.map_err(named)?;
-    let mut body = place.get(&object, None).await.map_err(named)?;
-    let mut text = Vec::new();
-    while let Some(bytes) = body.next().await.map_err(named)? {
-        text.extend_from_slice(&bytes);
-    }
+    let text = in_one_piece(&place, &object, 0..object.size).await.map_err(named)?;
     let manifest = Manifest::parse(&text).map_err(|error| named(error).with("key", &object.key))?;
     if manifest.source_bucket != store.bucket() {
         let message =
@@ -208,7 +204,7 @@ async fn read_file(
     let mut whole = None;
     let mut held: Option<Reservation> = None;
     if decoder.access() == Access::Ranges && file.size <= WHOLE_BYTES {
-        whole = Some(archive::bytes_of(place, file, 0..file.size).await?);
+        whole = Some(in_one_piece(place, file, 0..file.size).await?);
     }
     loop {
         match decoder.step()? {
@@ -239,8 +235,8 @@ fn feed_slices(whole: &bytes::Bytes, wanted: Vec<std::ops::Range<u64>>, decoder:
     Ok(())
 }
 
-/// Reads a file or an archive, if its key fits the partitions. What an inventory told of may not be there any more, which is counted, or be another object
-/// by now, which is read instead.
+/// Reads a file or an archive, if its key fits the partitions. What an inventory told of may not be there any more, which
+/// is counted, or be another object by now, which is read instead.
 pub(super) async fn read_as_it_is(
     shared: Arc<Shared>,
     object: ObjectFacts,

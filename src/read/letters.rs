@@ -16,6 +16,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::fetch::in_one_piece;
 use crate::batch::{Place, Position, Reject};
 use crate::config::job::{BadRowAction, DeadLetterPlace, Stream};
 use crate::error::{Error, ErrorKind, Result};
@@ -106,12 +107,8 @@ async fn read_object(store: &Store, key: &str) -> Result<Option<Vec<u8>>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let mut body = store.get(&object, None).await?;
-    let mut text = Vec::new();
-    while let Some(bytes) = body.next().await? {
-        text.extend_from_slice(&bytes);
-    }
-    Ok(Some(text))
+    let text = in_one_piece(store, &object, 0..object.size).await?;
+    Ok(Some(text.into()))
 }
 
 /// A file is complete or not there.

@@ -55,8 +55,9 @@ pub(in crate::config) struct Written {
     partition_columns: Option<ColumnsWritten>,
     /// An S3 Inventory (CSV or Parquet) that takes the place of the listing: `s3://bucket/…/manifest.json`, or the folder
     /// of its configuration, `s3://bucket/prefix/source-bucket/configuration/`, of which the newest complete one is taken.
-    /// It must cover the stream's prefix, and have size, date and ETag; archived objects count as not restored. Partitions from its time on are listed besides;
-    /// what comes into older ones later is seen with the next inventory. When absent the bucket is listed.
+    /// It must cover the stream's prefix, and have size, date and ETag; archived objects count as not restored. Partitions
+    /// from its time on are listed besides; what comes into older ones later is seen with the next inventory. When absent
+    /// the bucket is listed.
     #[schemars(title = "S3 Inventory")]
     inventory: Option<String>,
     /// How far before the inventory's time partitions are listed all the same, for example `12h`: an inventory may lack what

@@ -61,7 +61,7 @@ bench: build bench-cost ## Compare with other readers on the same data in one ru
 	python3 benches/peers/peers.py
 
 bench-cost: ## Hold estimates against the server's log of requests; writes benches/cost.md
-	$(CARGO) test --locked --test cost -- --nocapture --include-ignored > target/cost.txt
+	$(CARGO) test --locked --test integration cost:: -- --nocapture --include-ignored > target/cost.txt
 	{ sed '/^| scenario/q' benches/cost.md; echo '|---|---|--:|--:|--:|'; grep '^| ' target/cost.txt | sed 's/-0\.00 %/+0.00 %/' | sort; } > target/cost.md
 	mv target/cost.md benches/cost.md
 

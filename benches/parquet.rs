@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use tollgate::format::parquet::{Limits, ParquetDecoder};
-use tollgate::format::{Decode, Step};
-use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
-use tollgate::options::Projection;
-use tollgate::protocol::schema::Columns;
-use tollgate::record::{EncodeOptions, StreamEncoder};
+use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate_base::options::Projection;
+use tollgate_base::schema::Columns;
+use tollgate_format::parquet::{Limits, ParquetDecoder};
+use tollgate_format::{Decode, Step};
+use tollgate_record::{EncodeOptions, StreamEncoder};
 
 /// The CPU time of this thread so far. The kernel brings it up to date a few hundred times a second, which evens out over
 /// the batches of a file.

@@ -11,10 +11,10 @@ use std::net::{TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use tollgate::config::job::connection::{Connection, Credentials, Secret};
-use tollgate::cost::Ledger;
-use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
-use tollgate::s3::{ListRequest, Store, StoreOptions};
+use tollgate_base::connection::{Connection, Credentials, Secret};
+use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate_cost::Ledger;
+use tollgate_s3::{ListRequest, Store, StoreOptions};
 
 const LARGE_BYTES: u64 = 1 << 30;
 const KEYS_PER_PAGE: usize = 1000;

@@ -13,12 +13,12 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use tollgate::batch::Batch;
-use tollgate::format::{DecodeLimits, Step, open};
-use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
-use tollgate::options::{Compression, CsvOptions, FormatOptions, Projection};
-use tollgate::protocol::schema::{Column, ColumnType, Columns};
-use tollgate::record::{EncodeOptions, StreamEncoder, Validation};
+use tollgate_base::batch::Batch;
+use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate_base::options::{Compression, CsvOptions, FormatOptions, Projection};
+use tollgate_base::schema::{Column, ColumnType, Columns};
+use tollgate_format::{DecodeLimits, Step, open};
+use tollgate_record::{EncodeOptions, StreamEncoder, Validation};
 
 /// Stored bytes per feed, as a body's pieces come.
 const PIECE_BYTES: usize = 64 << 10;
@@ -114,7 +114,7 @@ fn names_of_first_row(options: &FormatOptions, compression: Compression, stored:
                 return Ok(match decoded.batch {
                     Batch::Text(rows) => rows.columns.iter().map(ToString::to_string).collect(),
                     Batch::Json(rows) => {
-                        let key = |field: &tollgate::batch::JsonField| {
+                        let key = |field: &tollgate_base::batch::JsonField| {
                             String::from_utf8_lossy(field.key.of(&rows.data)).into_owned()
                         };
                         rows.row(0).iter().map(key).collect()
@@ -127,7 +127,7 @@ fn names_of_first_row(options: &FormatOptions, compression: Compression, stored:
     }
 }
 
-fn feed(decoder: &mut dyn tollgate::format::Decode, stored: &Bytes, at: &mut usize) -> Result<()> {
+fn feed(decoder: &mut dyn tollgate_format::Decode, stored: &Bytes, at: &mut usize) -> Result<()> {
     if *at == stored.len() {
         decoder.finish();
         return Ok(());

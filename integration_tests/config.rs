@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
-use tollgate::config::{self, job::Job, job::Outcome};
+use tollgate_config::{job::Job, job::Outcome};
 
 fn directory(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("integration_tests/fixtures/config").join(name)
@@ -29,7 +29,7 @@ fn configurations(name: &str) -> Vec<(PathBuf, String)> {
 
 /// The translation as it is kept: the configuration, then the lines that are neither taken nor defaulted.
 fn shown(text: &str) -> String {
-    let translation = config::translate(text.as_bytes()).expect("a translation");
+    let translation = tollgate_config::translate(text.as_bytes()).expect("a translation");
     let mut shown = format!("{:#}\n", translation.config);
     for line in translation.provenance {
         if !matches!(line.outcome, Outcome::Taken | Outcome::Defaulted) {
@@ -63,9 +63,10 @@ fn meaning(job: &Job) -> String {
 #[test]
 fn a_translation_means_the_same_job() {
     for (path, text) in configurations("accepted") {
-        let job = config::parse(text.as_bytes()).expect("a job");
-        let translation = config::translate(text.as_bytes()).expect("a translation");
-        let again = config::parse(translation.config.to_string().as_bytes()).expect("a job from the translation");
+        let job = tollgate_config::parse(text.as_bytes()).expect("a job");
+        let translation = tollgate_config::translate(text.as_bytes()).expect("a translation");
+        let again =
+            tollgate_config::parse(translation.config.to_string().as_bytes()).expect("a job from the translation");
         let masked = meaning(&job).replace("AKIAEXAMPLE000000001", "****");
         assert_eq!(meaning(&again), masked, "{}\n{:#}", path.display(), translation.config);
         let unknown =
@@ -78,13 +79,13 @@ fn a_translation_means_the_same_job() {
 fn what_is_refused_is_named_and_translated_as_far_as_it_goes() {
     for (path, text) in configurations("refused") {
         let expected = fs::read_to_string(path.with_extension("txt")).expect("a .txt file");
-        let error = config::parse(text.as_bytes()).expect_err("refused");
+        let error = tollgate_config::parse(text.as_bytes()).expect_err("refused");
         let got = format!("{:?}: {}", error.kind(), error.message());
         assert_eq!(got, expected.trim_end(), "{}", path.display());
         assert!(error.hint_text().is_some_and(|hint| !hint.is_empty()), "{}: no way out", path.display());
         // Only parameters are lines of a translation; a value that is refused leaves nothing to translate.
         if expected.contains("is not supported yet") || expected.contains("are not supported yet") {
-            let translation = config::translate(text.as_bytes());
+            let translation = tollgate_config::translate(text.as_bytes());
             if let Ok(translation) = translation {
                 assert!(
                     translation.provenance.iter().any(|line| line.outcome == Outcome::Refused),
@@ -99,7 +100,7 @@ fn what_is_refused_is_named_and_translated_as_far_as_it_goes() {
 /// A platform validates a saved configuration before the program sees it.
 #[test]
 fn every_configuration_is_valid_by_the_specification() {
-    let spec = config::spec::source();
+    let spec = tollgate_config::spec::source();
     let schema = &spec["connectionSpecification"];
     assert!(jsonschema::draft7::meta::is_valid(schema), "not a schema of draft 7");
     // `format` is a hint for forms: `date-time` stands beside a pattern that allows a date alone, as it always did.
@@ -112,7 +113,7 @@ fn every_configuration_is_valid_by_the_specification() {
             // A format that is refused is no variant of the specification.
             let of_format = errors.iter().all(|_| text.contains("\"avro\""));
             assert!(errors.is_empty() || of_format, "{}: {errors:?}", path.display());
-            let native = config::translate(text.as_bytes());
+            let native = tollgate_config::translate(text.as_bytes());
             if let Ok(native) = native {
                 let errors: Vec<String> =
                     validator.iter_errors(&native.config).map(|error| error.to_string()).collect();
@@ -131,7 +132,7 @@ fn every_configuration_is_valid_by_the_specification() {
 
 #[test]
 fn the_specification_has_what_the_protocol_asks_for() {
-    let spec = config::spec::source();
+    let spec = tollgate_config::spec::source();
     assert_eq!(spec["protocol_version"], "0.2.0");
     assert_eq!(spec["supportsIncremental"], true);
     assert!(spec["documentationUrl"].as_str().is_some_and(|url| url.starts_with("https://")));
@@ -150,7 +151,7 @@ fn the_specification_has_what_the_protocol_asks_for() {
 /// What the standard test suites of platforms demand of a specification.
 #[test]
 fn the_specification_passes_the_lint_of_the_standard_tests() {
-    let spec = config::spec::source();
+    let spec = tollgate_config::spec::source();
     let mut complaints = Vec::new();
     lint(&spec["connectionSpecification"], "", &mut complaints);
     assert!(complaints.is_empty(), "{complaints:#?}");
@@ -269,6 +270,6 @@ fn lint_secret(name: &str, property: &Value, path: &str, complaints: &mut Vec<St
 /// `spec` answers at once: the embedded text is read, nothing is generated.
 #[test]
 fn the_specification_is_small() {
-    let size = config::spec::source().to_string().len();
+    let size = tollgate_config::spec::source().to_string().len();
     assert!(size < 64 * 1024, "{size} bytes; a platform reads it within 2 MiB of output");
 }

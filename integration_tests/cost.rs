@@ -9,19 +9,17 @@
     reason = "a test panics with what it met, and its table is to be seen"
 )]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::support::testkit::{Action, Content, Entry, Fault, ObjectOptions, VirtualBucket, VirtualObject, When};
+use crate::support::{BUCKET, Bench, Output, catalog, catalog_with, finish, gzipped, time};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use serde_json::{Value, json};
-use support::testkit::{Action, Content, Entry, Fault, ObjectOptions, VirtualBucket, VirtualObject, When};
-use support::{BUCKET, Bench, Output, catalog, catalog_with, finish, gzipped, time};
 
 const MIB: u64 = 1 << 20;
 const GB: f64 = (1u64 << 30) as f64;

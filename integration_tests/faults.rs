@@ -2,15 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::testkit::{Action, Fault, When};
+use crate::support::{Bench, Output, catalog, gzipped};
 use arrow::array::{RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
-use support::testkit::{Action, Fault, When};
-use support::{Bench, Output, catalog, gzipped};
 
 const ROWS: usize = 3000;
 

@@ -6,16 +6,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::support::testkit::{VirtualBucket, VirtualObject};
+use crate::support::{Bench, catalog, watch};
 use serde_json::{Value, json};
-use support::testkit::{VirtualBucket, VirtualObject};
-use support::{Bench, catalog, watch};
 
 const DAY: u64 = 86_400;
 /// The files of the first day are up to so many days old.

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
@@ -11,12 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::support::testkit::{Action, Fault, When};
+use crate::support::{Bench, Output, gzipped, parse};
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use serde_json::{Value, json};
-use support::testkit::{Action, Fault, When};
-use support::{Bench, Output, gzipped, parse};
 
 /// Runs that are cut, over all chains.
 const KILLS: usize = 200;

@@ -2,15 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use crate::support::testkit::{BucketOptions, ObjectOptions, VirtualBucket, VirtualObject};
+use crate::support::{BUCKET, Bench, Output, catalog, finish_measured, gzipped, time};
 use serde_json::{Value, json};
-use support::testkit::{BucketOptions, ObjectOptions, VirtualBucket, VirtualObject};
-use support::{BUCKET, Bench, Output, catalog, finish_measured, gzipped, time};
 
 /// Where inventories are written.
 const PLACE: &str = "inventories";
@@ -484,7 +482,7 @@ fn an_estimate_has_what_the_inventory_costs() {
     let mut command = bench.read_command(&config, &catalog("s", "incremental"), None);
     command.arg("--bill").arg(&bill);
     bench.server.log().clear();
-    support::finish(command).ok();
+    crate::support::finish(command).ok();
     assert_eq!(requests(&bench), (1 + 2 + 10, 1, 1));
     let bill: Value = serde_json::from_slice(&std::fs::read(bill).unwrap()).unwrap();
     let sum = |lines: &Value, name: &str, number: &str| -> u64 {

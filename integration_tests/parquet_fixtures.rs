@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
-use tollgate::format::parquet::{Limits, ParquetDecoder};
-use tollgate::format::{Decode, Step};
-use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
-use tollgate::options::Projection;
-use tollgate::protocol::schema::Columns;
-use tollgate::record::{EncodeOptions, StreamEncoder};
+use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate_base::options::Projection;
+use tollgate_base::schema::Columns;
+use tollgate_format::parquet::{Limits, ParquetDecoder};
+use tollgate_format::{Decode, Step};
+use tollgate_record::{EncodeOptions, StreamEncoder};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/integration_tests/fixtures/parquet");
 
@@ -112,11 +112,11 @@ fn damaged_files_end_in_rows_or_in_an_error() -> Result<()> {
                 damaged[at] ^= 1 << random(8);
             }
             let Err(error) = lines(&path, damaged.into(), 50) else { continue };
-            let Some(error) = error.downcast_ref::<tollgate::error::Error>() else {
+            let Some(error) = error.downcast_ref::<tollgate_base::error::Error>() else {
                 bail!("{} in round {round}: {error:?}", path.display());
             };
             let named = error.get("key").is_some() || error.get("column").is_some();
-            assert!(named && error.kind() != tollgate::error::ErrorKind::Internal, "{error:?} in round {round}");
+            assert!(named && error.kind() != tollgate_base::error::ErrorKind::Internal, "{error:?} in round {round}");
         }
     }
     Ok(())

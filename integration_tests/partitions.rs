@@ -2,13 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
 
-mod support;
-
 use std::process::Command;
 
+use crate::support::testkit::{VirtualBucket, VirtualObject};
+use crate::support::{ACCESS_KEY, BUCKET, Bench, Output, SECRET_KEY, catalog, finish};
 use serde_json::{Value, json};
-use support::testkit::{VirtualBucket, VirtualObject};
-use support::{ACCESS_KEY, BUCKET, Bench, Output, SECRET_KEY, catalog, finish};
 
 /// A configuration in the flat form.
 fn flat(bench: &Bench, parameters: Value) -> Value {
@@ -355,7 +353,7 @@ fn a_million_keys_in_folders_are_listed_side_by_side() {
     let mut config = bench.config(json!([{"name": "s", "globs": ["lake/**/*.csv"], "format": {"filetype": "csv"}}]));
     config["bucket"] = "million".into();
     let (output, peak_bytes) =
-        support::finish_measured(bench.read_command(&config, &catalog("s", "full_refresh"), None));
+        crate::support::finish_measured(bench.read_command(&config, &catalog("s", "full_refresh"), None));
     assert_eq!(output.ok().data().len(), 10);
     let lists = lists(&bench);
     assert!((1000..=1000 + 10).contains(&lists), "{lists} LISTs: a page more for each part, and the folders");

@@ -3,16 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
 
-mod support;
-
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::support::testkit::{Action, Fault, When};
+use crate::support::{BUCKET, Bench, Output, catalog, catalog_with, gzipped};
 use arrow::array::{ArrayRef, BinaryArray, Int64Array, RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
-use support::testkit::{Action, Fault, When};
-use support::{BUCKET, Bench, Output, catalog, catalog_with, gzipped};
 
 fn stream(filetype: &str, policies: Value) -> Value {
     let mut stream = json!({"name": "s", "globs": ["d/*"], "format": {"filetype": filetype}});

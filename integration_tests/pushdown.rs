@@ -2,18 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::support::testkit::{Action, Fault, When};
+use crate::support::{Bench, Output, catalog, catalog_with};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 use serde_json::{Value, json};
-use support::testkit::{Action, Fault, When};
-use support::{Bench, Output, catalog, catalog_with};
 
 /// A Parquet file of these columns, with row groups of so many rows.
 fn parquet(columns: Vec<(&str, ArrayRef)>, group_rows: usize) -> Vec<u8> {

@@ -1,14 +1,12 @@
 //! Whole reads: a configuration, objects in a bucket, and the messages that must come out.
 
-mod support;
-
 use std::sync::Arc;
 
+use crate::support::testkit::{Content, ObjectOptions, VirtualBucket, VirtualObject};
+use crate::support::{BUCKET, Bench, catalog, catalog_with, finish_counted, finish_measured, gzipped};
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
-use support::testkit::{Content, ObjectOptions, VirtualBucket, VirtualObject};
-use support::{BUCKET, Bench, catalog, catalog_with, finish_counted, finish_measured, gzipped};
 
 fn csv_stream(globs: &[&str]) -> Value {
     json!([{"name": "s", "globs": globs, "format": {"filetype": "csv"}}])
@@ -127,7 +125,7 @@ fn marks_of_other_tools_are_left_out_in_the_flat_form() {
     bench.put("t/_temporary/0/part-0.csv", "x\n9\n", 1);
     let config = json!({
         "bucket": format!("s3://{BUCKET}/"), "path_prefix": "t/", "file_format": "csv", "endpoint_url": bench.server.endpoint(),
-        "access_key_id": support::ACCESS_KEY, "secret_access_key": support::SECRET_KEY,
+        "access_key_id": crate::support::ACCESS_KEY, "secret_access_key": crate::support::SECRET_KEY,
     });
     let output = bench.read(&config, &catalog("t", "full_refresh"), None).ok();
     assert_eq!(output.column("x"), ["1"]);
@@ -246,10 +244,10 @@ fn json_documents_and_avro_files_are_discovered_and_read() {
     assert_eq!(avro["ts_ms"], json!({"type": ["null", "string"], "format": "date-time"}));
     bench.check(&config).ok();
     bench.server.log().clear();
-    let output = bench.read(&config, &support::catalog("s", "incremental"), None).ok();
+    let output = bench.read(&config, &crate::support::catalog("s", "incremental"), None).ok();
     assert!(output.text.contains(r#""data":{"a":1,"b":[ 1],"#) && output.text.contains(r#""data":{"a":2.50,"#));
     assert_eq!(output.data().len(), 4);
-    let output = bench.read(&config, &support::catalog("avro", "full_refresh"), None).ok();
+    let output = bench.read(&config, &crate::support::catalog("avro", "full_refresh"), None).ok();
     assert_eq!(output.data().len(), 11);
     assert_eq!(output.data()[0]["double"], "1.5");
     assert_eq!(bench.requests().0, 3, "one GET per file");
@@ -530,7 +528,7 @@ fn raw_files_are_complete_before_their_records() {
     std::fs::create_dir(&staging).unwrap();
     for mode in ["incremental", "full_refresh"] {
         let mut command = bench.read_command(&config, &catalog("s", mode), None);
-        let output = support::finish({
+        let output = crate::support::finish({
             command.env("AIRBYTE_STAGING_DIRECTORY", &staging);
             command
         })

@@ -6,12 +6,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use tollgate::config::job::connection::{Connection, Credentials, Secret};
-use tollgate::cost::Ledger;
-use tollgate::cost::usage::{Operation, Totals};
-use tollgate::error::{Error, ErrorKind, Result};
-use tollgate::object::{ObjectFacts, StorageClass};
-use tollgate::s3::{ListRequest, Store, StoreOptions};
+use tollgate_base::connection::{Connection, Credentials, Secret};
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::object::{ObjectFacts, StorageClass};
+use tollgate_cost::Ledger;
+use tollgate_cost::usage::{Operation, Totals};
+use tollgate_s3::{ListRequest, Store, StoreOptions};
 use tollgate_testkit::{
     Access, Action, BucketOptions, Entry, Fault, ObjectOptions, Options, Rule, Server, User, VirtualBucket,
     VirtualObject, When,

@@ -5,7 +5,7 @@
 
 Needs the library that the connector matches with: wcmatch 10 (pip install wcmatch). The table has patterns and keys by
 hand, with everything that is odd about either, and patterns put together at random from odd pieces (seeded, so that the
-table only changes with the library). A test of src/plan/pattern.rs reads it.
+table only changes with the library). A test of crates/plan/src/pattern.rs reads it.
 """
 
 import json

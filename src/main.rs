@@ -1,11 +1,20 @@
-//! The binary: arguments, then one verb.
+//! Tollgate moves data between S3 and ELT platforms and knows what every request costs.
+//!
+//! This is the binary: arguments, then one verb. The crates below `crates/` do the work.
+
+// The futures of the SDK are nested deeply, and ours lie around them.
+#![recursion_limit = "256"]
+
+mod cli;
+mod command;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser;
-use tollgate::cli::Cli;
-use tollgate::command::{Ending, defect, run};
+
+use crate::cli::Cli;
+use crate::command::{Ending, defect, run};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

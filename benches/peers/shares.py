@@ -13,9 +13,9 @@ from measure import clean_environment
 # What a function is for, by its name; the first that matches.
 WORK = (
     ("decompress", re.compile(r"zlib_rs|flate2|zstd|ZSTD|HUF_|brotli|snap::|lz4_flex|crc32")),
-    ("decode", re.compile(r"tollgate::format|parquet::|tollgate::batch")),
-    ("encode", re.compile(r"tollgate::record|zmij|itoa|arrow_|tollgate::simd")),
-    ("pipeline", re.compile(r"tollgate::")),
+    ("decode", re.compile(r"tollgate_format|parquet::|tollgate_base::batch")),
+    ("encode", re.compile(r"tollgate_record|zmij|itoa|arrow_|tollgate_base::simd")),
+    ("pipeline", re.compile(r"tollgate(_[a-z0-9]+)?::")),
     ("SDK, HTTP and runtime", re.compile(r"aws_|hyper|http|h2::|tokio|tower|smithy|rustls|ring|url|percent|indexmap|futures|mio|sha2|hmac|xmlparser|bytes::|type_erased")),
 )  # fmt: skip
 # Thread, address, function, file.

@@ -3,17 +3,16 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use tollgate::config;
-use tollgate::config::job::Stream;
-use tollgate::error::Result;
-use tollgate::format::compression::Caps;
-use tollgate::format::infer::Inference;
-use tollgate::format::zip::{Directory, Found};
-use tollgate::format::{Access, Decode, DecodeLimits, Step, open};
-use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
-use tollgate::options::{Compression, Projection};
-use tollgate::protocol::schema::Columns;
-use tollgate::record::{EncodeOptions, StreamEncoder, Validation};
+use tollgate_base::error::Result;
+use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate_base::options::{Compression, Projection};
+use tollgate_base::schema::Columns;
+use tollgate_config::job::Stream;
+use tollgate_format::compression::Caps;
+use tollgate_format::infer::Inference;
+use tollgate_format::zip::{Directory, Found};
+use tollgate_format::{Access, Decode, DecodeLimits, Step, open};
+use tollgate_record::{EncodeOptions, StreamEncoder, Validation};
 
 /// Limits that a fuzzer reaches.
 fn limits() -> DecodeLimits {
@@ -90,7 +89,7 @@ fn stream(options: &str) -> Stream {
         r#"{{"bucket": "b", "credentials": {{"auth_type": "anonymous"}}, "streams": [{{"name": "s", "globs": ["**"], {}]}}"#,
         options.trim_start_matches('{')
     );
-    let job = config::parse(text.as_bytes()).expect("the target's configuration is right");
+    let job = tollgate_config::parse(text.as_bytes()).expect("the target's configuration is right");
     job.streams.into_iter().next().expect("it has one stream")
 }
 

@@ -1,18 +1,17 @@
 //! Documents that platforms and people write: configurations, states, catalogs, patterns.
 
-use tollgate::config;
-use tollgate::cursor::{Cursor, FullRefresh, Incremental, Seen, StreamState, Window};
-use tollgate::object::{ObjectFacts, StorageClass, Timestamp};
-use tollgate::plan::pattern::Pattern;
-use tollgate::protocol::catalog::ConfiguredCatalog;
-use tollgate::protocol::state_file::StateFile;
+use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate_cursor::{Cursor, FullRefresh, Incremental, Seen, StreamState, Window};
+use tollgate_plan::pattern::Pattern;
+use tollgate_protocol::catalog::ConfiguredCatalog;
+use tollgate_protocol::state_file::StateFile;
 
 /// A configuration is understood or refused; what is shown of it is a configuration again.
 pub(crate) fn config(input: &[u8]) {
-    _ = config::parse(input);
-    if let Ok(translation) = config::translate(input) {
+    _ = tollgate_config::parse(input);
+    if let Ok(translation) = tollgate_config::translate(input) {
         let shown = translation.config.to_string();
-        assert!(config::parse(shown.as_bytes()).is_ok(), "the translation is not understood: {shown}");
+        assert!(tollgate_config::parse(shown.as_bytes()).is_ok(), "the translation is not understood: {shown}");
     }
 }
 

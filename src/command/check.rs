@@ -3,10 +3,9 @@
 use super::Ending;
 use super::setup::{self, block_on, log, log_requests, print};
 use crate::cli::ConfigFile;
-use crate::cost::Ledger;
-use crate::error::Result;
-use crate::protocol::message::{self, Level};
-use crate::read;
+use tollgate_base::error::Result;
+use tollgate_cost::Ledger;
+use tollgate_protocol::message::{self, Level};
 
 pub(super) fn run(files: &ConfigFile) -> Ending {
     block_on(async {
@@ -25,5 +24,5 @@ pub(super) fn run(files: &ConfigFile) -> Ending {
 async fn check(files: &ConfigFile, ledger: &Ledger) -> Result<()> {
     let job = setup::job(&files.config)?;
     let store = setup::store(&job, ledger).await?;
-    read::check(&job, &store, setup::CLOCK).await
+    tollgate_read::check(&job, &store, setup::CLOCK).await
 }

@@ -4,10 +4,9 @@ use super::Ending;
 use super::ending::failed;
 use super::setup::{self, block_on, log_requests, print};
 use crate::cli::ConfigFile;
-use crate::cost::Ledger;
-use crate::error::Result;
-use crate::protocol::message;
-use crate::read;
+use tollgate_base::error::Result;
+use tollgate_cost::Ledger;
+use tollgate_protocol::message;
 
 pub(super) fn run(files: &ConfigFile) -> Ending {
     block_on(async {
@@ -27,7 +26,7 @@ pub(super) fn run(files: &ConfigFile) -> Ending {
 async fn discover(files: &ConfigFile, ledger: &Ledger) -> Result<String> {
     let job = setup::job(&files.config)?;
     let store = setup::store(&job, ledger).await?;
-    let discovered = read::discover(&job, &store, setup::CLOCK).await?;
+    let discovered = tollgate_read::discover(&job, &store, setup::CLOCK).await?;
     for (level, text) in &discovered.notes {
         setup::log(*level, text);
     }

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::setup::print;
-use crate::clock::Clock;
-use crate::error::Error;
-use crate::protocol::message;
+use tollgate_base::error::Error;
+use tollgate_protocol::message;
+use tollgate_runtime::clock::Clock;
 
 /// The end of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

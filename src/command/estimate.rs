@@ -8,14 +8,13 @@ use super::Ending;
 use super::ending::failed;
 use super::setup::{self, block_on, print, read_file};
 use crate::cli::{EstimateFiles, Layout};
-use crate::config;
-use crate::config::job::{Job, Outcome};
-use crate::cost::{Allowance, Prices, Quote, Shortage};
-use crate::error::Result;
-use crate::protocol::catalog::ConfiguredCatalog;
-use crate::protocol::state_file::StateFile;
-use crate::read::{self, RunEstimate};
-use crate::spending::{GB, Limits, OnLimit};
+use tollgate_base::error::Result;
+use tollgate_base::spending::{GB, Limits, OnLimit};
+use tollgate_config::job::{Job, Outcome};
+use tollgate_cost::{Allowance, Prices, Quote, Shortage};
+use tollgate_protocol::catalog::ConfiguredCatalog;
+use tollgate_protocol::state_file::StateFile;
+use tollgate_read::RunEstimate;
 
 pub(super) fn run(files: &EstimateFiles) -> Ending {
     block_on(async {
@@ -30,7 +29,7 @@ pub(super) fn run(files: &EstimateFiles) -> Ending {
 }
 
 async fn estimate(files: &EstimateFiles) -> Result<String> {
-    let job = config::parse(&read_file(&files.config, "configuration")?)?;
+    let job = tollgate_config::parse(&read_file(&files.config, "configuration")?)?;
     let states = match &files.state {
         Some(path) => StateFile::read(&read_file(path, "state")?)?,
         None => StateFile::default(),
@@ -41,7 +40,7 @@ async fn estimate(files: &EstimateFiles) -> Result<String> {
     };
     // The estimate must be able to tell of a run that passes its limits.
     let (till, store) = setup::till_and_store(&job, Limits::default()).await?;
-    let run = read::estimate(&job, &store, &till, &catalog, &states, setup::CLOCK.now()).await?;
+    let run = tollgate_read::estimate(&job, &store, &till, &catalog, &states, setup::CLOCK.now()).await?;
     let prices = till.prices(&store.region());
     let shortage = shortage(&job, prices.clone(), &run);
     let usage = [&run.usage.low[..], &run.usage.expected, &run.usage.high];

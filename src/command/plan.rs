@@ -6,11 +6,11 @@ use super::Ending;
 use super::ending::failed;
 use super::setup::{self, CLOCK, block_on, print, read_file};
 use crate::cli::{PlanFiles, PlanFormat};
-use crate::cost::Ledger;
-use crate::error::Result;
-use crate::protocol::catalog::ConfiguredCatalog;
-use crate::protocol::state_file::StateFile;
-use crate::read::{self, StreamPreview};
+use tollgate_base::error::Result;
+use tollgate_cost::Ledger;
+use tollgate_protocol::catalog::ConfiguredCatalog;
+use tollgate_protocol::state_file::StateFile;
+use tollgate_read::StreamPreview;
 
 /// Prefixes of a stream that a table shows; JSON has all.
 const SHOWN: usize = 40;
@@ -28,7 +28,7 @@ pub(super) fn run(files: &PlanFiles) -> Ending {
 }
 
 async fn plan(files: &PlanFiles) -> Result<String> {
-    let job = crate::config::parse(&read_file(&files.config, "configuration")?)?;
+    let job = tollgate_config::parse(&read_file(&files.config, "configuration")?)?;
     let catalog = match &files.catalog {
         Some(path) => Some(ConfiguredCatalog::read(&read_file(path, "catalog")?)?),
         None => None,
@@ -38,7 +38,7 @@ async fn plan(files: &PlanFiles) -> Result<String> {
         None => StateFile::default(),
     };
     let store = setup::store(&job, &Ledger::new()).await?;
-    let plans = read::preview(&job, &store, catalog.as_ref(), &states, CLOCK).await?;
+    let plans = tollgate_read::preview(&job, &store, catalog.as_ref(), &states, CLOCK).await?;
     Ok(match files.format {
         PlanFormat::Json => format!("{:#}\n", serde_json::json!({ "streams": plans })),
         PlanFormat::Table => plans.iter().map(table).collect(),

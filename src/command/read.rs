@@ -7,12 +7,12 @@ use super::Ending;
 use super::ending::{failed, wait_for_signal};
 use super::setup::{self, CLOCK, log_requests, read_file};
 use crate::cli::ReadFiles;
-use crate::config::job::Job;
-use crate::error::{Error, Result};
-use crate::protocol::catalog::ConfiguredCatalog;
-use crate::protocol::sink::Stdout;
-use crate::protocol::state_file::StateFile;
-use crate::read::{Failures, ReadOptions, Reader, Stop, StopReason};
+use tollgate_base::error::{Error, Result};
+use tollgate_config::job::Job;
+use tollgate_protocol::catalog::ConfiguredCatalog;
+use tollgate_protocol::sink::Stdout;
+use tollgate_protocol::state_file::StateFile;
+use tollgate_read::{Failures, ReadOptions, Reader, Stop, StopReason};
 
 /// After a signal: the time to hand on what is decoded and to write the last STATE.
 const DRAIN: Duration = Duration::from_secs(5);

@@ -2,17 +2,16 @@
 
 use std::path::Path;
 
-use crate::clock::Clock;
 use crate::command::Ending;
 use crate::command::ending::wait_for_signal;
-use crate::config;
-use crate::config::job::{Job, Outcome};
-use crate::cost::{Ledger, PriceTable, Pricing, Till, endpoint_of_aws};
-use crate::error::{Error, Result};
-use crate::protocol::message::{self, Level};
-use crate::protocol::sink::{Sink, Stdout};
-use crate::s3::{Store, StoreOptions};
-use crate::spending::Limits;
+use tollgate_base::error::{Error, Result};
+use tollgate_base::spending::Limits;
+use tollgate_config::job::{Job, Outcome};
+use tollgate_cost::{Ledger, PriceTable, Pricing, Till, endpoint_of_aws};
+use tollgate_protocol::message::{self, Level};
+use tollgate_protocol::sink::{Sink, Stdout};
+use tollgate_runtime::clock::Clock;
+use tollgate_s3::{Store, StoreOptions};
 
 /// Prints lines. A closed stdout is nobody's news: the exit code says it.
 pub(super) fn print(lines: &str) {
@@ -35,7 +34,7 @@ pub(super) fn read_file(path: &Path, what: &'static str) -> Result<Vec<u8>> {
 
 /// Reads the configuration and says what was not understood: one line per parameter.
 pub(super) fn job(path: &Path) -> Result<Job> {
-    let mut job = config::parse(&read_file(path, "configuration")?)?;
+    let mut job = tollgate_config::parse(&read_file(path, "configuration")?)?;
     job.connection.endpoint = job.connection.endpoint.or_else(endpoint_of_environment);
     for line in &job.provenance {
         let text = match line.outcome {

@@ -2,8 +2,8 @@
 
 use super::Ending;
 use super::setup::print;
-use crate::config::spec;
-use crate::protocol::message;
+use tollgate_config::spec;
+use tollgate_protocol::message;
 
 pub(super) fn run() -> Ending {
     print(&message::spec(&spec::source()));

@@ -6,9 +6,9 @@ use super::Ending;
 use super::ending::failed;
 use super::setup::{print, read_file};
 use crate::cli::{Layout, TranslateFiles};
-use crate::config::job::{Outcome, Provenance};
-use crate::config::{self, Translation};
-use crate::error::Result;
+use tollgate_base::error::Result;
+use tollgate_config::Translation;
+use tollgate_config::job::{Outcome, Provenance};
 
 /// Characters of a note in the table; a longer one is cut. The JSON form has all of it.
 const NOTE: usize = 100;
@@ -28,7 +28,7 @@ pub(super) fn run(files: &TranslateFiles) -> Ending {
 }
 
 fn translation(files: &TranslateFiles) -> Result<Translation> {
-    config::translate(&read_file(&files.config, "configuration")?)
+    tollgate_config::translate(&read_file(&files.config, "configuration")?)
 }
 
 fn document(translation: &Translation) -> Value {
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_table_shows_each_parameter_and_the_native_form_without_secrets() {
-        let text = table(&config::translate(CONFIG.as_bytes()).unwrap());
+        let text = table(&tollgate_config::translate(CONFIG.as_bytes()).unwrap());
         let words = |path: &str| {
             let line = text.lines().find(|line| line.starts_with(path)).unwrap_or_else(|| panic!("{path}: {text}"));
             line.split_whitespace().nth(1).map(str::to_owned)
@@ -102,7 +102,7 @@ mod tests {
     #[test]
     fn what_is_refused_is_named_at_the_end() {
         let config = r#"{"bucket": "b", "file_type": "csv", "use_pgp_encryption_options": true}"#;
-        let translation = config::translate(config.as_bytes()).unwrap();
+        let translation = tollgate_config::translate(config.as_bytes()).unwrap();
         let text = table(&translation);
         assert!(text.contains("cannot be used as it is: use_pgp_encryption_options"), "{text}");
         assert_eq!(document(&translation)["config"]["bucket"], "b");

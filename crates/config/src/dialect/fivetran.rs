@@ -1,0 +1,484 @@
+//! A configuration with the names of Fivetran's S3 connector. Every parameter is mapped, refused with what to do instead,
+//! or noted as without effect here.
+
+mod format;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{Dialect, additions, regex};
+use crate::defaults;
+use crate::identity::Identity;
+use crate::job::{Job, Stream};
+use crate::notes::{Notes, join};
+use crate::place::{self, Access};
+use crate::read::{Guarded, Object, Section, Whole, one_of, section, without_nulls, wrong};
+use tollgate_base::connection::{Connection, Credentials};
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::options::FormatOptions;
+
+const DIALECT: Dialect = Dialect::Fivetran;
+
+/// The configuration as written.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct Written {
+    /// Name of the S3 bucket, or the alias of an access point.
+    #[schemars(title = "Bucket")]
+    bucket: String,
+    /// Fivetran-style: who asks: `IAM_ROLE`, `ACCESS_KEY` or `PUBLIC_BUCKET`. When absent it is told by what is given.
+    #[schemars(title = "Access Approach")]
+    auth_type: Option<String>,
+    /// The access key id.
+    #[schemars(title = "Access Key ID")]
+    access_key_id: Option<Guarded>,
+    /// Fivetran-style: the secret access key that belongs to `access_key_id`.
+    #[schemars(title = "Access Key Secret")]
+    access_key_secret: Option<Guarded>,
+    /// The session token of temporary keys.
+    #[schemars(title = "Session Token")]
+    session_token: Option<Guarded>,
+    /// The ARN of a role that is assumed with the environment's credentials.
+    #[schemars(title = "Role ARN")]
+    role_arn: Option<String>,
+    /// The external id that the owner of the role asked for.
+    #[schemars(title = "External ID")]
+    external_id: Option<String>,
+    /// Fivetran-style: whether the bucket is public, so that requests are sent unsigned.
+    #[serde(default)]
+    #[schemars(title = "Is Public")]
+    is_public: bool,
+    /// The region of the bucket. When absent it is found out from the bucket.
+    #[schemars(title = "Region")]
+    region: Option<String>,
+    /// An S3-compatible server.
+    #[schemars(title = "Endpoint URL")]
+    endpoint_url: Option<String>,
+    /// Whether an `endpoint_url` without a scheme is reached through TLS.
+    #[serde(default = "use_ssl")]
+    #[schemars(title = "Use SSL")]
+    use_ssl: bool,
+    /// Whether files that other tools leave as marks are left out.
+    #[serde(default = "skip_markers")]
+    #[schemars(title = "Skip Marker Files")]
+    skip_markers: bool,
+    /// Only files modified at or after this time are read.
+    #[schemars(title = "Start Date")]
+    start_date: Option<String>,
+    /// The folder below which files are read. When absent it is the whole bucket.
+    #[schemars(title = "Folder Path")]
+    prefix: Option<String>,
+    /// Fivetran-style: a regular expression for the key behind the folder. When absent all files are read.
+    #[schemars(title = "File Pattern")]
+    pattern: Option<String>,
+    /// Fivetran-style: tables and the patterns of their files.
+    #[schemars(title = "Files")]
+    files: Option<Vec<Section<File>>>,
+    /// Fivetran-style: how files find their tables. Only `DEFINE_PER_TABLE` is supported.
+    #[schemars(title = "File Mapping Method")]
+    file_mapping_method: Option<String>,
+    /// Fivetran-style: the stream's name, where there are no `files`. When absent it is the last part of the folder,
+    /// or else the bucket.
+    #[schemars(title = "Table")]
+    table: Option<String>,
+    /// The schema at the destination. Without effect: the platform has its own setting.
+    #[schemars(title = "Schema")]
+    schema: Option<String>,
+    /// Fivetran-style: the schema at the destination. Without effect: the platform has its own setting.
+    #[schemars(title = "Table Group Name")]
+    table_group_name: Option<String>,
+    /// Fivetran-style: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When absent, or `infer`, the pattern's
+    /// extension tells it.
+    #[serde(default = "file_type")]
+    #[schemars(title = "File Type")]
+    file_type: String,
+    /// The compression around the files.
+    #[schemars(title = "Compression")]
+    compression: Option<String>,
+    /// Fivetran-style: `Packed` for one column `data` with the whole object, `Unpacked` for a column each. When absent
+    /// it is `Packed`.
+    #[serde(default = "json_delivery_mode")]
+    #[schemars(title = "JSON Delivery Mode")]
+    json_delivery_mode: String,
+    /// Fivetran-style: the character between fields. When absent it goes by the file type.
+    #[schemars(title = "Delimiter")]
+    delimiter: Option<String>,
+    /// Fivetran-style: the character around fields. When absent it is a double quote.
+    #[serde(default = "quote_char")]
+    #[schemars(title = "Quote Character")]
+    quote_char: String,
+    /// Fivetran-style: whether fields can be quoted. When absent they can.
+    #[serde(default = "quote_character_enabled")]
+    #[schemars(title = "Quote Character Enabled")]
+    quote_character_enabled: bool,
+    /// Fivetran-style: whether `escape_char` is used. When absent it is used if given.
+    #[schemars(title = "Non-Standard Escape Character")]
+    non_standard_escape_char: Option<bool>,
+    /// Fivetran-style: what escapes. Only `CUSTOM_ESCAPE_CHAR` is supported.
+    #[schemars(title = "Escape Character Options")]
+    escape_char_options: Option<String>,
+    /// Fivetran-style: a character that takes the special meaning from the one behind it.
+    #[schemars(title = "Escape Character")]
+    escape_char: Option<String>,
+    /// Fivetran-style: the text that means null. When absent there is none.
+    #[schemars(title = "Null Sequence")]
+    null_sequence: Option<String>,
+    /// Fivetran-style: what ends a line. Only line breaks are supported.
+    #[schemars(title = "Line Separator")]
+    line_separator: Option<String>,
+    /// Fivetran-style: how many lines are left out before the header.
+    #[serde(default = "zero")]
+    #[schemars(title = "Skip Header Lines")]
+    skip_before: Whole,
+    /// Fivetran-style: how many lines are left out at the end of a file. Only 0 is supported.
+    #[serde(default = "zero")]
+    #[schemars(title = "Skip Footer Lines")]
+    skip_after: Whole,
+    /// Fivetran-style: whether the files have no header, so that columns are called `f0`, `f1` and so on.
+    #[serde(default)]
+    #[schemars(title = "Empty Header")]
+    empty_header: bool,
+    /// Fivetran-style: what a changed file does. Without effect: it is read again, and the sync mode decides the rest.
+    #[schemars(title = "Append File Option")]
+    append_file_option: Option<String>,
+    /// Fivetran-style: how the bucket is listed. Without effect: it is listed completely.
+    #[schemars(title = "List Strategy")]
+    list_strategy: Option<String>,
+    /// Fivetran-style: the secret key of encrypted files. Not supported.
+    #[schemars(title = "PGP Secret Key")]
+    pgp_secret_key: Option<Guarded>,
+    /// Fivetran-style: the pass phrase of the secret key. Not supported.
+    #[schemars(title = "PGP Pass Phrase")]
+    pgp_pass_phrase: Option<Guarded>,
+}
+
+/// A table and the files it is made of.
+#[derive(Serialize, Deserialize, JsonSchema)]
+struct File {
+    /// The table's name, which becomes the stream's.
+    #[schemars(title = "Table Name")]
+    table_name: String,
+    /// A regular expression for the key behind the folder. When absent all files are read.
+    #[schemars(title = "File Pattern")]
+    file_pattern: Option<String>,
+}
+
+fn use_ssl() -> bool {
+    defaults::USE_SSL.fivetran
+}
+
+fn skip_markers() -> bool {
+    defaults::SKIP_MARKERS.fivetran
+}
+
+fn file_type() -> String {
+    defaults::FILE_TYPE.fivetran.unwrap_or_default().to_owned()
+}
+
+fn json_delivery_mode() -> String {
+    if defaults::JSON_PACKED.fivetran { "Packed" } else { "Unpacked" }.to_owned()
+}
+
+fn quote_char() -> String {
+    defaults::CSV_QUOTE.fivetran.to_owned()
+}
+
+fn quote_character_enabled() -> bool {
+    true
+}
+
+fn zero() -> Whole {
+    Whole(0)
+}
+
+/// Parameters that are refused when they say anything at all.
+const NOT_YET: &[(&str, &str)] = &[
+    ("archive_pattern", "unpack the archives, or keep the connector that reads them today"),
+    ("extraction_pattern", "write each table into `files` with its own `file_pattern`"),
+    ("signer_public_key", "decrypt the files before they are uploaded"),
+    ("proxy_agent_id", "run the connector where it reaches the bucket"),
+    ("private_link_id", "set `endpoint_url` to the endpoint inside your network"),
+    ("tunnel_host", "run the connector where it reaches the bucket"),
+];
+
+/// Parameters that only one value is supported of, with the way out.
+const ONE_VALUE: &[(&str, &str, &str)] = &[
+    (
+        "connection_type",
+        "Directly",
+        "run the connector inside the network, or set `endpoint_url` to an endpoint it reaches",
+    ),
+    ("file_mapping_method", "DEFINE_PER_TABLE", "write each table into `files` with its own `file_pattern`"),
+];
+
+/// Parameters that only one kind of file makes use of.
+const OF_CSV: &[&str] = &[
+    "delimiter",
+    "quote_char",
+    "quote_character_enabled",
+    "non_standard_escape_char",
+    "escape_char_options",
+    "escape_char",
+    "null_sequence",
+    "line_separator",
+    "skip_before",
+    "skip_after",
+    "empty_header",
+];
+
+/// Switches that are supported only when they are off, with the way out.
+const OFF_ONLY: &[(&str, &str)] = &[
+    ("is_private_link_required", "set `endpoint_url` to the endpoint inside your network"),
+    ("use_pgp_encryption_options", "decrypt the files before they are uploaded"),
+];
+
+/// Takes a configuration out of what Fivetran's API sends and answers: `{"service": "s3", "config": {…}}`, or that
+/// inside of `data`. Whether it was one; otherwise the object is given back. What stands around `config` is Fivetran's
+/// own affair and has no effect here.
+///
+/// # Errors
+/// Config, when the service is another one.
+pub(super) fn unwrapped(mut object: Object, notes: &mut Notes) -> Result<(Object, bool)> {
+    let envelope = |object: &Object| {
+        object.get("service").is_some_and(serde_json::Value::is_string)
+            && object.get("config").is_some_and(serde_json::Value::is_object)
+    };
+    let mut path = "";
+    if let Some(serde_json::Value::Object(data)) =
+        object.get("data").filter(|data| data.as_object().is_some_and(envelope))
+    {
+        (object, path) = (data.clone(), "data");
+    }
+    if !envelope(&object) {
+        return Ok((object, false));
+    }
+    let service = join(path, "service");
+    match object.get("service") {
+        Some(value) if *value == "s3" => notes.accepted(&service, value),
+        other => {
+            let text = other.map(ToString::to_string).unwrap_or_default();
+            return Err(wrong(&service, text, "'s3'"));
+        }
+    }
+    for key in object.keys().filter(|key| !["service", "config"].contains(&key.as_str())) {
+        notes.unknown(join(path, key), "without effect: it is a setting of Fivetran's platform");
+    }
+    match object.remove("config") {
+        Some(serde_json::Value::Object(config)) => Ok((config, true)),
+        _ => Ok((object, false)),
+    }
+}
+
+/// Turns a Fivetran-style configuration into a job.
+///
+/// # Errors
+/// Config or Unsupported, naming the parameter.
+pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
+    let mut object = without_nulls(object);
+    // Fivetran's interface returns blank texts for what was never set.
+    let blank = |key: &str| key == "on_error" || NOT_YET.iter().any(|(name, _)| *name == key);
+    object.retain(|key, value| !(blank(key) && *value == ""));
+    let mut known = additions::names();
+    known.extend(NOT_YET.iter().map(|(name, _)| *name));
+    known.extend(super::partitions::names());
+    known.extend(["connection_type"].iter().chain(OFF_ONLY.iter().map(|(name, _)| name)));
+    let written: Written = section(&object, "", &known, notes)?;
+    let additions = additions::read(&object, notes)?;
+    refusals(&object, notes)?;
+    without_effect(&object, &written, notes);
+    let (connection, bucket_prefix) = written.connection(notes)?;
+    let folder = format!("{bucket_prefix}{}", folder(written.prefix.as_deref().unwrap_or_default()));
+    let mut streams = written.streams(&folder, &connection.bucket, &object, notes)?;
+    for stream in &mut streams {
+        super::partitions::apply(DIALECT, stream, &object, "", notes)?;
+    }
+    idle(&streams, &object, notes);
+    let credentials = written.credentials(&object, notes)?;
+    let job = super::job(Connection { credentials, ..connection }, streams);
+    additions.applied(DIALECT, job, &[], notes)
+}
+
+/// A folder has no slash before it and one behind it.
+fn folder(prefix: &str) -> String {
+    let path = prefix.trim().trim_matches('/');
+    if path.is_empty() { String::new() } else { format!("{path}/") }
+}
+
+fn refusals(object: &Object, notes: &mut Notes) -> Result<()> {
+    additions::refuse(object, "", NOT_YET, notes);
+    for (key, supported, way_out) in ONE_VALUE {
+        match object.get(*key).map(|value| (value, value.as_str())) {
+            None | Some((_, Some(""))) => {}
+            Some((value, Some(name))) if name == *supported => notes.accepted(key, value),
+            Some(_) => notes.refused(*key, *way_out),
+        }
+    }
+    for (key, way_out) in OFF_ONLY {
+        match object.get(*key) {
+            None => {}
+            Some(value) if *value == false => notes.accepted(key, value),
+            Some(value) if *value == true => notes.refused(*key, *way_out),
+            Some(other) => return Err(wrong(key, other, "a boolean")),
+        }
+    }
+    Ok(())
+}
+
+fn without_effect(object: &Object, written: &Written, notes: &mut Notes) {
+    for key in ["schema", "table_group_name"].iter().filter(|key| object.contains_key(**key)) {
+        notes.unknown(*key, "without effect: the platform decides the schema at the destination");
+    }
+    if written.append_file_option.as_deref().is_some_and(|option| option != "append_file") {
+        notes.unknown(
+            "append_file_option",
+            "without effect: a changed file is read again, the sync mode decides the rest",
+        );
+    }
+    if written.list_strategy.as_deref().is_some_and(|strategy| strategy != "complete_listing") {
+        notes.unknown("list_strategy", "without effect: the bucket is listed completely");
+    }
+    for key in ["pgp_secret_key", "pgp_pass_phrase"].iter().filter(|key| object.contains_key(**key)) {
+        notes.unknown(*key, "without effect: files are not decrypted");
+    }
+    let several = written.files.as_ref().is_some_and(|files| !files.is_empty());
+    for key in ["pattern", "table"].iter().filter(|key| several && object.contains_key(**key)) {
+        notes.unknown(*key, "without effect beside `files`");
+    }
+}
+
+/// Fivetran's interface returns the options of all formats; those of formats that no stream has are remarked on.
+fn idle(streams: &[Stream], object: &Object, notes: &mut Notes) {
+    let any = |wanted: fn(&FormatOptions) -> bool| streams.iter().any(|stream| wanted(&stream.format));
+    let csv = any(|format| matches!(format, FormatOptions::Csv(_)));
+    let json = any(|format| matches!(format, FormatOptions::Jsonl | FormatOptions::Json));
+    let of_csv = OF_CSV.iter().filter(|_| !csv);
+    let of_json = ["json_delivery_mode"].iter().filter(|_| !json);
+    for key in of_csv.chain(of_json) {
+        match object.contains_key(*key) {
+            true => notes.remark(key, "not used: it belongs to another kind of file"),
+            false => notes.forget_default(key),
+        }
+    }
+}
+
+impl Written {
+    /// The way to the bucket; who asks is filled in later.
+    fn connection(&self, notes: &mut Notes) -> Result<(Connection, String)> {
+        let access = Access {
+            bucket: ("bucket", &self.bucket),
+            endpoint: ("endpoint_url", self.endpoint_url.as_deref()),
+            tls: self.use_ssl,
+            region: ("region", self.region.as_deref()),
+            default_region: defaults::REGION.of(DIALECT),
+        };
+        place::tls_has_effect(&access, "use_ssl")?;
+        place::connection(&access, Credentials::Anonymous, notes)
+    }
+
+    /// `auth_type` decides; what belongs to another one is without effect, since Fivetran returns all of them.
+    fn credentials(mut self, object: &Object, notes: &mut Notes) -> Result<Credentials> {
+        const KEYS: &[&str] = &["access_key_id", "access_key_secret", "session_token"];
+        const ROLE: &[&str] = &["role_arn", "external_id"];
+        let known = ["IAM_ROLE", "ACCESS_KEY", "PUBLIC_BUCKET"];
+        let (idle, needed): (Vec<&str>, &str) = match self.auth_type.as_deref() {
+            None | Some("") => (Vec::new(), ""),
+            Some("IAM_ROLE") => (KEYS.to_vec(), "role_arn"),
+            Some("ACCESS_KEY") => (ROLE.to_vec(), "access_key_id"),
+            Some("PUBLIC_BUCKET") => ([KEYS, ROLE].concat(), ""),
+            Some(other) => return Err(wrong("auth_type", format!("'{other}'"), &one_of(&known))),
+        };
+        let auth_type = self.auth_type.take().unwrap_or_default();
+        for key in idle.iter().filter(|key| object.get(**key).is_some_and(|value| *value != "")) {
+            notes.unknown(*key, format!("without effect: `auth_type` is {auth_type}"));
+        }
+        if !needed.is_empty() && object.get(needed).is_none_or(|value| *value == "") {
+            return Err(Error::config(format!("'{needed}' is a required property where `auth_type` is {auth_type}")));
+        }
+        let kept = |key: &str| !idle.contains(&key);
+        // Fivetran fills in the id of the group, role or not.
+        if self.role_arn.as_deref().unwrap_or_default().is_empty()
+            && self.external_id.take().is_some()
+            && kept("external_id")
+        {
+            notes.unknown("external_id", "without effect: there is no `role_arn`");
+        }
+        let anonymous = if auth_type == "PUBLIC_BUCKET" { Some("auth_type") } else { None };
+        Identity {
+            access_key_id: ("access_key_id", self.access_key_id.filter(|_| kept("access_key_id"))),
+            secret_access_key: ("access_key_secret", self.access_key_secret.filter(|_| kept("access_key_secret"))),
+            session_token: self.session_token.filter(|_| kept("session_token")),
+            role_arn: self.role_arn.filter(|_| kept("role_arn")),
+            external_id: self.external_id.filter(|_| kept("external_id")),
+            anonymous: anonymous.or_else(|| (auth_type.is_empty() && self.is_public).then_some("is_public")),
+        }
+        .credentials()
+    }
+
+    fn streams(&self, folder: &str, bucket: &str, object: &Object, notes: &mut Notes) -> Result<Vec<Stream>> {
+        let files = self.files.as_deref().unwrap_or_default();
+        if files.is_empty() {
+            let name = match self.table.clone().filter(|table| !table.is_empty()) {
+                Some(table) => table,
+                None => {
+                    let name = place::stream_name(folder, bucket);
+                    notes.defaulted("table".to_owned(), &name.clone().into());
+                    name
+                }
+            };
+            return Ok(vec![self.stream(name, self.pattern.as_deref(), "pattern", folder, object, notes)?]);
+        }
+        let mut streams = Vec::with_capacity(files.len());
+        for (index, file) in files.iter().enumerate() {
+            let path = format!("files[{index}]");
+            let mut file = without_nulls(file.0.clone());
+            file.retain(|key, value| !(matches!(key.as_str(), "archive_pattern" | "selected_range") && *value == ""));
+            let not_yet = [
+                ("archive_pattern", "unpack the archives, or keep the connector that reads them today"),
+                ("selected_range", "remove it: spreadsheets are not supported yet"),
+            ];
+            let written: File = section(&file, &path, &not_yet.map(|(name, _)| name), notes)?;
+            additions::refuse(&file, &path, &not_yet, notes);
+            let pattern = written.file_pattern.as_deref();
+            let pattern_path = join(&path, "file_pattern");
+            streams.push(self.stream(written.table_name, pattern, &pattern_path, folder, object, notes)?);
+        }
+        Ok(streams)
+    }
+
+    fn stream(
+        &self,
+        name: String,
+        pattern: Option<&str>,
+        path: &str,
+        folder: &str,
+        object: &Object,
+        notes: &mut Notes,
+    ) -> Result<Stream> {
+        let pattern = pattern.filter(|pattern| !pattern.is_empty());
+        let format = self.format(pattern, object, notes)?;
+        let packed = self.packed()?;
+        let mut stream = super::stream(DIALECT, name, format);
+        stream.schemaless = packed && matches!(stream.format, FormatOptions::Jsonl | FormatOptions::Json);
+        stream.compression = self.compression()?;
+        stream.skip_markers = self.skip_markers;
+        stream.list_prefix = Some(folder.to_owned()).filter(|folder| !folder.is_empty());
+        if let Some(pattern) = pattern {
+            let globs = regex::globs(pattern).map_err(|reason| not_a_glob(path, pattern, &reason))?;
+            notes.remark(path, &format!("as globs: {}; names that begin with a dot do not match", globs.join(" ")));
+            stream.globs = globs.iter().map(|glob| place::inside(folder, glob)).collect();
+        }
+        if let Some(text) = self.start_date.as_deref() {
+            stream.start_at = Some(place::start_date(text, "start_date")?);
+        }
+        if stream.schemaless {
+            notes.remark("json_delivery_mode", "one column, called `data`");
+        }
+        Ok(stream)
+    }
+}
+
+fn not_a_glob(path: &str, pattern: &str, reason: &str) -> Error {
+    let message = format!("`{path}` is '{pattern}', and expressions with {reason} are not supported yet");
+    Error::new(ErrorKind::Unsupported, message).hint(
+        "use literal text, `.*`, `[^/]*`, `\\d`, classes, groups with `|`, and `?`; or split it over several `files`",
+    )
+}

@@ -1,0 +1,218 @@
+//! What a run is asked to do: the one typed form of every configuration dialect. Nothing else in the program sees
+//! a configuration as it was written.
+
+use std::path::PathBuf;
+
+use tollgate_base::connection::Connection;
+use tollgate_base::object::{ObjectFacts, Timestamp};
+use tollgate_base::options::inventory::InventorySource;
+use tollgate_base::options::partition::Partitions;
+use tollgate_base::options::{Caps, Compression, FormatOptions, InferenceDepth, OnBadRow, SchemaEvolution};
+use tollgate_base::predicate::{Lookback, Predicate};
+use tollgate_base::spending::{OnArchived, Spending};
+
+/// A whole configuration, understood.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// How to reach the bucket.
+    pub connection: Connection,
+    /// The streams, in the order of the configuration.
+    pub streams: Vec<Stream>,
+    /// How parameters were understood, for logs and for `translate`.
+    pub provenance: Vec<Provenance>,
+    /// Files read at the same time; `None` lets the program choose.
+    pub parallel_files: Option<usize>,
+    /// The byte budget of a run in bytes; `None` is the default of `read/`.
+    pub memory_bytes: Option<usize>,
+    /// What the run may cost, and what decides its price.
+    pub spending: Spending,
+    /// What the decompression of one object may produce.
+    pub caps: Caps,
+}
+
+/// One stream: a set of objects read with the same options.
+#[derive(Debug, Clone)]
+pub struct Stream {
+    /// The stream's name in catalog, records and state.
+    pub name: String,
+    /// Glob patterns on the whole key; an object belongs to the stream when one matches.
+    pub globs: Vec<String>,
+    /// If given, the only prefix that is listed (Airbyte's `legacy_prefix`, the flat form's `path_prefix`); the
+    /// globs hold on the whole key all the same.
+    pub list_prefix: Option<String>,
+    /// Format and its options.
+    pub format: FormatOptions,
+    /// Compression of the objects.
+    pub compression: Compression,
+    /// Only objects last modified at or after this time.
+    pub start_at: Option<Timestamp>,
+    /// Whether files that other tools leave as marks are left out: `_SUCCESS`, `_temporary/`, `.crc`, `_$folder$`,
+    /// zero bytes.
+    pub skip_markers: bool,
+    /// One record column `data` with the raw row, instead of a column each.
+    pub schemaless: bool,
+    /// Types given by the user, in place of inference: column name and Airbyte type name.
+    pub input_schema: Option<Vec<(String, String)>>,
+    /// What happens to records that do not conform to the catalog's schema.
+    pub validation_policy: ValidationPolicy,
+    /// The primary key to put into the catalog.
+    pub primary_key: Option<Vec<String>>,
+    /// Days before now in which unknown files are read when the history is full.
+    pub days_to_sync_if_history_is_full: u32,
+    /// Days after its modification time in which an object may still appear.
+    pub late_window_days: u32,
+    /// Files used for inference at most; `None` is the default of discovery.
+    pub schema_sample_files: Option<usize>,
+    /// Whether inference takes the first file that the listing finds, and lists no further, instead of the newest ones.
+    pub schema_of_first_file: bool,
+    /// How much discovery tells of columns.
+    pub inference: InferenceDepth,
+    /// What becomes of rows that cannot be taken.
+    pub bad_rows: BadRows,
+    /// What becomes of fields that the catalog does not have as they are.
+    pub evolution: SchemaEvolution,
+    /// Nested objects become columns whose names have so many parts at most; `None` leaves them as they are.
+    pub flatten: Option<usize>,
+    /// Rows per batch at most; `None` leaves it to the decoders.
+    pub batch_rows: Option<usize>,
+    /// What happens to archived objects.
+    pub on_archived: OnArchived,
+    /// What is delivered.
+    pub delivery: Delivery,
+    /// For development: the part of the files that is read, above 0 and at most 1.
+    pub dev_sampling: Option<f64>,
+    /// For development: files read at most in a run.
+    pub dev_max_files: Option<u64>,
+    /// Which rows and columns are wanted.
+    pub pushdown: Pushdown,
+    /// The partitions: where they are, which are read, and which become columns.
+    pub partitions: Partitions,
+    /// The S3 Inventory that takes the place of most of the listing.
+    pub inventory: Option<InventorySource>,
+}
+
+/// Parquet objects of so many bytes and more are sampled inside, row group by row group.
+const SAMPLED_INSIDE_FROM: u64 = 256 << 20;
+
+impl Stream {
+    /// The size from which objects belong to every sample, since a part of each is read (`dev_sampling`).
+    #[must_use]
+    pub fn sampled_inside_from(&self) -> Option<u64> {
+        matches!(self.format, FormatOptions::Parquet(_)).then_some(SAMPLED_INSIDE_FROM)
+    }
+
+    /// The part of the object that is read, where only a part is.
+    #[must_use]
+    pub fn sample_of(&self, object: &ObjectFacts) -> Option<f64> {
+        self.dev_sampling.filter(|_| self.sampled_inside_from().is_some_and(|from| object.size >= from))
+    }
+}
+
+/// Which rows and columns of a stream's files are wanted.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Pushdown {
+    /// Parquet: only these columns, of those that the catalog selects (`parquet_columns`).
+    pub columns: Option<Vec<String>>,
+    /// Only rows that pass (`parquet_filters`, whatever the format).
+    pub filter: Option<Predicate>,
+    /// Incremental: the column whose greatest value is remembered; rows below it are left out.
+    pub cursor_field: Option<String>,
+    /// How far below they may lie.
+    pub cursor_lookback: Option<Lookback>,
+}
+
+/// Airbyte's `delivery_method`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Delivery {
+    /// The rows of the files, as records.
+    #[default]
+    Records,
+    /// The files themselves, and a record for each.
+    Files {
+        /// Whether a file has the folders of its key, or only its name.
+        preserve_directory_structure: bool,
+    },
+}
+
+/// What becomes of rows that cannot be taken.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct BadRows {
+    /// What is done with each.
+    pub action: BadRowAction,
+    /// More of them in a run fail the stream.
+    pub max_rows: Option<u64>,
+    /// A larger part of the rows of a run, in percent, fails the stream.
+    pub max_percent: Option<f64>,
+}
+
+/// What is done with a row that cannot be taken.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum BadRowAction {
+    /// Its file ends there; the other files are read, and the run fails at its end.
+    #[default]
+    Fail,
+    /// It is left out, counted and reported.
+    Skip,
+    /// As `Skip`, and it is written to this place before a state covers it.
+    DeadLetter(DeadLetterPlace),
+}
+
+/// Where bad rows are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeadLetterPlace {
+    /// A bucket, reached with the connection of the job.
+    Bucket {
+        /// Its name.
+        bucket: String,
+        /// What every key begins with: empty, or with a slash at its end.
+        prefix: String,
+    },
+    /// A folder of this machine.
+    Folder(PathBuf),
+}
+
+impl BadRows {
+    /// What decoders and encoders do at a bad row.
+    #[must_use]
+    pub fn on_bad_row(&self) -> OnBadRow {
+        if self.action == BadRowAction::Fail { OnBadRow::Stop } else { OnBadRow::Collect }
+    }
+}
+
+/// Airbyte's `validation_policy`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ValidationPolicy {
+    /// `Emit Record`
+    #[default]
+    EmitRecord,
+    /// `Skip Record`
+    SkipRecord,
+    /// `Wait for Discover`
+    WaitForDiscover,
+}
+
+/// How one parameter was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// Where it stands in the configuration, as a JSON path such as `streams[0].globs`.
+    pub path: String,
+    /// What became of it.
+    pub outcome: Outcome,
+    /// More about it, for a person; never a secret.
+    pub note: String,
+}
+
+/// What became of a parameter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Used as written.
+    Taken,
+    /// Not written; a default holds.
+    Defaulted,
+    /// Used under its present name.
+    Renamed,
+    /// Not known; without effect, with one warning.
+    Unknown,
+    /// Known and not supported.
+    Refused,
+}

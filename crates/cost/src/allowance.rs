@@ -1,0 +1,505 @@
+//! What a run may still spend.
+//!
+//! ```text
+//!   a file begins ─ open ─▶ account: what it is planned to cost is set aside
+//!   an attempt    ─ gate ─▶ taken from its account, what goes beyond from the rest ─▶ ticket
+//!   it is over    ────────▶ what it did cost is spent; what it did not is given back
+//! ```
+//! Spent, in flight and set aside together never pass a limit. So a file that was begun is not left in the middle for want
+//! of money, unless it costs more than was planned.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::bill::Usage;
+use super::gate::{Gate, Planned, Ticket, TicketUse};
+use super::prices::Prices;
+use super::usage::{Operation, Row};
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::spending::{GB, Limits, Money, Network};
+
+/// Set aside for the answer to a listing, whose length nobody knows before: more than a page of long keys has.
+const PAGE_BYTES: u64 = 2 << 20;
+
+/// Amounts of everything that has a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Spent {
+    /// Dollars.
+    pub cost: Money,
+    /// HTTP attempts.
+    pub requests: u64,
+    /// Bytes of objects, as stored.
+    pub bytes: u64,
+    /// Files begun.
+    pub files: u64,
+}
+
+impl Spent {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            cost: self.cost + other.cost,
+            requests: self.requests.saturating_add(other.requests),
+            bytes: self.bytes.saturating_add(other.bytes),
+            files: self.files.saturating_add(other.files),
+        }
+    }
+
+    /// What is left when `other` is taken; nothing goes below nothing.
+    fn less(self, other: Self) -> Self {
+        Self {
+            cost: self.cost.less(other.cost),
+            requests: self.requests.saturating_sub(other.requests),
+            bytes: self.bytes.saturating_sub(other.bytes),
+            files: self.files.saturating_sub(other.files),
+        }
+    }
+
+    /// The first limit that this passes.
+    #[must_use]
+    pub fn beyond(&self, limits: &Limits) -> Option<Shortage> {
+        let passed = |amount: u64, limit: Option<u64>| limit.filter(|limit| amount > *limit);
+        if let Some(limit) = limits.cost.filter(|limit| self.cost > *limit) {
+            return Some(Shortage::Cost { cost: self.cost, limit });
+        }
+        if let Some(limit) = passed(self.files, limits.files) {
+            return Some(Shortage::Files { files: self.files, limit });
+        }
+        if let Some(limit) = passed(self.bytes, limits.bytes) {
+            return Some(Shortage::Bytes { bytes: self.bytes, limit });
+        }
+        passed(self.requests, limits.requests).map(|limit| Shortage::Requests { requests: self.requests, limit })
+    }
+}
+
+/// A limit that would be passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shortage {
+    /// `cost_limit_usd`
+    Cost {
+        /// What it would come to.
+        cost: Money,
+        /// The limit.
+        limit: Money,
+    },
+    /// `max_files_per_run`
+    Files {
+        /// How many it would be.
+        files: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// `max_data_size_gb`
+    Bytes {
+        /// How many it would be.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+    /// `max_requests`
+    Requests {
+        /// How many it would be.
+        requests: u64,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+impl Shortage {
+    /// The parameter that sets the limit.
+    #[must_use]
+    pub fn parameter(&self) -> &'static str {
+        match self {
+            Self::Cost { .. } => "cost_limit_usd",
+            Self::Files { .. } => "max_files_per_run",
+            Self::Bytes { .. } => "max_data_size_gb",
+            Self::Requests { .. } => "max_requests",
+        }
+    }
+
+    /// The error for it.
+    #[must_use]
+    pub fn error(&self) -> Error {
+        Error::new(ErrorKind::Limit, self.to_string()).with("limit", self.parameter())
+    }
+}
+
+impl fmt::Display for Shortage {
+    /// The forms of the connector's specification, which alerts look for.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cost { cost, limit } => {
+                let (shown, shown_limit) = (cost.to_string(), limit.to_string());
+                if shown == shown_limit {
+                    return write!(f, "Operation cost {} exceeds limit {}", cost.exact(), limit.exact());
+                }
+                write!(f, "Operation cost {shown} exceeds limit {shown_limit}")
+            }
+            Self::Files { files, limit } => write!(f, "Operation of {files} files exceeds limit of {limit} files"),
+            Self::Bytes { bytes, limit } => {
+                let gigabytes = |bytes: u64| bytes as f64 / GB as f64;
+                let places = if bytes - limit < GB / 100 { 9 } else { 2 };
+                let (bytes, limit) = (gigabytes(*bytes), gigabytes(*limit));
+                write!(f, "Operation size {bytes:.places$} GB exceeds limit {limit:.places$} GB")
+            }
+            Self::Requests { requests, limit } => {
+                write!(f, "Operation of {requests} requests exceeds limit of {limit} requests")
+            }
+        }
+    }
+}
+
+/// The allowance of a run. Clones share it.
+#[derive(Clone)]
+pub struct Allowance {
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    limits: Limits,
+    prices: Prices,
+    network: Network,
+    spent: Spent,
+    in_flight: Spent,
+    set_aside: Spent,
+    accounts: HashMap<u32, Spent>,
+    accounts_opened: u32,
+}
+
+impl State {
+    fn committed(&self) -> Spent {
+        self.spent.plus(self.in_flight).plus(self.set_aside)
+    }
+
+    fn amount(&self, row: Row, attempts: u64, billed: u64, bytes: u64) -> Spent {
+        let object_bytes = if row.operation == Operation::GetObject { bytes } else { 0 };
+        let cost = self.prices.cost(row, billed, bytes, self.network);
+        Spent { cost, requests: attempts, bytes: object_bytes, files: 0 }
+    }
+
+    fn admit(&mut self, planned: Planned) -> Result<Spent, Shortage> {
+        let unknown = if planned.row.operation == Operation::ListObjects { PAGE_BYTES } else { 0 };
+        let need = self.amount(planned.row, 1, 1, planned.body_bytes.unwrap_or(unknown));
+        let account = self.accounts.get(&planned.account).copied().unwrap_or_default();
+        let taken = account.less(account.less(need));
+        if let Some(shortage) = self.committed().less(taken).plus(need).beyond(&self.limits) {
+            return Err(shortage);
+        }
+        if let Some(account) = self.accounts.get_mut(&planned.account) {
+            *account = account.less(taken);
+        }
+        self.set_aside = self.set_aside.less(taken);
+        self.in_flight = self.in_flight.plus(need);
+        Ok(need)
+    }
+
+    fn over(&mut self, planned: Planned, need: Spent, used: TicketUse) {
+        let cost = self.amount(planned.row, 1, u64::from(used.billed), used.bytes);
+        self.in_flight = self.in_flight.less(need);
+        self.spent = self.spent.plus(cost);
+        // What a broken answer did not bring is still wanted by the same file.
+        if let Some(account) = self.accounts.get_mut(&planned.account) {
+            let back = need.less(cost);
+            *account = account.plus(back);
+            self.set_aside = self.set_aside.plus(back);
+        }
+    }
+}
+
+impl Allowance {
+    /// An allowance of which nothing is spent.
+    #[must_use]
+    pub fn new(limits: Limits, prices: Prices, network: Network) -> Self {
+        let none = Spent::default();
+        let state = State {
+            limits,
+            prices,
+            network: network.dearest(),
+            spent: none,
+            in_flight: none,
+            set_aside: none,
+            accounts: HashMap::new(),
+            accounts_opened: 0,
+        };
+        Self { state: Arc::new(Mutex::new(state)) }
+    }
+
+    /// The gate that holds the limits before each HTTP attempt.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        let this = self.clone();
+        Gate::rule(move |planned| {
+            let need = this.lock().admit(planned).map_err(|shortage| shortage.error())?;
+            let this = this.clone();
+            Ok(Ticket::new(move |used| this.lock().over(planned, need, used)))
+        })
+    }
+
+    /// Goes over to the prices of the bucket's region, once that is known. `spent` is what was spent by then.
+    pub fn set_prices(&self, prices: Prices, spent: Money) {
+        let mut state = self.lock();
+        state.prices = prices;
+        state.spent.cost = spent;
+    }
+
+    /// Sets aside what a file is planned to cost, and counts it.
+    ///
+    /// # Errors
+    /// The limit that it would pass, while others have money set aside: it may fit when they are done.
+    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<Account, Shortage> {
+        let mut state = self.lock();
+        let planned = Spent { files: 1, ..state.amount(row, requests, requests, bytes) };
+        if let Some(shortage) = state.committed().plus(planned).beyond(&state.limits) {
+            return Err(shortage);
+        }
+        state.accounts_opened += 1;
+        let id = state.accounts_opened;
+        let set_aside = Spent { files: 0, ..planned };
+        state.accounts.insert(id, set_aside);
+        state.set_aside = state.set_aside.plus(set_aside);
+        state.spent.files += 1;
+        drop(state);
+        Ok(Account { allowance: Some(self.clone()), id })
+    }
+
+    /// The most bytes of one GET of a row that no limit forbids now, up to `bytes`.
+    #[must_use]
+    pub fn affordable_bytes(&self, row: Row, bytes: u64) -> u64 {
+        let state = self.lock();
+        let committed = state.committed();
+        let fits = |bytes| committed.plus(state.amount(row, 1, 1, bytes)).beyond(&state.limits).is_none();
+        let (mut fitting, mut beyond) = (0, bytes.saturating_add(1));
+        while beyond - fitting > 1 {
+            let middle = fitting + (beyond - fitting) / 2;
+            if fits(middle) { fitting = middle } else { beyond = middle }
+        }
+        fitting
+    }
+
+    /// Whether so much would pass a limit even if nothing else were spent.
+    #[must_use]
+    pub fn too_dear_alone(&self, row: Row, requests: u64, bytes: u64) -> Option<Shortage> {
+        let state = self.lock();
+        state.amount(row, requests, requests, bytes).beyond(&state.limits)
+    }
+
+    /// The limit that this usage and so many files would pass, on top of what is spent already.
+    #[must_use]
+    pub fn would_pass(&self, usage: &[Usage], files: u64) -> Option<Shortage> {
+        let state = self.lock();
+        let start = Spent { files, ..Spent::default() }.plus(state.committed());
+        let amount = |usage: &Usage| state.amount(usage.row, usage.requests, usage.requests, usage.bytes);
+        usage.iter().map(amount).fold(start, Spent::plus).beyond(&state.limits)
+    }
+
+    /// What is spent, without what is in flight.
+    #[must_use]
+    pub fn spent(&self) -> Spent {
+        self.lock().spent
+    }
+
+    /// The limits.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.lock().limits
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // A panic elsewhere does not make the sums wrong: each change is a few additions.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Allowance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("Allowance")
+            .field("limits", &state.limits)
+            .field("spent", &state.spent)
+            .field("in_flight", &state.in_flight)
+            .field("set_aside", &state.set_aside)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is set aside for one file. What is left of it is free again when it is dropped.
+#[derive(Debug, Default)]
+pub struct Account {
+    allowance: Option<Allowance>,
+    id: u32,
+}
+
+impl Account {
+    /// The number by which attempts name it; 0 where nothing is limited.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        if let Some(allowance) = &self.allowance {
+            let mut state = allowance.lock();
+            let left = state.accounts.remove(&self.id).unwrap_or_default();
+            state.set_aside = state.set_aside.less(left);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::PriceTable;
+    use tollgate_base::object::StorageClass;
+    use tollgate_base::spending::Spending;
+
+    const GET: Row = Row { operation: Operation::GetObject, storage_class: StorageClass::Standard };
+
+    fn money(text: &str) -> Money {
+        Money::parse(text).unwrap()
+    }
+
+    /// A GB costs 9 cents, a request nothing worth to speak of.
+    fn allowance(limits: Limits) -> Allowance {
+        let prices = PriceTable::embedded().of_region("us-east-1", &Spending::default());
+        Allowance::new(limits, prices, Network::Unknown)
+    }
+
+    fn dollars(limit: &str) -> Allowance {
+        allowance(Limits { cost: Some(money(limit)), ..Limits::default() })
+    }
+
+    fn get(bytes: u64, account: &Account) -> Planned {
+        Planned { row: GET, body_bytes: Some(bytes), account: account.id() }
+    }
+
+    fn finish(mut ticket: Ticket, bytes: u64) {
+        ticket.add_bytes(bytes);
+        ticket.set_billed(true);
+    }
+
+    #[test]
+    fn what_is_in_flight_counts_and_what_was_not_used_comes_back() {
+        let allowance = dollars("0.1");
+        let gate = allowance.gate();
+        let none = Account::default();
+        let first = gate.admit(get(GB, &none)).unwrap();
+        let refused = gate.admit(get(GB, &none)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Limit);
+        assert_eq!(refused.message(), "Operation cost $0.18 exceeds limit $0.10");
+        finish(first, GB / 2);
+        assert_eq!(allowance.spent().cost, money("0.0450004"));
+        finish(gate.admit(get(GB / 2, &none)).unwrap(), GB / 2);
+        assert_eq!(allowance.spent(), Spent { cost: money("0.0900008"), requests: 2, bytes: GB, files: 0 });
+        // An answer that is not billed costs its bytes alone.
+        drop(gate.admit(get(1000, &none)).unwrap());
+        assert_eq!(allowance.spent().cost, money("0.0900008"));
+    }
+
+    #[test]
+    fn an_account_keeps_its_money_from_others_until_it_is_dropped() {
+        let allowance = dollars("0.2");
+        let gate = allowance.gate();
+        let first = allowance.open(GET, 1, GB).unwrap();
+        let second = allowance.open(GET, 1, GB).unwrap();
+        assert!(allowance.open(GET, 1, GB).is_err());
+        assert!(gate.admit(get(GB, &Account::default())).is_err());
+        // The first is broken off in the middle and goes on from there: no more money than was set aside.
+        finish(gate.admit(get(GB, &first)).unwrap(), GB / 4);
+        finish(gate.admit(get(GB - GB / 4, &first)).unwrap(), GB - GB / 4);
+        drop(first);
+        assert!(allowance.open(GET, 1, GB).is_err());
+        drop(second);
+        let third = allowance.open(GET, 1, GB).unwrap();
+        finish(gate.admit(get(GB, &third)).unwrap(), GB);
+        assert_eq!(allowance.spent().cost, money("0.1800012"));
+    }
+
+    #[test]
+    fn every_limit_is_held_and_named() {
+        let bytes = allowance(Limits { bytes: Some(GB), ..Limits::default() });
+        assert!(bytes.gate().admit(get(GB, &Account::default())).is_ok());
+        let refused = bytes.gate().admit(get(2 * GB, &Account::default())).unwrap_err();
+        assert_eq!(refused.message(), "Operation size 2.00 GB exceeds limit 1.00 GB");
+        assert_eq!(refused.get("limit"), Some("max_data_size_gb"));
+
+        let files = allowance(Limits { files: Some(1), ..Limits::default() });
+        drop(files.open(GET, 1, 1).unwrap());
+        let shortage = files.open(GET, 1, 1).unwrap_err();
+        assert_eq!(shortage.to_string(), "Operation of 2 files exceeds limit of 1 files");
+
+        let requests = allowance(Limits { requests: Some(1), ..Limits::default() });
+        let list = Planned { row: Row::LIST, body_bytes: None, account: 0 };
+        finish(requests.gate().admit(list).unwrap(), 500);
+        let refused = requests.gate().admit(list).unwrap_err();
+        assert_eq!(refused.message(), "Operation of 2 requests exceeds limit of 1 requests");
+        assert_eq!(requests.spent().bytes, 0, "a page of a listing is no object");
+    }
+
+    #[test]
+    fn amounts_that_look_alike_are_told_apart() {
+        let refused = dollars("0.09").gate().admit(get(GB, &Account::default())).unwrap_err();
+        assert_eq!(refused.message(), "Operation cost $0.0900004 exceeds limit $0.09");
+    }
+
+    #[test]
+    fn the_affordable_part_of_a_file_is_exact_to_the_byte() {
+        let allowance = dollars("0.09");
+        let bytes = allowance.affordable_bytes(GET, 100 * GB);
+        assert!(allowance.gate().admit(get(bytes + 1, &Account::default())).is_err());
+        assert!(allowance.gate().admit(get(bytes, &Account::default())).is_ok());
+        assert!(bytes < GB && bytes > GB - GB / 1000, "{bytes}");
+        assert_eq!(allowance.affordable_bytes(GET, 10), 10);
+        assert_eq!(dollars("0").affordable_bytes(GET, 10), 0);
+    }
+
+    /// However attempts of many files interleave, break off and fail, the limit holds at each moment.
+    #[test]
+    fn no_order_of_events_passes_the_limit() {
+        let limit = money("1");
+        let mut random = 88_172_645_463_325_252u64;
+        let mut next = move |below: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % below
+        };
+        let allowance = dollars("1");
+        let gate = allowance.gate();
+        let (mut accounts, mut tickets): (Vec<Account>, Vec<(Ticket, u64)>) = Default::default();
+        let mut refused = 0;
+        for _ in 0..20_000 {
+            match next(4) {
+                0 => match allowance.open(GET, 1 + next(3), next(GB)) {
+                    Ok(account) => accounts.push(account),
+                    Err(_) => refused += 1,
+                },
+                1 => {
+                    let bytes = next(GB);
+                    let nobody = Account::default();
+                    let index = next(accounts.len() as u64 + 1) as usize;
+                    match gate.admit(get(bytes, accounts.get(index).unwrap_or(&nobody))) {
+                        Ok(ticket) => tickets.push((ticket, bytes)),
+                        Err(_) => refused += 1,
+                    }
+                }
+                2 if !tickets.is_empty() => {
+                    let (mut ticket, bytes) = tickets.swap_remove(next(tickets.len() as u64) as usize);
+                    ticket.set_billed(next(2) == 0);
+                    ticket.add_bytes(if next(64) == 0 { next(bytes + 1) } else { 0 });
+                }
+                3 if !accounts.is_empty() => drop(accounts.swap_remove(next(accounts.len() as u64) as usize)),
+                _ => {}
+            }
+            let state = allowance.lock();
+            assert!(state.committed().cost <= limit, "{:?}", state.committed());
+            let aside: Money = state.accounts.values().map(|account| account.cost).sum();
+            assert_eq!(aside, state.set_aside.cost);
+        }
+        assert!(refused > 1000 && allowance.spent().cost > money("0.5"), "{refused} {:?}", allowance.spent());
+        drop((accounts, tickets));
+        let state = allowance.lock();
+        assert_eq!((state.in_flight.cost, state.set_aside.cost), (Money::ZERO, Money::ZERO));
+    }
+}

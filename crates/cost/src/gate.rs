@@ -1,0 +1,141 @@
+//! The gate in front of every HTTP attempt, where a limit can say no before anything is sent.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::usage::Row;
+use tollgate_base::error::Result;
+
+/// An attempt that is about to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Planned {
+    /// Its bill row.
+    pub row: Row,
+    /// Bytes of the body that is asked for; `None` where only the answer will tell.
+    pub body_bytes: Option<u64>,
+    /// The account that it is charged to, see [`super::Account`]; 0 is none.
+    pub account: u32,
+}
+
+/// Decides whether an attempt may be sent.
+#[derive(Clone, Default)]
+pub enum Gate {
+    /// Everything may pass.
+    #[default]
+    Open,
+    /// A rule is asked, once per attempt and before it is sent. Its error ends the operation without a retry; the kind
+    /// for a limit is [`tollgate_base::error::ErrorKind::Limit`]. The ticket is dropped when the attempt is over.
+    Rule(Arc<dyn Fn(Planned) -> Result<Ticket> + Send + Sync>),
+}
+
+impl Gate {
+    /// A gate with this rule.
+    pub fn rule(rule: impl Fn(Planned) -> Result<Ticket> + Send + Sync + 'static) -> Self {
+        Self::Rule(Arc::new(rule))
+    }
+
+    /// Asks to send an attempt.
+    ///
+    /// # Errors
+    /// What the rule answers.
+    pub fn admit(&self, planned: Planned) -> Result<Ticket> {
+        match self {
+            Self::Open => Ok(Ticket::default()),
+            Self::Rule(rule) => rule(planned),
+        }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Open => "Gate::Open",
+            Self::Rule(_) => "Gate::Rule",
+        })
+    }
+}
+
+/// What became of a permitted attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TicketUse {
+    /// Bytes of the body that arrived.
+    pub bytes: u64,
+    /// Whether S3 charges for the request.
+    pub billed: bool,
+}
+
+/// The permission for one attempt. It lives until the attempt failed or its body was read or dropped, and then tells the
+/// rule what was used, so that what was reserved and not used can be given back.
+#[derive(Default)]
+pub struct Ticket {
+    used: TicketUse,
+    when_over: Option<Box<dyn FnOnce(TicketUse) + Send + Sync>>,
+}
+
+impl Ticket {
+    /// A ticket that calls `when_over` with what was used.
+    pub fn new(when_over: impl FnOnce(TicketUse) + Send + Sync + 'static) -> Self {
+        Self { used: TicketUse::default(), when_over: Some(Box::new(when_over)) }
+    }
+
+    /// Notes bytes of the body that arrived.
+    pub fn add_bytes(&mut self, bytes: u64) {
+        self.used.bytes += bytes;
+    }
+
+    /// Notes whether the request is charged for.
+    pub fn set_billed(&mut self, billed: bool) {
+        self.used.billed = billed;
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(when_over) = self.when_over.take() {
+            when_over(self.used);
+        }
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("used", &self.used).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use tollgate_base::error::{Error, ErrorKind};
+
+    #[test]
+    fn a_ticket_tells_once_what_arrived() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&told);
+        let gate = Gate::rule(move |_| {
+            let seen = Arc::clone(&seen);
+            Ok(Ticket::new(move |used| seen.lock().unwrap().push(used)))
+        });
+        let mut ticket = gate.admit(Planned { row: Row::LIST, body_bytes: None, account: 0 }).unwrap();
+        ticket.set_billed(true);
+        ticket.add_bytes(5);
+        ticket.add_bytes(6);
+        assert!(told.lock().unwrap().is_empty());
+        drop(ticket);
+        assert_eq!(*told.lock().unwrap(), [TicketUse { bytes: 11, billed: true }]);
+    }
+
+    #[test]
+    fn a_rule_can_refuse() {
+        let gate = Gate::rule(|planned| match planned.body_bytes {
+            Some(bytes) if bytes > 10 => Err(Error::new(ErrorKind::Limit, "too much")),
+            _ => Ok(Ticket::default()),
+        });
+        let planned = Planned { row: Row::LIST, body_bytes: Some(11), account: 0 };
+        assert_eq!(gate.admit(planned).unwrap_err().kind(), ErrorKind::Limit);
+        assert!(gate.admit(Planned { body_bytes: Some(10), ..planned }).is_ok());
+        assert!(Gate::Open.admit(planned).is_ok());
+    }
+}

@@ -1,0 +1,146 @@
+//! What a run counts, what it costs, and what it may still spend, in one place.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::Value;
+
+use super::allowance::{Account, Allowance, Shortage};
+use super::bill::{self, Bill, Usage, usage_of};
+use super::gate::Gate;
+use super::ledger::Ledger;
+use super::prices::{Prices, Pricing};
+use super::usage::{Operation, Row};
+use tollgate_base::spending::{Limits, Money, Network};
+
+/// The till of a run. Clones share counts and allowance.
+#[derive(Debug, Clone)]
+pub struct Till {
+    ledger: Ledger,
+    pricing: Pricing,
+    allowance: Option<Allowance>,
+    expected: Arc<Mutex<Expected>>,
+}
+
+/// GETs that were expected before they were made.
+#[derive(Debug, Default)]
+struct Expected {
+    usage: Vec<Usage>,
+    /// Whether a part of the run began without being estimated.
+    incomplete: bool,
+}
+
+impl Till {
+    /// An empty till. `region` is the bucket's as far as it is known.
+    #[must_use]
+    pub fn new(pricing: Pricing, limits: Limits, region: &str) -> Self {
+        let prices = pricing.prices(region);
+        let allowance = limits.any().then(|| Allowance::new(limits, prices, pricing.network()));
+        Self { ledger: Ledger::new(), pricing, allowance, expected: Arc::default() }
+    }
+
+    /// The gate that holds the limits before each HTTP attempt.
+    #[must_use]
+    pub fn gate(&self) -> Gate {
+        self.allowance.as_ref().map(Allowance::gate).unwrap_or_default()
+    }
+
+    /// What was asked of S3 so far.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// What may still be spent; `None` where nothing is limited.
+    #[must_use]
+    pub fn allowance(&self) -> Option<&Allowance> {
+        self.allowance.as_ref()
+    }
+
+    /// Tells the bucket's region, which an answer can have corrected. To be called while nothing is in flight.
+    pub fn set_region(&self, region: &str) {
+        if let Some(allowance) = &self.allowance {
+            allowance.set_prices(self.pricing.prices(region), self.spent(region));
+        }
+    }
+
+    /// Sets aside what a file is planned to cost; without limits there is nothing to do.
+    ///
+    /// # Errors
+    /// The limit that it would pass.
+    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<Account, Shortage> {
+        match &self.allowance {
+            Some(allowance) => allowance.open(row, requests, bytes),
+            None => Ok(Account::default()),
+        }
+    }
+
+    /// The prices of a bucket in `region`.
+    #[must_use]
+    pub fn prices(&self, region: &str) -> Prices {
+        self.pricing.prices(region)
+    }
+
+    /// Where the program runs.
+    #[must_use]
+    pub fn network(&self) -> Network {
+        self.pricing.network()
+    }
+
+    /// What was spent so far, by the dearer end where the network is not told.
+    #[must_use]
+    pub fn spent(&self, region: &str) -> Money {
+        self.bill(region).total()
+    }
+
+    /// The bill so far.
+    #[must_use]
+    pub fn bill(&self, region: &str) -> Bill {
+        Bill::of(&usage_of(&self.ledger), &self.pricing.prices(region), self.pricing.network())
+    }
+
+    /// Notes GETs that a part of the run is expected to make, before it begins.
+    pub fn expect<'a>(&self, usage: impl IntoIterator<Item = &'a Usage>) {
+        let mut expected = self.expected();
+        for new in usage {
+            match expected.usage.iter_mut().find(|known| known.row == new.row) {
+                Some(known) => {
+                    known.requests += new.requests;
+                    known.bytes += new.bytes;
+                }
+                None => expected.usage.push(*new),
+            }
+        }
+    }
+
+    /// Notes that a part of the run begins without being estimated.
+    pub fn expect_unknown(&self) {
+        self.expected().incomplete = true;
+    }
+
+    /// The bill that was expected when reading began; `None` where a part was not estimated. What was listed by then is
+    /// known and no guess.
+    #[must_use]
+    pub fn expected_bill(&self, region: &str) -> Option<Bill> {
+        let expected = self.expected();
+        if expected.incomplete {
+            return None;
+        }
+        let listed = usage_of(&self.ledger).into_iter().filter(|usage| usage.row.operation != Operation::GetObject);
+        let usage: Vec<Usage> = listed.chain(expected.usage.iter().copied()).collect();
+        Some(Bill::of(&usage, &self.pricing.prices(region), self.pricing.network()))
+    }
+
+    fn expected(&self) -> MutexGuard<'_, Expected> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bill beside what was expected, in a sentence and as JSON.
+    #[must_use]
+    pub fn report(&self, region: &str) -> (String, Value) {
+        let estimated = self.expected_bill(region);
+        let estimated = estimated.as_ref();
+        let (bill, prices, network) = (self.bill(region), self.pricing.prices(region), self.pricing.network());
+        let sentence = bill::sentence(&bill, estimated, &prices, network);
+        (sentence, bill::comparison(&bill, estimated, &prices, network))
+    }
+}

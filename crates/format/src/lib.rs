@@ -1,0 +1,250 @@
+//! Bytes ↔ batches. Decoders are state machines that are handed bytes: they ask, they never fetch.
+//!
+//! ```text
+//!   bytes of the object ─ feed ─▶ decompress ─▶ split into rows ─▶ Step::Batch (rows + position after them)
+//!                         ◀── Step::NeedBytes / Step::NeedRanges
+//! ```
+
+mod avro;
+pub mod compression;
+mod csv;
+pub mod encoding;
+mod excel;
+pub mod infer;
+mod json_document;
+mod json_scan;
+mod jsonl;
+pub mod parquet;
+mod text;
+mod transcode;
+pub mod zip;
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use self::avro::AvroDecoder;
+use self::compression::Caps;
+use self::csv::CsvSplitter;
+use self::encoding::TextEncoding;
+use self::excel::ExcelDecoder;
+use self::json_document::DocumentSplitter;
+use self::jsonl::JsonSplitter;
+use self::text::{Beginning, Splitter, TextDecoder};
+use tollgate_base::batch::{Decoded, InferredColumn, Position};
+use tollgate_base::error::Result;
+use tollgate_base::object::ObjectFacts;
+use tollgate_base::options::{Compression, FormatOptions, InferenceDepth, OnBadRow, Projection};
+use tollgate_base::predicate::Predicate;
+
+/// What a decoder wants next, or has ready.
+#[derive(Debug)]
+pub enum Step {
+    /// The object's next bytes, in order: call [`Decode::feed`] with them, or [`Decode::finish`] when there are none.
+    NeedBytes,
+    /// These ranges of the object. All of them are fed (each from its start, in any pieces) before the next step.
+    /// They are as the format wants them: merging them into requests is `plan`'s work. A decoder of [`Access::Stream`]
+    /// may ask for some before it asks for the stream.
+    NeedRanges(Vec<Range<u64>>),
+    /// Rows or rejects or both, and the position behind them.
+    Batch(Decoded),
+    /// All rows were handed over.
+    Done,
+}
+
+/// How a decoder gets at the object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// From this byte to the end, in order.
+    Stream {
+        /// The first byte wanted.
+        from: u64,
+    },
+    /// By ranges, as [`Step::NeedRanges`] asks.
+    Ranges,
+}
+
+/// A decoder of one object. It does no I/O and never blocks; its memory is bounded by its batch and by what it was
+/// fed and has not used.
+pub trait Decode: Send {
+    /// How it wants to be fed. Constant over its life.
+    fn access(&self) -> Access;
+
+    /// Goes on until a batch is ready or something is missing. After an error, or `Done`, it must not be called again.
+    ///
+    /// # Errors
+    /// [`tollgate_base::error::ErrorKind::Data`] with line, row or byte where the bytes are not what the format says.
+    fn step(&mut self) -> Result<Step>;
+
+    /// Hands over bytes of the object that begin at `offset`. For [`Access::Stream`] they follow one another.
+    ///
+    /// # Errors
+    /// As [`Decode::step`].
+    fn feed(&mut self, offset: u64, bytes: Bytes) -> Result<()>;
+
+    /// Says that the object has no more bytes ([`Access::Stream`] only).
+    fn finish(&mut self);
+
+    /// The columns that the file itself declares, as soon as it is known that it does: a caller that wants no rows may
+    /// stop then. `None` where only rows tell. Where their types are not declared but their names are, they are null.
+    fn columns(&self, _inference: InferenceDepth) -> Option<Vec<InferredColumn>> {
+        None
+    }
+
+    /// Memory in bytes that it needs besides what it is fed and hands over, from now on: where its bytes cannot be used as
+    /// they come, and for what a decompressor must remember. It may grow while the object is read.
+    fn held_bytes(&self) -> u64 {
+        0
+    }
+
+    /// Ranges that will be asked for after the present batches, where that is known: a caller may fetch them meanwhile,
+    /// and feeds them when they are asked for. Asking again gives the same ranges.
+    ///
+    /// # Errors
+    /// As [`Decode::step`].
+    fn ahead(&mut self) -> Result<Vec<Range<u64>>> {
+        Ok(Vec::new())
+    }
+
+    /// Says, before the first step, that only rows are wanted that pass all of these. What proves to have no such row need
+    /// not be handed over; nothing else is left out, so that the caller picks the rows.
+    fn prune(&mut self, _predicates: &Arc<[Predicate]>) {}
+
+    /// Says, before the first step, that so large a part of the object is enough, between 0 and 1. A format that can takes
+    /// whole pieces of it, at least one, and the same each time.
+    fn sample(&mut self, _part: f64) {}
+
+    /// Whether the file has a column, where the format tells that without rows.
+    fn has(&self, _column: &str) -> Option<bool> {
+        None
+    }
+
+    /// The columns of the file that were not asked for, where the format can leave columns out.
+    fn not_asked_for(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// For a decoder of [`Access::Ranges`], as soon as it knows: where what describes the object begins, and the ranges that
+    /// each step will ask for from the beginning of its work on.
+    fn planned(&self) -> Option<(u64, Vec<Vec<Range<u64>>>)> {
+        None
+    }
+
+    /// Rows that were not decoded, since no row among them can be wanted.
+    fn pruned(&self) -> Pruned {
+        Pruned::default()
+    }
+}
+
+/// What was not decoded: it was proved to hold no wanted row, or is not in the sample.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Pruned {
+    /// All rows.
+    pub rows: u64,
+    /// Whole row groups.
+    pub row_groups: u64,
+    /// Bytes of wanted columns that were not asked for.
+    pub bytes: u64,
+    /// Row groups that are not in the sample, besides those.
+    pub unsampled_row_groups: u64,
+    /// Their rows.
+    pub unsampled_rows: u64,
+}
+
+impl Pruned {
+    /// Adds another file's.
+    pub fn add(&mut self, other: Self) {
+        self.rows += other.rows;
+        self.row_groups += other.row_groups;
+        self.bytes += other.bytes;
+        self.unsampled_row_groups += other.unsampled_row_groups;
+        self.unsampled_rows += other.unsampled_rows;
+    }
+}
+
+impl std::fmt::Display for Pruned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { rows, row_groups, bytes, .. } = self;
+        write!(
+            f,
+            "{rows} rows were left out by the filter or the cursor without being read, {row_groups} whole row groups among \
+             them, {bytes} bytes in all"
+        )
+    }
+}
+
+/// How much a decoder may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeLimits {
+    /// Rows of a batch at most.
+    pub batch_rows: usize,
+    /// Bytes of text of a batch, about; a longer row makes its own.
+    pub batch_bytes: usize,
+    /// Bytes of one text row at most; a longer one is an error.
+    pub row_bytes: usize,
+    /// What decompression may produce.
+    pub caps: Caps,
+    /// What a row that is not what its format says does. Under `Collect` a decoder that can find the next row hands the
+    /// bad one over in [`Decoded::rejects`] and goes on; one that cannot ends with an error as under `Stop`.
+    pub on_bad_row: OnBadRow,
+    /// Whether a line of JSON may be an array, as it may where rows go out as they are. Such a row has one field, whose key is
+    /// [`Span::ABSENT`](tollgate_base::batch::Span::ABSENT).
+    pub array_rows: bool,
+}
+
+impl Default for DecodeLimits {
+    /// 256 KiB a batch: what stays in a processor's second cache together with the lines made of it.
+    fn default() -> Self {
+        let on_bad_row = OnBadRow::default();
+        Self {
+            batch_rows: 8192,
+            batch_bytes: 256 << 10,
+            row_bytes: 32 << 20,
+            caps: Caps::default(),
+            on_bad_row,
+            array_rows: false,
+        }
+    }
+}
+
+/// A decoder of an object, from `resume` on or from its start. Where `compression` is `Auto` the first bytes tell what it
+/// is.
+///
+/// # Errors
+/// `Unsupported` for options that no decoder has, `Config` for a position of another format.
+pub fn open(
+    options: &FormatOptions,
+    compression: Compression,
+    projection: &Projection,
+    object: &ObjectFacts,
+    resume: Option<&Position>,
+    limits: &DecodeLimits,
+) -> Result<Box<dyn Decode>> {
+    let (splitter, encoding) = match options {
+        FormatOptions::Csv(options) => {
+            let encoding = TextEncoding::of_label(&options.encoding)?;
+            (Splitter::Csv(CsvSplitter::new(options, resume, limits.on_bad_row)?), encoding)
+        }
+        FormatOptions::Jsonl => (Splitter::Json(JsonSplitter::new(resume, limits)), TextEncoding::Utf8),
+        FormatOptions::Json => (Splitter::Document(DocumentSplitter::new(resume)), TextEncoding::Utf8),
+        FormatOptions::Avro(options) => {
+            let decoder = AvroDecoder::new(options, compression, projection, object, resume, limits)?;
+            return Ok(Box::new(decoder));
+        }
+        FormatOptions::Excel => {
+            return Ok(Box::new(ExcelDecoder::new(compression, projection, object, resume, limits)?));
+        }
+        // Parquet compresses inside; what is around it as a whole is not read.
+        FormatOptions::Parquet(_) => {
+            let limits = parquet::Limits { batch_rows: limits.batch_rows, ..parquet::Limits::default() };
+            return Ok(Box::new(parquet::ParquetDecoder::new(object, projection, resume, limits)?));
+        }
+    };
+    let beginning = Beginning::of(resume, compression)?;
+    let expected = compression::expected_window_bytes(beginning.compression, object.size);
+    Ok(Box::new(TextDecoder::new(splitter, encoding, &beginning, limits)?.expecting(expected)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! A Parquet file's last bytes: where its metadata is, and whether what it promises can be true.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema, SchemaRef, TimeUnit};
+use parquet::arrow::ProjectionMask;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions};
+use parquet::basic::{LogicalType, TimeUnit as ParquetTimeUnit, Type as PhysicalType};
+use parquet::file::metadata::{
+    ColumnChunkMetaData, FileMetaData, ParquetMetaData, ParquetMetaDataOptions, ParquetMetaDataReader,
+    ParquetStatisticsPolicy, RowGroupMetaData,
+};
+
+use super::guard::guarded;
+use super::prune::Pruner;
+use super::shape;
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::options::Projection;
+use tollgate_base::predicate::Predicate;
+
+/// The metadata's length and the magic bytes: the last bytes of every Parquet file.
+const ENDING_BYTES: u64 = 8;
+/// The magic bytes at the start.
+const START_BYTES: u64 = 4;
+
+/// What a file's footer tells, for discovery and estimates: known after the first one or two ranges, before any
+/// row group is asked for.
+#[derive(Debug, Clone)]
+pub struct Footer {
+    /// All columns of the file, whatever the projection.
+    pub schema: SchemaRef,
+    /// Rows of the file.
+    pub rows: u64,
+    /// Row groups of the file.
+    pub row_groups: usize,
+    /// Bytes of the column chunks that the projection needs, in all row groups.
+    pub wanted_bytes: u64,
+}
+
+/// A footer with what decoding needs of it.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) reader: ArrowReaderMetadata,
+    pub(super) mask: ProjectionMask,
+    /// The filters, where there are any.
+    pub(super) pruner: Option<Pruner>,
+    pub(super) footer: Footer,
+}
+
+/// Where a file of `size` bytes has its metadata, from its last bytes.
+pub(super) fn metadata_range(tail: &[u8], size: u64, limit_bytes: u64) -> Result<Range<u64>> {
+    let ending = tail.last_chunk::<{ ENDING_BYTES as usize }>();
+    let Some([l0, l1, l2, l3, magic @ ..]) = ending.filter(|_| size >= ENDING_BYTES + START_BYTES) else {
+        return Err(Error::data("the file is too short for Parquet").with("bytes", size));
+    };
+    match magic {
+        b"PAR1" => {}
+        b"PARE" => return Err(Error::new(ErrorKind::Unsupported, "the Parquet file is encrypted")),
+        _ => {
+            return Err(Error::data("the file does not end as Parquet files do")
+                .hint("check the stream's format, or leave such files out with its patterns"));
+        }
+    }
+    let length = u64::from(u32::from_le_bytes([*l0, *l1, *l2, *l3]));
+    let end = size - ENDING_BYTES;
+    if length > end - START_BYTES {
+        return Err(Error::data("the Parquet footer is longer than the file").with("footer_bytes", length));
+    }
+    if length > limit_bytes {
+        return Err(Error::data("the Parquet footer is longer than the limit")
+            .with("footer_bytes", length)
+            .with("limit_bytes", limit_bytes));
+    }
+    Ok(end - length..end)
+}
+
+/// Reads the metadata, and checks what later steps rely on: lengths are not negative, and column chunks lie
+/// inside the file.
+pub(super) fn open(bytes: &[u8], size: u64, projection: &Projection, predicates: &Arc<[Predicate]>) -> Result<Opened> {
+    shape::check(bytes)?;
+    let metadata = Arc::new(decode(bytes, &[])?);
+    let reader = reader_of(&metadata)?;
+    let roots = reader.parquet_schema().root_schema().get_fields();
+    let wanted = roots.iter().enumerate().filter(|(_, field)| projection.wants(field.name())).map(|(root, _)| root);
+    let mask = ProjectionMask::roots(reader.parquet_schema(), wanted);
+    let mut footer =
+        Footer { schema: Arc::clone(reader.schema()), rows: 0, row_groups: metadata.num_row_groups(), wanted_bytes: 0 };
+    for (group, facts) in metadata.row_groups().iter().enumerate() {
+        let (rows, bytes) = check_row_group(facts, &mask, size).map_err(|error| error.with("row_group", group))?;
+        footer.rows = footer.rows.saturating_add(rows);
+        footer.wanted_bytes = footer.wanted_bytes.saturating_add(bytes);
+    }
+    let Some(pruner) = Pruner::new(predicates, reader.schema(), metadata.file_metadata()) else {
+        return Ok(Opened { reader, mask, pruner: None, footer });
+    };
+    // Which columns the filters ask for is known only now; reading a footer twice costs less than all statistics.
+    let leaves: Vec<usize> = pruner.leaves().map(|(_, leaf)| leaf).collect();
+    let metadata = Arc::new(decode(bytes, &leaves)?);
+    Ok(Opened { reader: reader_of(&metadata)?, mask, pruner: Some(pruner), footer })
+}
+
+/// A footer with the Arrow types of its columns. The Arrow schema that a writer may have put into the footer is a hint
+/// (time zones, dictionaries). Where it cannot be read, the Parquet schema alone still tells all values.
+pub(super) fn reader_of(metadata: &Arc<ParquetMetaData>) -> Result<ArrowReaderMetadata> {
+    let open = |options| guarded(|| ArrowReaderMetadata::try_new(Arc::clone(metadata), options));
+    let reader =
+        open(ArrowReaderOptions::new()).or_else(|_| open(ArrowReaderOptions::new().with_skip_arrow_metadata(true)))?;
+    if !int96_of_spark(metadata.file_metadata()) {
+        return Ok(reader);
+    }
+    let schema = Schema::new(in_micros(reader.schema().fields()));
+    open(ArrowReaderOptions::new().with_schema(Arc::new(schema))).or(Ok(reader))
+}
+
+/// Whether a file's times are INT96 numbers that Spark wrote. They are whole microseconds, of years that 64 bits of
+/// nanoseconds do not reach: 9999 is what many people write for "never".
+fn int96_of_spark(file: &FileMetaData) -> bool {
+    let keys = file.key_value_metadata().into_iter().flatten();
+    let of_spark = keys.map(|pair| pair.key.as_str()).any(|key| key.starts_with("org.apache.spark."));
+    let leaves = || file.schema_descr().columns().iter();
+    let nanos = |kind: &LogicalType| matches!(kind, LogicalType::Timestamp(of) if of.unit == ParquetTimeUnit::NANOS);
+    of_spark
+        && leaves().any(|leaf| leaf.physical_type() == PhysicalType::INT96)
+        && !leaves().any(|leaf| leaf.logical_type_ref().is_some_and(nanos))
+}
+
+/// Fields with times in microseconds.
+fn in_micros(fields: &Fields) -> Fields {
+    let item = |field: &FieldRef| in_micros(&std::iter::once(Arc::clone(field)).collect())[0].clone();
+    let field = |field: &FieldRef| {
+        let kind = match field.data_type() {
+            DataType::Timestamp(TimeUnit::Nanosecond, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
+            DataType::List(inner) => DataType::List(item(inner)),
+            DataType::Map(entries, sorted) => DataType::Map(item(entries), *sorted),
+            DataType::Struct(members) => DataType::Struct(in_micros(members)),
+            other => other.clone(),
+        };
+        Arc::new(Field::clone(field).with_data_type(kind))
+    };
+    fields.iter().map(field).collect()
+}
+
+/// Decodes a footer with the statistics of some leaves. Those of all can be most of a footer, and nobody uses them.
+fn decode(bytes: &[u8], leaves: &[usize]) -> Result<ParquetMetaData> {
+    let options = ParquetMetaDataOptions::new()
+        .with_column_stats_policy(ParquetStatisticsPolicy::skip_except(leaves))
+        .with_size_stats_policy(ParquetStatisticsPolicy::SkipAll)
+        .with_encoding_stats_policy(ParquetStatisticsPolicy::SkipAll);
+    guarded(|| ParquetMetaDataReader::decode_metadata_with_options(bytes, Some(&options)))
+}
+
+/// The rows of a row group, and the bytes wanted of it.
+fn check_row_group(group: &RowGroupMetaData, mask: &ProjectionMask, size: u64) -> Result<(u64, u64)> {
+    let rows = u64::try_from(group.num_rows())
+        .map_err(|_| Error::data("a row group has a negative number of rows").with("rows", group.num_rows()))?;
+    let mut bytes = 0u64;
+    for (leaf, chunk) in group.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf)) {
+        let range = chunk_range(chunk, size).map_err(|error| error.with("column", group.column(leaf).column_path()))?;
+        bytes = bytes.saturating_add(range.end - range.start);
+    }
+    Ok((rows, bytes))
+}
+
+/// Where a column chunk lies.
+pub(super) fn chunk_range(chunk: &ColumnChunkMetaData, size: u64) -> Result<Range<u64>> {
+    if chunk.file_path().is_some() {
+        return Err(Error::new(ErrorKind::Unsupported, "a column chunk lies in another file"));
+    }
+    let start = chunk.dictionary_page_offset().unwrap_or_else(|| chunk.data_page_offset());
+    let outside = || Error::data("a column chunk lies outside of the file").with("offset", start);
+    let start = u64::try_from(start).map_err(|_| outside())?;
+    let length = u64::try_from(chunk.compressed_size()).map_err(|_| outside())?;
+    let end = start.checked_add(length).filter(|end| *end <= size).ok_or_else(outside)?;
+    Ok(start..end)
+}

@@ -1,0 +1,132 @@
+//! The one place where the Parquet library's failures become errors of this program.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::ColumnChunkMetaData;
+
+use super::shape::{Walk, kind};
+use tollgate_base::error::{Error, ErrorKind, Result};
+
+/// A page may say that it is this long without its compression; the formats' writers make pages of about a mebibyte.
+pub(super) const PAGE_BYTES: u64 = 256 << 20;
+/// Decoded bytes for each stored one, which no page of the codec exceeds, with room for rounding in pages of a few bytes.
+const SNAPPY_RATIO: u64 = 32;
+const LZ4_RATIO: u64 = 256;
+const DEFLATE_RATIO: u64 = 1040;
+const SMALL_PAGE_BYTES: u64 = 64 << 10;
+
+/// What the header of a page announces.
+#[derive(Debug, Default)]
+struct Announced {
+    stored: u64,
+    decoded: u64,
+    values: u64,
+    dictionary: bool,
+}
+
+/// Looks at the headers of the pages in a part of a column chunk, which begins with one, before the library reserves the
+/// memory that they ask for: a few bytes can announce two gibibytes.
+pub(super) fn check_pages(mut bytes: &[u8], chunk: &ColumnChunkMetaData) -> Result<()> {
+    let most = most_decoded(chunk.compression());
+    let chunk_values = u64::try_from(chunk.num_values()).unwrap_or(0);
+    let mut values = 0;
+    // What lies behind the last value is nobody's: some writers' chunks are longer than their pages.
+    while !bytes.is_empty() && (values < chunk_values || chunk_values == 0) {
+        let mut walk = Walk::new(bytes);
+        let Some(page) = announced(&mut walk) else {
+            return Err(Error::data("the header of a Parquet page is damaged"));
+        };
+        let too_large = page.decoded > PAGE_BYTES.max(page.stored) || page.decoded > most(page.stored);
+        let too_many = if page.dictionary { page.values > page.decoded.max(1) } else { page.values > chunk_values };
+        if too_large || too_many {
+            return Err(Error::data("a Parquet page announces more than it can hold")
+                .with("page_bytes", page.decoded)
+                .with("stored_bytes", page.stored)
+                .with("values", page.values)
+                .with("limit_bytes", PAGE_BYTES));
+        }
+        if !page.dictionary {
+            values += page.values;
+        }
+        let Some(rest) = usize::try_from(page.stored).ok().and_then(|stored| walk.rest.get(stored..)) else {
+            return Err(Error::data("a Parquet page is longer than what is left of its column chunk")
+                .with("stored_bytes", page.stored));
+        };
+        bytes = rest;
+    }
+    Ok(())
+}
+
+/// How many bytes a codec can make of so many.
+fn most_decoded(codec: Compression) -> impl Fn(u64) -> u64 {
+    let ratio = match codec {
+        Compression::UNCOMPRESSED => 1,
+        Compression::SNAPPY => SNAPPY_RATIO,
+        Compression::LZ4 | Compression::LZ4_RAW => LZ4_RATIO,
+        Compression::GZIP(_) => DEFLATE_RATIO,
+        // These can say "a million zeros" in a few bytes; their decoders write no more than they made.
+        Compression::ZSTD(_) | Compression::BROTLI(_) | Compression::LZO => u64::MAX,
+    };
+    move |stored| stored.saturating_mul(ratio).max(SMALL_PAGE_BYTES)
+}
+
+/// Reads a `PageHeader`.
+fn announced(walk: &mut Walk<'_>) -> Option<Announced> {
+    let (mut field, mut page) = (0, Announced::default());
+    while let Some(kind) = walk.field(&mut field)? {
+        match (field, kind) {
+            (2, kind::I32) => page.decoded = u64::try_from(walk.zigzag()?).ok()?,
+            (3, kind::I32) => page.stored = u64::try_from(walk.zigzag()?).ok()?,
+            (5 | 7 | 8, kind::STRUCT) => {
+                page.dictionary = field == 7;
+                page.values = first_number(walk)?;
+            }
+            _ => walk.value(kind, 1)?,
+        }
+    }
+    Some(page)
+}
+
+/// The first field of a struct, which in all headers is the number of values.
+fn first_number(walk: &mut Walk<'_>) -> Option<u64> {
+    let (mut field, mut number) = (0, 0);
+    while let Some(kind) = walk.field(&mut field)? {
+        if field == 1 && kind == kind::I32 {
+            number = u64::try_from(walk.zigzag()?).ok()?;
+        } else {
+            walk.value(kind, 2)?;
+        }
+    }
+    Some(number)
+}
+
+/// Runs a call into the Parquet library.
+///
+/// The library asserts where a file breaks its promises (negative lengths, definition levels beyond their maximum,
+/// lists that overrun): for us these are bytes from outside, so a panic ends as a data error. Nothing that the call
+/// may have left half-done is used afterwards: a decoder is not called again after an error.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(from_parquet(error)),
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "no message".to_owned());
+            Err(Error::data("the bytes are not valid Parquet").caused_by(text))
+        }
+    }
+}
+
+fn from_parquet(error: ParquetError) -> Error {
+    match error {
+        ParquetError::NYI(what) => {
+            Error::new(ErrorKind::Unsupported, "the file uses a Parquet feature that is not supported").caused_by(what)
+        }
+        other => Error::data("the bytes are not valid Parquet").caused_by(other),
+    }
+}

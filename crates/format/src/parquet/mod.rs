@@ -1,0 +1,535 @@
+//! Parquet → record batches.
+//!
+//! ```text
+//!   last 64 KiB ─▶ metadata (a second range only where it is longer) ─▶ parts of indexes, where filters or large row
+//!     groups make them pay ─▶ for each row group, or slice of a large one: the ranges of the wanted column chunks or
+//!     pages, all in one step ─▶ batches, each with the position behind it
+//! ```
+//!
+//! What this room refuses: encrypted files, and column chunks in other files. Memory is one row group's wanted column
+//! chunks as stored, and one batch; where the file has an offset index and the row group is large, it is two slices of
+//! pages ([`plan`]), the next of which a caller may fetch ahead. It does not grow with the file. Filters only leave out
+//! what has no wanted row ([`prune`]): rows that pass are picked by the caller.
+
+mod fed;
+mod footer;
+mod guard;
+mod index;
+mod plan;
+mod prune;
+#[cfg(test)]
+mod prune_tests;
+mod shape;
+#[cfg(test)]
+#[expect(clippy::single_range_in_vec_init, reason = "lists of ranges, some of them short")]
+mod tests;
+
+use std::collections::{HashMap, VecDeque};
+use std::iter::once;
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use parquet::DecodeResult;
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
+use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
+use parquet::file::metadata::RowGroupMetaData;
+
+use self::fed::Fed;
+pub use self::footer::Footer;
+use self::footer::{Opened, chunk_range, metadata_range, open};
+use self::guard::{check_pages, guarded};
+use self::plan::{Draft, Plan, Slice, Start};
+use crate::{Access, Decode, Pruned, Step};
+use tollgate_base::batch::{Batch, Decoded, Place, Position};
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::object::ObjectFacts;
+use tollgate_base::options::Projection;
+use tollgate_base::predicate::Predicate;
+
+/// The first range asked for: nearly every footer fits, and small files fit as a whole.
+pub const TAIL_BYTES: u64 = 64 * 1024;
+
+/// How much a decoder may hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Rows of a batch at most.
+    pub batch_rows: usize,
+    /// Bytes of a batch, about: batches of wide rows have fewer rows.
+    pub batch_bytes: usize,
+    /// Bytes of a footer at most. A longer one is refused.
+    pub footer_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { batch_rows: 8192, batch_bytes: 8 << 20, footer_bytes: 64 << 20 }
+    }
+}
+
+/// A decoder of one Parquet object.
+#[derive(Debug)]
+pub struct ParquetDecoder {
+    key: Arc<str>,
+    size: u64,
+    projection: Projection,
+    predicates: Arc<[Predicate]>,
+    /// The part of the row groups that is wanted.
+    sample: Option<f64>,
+    limits: Limits,
+    next: Start,
+    rows: u64,
+    fed: Fed,
+    /// The end of the object, as long as something may be taken from it.
+    tail: Option<Bytes>,
+    /// Where the metadata begins, once the tail told it.
+    metadata_start: u64,
+    pruned: Pruned,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The object's last bytes are asked for.
+    Tail,
+    /// The rest of the metadata, which lies at this range, is asked for.
+    Footer(Range<u64>),
+    /// Parts of indexes are asked for.
+    Index(Box<(Opened, Draft)>),
+    /// Slices, until there are no more.
+    Rows(Box<Rows>),
+}
+
+#[derive(Debug)]
+struct Rows {
+    opened: Opened,
+    plan: Plan,
+    /// What is being decoded.
+    current: Option<Active>,
+    /// What comes behind it, where somebody wanted to know its ranges.
+    upcoming: Option<Active>,
+    /// Pages of the current slice that the next slice of the row group may need too: dictionaries, and pages that lie in
+    /// both.
+    kept: HashMap<Range<u64>, Bytes>,
+}
+
+/// A slice and its decoder.
+#[derive(Debug)]
+struct Active {
+    slice: Slice,
+    /// The rows that are still to come.
+    rest: VecDeque<Range<usize>>,
+    decoder: ParquetPushDecoder,
+    /// What the decoder wants before it hands anything over.
+    wanted: Vec<Range<u64>>,
+    /// What it hands over without wanting anything: rows without columns.
+    first: Option<RecordBatch>,
+}
+
+impl ParquetDecoder {
+    /// A decoder of `object` that begins behind `resume`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Config`] when `resume` is a position of another format.
+    pub fn new(
+        object: &ObjectFacts,
+        projection: &Projection,
+        resume: Option<&Position>,
+        limits: Limits,
+    ) -> Result<Self> {
+        let next = match resume.map(|position| &position.place) {
+            None | Some(Place::Start) => Start { group: 0, row: 0 },
+            Some(Place::RowGroup { group, row }) => Start {
+                group: usize::try_from(*group).unwrap_or(usize::MAX),
+                row: usize::try_from(*row).unwrap_or(usize::MAX),
+            },
+            Some(Place::Byte { .. } | Place::Block { .. }) => {
+                return Err(Error::config("the state has a position of another format in this Parquet file")
+                    .with("key", &object.key)
+                    .hint("reset the stream, or use the format that it was read with before"));
+            }
+        };
+        let mut fed = Fed::default();
+        fed.want(once(object.size.saturating_sub(TAIL_BYTES)..object.size));
+        Ok(Self {
+            key: Arc::clone(&object.key),
+            size: object.size,
+            projection: projection.clone(),
+            predicates: Arc::default(),
+            sample: None,
+            limits,
+            next,
+            rows: resume.map_or(0, |position| position.rows),
+            fed,
+            tail: None,
+            metadata_start: 0,
+            pruned: Pruned::default(),
+            stage: Stage::Tail,
+        })
+    }
+
+    /// What the footer tells, as soon as it was fed: a caller that wants no rows may stop when this is there.
+    #[must_use]
+    pub fn footer(&self) -> Option<&Footer> {
+        match &self.stage {
+            Stage::Rows(rows) => Some(&rows.opened.footer),
+            Stage::Index(index) => Some(&index.0.footer),
+            Stage::Tail | Stage::Footer(_) => None,
+        }
+    }
+
+    /// Goes on until the footer is known; until then, what is to be fed. For a caller that wants no rows: nothing is
+    /// decoded.
+    ///
+    /// # Errors
+    /// As [`Decode::step`].
+    pub fn step_to_footer(&mut self) -> Result<Option<Vec<Range<u64>>>> {
+        loop {
+            let missing = self.fed.missing();
+            if !missing.is_empty() {
+                return Ok(Some(missing));
+            }
+            let read = match &self.stage {
+                Stage::Tail => self.read_tail(),
+                Stage::Footer(range) => {
+                    let range = range.clone();
+                    self.read_footer(&range)
+                }
+                Stage::Index(_) => self.read_index(),
+                Stage::Rows(_) => return Ok(None),
+            };
+            read.map_err(|error| self.place(error))?;
+        }
+    }
+
+    fn advance(&mut self) -> Result<Step> {
+        loop {
+            let missing = self.fed.missing();
+            if !missing.is_empty() {
+                return Ok(Step::NeedRanges(missing));
+            }
+            match &mut self.stage {
+                Stage::Tail => self.read_tail()?,
+                Stage::Footer(range) => {
+                    let range = range.clone();
+                    self.read_footer(&range)?;
+                }
+                Stage::Index(_) => self.read_index()?,
+                Stage::Rows(_) => {
+                    if let Some(step) = self.read_rows()? {
+                        return Ok(step);
+                    }
+                }
+            }
+        }
+    }
+
+    fn read_tail(&mut self) -> Result<()> {
+        let tail = self.fed.take().1.pop().unwrap_or_default();
+        let metadata = metadata_range(&tail, self.size, self.limits.footer_bytes)?;
+        let tail_start = self.size - tail.len() as u64;
+        self.tail = Some(tail);
+        if metadata.start < tail_start {
+            self.fed.want(once(metadata.start..tail_start));
+        }
+        self.metadata_start = metadata.start;
+        self.stage = Stage::Footer(metadata);
+        Ok(())
+    }
+
+    fn read_footer(&mut self, range: &Range<u64>) -> Result<()> {
+        let tail = self.tail.clone().unwrap_or_default();
+        let tail_start = self.size - tail.len() as u64;
+        let opened = match self.fed.take().1.pop() {
+            None => {
+                let metadata = &tail[(range.start - tail_start) as usize..][..(range.end - range.start) as usize];
+                open(metadata, self.size, &self.projection, &self.predicates)?
+            }
+            Some(head) => {
+                let rest = &tail[..range.end.saturating_sub(tail_start) as usize];
+                open(&[&head, rest].concat(), self.size, &self.projection, &self.predicates)?
+            }
+        };
+        self.check_position(&opened)?;
+        let groups = opened.reader.metadata().num_row_groups();
+        let sample = self.sample.map(|part| plan::sampled_groups(&self.key, groups, part));
+        let draft = Draft::new(&opened, self.next, sample.as_deref(), self.size, tail_start);
+        let elsewhere = draft.parts.iter().map(|part| part.range.clone()).filter(|range| range.start < tail_start);
+        self.fed.want(elsewhere);
+        self.stage = Stage::Index(Box::new((opened, draft)));
+        Ok(())
+    }
+
+    /// A position beyond the file's end says that the file is another one: better an error than missing rows.
+    fn check_position(&self, opened: &Opened) -> Result<()> {
+        let groups = opened.reader.metadata().row_groups();
+        let inside = match groups.get(self.next.group) {
+            Some(group) => self.next.row as u64 <= group.num_rows() as u64,
+            None => self.next.group == groups.len() && self.next.row == 0,
+        };
+        if inside {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Changed, "the position to resume from lies behind the end of the file")
+            .with("row_group", self.next.group)
+            .with("row", self.next.row))
+    }
+
+    fn read_index(&mut self) -> Result<()> {
+        let Stage::Index(index) = std::mem::replace(&mut self.stage, Stage::Tail) else { return Ok(()) };
+        let (opened, draft) = *index;
+        let tail = self.tail.take().unwrap_or_default();
+        let tail_start = self.size - tail.len() as u64;
+        let mut fetched = self.fed.take().1.into_iter();
+        let parts = draft.parts.iter().map(|part| match part.range.start < tail_start {
+            true => fetched.next().unwrap_or_default(),
+            false => tail.slice((part.range.start - tail_start) as usize..(part.range.end - tail_start) as usize),
+        });
+        let parts: Vec<Bytes> = parts.collect();
+        let plan = draft.finish(&opened, &parts, self.size)?;
+        self.pruned = plan.pruned;
+        let groups = opened.reader.metadata().row_groups();
+        let chunks = plan.slices.iter().flat_map(|slice| groups[slice.group].columns());
+        if chunks.map(|chunk| chunk_range(chunk, self.size)).any(|range| range.is_ok_and(|r| r.start >= tail_start)) {
+            self.tail = Some(tail);
+        }
+        self.stage = Stage::Rows(Box::new(Rows { opened, plan, current: None, upcoming: None, kept: HashMap::new() }));
+        Ok(())
+    }
+
+    /// The next batch or the end, or `None` after something else has moved: bytes were asked for, or a slice is done.
+    fn read_rows(&mut self) -> Result<Option<Step>> {
+        let Stage::Rows(rows) = &mut self.stage else { return Ok(None) };
+        if rows.current.is_none() {
+            let Some(mut next) = rows.take_next(self.limits)? else {
+                self.tail = None;
+                self.next = Start { group: rows.opened.reader.metadata().num_row_groups(), row: 0 };
+                return Ok(Some(Step::Done));
+            };
+            let here = rows.give(&mut next, self.tail.as_ref(), self.size)?;
+            self.fed.want(here);
+            self.next = Start { group: next.slice.group, row: next.rest.front().map_or(0, |range| range.start) };
+            rows.current = Some(next);
+            return Ok(None);
+        }
+        let Some(current) = &mut rows.current else { return Ok(None) };
+        if !self.fed.idle() {
+            let (ranges, bytes) = self.fed.take();
+            check(&rows.opened, &current.slice, &ranges, &bytes, self.size)?;
+            if current.slice.paged {
+                rows.kept.extend(ranges.iter().cloned().zip(bytes.iter().cloned()));
+            }
+            guarded(|| current.decoder.push_ranges(ranges, bytes))?;
+        }
+        let batch = match current.first.take() {
+            Some(batch) => DecodeResult::Data(batch),
+            None => guarded(|| current.decoder.try_decode())?,
+        };
+        match batch {
+            DecodeResult::NeedsData(_) => Err(Error::internal("a Parquet decoder asked twice for its bytes")),
+            DecodeResult::Data(batch) => self.hand_over(batch).map(Step::Batch).map(Some),
+            DecodeResult::Finished => Err(Error::data("a row group has fewer rows than the footer says")
+                .with("rows", self.next.row)
+                .with("expected_rows", current.slice.until)),
+        }
+    }
+
+    fn hand_over(&mut self, batch: RecordBatch) -> Result<Decoded> {
+        let Stage::Rows(rows) = &mut self.stage else { return Err(Error::internal("rows came from nowhere")) };
+        let Some(current) = &mut rows.current else { return Err(Error::internal("rows came from nowhere")) };
+        let mut left = batch.num_rows();
+        while left > 0 {
+            let Some(range) = current.rest.front_mut() else {
+                return Err(Error::data("a row group has other rows than the footer says").with("rows", self.next.row));
+            };
+            let taken = left.min(range.len());
+            range.start += taken;
+            left -= taken;
+            if range.start == range.end {
+                current.rest.pop_front();
+            }
+        }
+        if batch.num_rows() == 0 {
+            return Err(Error::data("a row group has other rows than the footer says").with("rows", self.next.row));
+        }
+        self.rows += batch.num_rows() as u64;
+        let group_rows = rows.opened.reader.metadata().row_group(current.slice.group).num_rows() as usize;
+        let group = current.slice.group;
+        let row = current.rest.front().map_or(current.slice.until, |range| range.start);
+        self.next = match row < group_rows {
+            true => Start { group, row },
+            false => Start { group: group + 1, row: 0 },
+        };
+        if current.rest.is_empty() {
+            rows.current = None;
+        }
+        // Behind a group's last row it is still that group: where a row of it is refused later, the place before that
+        // row can be told from the place behind the batch.
+        let place = Place::RowGroup { group: group as u64, row: row as u64 };
+        Ok(Decoded::new(Batch::Arrow(batch), Position { rows: self.rows, place }, Vec::new()))
+    }
+
+    /// Adds where it happened.
+    fn place(&self, error: Error) -> Error {
+        let error = error.with("key", &self.key);
+        match self.stage {
+            Stage::Rows(_) => error.with("row_group", self.next.group).with("row", self.next.row),
+            Stage::Tail | Stage::Footer(_) | Stage::Index(_) => error,
+        }
+    }
+}
+
+impl Rows {
+    /// The slice behind the present one, with its decoder.
+    fn take_next(&mut self, limits: Limits) -> Result<Option<Active>> {
+        if let Some(upcoming) = self.upcoming.take() {
+            return Ok(Some(upcoming));
+        }
+        let Some(slice) = self.plan.slices.pop_front() else { return Ok(None) };
+        let reader = match &self.plan.paged {
+            Some(paged) if slice.paged => paged,
+            _ => &self.opened.reader,
+        };
+        Active::new(slice, reader, &self.opened, limits).map(Some)
+    }
+
+    /// Gives a decoder what is there of what it wants, and returns the other ranges.
+    fn give(&mut self, next: &mut Active, tail: Option<&Bytes>, size: u64) -> Result<Vec<Range<u64>>> {
+        let (mut ranges, mut bytes, mut elsewhere) = (Vec::new(), Vec::new(), Vec::new());
+        let kept = std::mem::take(&mut self.kept);
+        for range in std::mem::take(&mut next.wanted) {
+            match at_hand(&range, &kept, tail, size) {
+                Some(piece) => {
+                    bytes.push(piece);
+                    ranges.push(range);
+                }
+                None => elsewhere.push(range),
+            }
+        }
+        check(&self.opened, &next.slice, &ranges, &bytes, size)?;
+        if next.slice.paged {
+            self.kept = ranges.iter().cloned().zip(bytes.iter().cloned()).collect();
+        }
+        guarded(|| next.decoder.push_ranges(ranges, bytes))?;
+        Ok(elsewhere)
+    }
+}
+
+impl Active {
+    /// One decoder per slice keeps the position exact and lets everything of a slice go when it is done.
+    fn new(slice: Slice, reader: &ArrowReaderMetadata, opened: &Opened, limits: Limits) -> Result<Self> {
+        let group = opened.reader.metadata().row_group(slice.group);
+        let rows = group.num_rows() as usize;
+        let mut builder = ParquetPushDecoderBuilder::new_with_metadata(reader.clone())
+            .with_row_groups(vec![slice.group])
+            .with_projection(opened.mask.clone())
+            .with_batch_size(batch_rows(opened, group, limits));
+        if slice.rows != [Range { start: 0, end: rows }] {
+            let selection = RowSelection::from_consecutive_ranges(slice.rows.iter().cloned(), rows);
+            builder = builder.with_row_selection(selection);
+        }
+        let mut decoder = guarded(|| builder.build())?;
+        let (wanted, first) = match guarded(|| decoder.try_decode())? {
+            DecodeResult::NeedsData(wanted) => (wanted, None),
+            DecodeResult::Data(batch) => (Vec::new(), Some(batch)),
+            DecodeResult::Finished => (Vec::new(), None),
+        };
+        Ok(Self { rest: slice.rows.iter().cloned().collect(), slice, decoder, wanted, first })
+    }
+}
+
+/// A range's bytes, where they were fetched before.
+fn at_hand(range: &Range<u64>, kept: &HashMap<Range<u64>, Bytes>, tail: Option<&Bytes>, size: u64) -> Option<Bytes> {
+    if let Some(bytes) = kept.get(range) {
+        return Some(bytes.clone());
+    }
+    let tail = tail?;
+    let start = range.start.checked_sub(size - tail.len() as u64)? as usize;
+    Some(tail.slice(start..start + (range.end - range.start) as usize))
+}
+
+/// Looks at the pages that a decoder is about to be given.
+fn check(opened: &Opened, slice: &Slice, ranges: &[Range<u64>], bytes: &[Bytes], size: u64) -> Result<()> {
+    let group = opened.reader.metadata().row_group(slice.group);
+    let within = |leaf: usize| Some((chunk_range(group.column(leaf), size).ok()?, group.column(leaf)));
+    let mut chunks: Vec<_> =
+        (0..group.num_columns()).filter(|leaf| opened.mask.leaf_included(*leaf)).filter_map(within).collect();
+    chunks.sort_unstable_by_key(|(range, _)| (range.start, range.end));
+    for (range, bytes) in ranges.iter().zip(bytes) {
+        let behind = chunks.partition_point(|(chunk, _)| chunk.start <= range.start);
+        let Some((_, chunk)) = chunks[..behind].last().filter(|(chunk, _)| range.end <= chunk.end) else {
+            return Err(Error::data("the column chunks of a row group overlap").with("offset", range.start));
+        };
+        check_pages(bytes, chunk).map_err(|error| error.with("column", chunk.column_path()))?;
+    }
+    Ok(())
+}
+
+impl Decode for ParquetDecoder {
+    fn access(&self) -> Access {
+        Access::Ranges
+    }
+
+    fn step(&mut self) -> Result<Step> {
+        self.advance().map_err(|error| self.place(error))
+    }
+
+    fn feed(&mut self, offset: u64, bytes: Bytes) -> Result<()> {
+        self.fed.add(offset, &bytes);
+        Ok(())
+    }
+
+    fn finish(&mut self) {}
+
+    fn ahead(&mut self) -> Result<Vec<Range<u64>>> {
+        let Stage::Rows(rows) = &mut self.stage else { return Ok(Vec::new()) };
+        if rows.upcoming.is_none() {
+            let next = rows.take_next(self.limits);
+            rows.upcoming = match next {
+                Ok(next) => next,
+                Err(error) => return Err(self.place(error)),
+            };
+        }
+        let Some(upcoming) = &rows.upcoming else { return Ok(Vec::new()) };
+        let wanted = upcoming.wanted.iter();
+        let elsewhere = wanted.filter(|range| at_hand(range, &rows.kept, self.tail.as_ref(), self.size).is_none());
+        Ok(elsewhere.cloned().collect())
+    }
+
+    fn prune(&mut self, predicates: &Arc<[Predicate]>) {
+        self.predicates = Arc::clone(predicates);
+    }
+
+    fn sample(&mut self, part: f64) {
+        self.sample = Some(part);
+    }
+
+    fn planned(&self) -> Option<(u64, Vec<Vec<Range<u64>>>)> {
+        let Stage::Rows(rows) = &self.stage else { return None };
+        Some((self.metadata_start, rows.plan.ranges(&rows.opened, self.size)))
+    }
+
+    fn has(&self, column: &str) -> Option<bool> {
+        Some(self.footer()?.schema.column_with_name(column).is_some())
+    }
+
+    fn not_asked_for(&self) -> Vec<&str> {
+        let fields = self.footer().into_iter().flat_map(|footer| footer.schema.fields());
+        fields.map(|field| field.name().as_str()).filter(|name| !self.projection.wants(name)).collect()
+    }
+
+    fn pruned(&self) -> Pruned {
+        self.pruned
+    }
+}
+
+/// Rows per batch, so that wide rows do not make large batches.
+fn batch_rows(opened: &Opened, group: &RowGroupMetaData, limits: Limits) -> usize {
+    let columns = group.columns().iter().enumerate();
+    let bytes: i64 = columns
+        .filter(|(leaf, _)| opened.mask.leaf_included(*leaf))
+        .fold(0, |sum, (_, chunk)| sum.saturating_add(chunk.uncompressed_size()));
+    let row_bytes = (bytes / group.num_rows().max(1)).max(1);
+    usize::try_from(limits.batch_bytes as i64 / row_bytes).unwrap_or(1).clamp(1, limits.batch_rows.max(1))
+}

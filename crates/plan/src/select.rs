@@ -1,0 +1,163 @@
+//! Which of the listed objects belong to a stream.
+
+use super::pattern::Pattern;
+use tollgate_base::object::{ObjectFacts, Timestamp, sample_place};
+
+/// The rules by which a stream chooses objects from a listing.
+#[derive(Debug, Clone)]
+pub struct Selection {
+    patterns: Vec<Pattern>,
+    start_at: Option<Timestamp>,
+    skip_markers: bool,
+    sampling: Option<f64>,
+    sampled_inside_from: u64,
+    archives: bool,
+}
+
+/// Why an object is read, or not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Verdict {
+    /// It belongs to the stream.
+    Selected,
+    /// No pattern matches, or it is a folder (`/` at the end).
+    OtherKey,
+    /// It is older than the stream's start date.
+    TooOld,
+    /// A mark that another tool left.
+    Marker,
+    /// It is not in the sample.
+    NotSampled,
+}
+
+impl Selection {
+    /// The rules of a stream.
+    #[must_use]
+    pub fn new(globs: &[String], start_at: Option<Timestamp>, skip_markers: bool) -> Self {
+        Self {
+            patterns: globs.iter().map(|glob| Pattern::new(glob)).collect(),
+            start_at,
+            skip_markers,
+            sampling: None,
+            sampled_inside_from: u64::MAX,
+            archives: false,
+        }
+    }
+
+    /// Only a part of the objects, above 0 and at most 1: whole ones, chosen by their keys, and so the same each time.
+    /// Objects of `inside_from` bytes and more all belong to the sample: their readers take a part of each.
+    #[must_use]
+    pub fn sampled(self, part: Option<f64>, inside_from: Option<u64>) -> Self {
+        let sampling = part.filter(|part| *part < 1.0);
+        Self { sampling, sampled_inside_from: inside_from.unwrap_or(u64::MAX), ..self }
+    }
+
+    /// Selects zip archives whatever the patterns say: they hold for `archive.zip#member`, and which members an archive
+    /// has is not known from its key.
+    #[must_use]
+    pub fn with_archives(self, archives: bool) -> Self {
+        Self { archives, ..self }
+    }
+
+    /// The compiled patterns.
+    #[must_use]
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    /// Whether the object belongs to the stream.
+    #[must_use]
+    pub fn verdict(&self, object: &ObjectFacts) -> Verdict {
+        let archive = self.archives && object.key.ends_with(".zip");
+        let matches = archive || self.patterns.iter().any(|pattern| pattern.matches(&object.key));
+        if object.key.ends_with('/') || !matches {
+            Verdict::OtherKey
+        } else if self.skip_markers && marker(object) {
+            Verdict::Marker
+        } else if self.start_at.is_some_and(|start_at| object.modified_at < start_at) {
+            Verdict::TooOld
+        } else if self.sampling.is_some_and(|part| sample_place(&object.key) >= part)
+            && object.size < self.sampled_inside_from
+        {
+            Verdict::NotSampled
+        } else {
+            Verdict::Selected
+        }
+    }
+}
+
+/// Whether other tools left this object as a mark: Hadoop's `_SUCCESS` and `_temporary/`, checksum files,
+/// `_$folder$`, and objects without a byte.
+fn marker(object: &ObjectFacts) -> bool {
+    let key = &*object.key;
+    let name = key.rsplit('/').next().unwrap_or(key);
+    object.size == 0
+        || name == "_SUCCESS"
+        || name.ends_with("_$folder$")
+        || name.ends_with(".crc")
+        || key.split('/').rev().skip(1).any(|folder| folder == "_temporary")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(key: &str, size: u64) -> ObjectFacts {
+        ObjectFacts {
+            key: key.into(),
+            size,
+            modified_at: Timestamp::from_seconds(1000, 0),
+            etag: "".into(),
+            storage_class: tollgate_base::object::StorageClass::Standard,
+        }
+    }
+
+    #[test]
+    fn marks_of_other_tools_are_left_out_by_name() {
+        let selection = Selection::new(&["**".to_owned()], None, true);
+        for key in ["a/_SUCCESS", "a/_temporary/0/x.csv", "a/x.csv.crc", "a_$folder$"] {
+            assert_eq!(selection.verdict(&object(key, 5)), Verdict::Marker, "{key}");
+        }
+        assert_eq!(selection.verdict(&object("a/x.csv", 0)), Verdict::Marker);
+        assert_eq!(selection.verdict(&object("a/x.csv", 1)), Verdict::Selected);
+        assert_eq!(selection.verdict(&object("a/my_SUCCESS", 1)), Verdict::Selected);
+        let keeps = Selection::new(&["**".to_owned()], None, false);
+        assert_eq!(keeps.verdict(&object("a/_SUCCESS", 0)), Verdict::Selected);
+    }
+
+    #[test]
+    fn a_sample_is_even_nested_and_the_same_each_time() {
+        let keys: Vec<String> = (0..10_000).map(|index| format!("data/part-{index:05}.csv")).collect();
+        let sample = |part| {
+            let selection = Selection::new(&["**".to_owned()], None, false).sampled(Some(part), Some(1 << 30));
+            keys.iter().filter(|key| selection.verdict(&object(key, 1)) == Verdict::Selected).collect::<Vec<_>>()
+        };
+        let (tenth, half) = (sample(0.1), sample(0.5));
+        assert!(
+            (900..1100).contains(&tenth.len()) && (4800..5200).contains(&half.len()),
+            "{} {}",
+            tenth.len(),
+            half.len()
+        );
+        assert!(tenth.iter().all(|key| half.contains(key)));
+        assert_eq!(sample(1.0).len(), keys.len());
+        let none = Selection::new(&["**".to_owned()], None, false).sampled(Some(1e-9), Some(1 << 30));
+        assert_eq!(none.verdict(&object("a", (1 << 30) - 1)), Verdict::NotSampled);
+        assert_eq!(none.verdict(&object("a", 1 << 30)), Verdict::Selected, "its reader takes a part of it");
+        // Of a key of its own each: a change of the hash changes what everybody's development runs read.
+        assert_eq!(
+            format!("{:.12} {:.12}", sample_place(""), sample_place("data/part-00001.csv")),
+            "0.957673425242 0.990121311602"
+        );
+    }
+
+    #[test]
+    fn folders_and_old_objects_are_not_selected() {
+        let selection = Selection::new(&["a/*".to_owned()], Some(Timestamp::from_seconds(1000, 0)), false);
+        assert_eq!(selection.verdict(&object("a/b/", 0)), Verdict::OtherKey);
+        assert_eq!(selection.verdict(&object("b/b", 1)), Verdict::OtherKey);
+        assert_eq!(selection.verdict(&object("a/b", 1)), Verdict::Selected, "the start date itself is included");
+        let mut old = object("a/b", 1);
+        old.modified_at = Timestamp::from_seconds(999, 0);
+        assert_eq!(selection.verdict(&old), Verdict::TooOld);
+    }
+}

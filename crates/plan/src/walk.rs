@@ -1,0 +1,518 @@
+//! Which listings show all keys that a partition filter wants, in key order, with few requests.
+//!
+//! ```text
+//!   prefix ─▶ nothing below is wanted ─▶ skipped, with the reason
+//!          ─▶ all below is wanted, or it is small, or nothing more can be told apart ─▶ Scan: a flat listing
+//!          ─▶ the filter leaves only some names for the next folders, and the layout was given ─▶ these prefixes
+//!          ─▶ else ─▶ Folder: its folders are listed, and each is a prefix again
+//! ```
+//! Folders beside each other that are wanted become one scan over all of them (StartAfter its first, up to its last), so
+//! that a thousand small folders cost the pages of their keys and not a thousand requests. What is small is learned
+//! from the folders that were seen, and from the sample by which the layout was found.
+//!
+//! It only decides: requests are made, several at a time, by whoever holds the nodes; each page comes back here and
+//! becomes objects and further nodes in its place.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::inventory::Inventory;
+use super::partition::detect::Sampled;
+use super::partition::filter::{Filter, Verdict};
+use super::partition::layout::{Layout, Level};
+use tollgate_base::object::ObjectFacts;
+use tollgate_base::options::partition::Part;
+
+/// A folder of so many pages is listed as it is: to look into it first costs as many requests.
+const SMALL_FOLDER_PAGES: f64 = 2.0;
+
+/// So many prefixes are listed without looking whether they are there.
+const PREFIXES_AT_MOST: usize = 4;
+
+/// A listing that goes on after so many pages is divided, to be listed side by side.
+const PAGES_BEFORE_DIVIDING: u64 = 16;
+
+/// Parts that a long listing is divided into: each may cost a page more.
+const PARTS: usize = 8;
+
+/// Pages that a part has at least, where that is known.
+const PAGES_OF_A_PART: f64 = 8.0;
+
+/// Skipped prefixes that are remembered for a report.
+const REMEMBERED: usize = 10_000;
+
+/// A piece of a listing, in key order among its neighbours.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Node {
+    /// Objects that are known already.
+    Objects(Vec<ObjectFacts>),
+    /// A flat listing.
+    Scan(Scan),
+    /// A listing of one folder's folders.
+    Folder(Folder),
+}
+
+/// A flat listing: all keys with a prefix, behind one key and before another.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Scan {
+    /// The prefix.
+    pub prefix: String,
+    /// Keys up to this one are left out.
+    pub after: Option<String>,
+    /// Keys from this one on are left out.
+    pub until: Option<String>,
+    /// Where the next page goes on.
+    pub continuation: Option<String>,
+    pages: u64,
+    keys: u64,
+    first: Option<Arc<str>>,
+}
+
+/// A listing of the folders of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Folder {
+    /// The folder, or the prefix to begin with.
+    pub prefix: String,
+    /// Names up to this text are left out.
+    pub after: Option<String>,
+    /// Names from this text on are left out.
+    pub until: Option<String>,
+    /// Where the next page goes on.
+    pub continuation: Option<String>,
+    /// The folder that was listed already: it, and what is before it, is left out.
+    done: Option<String>,
+    folders: u64,
+    objects: u64,
+}
+
+/// The decisions over one listing.
+#[derive(Debug, Clone, Default)]
+pub struct Walk {
+    layout: Layout,
+    filter: Filter,
+    after: Option<String>,
+    options: WalkOptions,
+    shape: Shape,
+    /// What takes the place of the listing where this condition of the filter does not hold.
+    instead: Option<(usize, Arc<Inventory>)>,
+    /// What was decided so far.
+    pub report: WalkReport,
+}
+
+/// How a listing is walked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WalkOptions {
+    /// Whether folders are listed even where their names are known, so that a report can name what is beside them.
+    pub thorough: bool,
+    /// Whether long listings are divided.
+    pub divides: bool,
+    /// Keys that one page of a listing has at most.
+    pub page_keys: u32,
+}
+
+impl Default for WalkOptions {
+    fn default() -> Self {
+        Self { thorough: false, divides: true, page_keys: 1000 }
+    }
+}
+
+/// What was listed, what was not and why.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WalkReport {
+    /// The prefixes that were listed, with the first and last folder where a listing went over several.
+    pub listed: Vec<String>,
+    /// The prefixes that were not, with the reason.
+    pub skipped: Vec<(String, String)>,
+    /// How many were not.
+    pub skipped_count: u64,
+    /// Listings that began without looking whether the prefix is there.
+    pub known: u64,
+    /// For each number of folders in a prefix: prefixes of that depth that were kept and skipped.
+    levels: BTreeMap<usize, (u64, u64)>,
+}
+
+impl WalkReport {
+    /// The part of all folders that was skipped: 0.9 is nine of ten. Folders beside each other count as equally large.
+    #[must_use]
+    pub fn scan_reduction(&self) -> f64 {
+        let kept = self.levels.values().map(|(kept, skipped)| *kept as f64 / (kept + skipped).max(1) as f64);
+        1.0 - kept.product::<f64>()
+    }
+}
+
+/// What is to be done with a prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    Skip(usize),
+    Flat,
+    Walk,
+}
+
+impl Walk {
+    /// A walk that leaves out keys up to `after`.
+    #[must_use]
+    pub fn new(layout: Layout, filter: Filter, after: Option<&str>, sampled: &[Sampled], options: WalkOptions) -> Self {
+        let mut shape = Shape::default();
+        for folder in sampled.iter().filter(|folder| folder.prefix.is_empty() || folder.prefix.ends_with('/')) {
+            // How much is behind the first page is not known: much, as far as that decides anything.
+            let more = if folder.whole { 1 } else { 10 };
+            let (folders, objects) = (folder.folders.len() as u64, folder.objects);
+            shape.saw_folder(depth_of(&folder.prefix), folders * more, objects * more);
+        }
+        let (after, report) = (after.map(str::to_owned), WalkReport::default());
+        Self { layout, filter, after, options, shape, instead: None, report }
+    }
+
+    /// Leaves what does not meet this condition of the filter to an inventory. Folders of which the inventory has nothing
+    /// are listed all the same.
+    #[must_use]
+    pub fn instead(mut self, condition: usize, inventory: Arc<Inventory>) -> Self {
+        self.instead = Some((condition, inventory));
+        self
+    }
+
+    /// The nodes to begin with. Prefixes are in order and none is inside another.
+    pub fn start(&mut self, prefixes: &[String]) -> Vec<Node> {
+        prefixes.iter().flat_map(|prefix| self.open(prefix)).collect()
+    }
+
+    /// Behind which key a listing with this prefix begins.
+    #[must_use]
+    pub fn start_after(&self, prefix: &str, own: Option<&str>) -> Option<String> {
+        let resumed = self.after.as_deref().filter(|after| *after > prefix);
+        own.max(resumed).map(str::to_owned)
+    }
+
+    fn open(&mut self, prefix: &str) -> Vec<Node> {
+        if self.behind(prefix) {
+            return Vec::new();
+        }
+        match self.decide(prefix) {
+            Decision::Skip(condition) => {
+                self.skip(prefix, condition);
+                Vec::new()
+            }
+            Decision::Flat => vec![self.scan(Scan { prefix: prefix.to_owned(), ..Scan::default() })],
+            Decision::Walk => {
+                let jumped = self.jump(prefix);
+                jumped.unwrap_or_else(|| vec![Node::Folder(Folder { prefix: prefix.to_owned(), ..Folder::default() })])
+            }
+        }
+    }
+
+    fn scan(&mut self, scan: Scan) -> Node {
+        if self.report.listed.len() < REMEMBERED {
+            let shown = match (&scan.after, &scan.until) {
+                (None, None) => scan.prefix.clone(),
+                (after, until) => format!(
+                    "{} from '{}' to before '{}'",
+                    scan.prefix,
+                    after.as_deref().unwrap_or_default(),
+                    until.as_deref().unwrap_or_default()
+                ),
+            };
+            self.report.listed.push(shown);
+        }
+        Node::Scan(scan)
+    }
+
+    fn skip(&mut self, prefix: &str, condition: usize) {
+        self.report.skipped_count += 1;
+        self.report.levels.entry(depth_of(prefix)).or_default().1 += 1;
+        if self.report.skipped.len() < REMEMBERED {
+            self.report.skipped.push((prefix.to_owned(), self.filter.reason(condition)));
+        }
+    }
+
+    /// Whether every key with the prefix was read before.
+    fn behind(&self, prefix: &str) -> bool {
+        self.after.as_deref().is_some_and(|after| prefix < after && !after.starts_with(prefix))
+    }
+
+    fn decide(&self, prefix: &str) -> Decision {
+        if self.filter.empty() {
+            return Decision::Flat;
+        }
+        match self.filter.of_prefix(&self.layout.values(prefix)) {
+            Verdict::Wanted => Decision::Flat,
+            Verdict::Unwanted(condition) if self.unknown(condition, prefix) => Decision::Flat,
+            // What does not fit the partitions is no reason to be silent about it.
+            Verdict::WithoutValue(_) if !self.layout.of_another_tool(prefix) => Decision::Flat,
+            Verdict::Unwanted(condition) | Verdict::WithoutValue(condition) => Decision::Skip(condition),
+            Verdict::Open => {
+                let told_apart = self.layout.folders_below(prefix).is_none_or(|below| below < self.layout.depth);
+                if told_apart && !self.small(prefix) { Decision::Walk } else { Decision::Flat }
+            }
+        }
+    }
+
+    /// Whether an inventory was to have what is below a prefix and does not.
+    fn unknown(&self, condition: usize, prefix: &str) -> bool {
+        self.instead.as_ref().is_some_and(|(older, inventory)| condition == *older && !inventory.has_prefix(prefix))
+    }
+
+    fn small(&self, prefix: &str) -> bool {
+        let whole = prefix.is_empty() || prefix.ends_with('/');
+        whole && self.pages_per_folder(depth_of(prefix)).is_some_and(|pages| pages <= SMALL_FOLDER_PAGES)
+    }
+
+    /// The pages that the keys below a folder of a depth fill.
+    fn pages_per_folder(&self, depth: usize) -> Option<f64> {
+        self.shape.keys_per_folder(depth).map(|keys| keys / f64::from(self.options.page_keys))
+    }
+
+    /// The listings below a prefix whose next folders are known by name or by order; `None` where they must be looked up.
+    fn jump(&mut self, prefix: &str) -> Option<Vec<Node>> {
+        if self.options.thorough || !(prefix.is_empty() || prefix.ends_with('/')) {
+            return None;
+        }
+        let below = self.layout.folders_below(prefix)?;
+        let Level::Parts(parts) = self.layout.levels.get(below)? else { return None };
+        let (before, name, behind) = match parts.as_slice() {
+            [Part::Field(name)] => ("", name, ""),
+            [Part::Literal(before), Part::Field(name)] => (before.as_str(), name, ""),
+            [Part::Field(name), Part::Literal(behind)] => ("", name, behind.as_str()),
+            [Part::Literal(before), Part::Field(name), Part::Literal(behind)] => {
+                (before.as_str(), name, behind.as_str())
+            }
+            _ => return None,
+        };
+        let (before, name, behind) = (before.to_owned(), name.clone(), behind.to_owned());
+        let values = self.layout.values(prefix);
+        let texts = self.filter.only_texts(&name, &values);
+        if let Some(texts) = texts.filter(|texts| self.layout.given && texts.len() <= PREFIXES_AT_MOST) {
+            let mut children: Vec<String> =
+                texts.iter().map(|text| format!("{prefix}{before}{text}{behind}/")).collect();
+            children.sort_unstable();
+            children.dedup();
+            self.report.known += children.len() as u64;
+            return Some(children.iter().flat_map(|child| self.open(child)).collect());
+        }
+        let ranges = self.filter.date_ranges(&name)?;
+        let deeper = self.filter.asks_beyond(&name);
+        let bound = |text: Option<String>| text.map(|text| format!("{prefix}{before}{text}"));
+        let nodes = ranges.into_iter().map(|(first, end)| {
+            let (after, until) = (bound(first), bound(end));
+            if deeper {
+                return Node::Folder(Folder { prefix: prefix.to_owned(), after, until, ..Folder::default() });
+            }
+            self.scan(Scan { prefix: format!("{prefix}{before}"), after, until, ..Scan::default() })
+        });
+        Some(nodes.collect())
+    }
+
+    /// What a page of a folder's folders becomes. `next` is where the listing goes on.
+    pub fn folder_page(
+        &mut self,
+        mut folder: Folder,
+        objects: Vec<ObjectFacts>,
+        prefixes: Vec<String>,
+        next: Option<String>,
+    ) -> Vec<Node> {
+        folder.folders += prefixes.len() as u64;
+        folder.objects += objects.len() as u64;
+        let last = prefixes.last().map(String::as_str).max(objects.last().map(|object| &*object.key));
+        let ended = folder.until.as_deref().is_some_and(|until| last.is_some_and(|last| last >= until));
+        let mut nodes = self.children(&folder, objects, prefixes);
+        match next.filter(|_| !ended) {
+            Some(next) => nodes.push(Node::Folder(Folder { continuation: Some(next), ..folder })),
+            None if folder.after.is_none() && folder.until.is_none() && folder.done.is_none() => {
+                self.shape.saw_folder(depth_of(&folder.prefix), folder.folders, folder.objects);
+            }
+            None => {}
+        }
+        nodes
+    }
+
+    /// Objects and folders of a page in key order; folders to be listed flat that stand beside each other are one run.
+    fn children(&mut self, folder: &Folder, objects: Vec<ObjectFacts>, prefixes: Vec<String>) -> Vec<Node> {
+        let mut nodes = Vec::new();
+        let mut run: Vec<String> = Vec::new();
+        let mut gap = 0_u32;
+        let mut objects = objects.into_iter().filter(|object| folder.wants(&object.key)).peekable();
+        for child in prefixes {
+            let mut loose = Vec::new();
+            while let Some(object) = objects.next_if(|object| *object.key < *child) {
+                loose.push(object);
+            }
+            if !loose.is_empty() {
+                self.close_run(folder, &mut run, &mut nodes);
+                nodes.push(Node::Objects(loose));
+            }
+            if !folder.wants(&child) || self.behind(&child) {
+                continue;
+            }
+            match self.decide(&child) {
+                Decision::Skip(condition) => {
+                    self.skip(&child, condition);
+                    gap += 1;
+                    // To list a few keys for nothing costs less than to begin anew behind them.
+                    let pages = self.pages_per_folder(depth_of(&child)).unwrap_or(f64::INFINITY);
+                    if pages * f64::from(gap) > 0.5 {
+                        self.close_run(folder, &mut run, &mut nodes);
+                    }
+                }
+                Decision::Flat => {
+                    self.report.levels.entry(depth_of(&child)).or_default().0 += 1;
+                    gap = 0;
+                    run.push(child);
+                }
+                Decision::Walk => {
+                    self.report.levels.entry(depth_of(&child)).or_default().0 += 1;
+                    self.close_run(folder, &mut run, &mut nodes);
+                    nodes.extend(self.open(&child));
+                }
+            }
+        }
+        self.close_run(folder, &mut run, &mut nodes);
+        let loose: Vec<ObjectFacts> = objects.collect();
+        if !loose.is_empty() {
+            nodes.push(Node::Objects(loose));
+        }
+        nodes
+    }
+
+    /// Turns folders that stand beside each other into scans: one, or several where they are large.
+    fn close_run(&mut self, folder: &Folder, run: &mut Vec<String>, nodes: &mut Vec<Node>) {
+        let children = std::mem::take(run);
+        let Some(first) = children.first() else { return };
+        let parts = self.parts(children.len(), depth_of(first));
+        for part in children.chunks(children.len().div_ceil(parts)) {
+            let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
+            nodes.push(self.scan(match part.len() {
+                1 => Scan { prefix: first.clone(), ..Scan::default() },
+                _ => Scan {
+                    prefix: folder.prefix.clone(),
+                    after: Some(first.clone()),
+                    until: Some(end_of(last)),
+                    ..Scan::default()
+                },
+            }));
+        }
+    }
+
+    fn parts(&self, folders: usize, depth: usize) -> usize {
+        let most = match self.pages_per_folder(depth) {
+            _ if !self.options.divides => 1,
+            Some(pages) => (pages * folders as f64 / PAGES_OF_A_PART) as usize,
+            // Nothing is known of the folders: divided where the listing is long, and not where a filter counts requests.
+            None if self.filter.empty() => PARTS,
+            None => 1,
+        };
+        most.clamp(1, PARTS.min(folders))
+    }
+
+    /// What a page of a flat listing becomes: the objects that are in it, and how the listing goes on.
+    pub fn scan_page(
+        &mut self,
+        mut scan: Scan,
+        mut objects: Vec<ObjectFacts>,
+        next: Option<String>,
+    ) -> (Vec<ObjectFacts>, Vec<Node>) {
+        let page = objects.len();
+        if let Some(until) = &scan.until {
+            objects.retain(|object| *object.key < **until);
+        }
+        let ended = next.is_none() || objects.len() < page;
+        scan.pages += 1;
+        scan.keys += objects.len() as u64;
+        if scan.first.is_none() {
+            scan.first = objects.first().map(|object| Arc::clone(&object.key));
+        }
+        if ended {
+            if scan.after.is_none() && scan.until.is_none() && scan.prefix.ends_with('/') && self.after.is_none() {
+                self.shape.saw_keys(depth_of(&scan.prefix), scan.keys);
+            }
+            return (objects, Vec::new());
+        }
+        let nodes = match objects.last().and_then(|last| self.divided(&scan, &last.key)) {
+            Some(nodes) => nodes,
+            None => vec![Node::Scan(Scan { continuation: next, ..scan })],
+        };
+        (objects, nodes)
+    }
+
+    /// A long listing that has not left its first folder yet: the rest of this folder, and the folders behind it, so that
+    /// they can be listed side by side.
+    fn divided(&self, scan: &Scan, last: &Arc<str>) -> Option<Vec<Node>> {
+        if !self.options.divides || scan.until.is_some() || scan.pages != PAGES_BEFORE_DIVIDING {
+            return None;
+        }
+        let end = scan.prefix.len() + last.get(scan.prefix.len()..)?.find('/')? + 1;
+        let child = &last[..end];
+        if !scan.first.as_ref()?.starts_with(child) {
+            return None;
+        }
+        let rest = Scan { prefix: child.to_owned(), after: Some(last.to_string()), ..Scan::default() };
+        let behind = Folder { prefix: scan.prefix.clone(), done: Some(child.to_owned()), ..Folder::default() };
+        Some(vec![Node::Scan(rest), Node::Folder(behind)])
+    }
+}
+
+impl Folder {
+    /// Whether a key or a folder is in the part that is to be listed.
+    fn wants(&self, name: &str) -> bool {
+        self.after.as_deref().is_none_or(|after| name > after)
+            && self.until.as_deref().is_none_or(|until| name < until)
+            && self.done.as_deref().is_none_or(|done| name > done && !name.starts_with(done))
+    }
+}
+
+/// The folders of a prefix.
+fn depth_of(prefix: &str) -> usize {
+    prefix.bytes().filter(|byte| *byte == b'/').count()
+}
+
+/// The first text behind all keys in a folder: `/` is followed by `0`.
+fn end_of(folder: &str) -> String {
+    format!("{}0", folder.strip_suffix('/').unwrap_or(folder))
+}
+
+/// How many folders and keys folders of each depth have, as far as some were seen.
+#[derive(Debug, Clone, Default)]
+struct Shape {
+    levels: BTreeMap<usize, Seen>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Seen {
+    /// Folders whose folders were counted, the sum of these, and of the keys beside them.
+    opened: u64,
+    folders: u64,
+    objects: u64,
+    /// Folders whose keys were counted, and the sum.
+    scanned: u64,
+    keys: u64,
+}
+
+impl Shape {
+    fn saw_folder(&mut self, depth: usize, folders: u64, objects: u64) {
+        let seen = self.levels.entry(depth).or_default();
+        seen.opened += 1;
+        seen.folders += folders;
+        seen.objects += objects;
+    }
+
+    fn saw_keys(&mut self, depth: usize, keys: u64) {
+        let seen = self.levels.entry(depth).or_default();
+        seen.scanned += 1;
+        seen.keys += keys;
+    }
+
+    /// The mean number of keys below a folder of a depth.
+    fn keys_per_folder(&self, depth: usize) -> Option<f64> {
+        let seen = self.levels.get(&depth)?;
+        if seen.scanned > 0 {
+            return Some(seen.keys as f64 / seen.scanned as f64);
+        }
+        let mean = |sum: u64| (seen.opened > 0).then(|| sum as f64 / seen.opened as f64);
+        let (folders, objects) = (mean(seen.folders)?, mean(seen.objects)?);
+        match folders {
+            0.0 => Some(objects),
+            _ => Some(objects + folders * self.keys_per_folder(depth + 1)?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,332 @@
+//! Which file is read next: the listing, the cursor's decisions and the commit order put together.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::sync::Arc;
+
+use super::emit::{Event, Outgoing};
+use super::keys::Keys;
+use super::listing::{Listing, ListingCounts};
+use super::partition::Prepared;
+use super::stop::Stop;
+use tollgate_base::batch::Position;
+use tollgate_base::error::Result;
+use tollgate_base::object::{ObjectFacts, Timestamp};
+use tollgate_cursor::{Cursor, Decision, FullRefresh, Incremental, Listing as Listed, Seen, Ticket, Window};
+use tollgate_plan::files::FileList;
+use tollgate_plan::walk::WalkReport;
+
+/// What was decided about the selected objects of a listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct DecisionCounts {
+    pub(super) read: u64,
+    pub(super) resumed: u64,
+    pub(super) changed: u64,
+    pub(super) already_read: u64,
+    pub(super) older: u64,
+    /// One of those.
+    pub(super) first_older: Option<Arc<str>>,
+    pub(super) beyond_history: u64,
+    pub(super) read_again: u64,
+    pub(super) in_doubt: u64,
+}
+
+impl DecisionCounts {
+    /// Files that are not read.
+    pub(super) fn not_read(&self) -> u64 {
+        self.already_read + self.older + self.beyond_history + self.in_doubt
+    }
+
+    /// The count of decisions of this kind.
+    pub(super) fn of(&mut self, decision: &Decision) -> &mut u64 {
+        match decision {
+            Decision::Read => &mut self.read,
+            Decision::Resume(_) => &mut self.resumed,
+            Decision::Changed => &mut self.changed,
+            Decision::AlreadyRead => &mut self.already_read,
+            Decision::OlderThanRead => &mut self.older,
+            Decision::BeyondHistory => &mut self.beyond_history,
+            Decision::ReadAgain => &mut self.read_again,
+            Decision::InDoubt => &mut self.in_doubt,
+        }
+    }
+}
+
+/// The files to read, in commit order.
+pub(super) struct Files {
+    listing: Listing,
+    /// The cursor as the run began: it decides. The one that moves is the emitter's.
+    cursor: Arc<Cursor>,
+    source: Source,
+    pub(super) decisions: DecisionCounts,
+    seen_pending: HashSet<Arc<str>>,
+    /// How many may still be handed out; for development.
+    left: Option<u64>,
+    /// Whether the last one of the listing was seen.
+    listed_all: bool,
+}
+
+enum Source {
+    /// Key order: read while listing.
+    Streaming { page: VecDeque<(ObjectFacts, Position)> },
+    /// (Modification time, key) order: needs the whole listing first.
+    Ordered { files: FileList, order: std::vec::IntoIter<u32> },
+}
+
+impl Files {
+    /// Files in key order, listed as they are read.
+    pub(super) fn streaming(listing: Listing, cursor: FullRefresh) -> Self {
+        Self::new(listing, Cursor::FullRefresh(cursor), Source::Streaming { page: VecDeque::new() })
+    }
+
+    /// Files in order of modification. Lists everything first; `None` when the run is asked to stop meanwhile.
+    pub(super) async fn ordered(
+        listing: Listing,
+        cursor: Incremental,
+        window: Window,
+        stop: &Stop,
+    ) -> Result<Option<Self>> {
+        let mut survey = cursor.survey(window);
+        let order = Vec::new().into_iter();
+        let source = Source::Ordered { files: FileList::default(), order };
+        let mut files = Self::new(listing, Cursor::Incremental(cursor), source);
+        let mut list = FileList::default();
+        let mut partitions = Partitions::new(&files, window.listed_at);
+        // What of the list only the whole listing tells.
+        let mut open: Vec<(u32, Ticket)> = Vec::new();
+        loop {
+            let Some(page) = stop.unless(files.listing.next_page()).await else { return Ok(None) };
+            let Some(page) = page? else { break };
+            for object in files.listing.take_unread() {
+                survey.see_unreadable(&object, partitions.ends_at(&files, &object));
+            }
+            for object in page {
+                match survey.see(&object, partitions.ends_at(&files, &object)) {
+                    Seen::Decided(decision) if !files.count(&object, &decision) => continue,
+                    Seen::Decided(_) => {}
+                    Seen::Open(ticket) => open.push((index(list.len()), ticket)),
+                }
+                list.push(&object);
+            }
+        }
+        let settled = survey.settle();
+        let mut not_to_read = HashSet::new();
+        for (index, ticket) in open {
+            if !files.count_decision(&settled.judge(ticket)) {
+                not_to_read.insert(index);
+            }
+        }
+        let list = without(list, &not_to_read);
+        let mut cursor = settled.finish();
+        if let Cursor::Incremental(cursor) = &mut cursor {
+            cursor.listed(partitions.listing);
+        }
+        files.cursor = Arc::new(cursor);
+        let order = list.by_modification().into_iter();
+        files.source = Source::Ordered { files: list, order };
+        files.listed_all = true;
+        Ok(Some(files))
+    }
+
+    /// Files in key order, listed before the first is read, so that what is to come is known. `None` when the run is
+    /// asked to stop meanwhile.
+    pub(super) async fn by_key(listing: Listing, cursor: FullRefresh, stop: &Stop) -> Result<Option<Self>> {
+        let mut files = Self::streaming(listing, cursor);
+        let mut list = FileList::default();
+        loop {
+            let Some(next) = stop.unless(files.next()).await else { return Ok(None) };
+            let Some((object, _)) = next? else { break };
+            list.push(&object);
+        }
+        let count = u32::try_from(list.len()).expect("a listing has fewer than 2^32 selected keys");
+        files.source = Source::Ordered { files: list, order: (0..count).collect::<Vec<_>>().into_iter() };
+        Ok(Some(files))
+    }
+
+    /// For development: only the first files.
+    pub(super) fn at_most(mut self, files: Option<u64>) -> Self {
+        self.left = files;
+        if let (Some(files), Source::Ordered { order, .. }) = (files, &mut self.source) {
+            let count = usize::try_from(files).unwrap_or(usize::MAX).min(order.len());
+            let first: Vec<u32> = order.by_ref().take(count).collect();
+            *order = first.into_iter();
+        }
+        self
+    }
+
+    /// The files that were not handed out, with their positions, where all are known: not while they are still listed.
+    pub(super) fn remaining(&self) -> Option<impl Iterator<Item = (ObjectFacts, Position)>> {
+        let Source::Ordered { files, order } = &self.source else { return None };
+        let objects = order.as_slice().iter().filter_map(|&index| files.get(index as usize));
+        Some(objects.map(|object| {
+            let from = self.cursor.start(&object);
+            (object, from)
+        }))
+    }
+
+    fn new(listing: Listing, cursor: Cursor, source: Source) -> Self {
+        Self {
+            listing,
+            cursor: Arc::new(cursor),
+            source,
+            decisions: DecisionCounts::default(),
+            seen_pending: HashSet::new(),
+            left: None,
+            listed_all: false,
+        }
+    }
+
+    /// The next file and where to begin in it; `None` behind the last one.
+    pub(super) async fn next(&mut self) -> Result<Option<(ObjectFacts, Position)>> {
+        if self.left == Some(0) {
+            return Ok(None);
+        }
+        let next = self.next_of_all().await?;
+        self.left = self.left.map(|left| left - u64::from(next.is_some()));
+        Ok(next)
+    }
+
+    async fn next_of_all(&mut self) -> Result<Option<(ObjectFacts, Position)>> {
+        loop {
+            match &mut self.source {
+                Source::Ordered { files, order } => {
+                    let Some(object) = order.next().and_then(|index| files.get(index as usize)) else {
+                        return Ok(None);
+                    };
+                    let from = self.cursor.start(&object);
+                    return Ok(Some((object, from)));
+                }
+                Source::Streaming { page } => {
+                    if let Some(file) = page.pop_front() {
+                        return Ok(Some(file));
+                    }
+                }
+            }
+            let Some(mut listed) = self.listing.next_page().await? else {
+                self.listed_all = true;
+                return Ok(None);
+            };
+            self.listing.take_unread();
+            listed.retain(|object| self.reads_in_key_order(object));
+            let page = listed.into_iter().map(|object| (object.clone(), self.cursor.start(&object))).collect();
+            self.source = Source::Streaming { page };
+        }
+    }
+
+    /// The cursor as the run begins: after the listing, where that comes first.
+    pub(super) fn cursor(&self) -> Arc<Cursor> {
+        Arc::clone(&self.cursor)
+    }
+
+    /// Files that are known and not handed out.
+    pub(super) fn ready(&self) -> usize {
+        match &self.source {
+            Source::Streaming { page } => page.len(),
+            Source::Ordered { order, .. } => order.len(),
+        }
+    }
+
+    /// What the listing saw.
+    pub(super) fn counts(&self) -> ListingCounts {
+        self.listing.counts
+    }
+
+    /// What was listed and skipped.
+    pub(super) fn report(&self) -> &WalkReport {
+        self.listing.report()
+    }
+
+    /// How keys are read.
+    pub(super) fn keys(&self) -> &Keys {
+        self.listing.keys()
+    }
+
+    /// What is known of the partitions.
+    pub(super) fn partitions(&self) -> &Prepared {
+        self.listing.prepared()
+    }
+
+    /// After the whole listing: pending files of the state that are not there any more have nothing left to read.
+    /// Returns how many there are.
+    pub(super) async fn forget_vanished(&self, outgoing: &Outgoing) -> usize {
+        if !self.listed_all {
+            return 0;
+        }
+        let pending: &BTreeMap<_, _> = self.cursor.pending();
+        let vanished: Vec<_> = pending.keys().filter(|key| !self.seen_pending.contains(*key)).cloned().collect();
+        for key in &vanished {
+            outgoing.send(Event::Forget { key: Arc::clone(key) }).await;
+        }
+        vanished.len()
+    }
+
+    /// Whether an object is to be read by a cursor that decides at once.
+    fn reads_in_key_order(&mut self, object: &ObjectFacts) -> bool {
+        let Cursor::FullRefresh(cursor) = &*self.cursor else { return false };
+        let decision = cursor.decide(object);
+        self.count(object, &decision)
+    }
+
+    /// Counts what was decided of an object; whether it is to be read.
+    fn count(&mut self, object: &ObjectFacts, decision: &Decision) -> bool {
+        if self.cursor.pending().contains_key(&object.key) {
+            self.seen_pending.insert(Arc::clone(&object.key));
+        }
+        if !self.cursor.pending().is_empty() {
+            // Members of an archive are there as long as it is, until it was read.
+            let inside: Arc<str> = format!("{}#", object.key).into();
+            let members = self.cursor.pending().range(Arc::clone(&inside)..).map(|(key, _)| key);
+            self.seen_pending.extend(members.take_while(|key| key.starts_with(&*inside)).cloned());
+        }
+        if *decision == Decision::OlderThanRead {
+            self.decisions.first_older.get_or_insert_with(|| Arc::clone(&object.key));
+        }
+        self.count_decision(decision)
+    }
+
+    fn count_decision(&mut self, decision: &Decision) -> bool {
+        *self.decisions.of(decision) += 1;
+        decision.reads()
+    }
+}
+
+/// The dates of partitions while they are listed.
+struct Partitions {
+    /// Whether anybody asks for them.
+    asked: bool,
+    /// For the state, where older partitions are not listed again.
+    listing: Option<Listed>,
+}
+
+impl Partitions {
+    fn new(files: &Files, at: Timestamp) -> Self {
+        let prepared = files.partitions();
+        let listing = prepared.looks_back.then_some(Listed { from: prepared.listed_from, at, newest: None });
+        let known = matches!(&*files.cursor, Cursor::Incremental(cursor) if cursor.partitions().is_some());
+        Self { asked: known || listing.is_some(), listing }
+    }
+
+    /// When the partition of a listed object ends. The newest one is kept in mind, but none that is in the future: a wrong
+    /// date must not keep the days before it from being listed.
+    fn ends_at(&mut self, files: &Files, object: &ObjectFacts) -> Option<Timestamp> {
+        let date = files.partitions().date_of(&object.key).filter(|_| self.asked)?;
+        if let Some(listing) = self.listing.as_mut().filter(|listing| date.start <= listing.at) {
+            listing.newest = listing.newest.max(Some(date.start));
+        }
+        Some(date.end)
+    }
+}
+
+/// The list without some of its files. A list that keeps few of many is made anew, to give the memory back.
+fn without(list: FileList, left_out: &HashSet<u32>) -> FileList {
+    if left_out.is_empty() {
+        return list;
+    }
+    let mut kept = FileList::default();
+    let indices = (0..list.len()).filter(|&at| !left_out.contains(&index(at)));
+    indices.filter_map(|at| list.get(at)).for_each(|object| kept.push(&object));
+    kept
+}
+
+fn index(at: usize) -> u32 {
+    u32::try_from(at).expect("a listing has fewer than 2^32 selected keys")
+}

@@ -1,0 +1,289 @@
+//! The emitter: the one thread that writes to the sink and moves the cursor.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::stop::{Stop, StopReason};
+use super::stream::ReadOptions;
+use tollgate_base::batch::Position;
+use tollgate_base::object::ObjectFacts;
+use tollgate_base::predicate::Marks;
+use tollgate_cursor::Cursor;
+use tollgate_protocol::catalog::ConfiguredStream;
+use tollgate_protocol::message::{self, Level, Status};
+use tollgate_protocol::sink::Sink;
+use tollgate_runtime::clock::{Clock, Stopwatch};
+use tollgate_runtime::memory::Reservation;
+
+/// A STATE at least this often while there is something to wait for: platforms take RECORD and STATE as signs of life.
+const STATE_INTERVAL: Duration = Duration::from_secs(60);
+
+/// Events that may wait for the emitter. Blocks of lines are bounded by the byte budget as well.
+const QUEUE_EVENTS: usize = 64;
+
+/// How long the emitter sleeps when it has nothing to do, before it asks to be woken by the next event: small files make
+/// several events each, and to wake a thread costs more than to write their lines.
+const LINGER: Duration = Duration::from_millis(1);
+
+/// Emptied buffers that are kept for the next blocks.
+const SPARE_BUFFERS: usize = 24;
+
+/// What the emitter is told, in the order in which it must happen.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A whole message line.
+    Line(String),
+    /// The stream begins: STARTED.
+    Open { stream: Arc<ConfiguredStream>, cursor: Box<Cursor> },
+    /// The whole listing was seen: the cursor for the run, before any file is begun.
+    Listed { cursor: Box<Cursor> },
+    /// A file will be read.
+    Begin { object: ObjectFacts, from: Position },
+    /// A member of a begun archive will be read.
+    BeginMember { object: ObjectFacts, from: Position },
+    /// A begun archive was read up to here.
+    Advance { key: Arc<str>, after: Position },
+    /// Lines of a begun file, and the position behind them.
+    Rows { key: Arc<str>, lines: Vec<u8>, rows: u64, after: Position, reservation: Reservation },
+    /// The greatest values of the followed column in the rows of the next [`Event::Rows`].
+    Reach { marks: Marks },
+    /// All rows of a begun file were sent.
+    End { key: Arc<str> },
+    /// A pending file is not in the bucket any more.
+    Forget { key: Arc<str> },
+    /// Time went by.
+    Tick,
+    /// The stream ends: last STATE, COMPLETE or INCOMPLETE. `whole`: nothing was left to the next run.
+    Close { complete: bool, whole: bool, done: oneshot::Sender<Emitted> },
+}
+
+/// What was written for a stream.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Emitted {
+    /// RECORD lines.
+    pub records: u64,
+    /// Bytes of RECORD lines.
+    pub bytes: u64,
+    /// STATE lines.
+    pub states: u64,
+}
+
+/// The sending side of the emitter. Clones share it.
+#[derive(Debug, Clone)]
+pub(super) struct Outgoing {
+    events: mpsc::Sender<Event>,
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+}
+
+impl Outgoing {
+    /// Sends an event; waits while the queue is full. An emitter that ended swallows it: then the run stops anyway.
+    pub(super) async fn send(&self, event: Event) {
+        _ = self.events.send(event).await;
+    }
+
+    pub(super) async fn log(&self, level: Level, text: impl AsRef<str>) {
+        self.send(Event::Line(message::log(level, text.as_ref()))).await;
+    }
+
+    /// An empty buffer, reused where one is free: fresh pages cost more than the text that goes into them.
+    pub(super) fn buffer(&self, capacity: usize) -> Vec<u8> {
+        let spare = self.spare.lock().map(|mut spare| spare.pop()).unwrap_or_default();
+        spare.unwrap_or_else(|| Vec::with_capacity(capacity))
+    }
+}
+
+/// Starts the emitter's thread. It ends when all senders are gone, or when nobody reads the sink.
+pub(super) fn start(sink: Box<dyn Sink>, options: ReadOptions, stop: Stop) -> (Outgoing, std::thread::JoinHandle<()>) {
+    let (events, receiver) = mpsc::channel(QUEUE_EVENTS);
+    let spare = Arc::new(Mutex::new(Vec::new()));
+    let ReadOptions { clock, state_bytes } = options;
+    let emitter = Emitter { sink, clock, state_bytes, spare: Arc::clone(&spare), current: None };
+    let thread = std::thread::Builder::new()
+        .name("emitter".to_owned())
+        .spawn(move || {
+            if emitter.run(receiver).is_err() {
+                stop.request(StopReason::OutputClosed);
+            }
+        })
+        .expect("a thread can be started");
+    (Outgoing { events, spare }, thread)
+}
+
+/// The next event, where it is there or comes within [`LINGER`].
+fn next_soon(events: &mut mpsc::Receiver<Event>) -> Option<Event> {
+    events.try_recv().ok().or_else(|| {
+        std::thread::sleep(LINGER);
+        events.try_recv().ok()
+    })
+}
+
+struct Emitter {
+    sink: Box<dyn Sink>,
+    clock: Clock,
+    state_bytes: u64,
+    spare: Arc<Mutex<Vec<Vec<u8>>>>,
+    current: Option<Current>,
+}
+
+/// The stream that is being read.
+struct Current {
+    stream: Arc<ConfiguredStream>,
+    cursor: Box<Cursor>,
+    emitted: Emitted,
+    records_since_state: u64,
+    bytes_since_state: u64,
+    since_state: Stopwatch,
+}
+
+impl Emitter {
+    fn run(mut self, mut events: mpsc::Receiver<Event>) -> io::Result<()> {
+        self.sink.write(message::log(Level::Info, "Starting syncing").as_bytes())?;
+        while let Some(event) = events.blocking_recv() {
+            self.handle(event)?;
+            while let Some(event) = next_soon(&mut events) {
+                self.handle(event)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, event: Event) -> io::Result<()> {
+        match event {
+            Event::Line(line) => self.sink.write(line.as_bytes()),
+            Event::Open { stream, cursor } => self.open(stream, cursor),
+            Event::Listed { cursor } => {
+                self.with_current(|current| current.cursor = cursor);
+                Ok(())
+            }
+            Event::Begin { object, from } => {
+                self.with_current(|current| current.cursor.begin(&object, from));
+                Ok(())
+            }
+            Event::BeginMember { object, from } => {
+                self.with_current(|current| current.cursor.begin_member(&object, from));
+                Ok(())
+            }
+            Event::Advance { key, after } => {
+                self.with_current(|current| current.cursor.advance(&key, after));
+                Ok(())
+            }
+            Event::Rows { key, lines, rows, after, reservation } => {
+                self.rows(&key, lines, rows, after)?;
+                drop(reservation);
+                self.state_if_due()
+            }
+            Event::Reach { marks } => {
+                self.with_current(|current| current.cursor.reach(&marks));
+                Ok(())
+            }
+            Event::End { key } => {
+                self.with_current(|current| current.cursor.end(&key));
+                self.state_if_due()
+            }
+            Event::Forget { key } => {
+                self.with_current(|current| current.cursor.forget(&key));
+                Ok(())
+            }
+            Event::Tick => self.state_if_due(),
+            Event::Close { complete, whole, done } => {
+                let emitted = self.close(complete, whole)?;
+                _ = done.send(emitted);
+                Ok(())
+            }
+        }
+    }
+
+    fn with_current(&mut self, change: impl FnOnce(&mut Current)) {
+        if let Some(current) = &mut self.current {
+            change(current);
+        }
+    }
+
+    fn open(&mut self, stream: Arc<ConfiguredStream>, cursor: Box<Cursor>) -> io::Result<()> {
+        self.sink.write(marked(&stream, "STARTED").as_bytes())?;
+        self.sink.write(message::stream_status(&stream, Status::Started, self.clock.now()).as_bytes())?;
+        self.current = Some(Current {
+            stream,
+            cursor,
+            emitted: Emitted::default(),
+            records_since_state: 0,
+            bytes_since_state: 0,
+            since_state: self.clock.stopwatch(),
+        });
+        Ok(())
+    }
+
+    fn rows(&mut self, key: &str, lines: Vec<u8>, rows: u64, after: Position) -> io::Result<()> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        if current.emitted.records == 0 && rows > 0 {
+            self.sink.write(marked(&current.stream, "RUNNING").as_bytes())?;
+            self.sink.write(message::stream_status(&current.stream, Status::Running, self.clock.now()).as_bytes())?;
+        }
+        if !lines.is_empty() {
+            self.sink.write(&lines)?;
+        }
+        current.cursor.advance(key, after);
+        current.emitted.records += rows;
+        current.emitted.bytes += lines.len() as u64;
+        current.records_since_state += rows;
+        current.bytes_since_state += lines.len() as u64;
+        self.keep(lines);
+        Ok(())
+    }
+
+    fn keep(&self, mut lines: Vec<u8>) {
+        lines.clear();
+        if let Ok(mut spare) = self.spare.lock()
+            && spare.len() < SPARE_BUFFERS
+        {
+            spare.push(lines);
+        }
+    }
+
+    fn state_if_due(&mut self) -> io::Result<()> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let due = current.bytes_since_state >= self.state_bytes || current.since_state.elapsed() >= STATE_INTERVAL;
+        if !due {
+            return Ok(());
+        }
+        let document = current.cursor.document();
+        self.state(&document)
+    }
+
+    fn state(&mut self, document: &serde_json::Value) -> io::Result<()> {
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let line = message::state(&current.stream, document, current.records_since_state);
+        self.sink.write(line.as_bytes())?;
+        current.emitted.states += 1;
+        current.records_since_state = 0;
+        current.bytes_since_state = 0;
+        current.since_state = self.clock.stopwatch();
+        Ok(())
+    }
+
+    fn close(&mut self, complete: bool, whole: bool) -> io::Result<Emitted> {
+        let Some(current) = &self.current else { return Ok(Emitted::default()) };
+        let document = match (complete, whole) {
+            (true, true) => current.cursor.complete_document(),
+            (true, false) => current.cursor.partial_document(),
+            (false, _) => current.cursor.document(),
+        };
+        self.state(&document)?;
+        let Some(current) = self.current.take() else { return Ok(Emitted::default()) };
+        let status = if complete { Status::Complete } else { Status::Incomplete };
+        self.sink.write(marked(&current.stream, "STOPPED").as_bytes())?;
+        self.sink.write(message::stream_status(&current.stream, status, self.clock.now()).as_bytes())?;
+        let finished = format!("Finished syncing {}", current.stream.name);
+        self.sink.write(message::log(Level::Info, &finished).as_bytes())?;
+        Ok(current.emitted)
+    }
+}
+
+/// A line about how a stream goes on, in the words that people know from the logs of Airbyte's connectors.
+fn marked(stream: &ConfiguredStream, how: &str) -> String {
+    message::log(Level::Info, &format!("Marking stream {} as {how}", stream.name))
+}

@@ -1,0 +1,302 @@
+//! Brings an object's bytes to its decoder, as the decoder asks for them.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use bytes::{Bytes, BytesMut};
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::stop::Stop;
+use tollgate_base::error::{Error, Result};
+use tollgate_base::object::ObjectFacts;
+use tollgate_format::Decode;
+use tollgate_plan::ranges;
+use tollgate_runtime::memory::{Budget, Reservation};
+use tollgate_s3::{Body, Store};
+
+/// Requests for ranges of one file at the same time.
+const PARALLEL_RANGES: usize = 4;
+
+/// What one body in flight holds besides its decoder: the socket's and the client's buffers.
+const BODY_BYTES: usize = 2 << 20;
+
+/// The bytes of one object in order.
+pub(super) struct Stream {
+    store: Store,
+    object: ObjectFacts,
+    budget: Budget,
+    offset: u64,
+    /// What offsets count from: the first byte of the object, or of the part of it that is read.
+    base: u64,
+    /// One past the last byte.
+    end: u64,
+    /// Whether no other file waits.
+    alone: bool,
+    /// Requests that are not begun.
+    parts: VecDeque<Option<Range<u64>>>,
+    /// Parts that are being fetched ahead.
+    ahead: VecDeque<JoinHandle<Result<Part>>>,
+    current: Option<Current>,
+}
+
+enum Current {
+    Held(std::vec::IntoIter<Bytes>),
+    Body(Body, #[expect(dead_code, reason = "held while the body is read")] Reservation),
+    Part(std::vec::IntoIter<Bytes>, #[expect(dead_code, reason = "held while the part is decoded")] Reservation),
+}
+
+struct Part {
+    pieces: Vec<Bytes>,
+    reservation: Reservation,
+}
+
+impl Stream {
+    /// The bytes from `from` on, up to `until` where that is given. `alone`: whether no other file waits, so that a large
+    /// file may be fetched in parts.
+    pub(super) fn new(
+        store: &Store,
+        object: &ObjectFacts,
+        from: u64,
+        until: Option<u64>,
+        alone: bool,
+        budget: &Budget,
+    ) -> Self {
+        let parts = match until {
+            Some(until) => vec![Some(from..until)],
+            None => ranges::parts(object.size, from, alone),
+        };
+        Self {
+            store: store.clone(),
+            parts: parts.into(),
+            object: object.clone(),
+            budget: budget.clone(),
+            offset: from,
+            base: 0,
+            end: until.unwrap_or(object.size),
+            alone,
+            ahead: VecDeque::new(),
+            current: None,
+        }
+    }
+
+    /// The bytes of a part of an object, which are counted from its start.
+    pub(super) fn of_range(
+        store: &Store,
+        object: &ObjectFacts,
+        range: Range<u64>,
+        alone: bool,
+        budget: &Budget,
+    ) -> Self {
+        let parts = ranges::parts(range.end, range.start, alone);
+        let parts = parts.into_iter().map(|part| Some(part.unwrap_or_else(|| range.clone()))).collect();
+        let mut stream = Self::new(store, object, range.start, Some(range.end), alone, budget);
+        (stream.parts, stream.base) = (parts, range.start);
+        stream
+    }
+
+    /// Bytes that are here already.
+    pub(super) fn of_bytes(store: &Store, object: &ObjectFacts, bytes: Bytes, budget: &Budget) -> Self {
+        let mut stream = Self::new(store, object, 0, None, false, budget);
+        (stream.parts, stream.current) = (VecDeque::new(), Some(Current::Held(vec![bytes].into_iter())));
+        stream
+    }
+
+    /// The next bytes and their offset in the object, or in the part of it that is read; `None` at its end.
+    pub(super) async fn next(&mut self) -> Result<Option<(u64, Bytes)>> {
+        loop {
+            if self.current.is_none() && !self.open_next().await? {
+                return Ok(None);
+            }
+            let piece = match &mut self.current {
+                Some(Current::Body(body, _)) => body.next().await?,
+                Some(Current::Part(pieces, _) | Current::Held(pieces)) => pieces.next(),
+                None => None,
+            };
+            let Some(bytes) = piece else {
+                self.current = None;
+                continue;
+            };
+            let offset = self.offset - self.base;
+            self.offset += bytes.len() as u64;
+            return Ok(Some((offset, bytes)));
+        }
+    }
+
+    /// Whether its bytes are here already.
+    pub(super) fn at_hand(&self) -> bool {
+        matches!(self.current, Some(Current::Held(_)))
+    }
+
+    /// Lets go of all that is on its way. It is asked for again when the next bytes are.
+    pub(super) fn pause(&mut self) {
+        self.current = None;
+        self.ahead.drain(..).for_each(|part| part.abort());
+        self.parts = match self.offset {
+            at if at >= self.end => VecDeque::new(),
+            at => ranges::parts(self.end, at, self.alone).into(),
+        };
+        // The whole object is one request without a range; a part of it is none.
+        if self.end < self.object.size
+            && let Some(first @ None) = self.parts.front_mut()
+        {
+            *first = Some(self.offset..self.end);
+        }
+    }
+
+    /// Opens the next request. A single one is a body that is read as it comes; several are fetched side by side.
+    async fn open_next(&mut self) -> Result<bool> {
+        if self.ahead.is_empty() && self.parts.len() == 1 {
+            let range = self.parts.pop_front().expect("there is one part");
+            let reservation = self.budget.reserve(BODY_BYTES).await;
+            self.current = Some(Current::Body(self.store.get(&self.object, range).await?, reservation));
+            return Ok(true);
+        }
+        self.fetch_ahead().await;
+        let Some(part) = self.ahead.pop_front() else { return Ok(false) };
+        let part = part.await.map_err(|error| Error::internal("a fetch ended unexpectedly").caused_by(error))??;
+        self.current = Some(Current::Part(part.pieces.into_iter(), part.reservation));
+        Ok(true)
+    }
+
+    /// Begins to fetch parts, the first one in any case, further ones as the budget has room.
+    async fn fetch_ahead(&mut self) {
+        while self.ahead.len() < PARALLEL_RANGES {
+            let Some(Some(range)) = self.parts.front().cloned() else { return };
+            let bytes = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+            let reservation = match self.budget.try_reserve(bytes) {
+                Some(reservation) => reservation,
+                None if self.ahead.is_empty() => self.budget.reserve(bytes).await,
+                None => return,
+            };
+            self.parts.pop_front();
+            let (store, object) = (self.store.clone(), self.object.clone());
+            self.ahead.push_back(tokio::spawn(async move {
+                let pieces = pieces(&store, &object, range).await?;
+                Ok(Part { pieces, reservation })
+            }));
+        }
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.ahead.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// Ranges on their way: those that a decoder asked for, or will ask for.
+pub(super) struct Ahead {
+    fetch: JoinHandle<Result<Vec<(u64, Bytes)>>>,
+    /// Until it is handed over.
+    reservation: Option<Reservation>,
+}
+
+impl Ahead {
+    /// Begins to fetch ranges, merged over small gaps, if there is room for them now.
+    pub(super) fn begin(store: &Store, object: &ObjectFacts, wanted: Vec<Range<u64>>, budget: &Budget) -> Option<Self> {
+        let merged = ranges::merged(wanted, ranges::MERGE_GAP_BYTES);
+        if merged.is_empty() {
+            return None;
+        }
+        let reservation = budget.try_reserve(bytes_of(&merged))?;
+        Some(Self::fetch(store, object, merged, reservation))
+    }
+
+    /// As [`Ahead::begin`], waiting for room. `None` when the run is asked to stop meanwhile.
+    pub(super) async fn wait(
+        store: &Store,
+        object: &ObjectFacts,
+        wanted: Vec<Range<u64>>,
+        budget: &Budget,
+        stop: &Stop,
+    ) -> Option<Self> {
+        let merged = ranges::merged(wanted, ranges::MERGE_GAP_BYTES);
+        let reservation = stop.unless(budget.reserve(bytes_of(&merged))).await?;
+        Some(Self::fetch(store, object, merged, reservation))
+    }
+
+    fn fetch(store: &Store, object: &ObjectFacts, merged: Vec<Range<u64>>, reservation: Reservation) -> Self {
+        Self { fetch: tokio::spawn(fetch_all(store.clone(), object.clone(), merged)), reservation: Some(reservation) }
+    }
+
+    /// Feeds what has come. The reservation is to be held until the decoder has used the bytes: until it asks for more,
+    /// or is done. `None` when the run is asked to stop meanwhile.
+    pub(super) async fn feed(mut self, decoder: &mut dyn Decode, stop: &Stop) -> Result<Option<Reservation>> {
+        let Some(fetched) = stop.unless(&mut self.fetch).await else { return Ok(None) };
+        let pieces = fetched.map_err(|error| Error::internal("a fetch ended unexpectedly").caused_by(error))??;
+        for (offset, piece) in pieces {
+            decoder.feed(offset, piece)?;
+        }
+        Ok(self.reservation.take())
+    }
+}
+
+fn bytes_of(ranges: &[Range<u64>]) -> usize {
+    let bytes: u64 = ranges.iter().map(|range| range.end - range.start).sum();
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}
+
+/// Fetches ranges, a few side by side, and gives their pieces with the offsets.
+async fn fetch_all(store: Store, object: ObjectFacts, merged: Vec<Range<u64>>) -> Result<Vec<(u64, Bytes)>> {
+    let mut waiting = merged.into_iter();
+    let mut fetched = Vec::new();
+    let mut running = JoinSet::new();
+    loop {
+        while running.len() < PARALLEL_RANGES
+            && let Some(range) = waiting.next()
+        {
+            let (store, object) = (store.clone(), object.clone());
+            running.spawn(async move {
+                let start = range.start;
+                in_one_piece(&store, &object, range).await.map(|bytes| (start, bytes))
+            });
+        }
+        let Some(done) = running.join_next().await else { return Ok(fetched) };
+        fetched.push(done.map_err(|error| Error::internal("a fetch ended unexpectedly").caused_by(error))??);
+    }
+}
+
+/// Fetches the ranges that a decoder asked for and feeds them: see [`Ahead`].
+pub(super) async fn feed_ranges(
+    store: &Store,
+    object: &ObjectFacts,
+    wanted: Vec<Range<u64>>,
+    budget: &Budget,
+    decoder: &mut dyn Decode,
+    stop: &Stop,
+) -> Result<Option<Reservation>> {
+    match Ahead::wait(store, object, wanted, budget, stop).await {
+        Some(fetched) => fetched.feed(decoder, stop).await,
+        None => Ok(None),
+    }
+}
+
+/// A range in one buffer, which decoders cut without copying. A body comes in many small ones, and keeping those until
+/// they are joined would need the memory twice.
+pub(super) async fn in_one_piece(store: &Store, object: &ObjectFacts, range: Range<u64>) -> Result<Bytes> {
+    let whole = range.start == 0 && range.end >= object.size;
+    let length = usize::try_from(range.end - range.start).unwrap_or_default();
+    let mut body = store.get(object, (!whole).then_some(range)).await?;
+    let mut joined = BytesMut::with_capacity(length);
+    while let Some(bytes) = body.next().await? {
+        joined.extend_from_slice(&bytes);
+    }
+    Ok(joined.freeze())
+}
+
+impl Drop for Ahead {
+    fn drop(&mut self) {
+        self.fetch.abort();
+    }
+}
+
+/// The bytes of a range, as they came.
+pub(super) async fn pieces(store: &Store, object: &ObjectFacts, range: Range<u64>) -> Result<Vec<Bytes>> {
+    let whole = range.start == 0 && range.end >= object.size;
+    let mut body = store.get(object, (!whole).then_some(range)).await?;
+    let mut pieces = Vec::new();
+    while let Some(bytes) = body.next().await? {
+        pieces.push(bytes);
+    }
+    Ok(pieces)
+}

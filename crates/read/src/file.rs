@@ -1,0 +1,583 @@
+//! One file: fetch, decode, encode, hand on.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use super::Budgets;
+use super::bad_rows::Tolerance;
+use super::emit::{Event, Outgoing};
+use super::fetch::{Ahead, Stream, feed_ranges};
+use super::inventory;
+use super::keys::Keys;
+use super::letters::{LetterBox, Letters};
+use super::partition;
+use super::progress::Progress;
+use super::report::Report;
+use super::stop::Stop;
+use super::transfer::Transfer;
+use super::wanted;
+use tollgate_base::batch::{Decoded, Place, Position, Reject};
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::object::ObjectFacts;
+use tollgate_base::options::{Compression, FormatOptions, Projection};
+use tollgate_base::predicate::Predicate;
+use tollgate_config::job;
+use tollgate_cost::usage::Row;
+use tollgate_cost::{Account, Till, Usage};
+use tollgate_format::{Access, Decode, DecodeLimits, Step};
+use tollgate_plan::estimate::ColumnarFile;
+use tollgate_protocol::message::Level;
+use tollgate_record::flatten::Flattener;
+use tollgate_record::pick::{FilePick, Pick};
+use tollgate_record::{Encoded, FileEncoder, FileReport, Refused, StreamEncoder, Unlisted};
+use tollgate_runtime::clock::Clock;
+use tollgate_runtime::memory::Reservation;
+use tollgate_s3::Store;
+
+/// A block of lines is handed on when it has this size, and at the end of a file.
+const BLOCK_BYTES: usize = 512 << 10;
+
+/// The position is handed on after so many rows, whether they made lines or not.
+const UNSAID_ROWS: u64 = 500_000;
+
+/// What the tasks of a stream share.
+pub(super) struct Shared {
+    pub(super) store: Store,
+    pub(super) clock: Clock,
+    pub(super) stop: Stop,
+    pub(super) budgets: Budgets,
+    pub(super) outgoing: Outgoing,
+    pub(super) stream: job::Stream,
+    pub(super) projection: Projection,
+    /// What the rows must pass, for decoders that can ask statistics.
+    pub(super) predicates: Arc<[Predicate]>,
+    /// Which rows are left out.
+    pub(super) pick: Option<Pick>,
+    pub(super) encoder: StreamEncoder,
+    pub(super) limits: DecodeLimits,
+    pub(super) tolerance: Tolerance,
+    pub(super) letters: Option<LetterBox>,
+    pub(super) report: Report,
+    pub(super) progress: Arc<Progress>,
+    /// Where the stream delivers files, and not what is in them.
+    pub(super) transfer: Option<Transfer>,
+    /// How keys are read, once the listing is prepared.
+    pub(super) keys: OnceLock<Keys>,
+    /// Who is to be told what a file that is read by ranges will ask for, where no plan before the run knew it.
+    pub(super) untold: OnceLock<Till>,
+}
+
+/// How the reading of a file ended, when it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FileEnd {
+    /// All rows were handed on.
+    Read,
+    /// The run was asked to stop.
+    Stopped,
+    /// The part that a limit allows was handed on.
+    Limited,
+}
+
+/// How a file is to be read, besides where from.
+#[derive(Debug)]
+pub(super) struct Assignment {
+    /// Whether it has the connections to itself.
+    pub(super) alone: bool,
+    /// The byte before which a limit ends it.
+    pub(super) until: Option<u64>,
+    /// What is set aside for it.
+    pub(super) account: Account,
+}
+
+/// Where a file's bytes come from.
+pub(super) enum Origin {
+    /// An object, from its start or from where its decoder begins.
+    Object {
+        /// Whether it has the connections to itself.
+        alone: bool,
+        /// The byte before which a limit ends it.
+        until: Option<u64>,
+    },
+    /// A member of an archive.
+    Member {
+        /// Its bytes, from its local header on.
+        bytes: Box<Stream>,
+        /// Where the archive stands when the member is read.
+        archive_after: Option<(Arc<str>, Position)>,
+    },
+}
+
+/// Reads a file from a position on. What was decoded before an error or a stop is handed on in any case.
+pub(super) async fn read(
+    shared: Arc<Shared>,
+    object: ObjectFacts,
+    from: Position,
+    assignment: Assignment,
+) -> Result<FileEnd> {
+    // The account is given back when the file is done.
+    let Assignment { alone, until, account } = assignment;
+    let store = shared.store.charged_to(account.id());
+    let end = match &shared.transfer {
+        None => read_from(&shared, object, from, store, Origin::Object { alone, until }).await?,
+        Some(transfer) => {
+            let ended = transfer.run(&shared, &store, &object, &from, alone, until).await;
+            conclude(&shared, object.key, None, ended).await?
+        }
+    };
+    if end == FileEnd::Read {
+        shared.progress.file_done();
+    }
+    Ok(end)
+}
+
+/// As [`read`], for a file whose bytes come from `origin`; requests go to `store`.
+pub(super) async fn read_from(
+    shared: &Shared,
+    object: ObjectFacts,
+    from: Position,
+    store: Store,
+    origin: Origin,
+) -> Result<FileEnd> {
+    let key = Arc::clone(&object.key);
+    let skipped_to = rows_or_text_before(&from);
+    let archive_after = match &origin {
+        Origin::Member { archive_after, .. } => archive_after.clone(),
+        Origin::Object { .. } => None,
+    };
+    let mut task = FileTask::new(shared, object, from, store, origin)?;
+    if let Some(skipped_to) = skipped_to
+        && task.decoder.access() == (Access::Stream { from: 0 })
+    {
+        let message = format!(
+            "stream {}: {key} cannot be entered where the last run stood: it is read again from its start and skipped \
+             to {skipped_to}",
+            shared.stream.name
+        );
+        shared.outgoing.log(Level::Info, message).await;
+    }
+    let ended = task.run().await;
+    let flushed = task.flush().await;
+    let ended = ended.and_then(|end| flushed.map(|()| end));
+    shared.report.add_file(&task.report());
+    if let Some(pick) = &mut task.pick {
+        pick.settle(|column| task.decoder.has(column));
+        shared.report.add_left_out(pick.left_out());
+    }
+    shared.report.add_pruned(task.decoder.pruned());
+    conclude(shared, key, archive_after, ended).await
+}
+
+/// Treats a file whose key does not fit the partitions as a bad row. Nothing is asked for it.
+pub(super) async fn leave_out(
+    shared: &Shared,
+    object: ObjectFacts,
+    from: &Position,
+    reason: String,
+) -> Result<FileEnd> {
+    let stream = &shared.stream;
+    if stream.bad_rows.action == job::BadRowAction::Fail {
+        let error = Error::data(format!("Partition error: {reason}")).with("stream", &stream.name);
+        return Err(error.with("key", &object.key).hint(
+            "correct the partitions or the globs, or set `on_error` to 'skip' or 'dead_letter' to leave such files out",
+        ));
+    }
+    let raw = object.key.as_bytes().to_vec();
+    let reject = [Reject { reason: reason.into(), raw, ..Reject::default() }];
+    let goes_on = shared.tolerance.add(0, 1);
+    shared.report.add_bad_rows(&object.key, &reject);
+    if !goes_on {
+        return Ok(FileEnd::Stopped);
+    }
+    if let Some(to) = shared.letters.clone() {
+        let mut letters = Letters::new(to, &stream.name, &object, from);
+        letters.add(&reject).await?;
+        letters.flush().await?;
+    }
+    shared.progress.file_done();
+    shared.outgoing.send(Event::End { key: object.key }).await;
+    Ok(FileEnd::Read)
+}
+
+/// Says that a file is done, or what is wrong with it.
+async fn conclude(
+    shared: &Shared,
+    key: Arc<str>,
+    archive_after: Option<(Arc<str>, Position)>,
+    ended: Result<FileEnd>,
+) -> Result<FileEnd> {
+    match ended {
+        Ok(FileEnd::Read) => {
+            if let Some((key, after)) = archive_after {
+                shared.outgoing.send(Event::Advance { key, after }).await;
+            }
+            shared.outgoing.send(Event::End { key }).await;
+            Ok(FileEnd::Read)
+        }
+        Ok(end) => Ok(end),
+        Err(error) if error.get("storage") == Some("archived") => {
+            shared.report.add_archived();
+            shared.outgoing.send(Event::Forget { key }).await;
+            Ok(FileEnd::Read)
+        }
+        Err(error)
+            if error.kind() == ErrorKind::NotFound && archive_after.is_none() && inventory::told(shared, &key) =>
+        {
+            Ok(inventory::forget(shared, key).await)
+        }
+        Err(error) => Err(vanished(error).with("stream", &shared.stream.name).with("key", &key)),
+    }
+}
+
+/// What lies before a position, for a file that cannot be entered there.
+fn rows_or_text_before(position: &Position) -> Option<String> {
+    match position.place {
+        Place::Byte { offset, .. } if offset > 0 => Some(format!("byte {offset} of its text")),
+        Place::RowGroup { group: 0, row } if row > 0 => Some(format!("row {row}")),
+        _ => None,
+    }
+}
+
+/// An object that was listed and is not there any more is no wrong name: the next listing will be right.
+fn vanished(error: Error) -> Error {
+    if error.kind() != ErrorKind::NotFound {
+        return error;
+    }
+    Error::new(ErrorKind::Changed, "the object was deleted after it was listed")
+        .caused_by(error)
+        .hint("run the sync again; it lists anew")
+}
+
+/// Room for what a decoder holds as long as it lives.
+#[derive(Default)]
+struct Held {
+    bytes: u64,
+    reservation: Option<Reservation>,
+}
+
+impl Held {
+    /// Makes it enough. Where room must be waited for, what was fetched ahead is let go and asked for again: a task that
+    /// waits for this must hold nothing, or two wait for each other. Small archives, which are held as a whole, do not wait.
+    async fn grow(&mut self, wanted: u64, bytes: &mut Stream, shared: &Shared) {
+        let budget = &shared.budgets.held;
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        match (budget.try_reserve(size(wanted - self.bytes)), &mut self.reservation) {
+            (Some(more), Some(reservation)) => reservation.merge(more),
+            (Some(all), none) => *none = Some(all),
+            (None, _) if bytes.at_hand() => {}
+            (None, reservation) => {
+                bytes.pause();
+                *reservation = None;
+                *reservation = Some(budget.reserve(size(wanted)).await);
+            }
+        }
+        self.bytes = wanted;
+    }
+}
+
+struct FileTask<'a> {
+    shared: &'a Shared,
+    object: ObjectFacts,
+    decoder: Box<dyn Decode>,
+    encoder: FileEncoder,
+    pick: Option<FilePick>,
+    /// `None` when it is being read.
+    origin: Option<Origin>,
+    /// The bucket, with requests that are charged to this file's account.
+    store: Store,
+    lines: Vec<u8>,
+    rows: u64,
+    /// Rows decoded since something was handed on.
+    decoded: u64,
+    after: Position,
+    letters: Option<Letters>,
+    flattener: Option<Flattener>,
+    /// The most bytes that it needed at once beyond the budget.
+    large_bytes: u64,
+}
+
+impl<'a> FileTask<'a> {
+    fn new(shared: &'a Shared, object: ObjectFacts, from: Position, store: Store, origin: Origin) -> Result<Self> {
+        let stream = &shared.stream;
+        let member = matches!(origin, Origin::Member { .. });
+        let compression = if member { Compression::Zip } else { stream.compression.resolve(&object.key) };
+        let resume = (from != Position::default()).then_some(&from);
+        let mut decoder =
+            tollgate_format::open(&stream.format, compression, &shared.projection, &object, resume, &shared.limits)?;
+        if member && decoder.access() == Access::Ranges {
+            let message = format!("{} files inside of zip archives cannot be read", stream.format.name());
+            return Err(Error::new(ErrorKind::Unsupported, message).hint("write them into the bucket as they are"));
+        }
+        let constants = shared.keys.get().map(|keys| keys.constants(&object.key)).unwrap_or_default();
+        decoder.prune(&wanted::given(&shared.predicates, &constants));
+        if let Some(part) = stream.sample_of(&object) {
+            decoder.sample(part);
+        }
+        let encoder = shared.encoder.file_with(&object, shared.clock.now().millis(), &partition::constants(&constants));
+        let decimal_as_float = match &stream.format {
+            FormatOptions::Parquet(parquet) => parquet.decimal_as_float,
+            _ => false,
+        };
+        let flattener = stream.flatten.map(|depth| Flattener::new(depth, decimal_as_float));
+        let letters = shared.letters.clone().map(|to| Letters::new(to, &stream.name, &object, &from));
+        Ok(Self {
+            shared,
+            object,
+            decoder,
+            encoder,
+            pick: shared.pick.as_ref().map(|pick| pick.file_given(|name| wanted::known(&constants, name))),
+            origin: Some(origin),
+            store,
+            lines: Vec::new(),
+            rows: 0,
+            decoded: 0,
+            after: from,
+            letters,
+            flattener,
+            large_bytes: 0,
+        })
+    }
+
+    async fn run(&mut self) -> Result<FileEnd> {
+        match self.decoder.access() {
+            Access::Stream { from } => self.run_stream(from).await,
+            Access::Ranges => self.run_ranges().await,
+        }
+    }
+
+    async fn run_stream(&mut self, from: u64) -> Result<FileEnd> {
+        let shared = self.shared;
+        let (mut bytes, until) = match self.origin.take() {
+            Some(Origin::Object { alone, until }) => {
+                let budget = &shared.budgets.fetched;
+                (Box::new(Stream::new(&self.store, &self.object, from, until, alone, budget)), until)
+            }
+            Some(Origin::Member { bytes, .. }) => (bytes, None),
+            None => return Err(Error::internal("a file was read twice")),
+        };
+        let mut held = Held::default();
+        while self.goes_on() {
+            let wanted = self.decoder.held_bytes();
+            if wanted > held.bytes && shared.stop.unless(held.grow(wanted, &mut bytes, shared)).await.is_none() {
+                break;
+            }
+            match self.decoder.step()? {
+                Step::Batch(decoded) => self.encode(decoded).await?,
+                Step::Done => return Ok(FileEnd::Read),
+                // What it needs before the stream, to go on in the middle of it.
+                Step::NeedRanges(wanted) => {
+                    let (budget, decoder) = (&shared.budgets.fetched, &mut *self.decoder);
+                    let fed = feed_ranges(&self.store, &self.object, wanted, budget, decoder, &shared.stop).await?;
+                    if fed.is_none() {
+                        break;
+                    }
+                }
+                Step::NeedBytes => match shared.stop.unless(bytes.next()).await {
+                    None => break,
+                    Some(next) => match next? {
+                        Some((offset, piece)) => self.decoder.feed(offset, piece)?,
+                        None if until.is_some() => return Ok(FileEnd::Limited),
+                        None => self.decoder.finish(),
+                    },
+                },
+            }
+        }
+        Ok(FileEnd::Stopped)
+    }
+
+    async fn run_ranges(&mut self) -> Result<FileEnd> {
+        let shared = self.shared;
+        let budget = &shared.budgets.fetched;
+        let mut held: Option<Reservation> = None;
+        let mut ahead: Option<Ahead> = None;
+        let mut untold = shared.untold.get();
+        while self.goes_on() {
+            let step = self.decoder.step()?;
+            if let (Some(till), Some((metadata_start, groups))) = (untold, self.decoder.planned()) {
+                let file =
+                    ColumnarFile::new(&self.object, metadata_start, tollgate_format::parquet::TAIL_BYTES, &groups, 0);
+                let row = Row::get(self.object.storage_class);
+                till.expect([&Usage { row, requests: file.requests, bytes: file.bytes }]);
+                untold = None;
+            }
+            match step {
+                Step::Batch(decoded) => {
+                    self.encode(decoded).await?;
+                    if ahead.is_none() {
+                        let wanted = self.decoder.ahead()?;
+                        ahead = Ahead::begin(&self.store, &self.object, wanted, budget);
+                    }
+                }
+                Step::Done => return Ok(FileEnd::Read),
+                Step::NeedBytes => return Err(Error::internal("a decoder of ranges asked for a stream")),
+                Step::NeedRanges(wanted) => {
+                    self.say_if_large(&wanted).await;
+                    // What was fed before is used up: give it back before asking for more, or two tasks wait for each other.
+                    drop(held.take());
+                    let fetched = match ahead.take() {
+                        Some(ahead) => ahead,
+                        None => match Ahead::wait(&self.store, &self.object, wanted, budget, &shared.stop).await {
+                            Some(fetched) => fetched,
+                            None => break,
+                        },
+                    };
+                    held = fetched.feed(&mut *self.decoder, &shared.stop).await?;
+                    if held.is_none() {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(FileEnd::Stopped)
+    }
+
+    /// Says, once in a stream, that a file needs more at once than the budget has.
+    async fn say_if_large(&mut self, wanted: &[Range<u64>]) {
+        let shared = self.shared;
+        let bytes = wanted.iter().map(|range| range.end - range.start).sum();
+        let most = shared.budgets.fetched.total_bytes() as u64;
+        if bytes > most.max(self.large_bytes) && shared.report.add_large(self.large_bytes == 0, bytes) {
+            let message = format!(
+                "stream {}: '{}' has row groups of which {bytes} bytes are needed at once, more than the {most} bytes that \
+                 are set aside for fetched data: memory grows by as much. Files with a page index, or with smaller row \
+                 groups, need less",
+                shared.stream.name, self.object.key
+            );
+            shared.outgoing.log(Level::Warn, message).await;
+        }
+        self.large_bytes = self.large_bytes.max(if bytes > most { bytes } else { 0 });
+    }
+
+    /// What did not fit.
+    fn report(&self) -> FileReport {
+        let mut report = self.encoder.report().clone();
+        for (name, times) in self.flattener.iter().flat_map(Flattener::renamed) {
+            report.add_renamed(name, *times);
+        }
+        if super::stream::unlisted(&self.shared.stream) == Unlisted::Tell {
+            self.decoder.not_asked_for().into_iter().for_each(|name| report.add_unlisted(name));
+        }
+        report
+    }
+
+    fn goes_on(&self) -> bool {
+        !self.shared.stop.requested() && !self.shared.tolerance.exceeded()
+    }
+
+    async fn encode(&mut self, mut decoded: Decoded) -> Result<()> {
+        if self.lines.capacity() == 0 {
+            self.lines = self.shared.outgoing.buffer(BLOCK_BYTES + BLOCK_BYTES / 2);
+        }
+        self.encoder.set_emitted_at(self.shared.clock.now().millis());
+        self.decoded += decoded.batch.rows() as u64;
+        // Filters and cursors ask for the columns that records have.
+        if let Some(flattener) = &mut self.flattener {
+            decoded.batch = flattener.flatten(decoded.batch)?;
+        }
+        let mut left_out = Vec::new();
+        if let Some(pick) = &mut self.pick {
+            decoded.batch = pick.apply(decoded.batch)?;
+            left_out = pick.take_rows_left_out();
+        }
+        let start = self.lines.len();
+        let Encoded { lines, refused, stopped, .. } = self.encoder.encode(&decoded.batch, &mut self.lines)?;
+        let refused: Vec<_> = refused.into_iter().map(|refused| reject(&decoded, refused, &left_out)).collect();
+        let stopped = stopped
+            .map(|(row, error)| (decoded.before(row, &self.after, &left_out), placed(error, &decoded, row, &left_out)));
+        let Decoded { mut rejects, after, .. } = decoded;
+        rejects.extend(refused);
+        let Some((before, error)) = stopped else {
+            return self.take(lines, rejects, after, start).await;
+        };
+        match before {
+            Some(before) => {
+                rejects.retain(|reject| lies_before(reject, &before));
+                self.take(lines, rejects, before, start).await?;
+            }
+            // Rows that no position covers would come again with the next run.
+            None => self.lines.truncate(start),
+        }
+        Err(error)
+    }
+
+    /// Takes in what a batch came to: its lines, which begin at `start`, its rejects, and the position behind them. When
+    /// there are too many bad rows, the batch counts as not read.
+    async fn take(&mut self, rows: u64, mut rejects: Vec<Reject>, after: Position, start: usize) -> Result<()> {
+        if !self.shared.tolerance.add(rows, rejects.iter().map(Reject::rows).sum()) {
+            self.lines.truncate(start);
+            self.shared.report.add_bad_rows(&self.object.key, &rejects);
+            return Ok(());
+        }
+        if !rejects.is_empty() {
+            rejects.sort_by_key(|reject| (reject.offset, reject.row));
+            self.shared.report.add_bad_rows(&self.object.key, &rejects);
+            if let Some(letters) = &mut self.letters
+                && let Err(error) = letters.add(&rejects).await
+            {
+                self.lines.truncate(start);
+                return Err(error);
+            }
+        }
+        self.rows += rows;
+        self.after = after;
+        // Rows that are left out make no lines, and yet the position moves.
+        if self.lines.len() >= BLOCK_BYTES || self.decoded >= UNSAID_ROWS {
+            self.flush().await?;
+        }
+        Ok(())
+    }
+
+    /// Hands on what was encoded, with the position behind it; bad rows are written down first, so that no state covers
+    /// one that is not.
+    async fn flush(&mut self) -> Result<()> {
+        if let Some(letters) = &mut self.letters {
+            letters.flush().await?;
+        }
+        let lines = std::mem::take(&mut self.lines);
+        if lines.is_empty() && self.rows == 0 && self.after == Position::default() {
+            return Ok(());
+        }
+        let reservation = self.shared.budgets.output.reserve(lines.capacity()).await;
+        // What was reached counts when the run is complete: it may be said before its rows are.
+        let marks = self.pick.as_mut().map(FilePick::take_marks).filter(|marks| !marks.none());
+        if let Some(marks) = marks {
+            self.shared.outgoing.send(Event::Reach { marks }).await;
+        }
+        self.decoded = 0;
+        let rows = std::mem::take(&mut self.rows);
+        self.shared.progress.add_rows(rows, lines.len() as u64);
+        let key = Arc::clone(&self.object.key);
+        let after = self.after.clone();
+        self.shared.outgoing.send(Event::Rows { key, lines, rows, after, reservation }).await;
+        Ok(())
+    }
+}
+
+/// A row that the encoder refused, with its place in the file.
+fn reject(decoded: &Decoded, refused: Refused, left_out: &[u32]) -> Reject {
+    let start = decoded.batch.start_of(refused.row);
+    Reject {
+        line: start.map(|start| start.line + 1),
+        offset: start.map(|start| start.offset),
+        row: Some(decoded.row_number(refused.row, left_out)),
+        reason: refused.reason.into(),
+        raw: refused.raw,
+        ..Reject::default()
+    }
+}
+
+/// An error about a row, with the row's place in the file.
+fn placed(error: Error, decoded: &Decoded, row: usize, left_out: &[u32]) -> Error {
+    let error = match decoded.batch.start_of(row) {
+        Some(start) => error.with("line", start.line + 1).with("byte", start.offset),
+        None => error,
+    };
+    error.with("row", decoded.row_number(row, left_out))
+}
+
+/// Whether a reject lies before a position, so that the position covers it.
+fn lies_before(reject: &Reject, position: &Position) -> bool {
+    match (&position.place, reject.offset) {
+        (Place::Byte { offset, .. }, Some(at)) => at < *offset,
+        _ => reject.row.is_none_or(|row| row <= position.rows),
+    }
+}

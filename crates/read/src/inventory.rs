@@ -1,0 +1,296 @@
+//! An S3 Inventory in place of most of a listing.
+//!
+//! ```text
+//!   newest complete manifest ─▶ time T ─▶ keys of partitions before T less the margin ─┐
+//!   LIST of the partitions from there on, and of keys without a date ──────────────────┴─ merged by key ─▶ the listing
+//! ```
+//! The two sides are told apart by one condition on the date of a key's partition, so that no key falls between them. What
+//! the inventory says of an object may be old news: see [`read_as_it_is`].
+
+use std::sync::Arc;
+
+use super::archive;
+use super::emit::Event;
+use super::fetch::{Stream as Bytes, feed_ranges, in_one_piece};
+use super::file::{self, Assignment, FileEnd, Shared};
+use super::partition::Prepared;
+use super::stop::Stop;
+use tollgate_base::batch::Position;
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate_base::options::inventory::{InventorySource, OnGap};
+use tollgate_base::options::{Compression, FormatOptions, Projection};
+use tollgate_config::job::Stream;
+use tollgate_cost::Account;
+use tollgate_cursor::Cursor;
+use tollgate_format::{Access, Decode, DecodeLimits, Step};
+use tollgate_plan::inventory::{Inventory, Manifest, objects};
+use tollgate_plan::partition::filter::Verdict;
+use tollgate_plan::select::{self, Selection};
+use tollgate_runtime::memory::{Budget, Reservation};
+use tollgate_s3::{ListRequest, Store};
+
+/// What is on its way from S3 while an inventory is read.
+const BUDGET_BYTES: usize = 64 << 20;
+
+/// A columnar file of an inventory up to this size is fetched in one request.
+const WHOLE_BYTES: u64 = 16 << 20;
+
+/// The columns of a Parquet inventory that are read.
+const COLUMNS: [&str; 7] =
+    ["key", "size", "last_modified_date", "e_tag", "storage_class", "is_latest", "is_delete_marker"];
+
+/// An inventory, ready to be merged into a listing.
+#[derive(Debug, Clone)]
+pub(super) struct TopUp {
+    pub(super) inventory: Arc<Inventory>,
+    /// The condition of the filter that keys from the inventory do not meet; `None` where nothing is listed besides.
+    pub(super) condition: Option<usize>,
+    /// What was read and what is listed, for the log.
+    pub(super) note: String,
+}
+
+/// The manifest of a stream's inventory.
+///
+/// # Errors
+/// Config where it is of another bucket, or cannot be topped up; and as all requests.
+pub(super) async fn manifest(store: &Store, source: &InventorySource) -> Result<(ObjectFacts, Manifest)> {
+    let place = store.of_bucket(&source.bucket);
+    let named = |error: Error| error.with("inventory", source.location());
+    let object = Box::pin(find(&place, &source.key)).await.map_err(named)?;
+    let text = in_one_piece(&place, &object, 0..object.size).await.map_err(named)?;
+    let manifest = Manifest::parse(&text).map_err(|error| named(error).with("key", &object.key))?;
+    if manifest.source_bucket != store.bucket() {
+        let message =
+            format!("the inventory is of bucket '{}', and the stream of '{}'", manifest.source_bucket, store.bucket());
+        return Err(named(Error::config(message).hint("name the inventory of the stream's own bucket")));
+    }
+    Ok((object, manifest))
+}
+
+/// The facts of a manifest: of the one that is named, or of the newest complete one below a folder.
+async fn find(place: &Store, key: &str) -> Result<ObjectFacts> {
+    if !(key.is_empty() || key.ends_with('/')) {
+        return place.head(key).await;
+    }
+    let mut folders = Vec::new();
+    let mut request = ListRequest { prefix: key.to_owned(), delimiter: Some("/".to_owned()), ..ListRequest::default() };
+    loop {
+        let page = Box::pin(place.list(&request)).await?;
+        if let Some(manifest) = complete(page.objects) {
+            return Ok(manifest);
+        }
+        // Folders are named by the time of their inventory; beside them are `data/` and `hive/`.
+        folders.extend(page.common_prefixes.into_iter().filter(|folder| folder.ends_with("Z/")));
+        match page.next {
+            Some(next) => request.continuation = Some(next),
+            None => break,
+        }
+    }
+    for folder in folders.iter().rev() {
+        let request = ListRequest { prefix: folder.clone(), ..ListRequest::default() };
+        if let Some(manifest) = complete(Box::pin(place.list(&request)).await?.objects) {
+            return Ok(manifest);
+        }
+    }
+    Err(Error::config("there is no complete inventory below the folder")
+        .with("folders", folders.len())
+        .hint("name the folder of the inventory's configuration, and wait until the first inventory is there"))
+}
+
+/// The manifest among objects of one inventory, where its checksum, which comes last, is there too.
+fn complete(objects: Vec<ObjectFacts>) -> Option<ObjectFacts> {
+    let checked = objects.iter().any(|object| object.key.ends_with("/manifest.checksum"));
+    objects.into_iter().find(|object| checked && object.key.ends_with("/manifest.json"))
+}
+
+/// Reads the inventory of a stream, where it has one, and leaves only the rest to the listing. Keys up to `after` are
+/// left out.
+///
+/// # Errors
+/// As [`manifest`].
+pub(super) async fn top_up(store: &Store, stream: &Stream, prepared: &mut Prepared, after: Option<&str>) -> Result<()> {
+    let Some(source) = &stream.inventory else { return Ok(()) };
+    let (object, manifest) = manifest(store, source).await?;
+    let from = manifest.created_at.plus_seconds(-source.margin_seconds);
+    let layout = prepared.layout.clone().unwrap_or_default();
+    let condition = prepared.filter.since(&layout, from, "which the inventory tells");
+    if condition.is_none() && source.on_gap == OnGap::Fail {
+        return Err(without_dates(source, manifest.created_at));
+    }
+    let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
+        .with_archives(matches!(stream.compression, Compression::Auto | Compression::Zip));
+    let mut inventory = Inventory::default();
+    let mut listed = 0_u64;
+    let place = store.of_bucket(&source.bucket);
+    for file in &manifest.files {
+        let file = ObjectFacts {
+            key: file.key.as_str().into(),
+            size: file.size,
+            modified_at: object.modified_at,
+            etag: "".into(),
+            storage_class: StorageClass::Standard,
+        };
+        let take = |object: ObjectFacts| {
+            listed += 1;
+            let named = selection.verdict(&object) != select::Verdict::OtherKey;
+            let verdict = prepared.filter.of_key(&layout.values(&object.key));
+            let ours = match condition {
+                Some(condition) => verdict == Verdict::Unwanted(condition),
+                None => true,
+            };
+            if named && ours && after.is_none_or(|after| *object.key > *after) {
+                inventory.push(object);
+            }
+        };
+        let read = read_file(&place, &file, &manifest.format, take).await;
+        read.map_err(|error| error.with("inventory", source.location()).with("key", &file.key))?;
+    }
+    inventory.settle();
+    let note = proof(&object.key, &manifest, source, condition.map(|_| from), (listed, inventory.len()));
+    prepared.top_up = Some(TopUp { inventory: Arc::new(inventory), condition, note });
+    Ok(())
+}
+
+fn without_dates(source: &InventorySource, created_at: Timestamp) -> Error {
+    Error::config(
+        "the partitions of the stream have no dates, so that only a listing of the whole prefix shows what came after the \
+         inventory",
+    )
+    .with("inventory", source.location())
+    .with("inventory_time", created_at)
+    .hint(
+        "name the dates in `partition_keys` or `partition_template`, remove `inventory`, or set `on_inventory_gap` to \
+         'warn' to read what the inventory has",
+    )
+}
+
+/// What tells that no key falls between the inventory and the listing, and what is not seen.
+fn proof(
+    key: &str,
+    manifest: &Manifest,
+    source: &InventorySource,
+    from: Option<Timestamp>,
+    (listed, kept): (u64, usize),
+) -> String {
+    let at = manifest.created_at;
+    let inventory = format!("inventory s3://{}/{key} of {at} lists {listed} objects", source.bucket);
+    match from {
+        Some(from) => format!(
+            "{inventory}, {kept} of them files of the stream in partitions before {from}; LIST covers the partitions from \
+             {from} on, keys without a date, and older folders that the inventory does not have; files that appear in older \
+             partitions after {at} are seen with the next inventory"
+        ),
+        None => format!(
+            "{inventory}, {kept} of them files of the stream; nothing is listed besides, since the partitions have no \
+             dates: files that appear after {at} are seen with the next inventory"
+        ),
+    }
+}
+
+/// Decodes a file of an inventory and hands over its objects.
+async fn read_file(
+    place: &Store,
+    file: &ObjectFacts,
+    format: &FormatOptions,
+    mut take: impl FnMut(ObjectFacts) + Send,
+) -> Result<()> {
+    let projection = Projection::Columns(COLUMNS.map(str::to_owned).to_vec());
+    let limits = DecodeLimits::default();
+    let mut decoder = tollgate_format::open(format, Compression::Auto, &projection, file, None, &limits)?;
+    let budget = Budget::new(BUDGET_BYTES);
+    let stop = Stop::default();
+    let mut bytes = Bytes::new(place, file, 0, None, false, &budget);
+    let mut whole = None;
+    let mut held: Option<Reservation> = None;
+    if decoder.access() == Access::Ranges && file.size <= WHOLE_BYTES {
+        whole = Some(in_one_piece(place, file, 0..file.size).await?);
+    }
+    loop {
+        match decoder.step()? {
+            Step::Batch(decoded) => objects(&decoded.batch, &mut take)?,
+            Step::Done => return Ok(()),
+            Step::NeedBytes => match bytes.next().await? {
+                Some((offset, piece)) => decoder.feed(offset, piece)?,
+                None => decoder.finish(),
+            },
+            Step::NeedRanges(wanted) => {
+                drop(held.take());
+                match &whole {
+                    Some(whole) => feed_slices(whole, wanted, &mut *decoder)?,
+                    None => held = feed_ranges(place, file, wanted, &budget, &mut *decoder, &stop).await?,
+                }
+            }
+        }
+    }
+}
+
+fn feed_slices(whole: &bytes::Bytes, wanted: Vec<std::ops::Range<u64>>, decoder: &mut dyn Decode) -> Result<()> {
+    for range in wanted {
+        let (start, end) = (range.start as usize, (range.end as usize).min(whole.len()));
+        let slice = (start <= end).then(|| whole.slice(start..end));
+        let slice = slice.ok_or_else(|| Error::data("a file of the inventory is shorter than its manifest says"))?;
+        decoder.feed(range.start, slice)?;
+    }
+    Ok(())
+}
+
+/// Reads a file or an archive, if its key fits the partitions. What an inventory told of may not be there any more, which
+/// is counted, or be another object by now, which is read instead.
+pub(super) async fn read_as_it_is(
+    shared: Arc<Shared>,
+    object: ObjectFacts,
+    from: Position,
+    cursor: Arc<Cursor>,
+    assignment: Assignment,
+) -> Result<FileEnd> {
+    if let Some(reason) = shared.keys.get().and_then(|keys| keys.misfit(&object.key)) {
+        return file::leave_out(&shared, object, &from, reason).await;
+    }
+    let (alone, until) = (assignment.alone, assignment.until);
+    let ended = read(&shared, object.clone(), from, &cursor, assignment).await;
+    let error = match ended {
+        Err(error) if error.kind() == ErrorKind::NotFound && told(&shared, &object.key) => {
+            return Ok(forget(&shared, object.key).await);
+        }
+        Err(error) if error.kind() == ErrorKind::Changed && told(&shared, &object.key) => error,
+        ended => return ended,
+    };
+    let now = match Box::pin(shared.store.head(&object.key)).await {
+        Ok(now) => now,
+        Err(gone) if gone.kind() == ErrorKind::NotFound => return Ok(forget(&shared, object.key).await),
+        Err(other) => return Err(other.with("stream", &shared.stream.name)),
+    };
+    if now.etag == object.etag {
+        return Err(error);
+    }
+    shared.report.add_overwritten();
+    shared.outgoing.send(Event::Begin { object: now.clone(), from: Position::default() }).await;
+    let assignment = Assignment { alone, until, account: Account::default() };
+    read(&shared, now, Position::default(), &cursor, assignment).await
+}
+
+/// Whether an inventory told of a key.
+pub(super) fn told(shared: &Shared, key: &str) -> bool {
+    shared.keys.get().is_some_and(|keys| keys.told(key))
+}
+
+/// Counts a file that was deleted after the inventory; it has nothing to read.
+pub(super) async fn forget(shared: &Shared, key: Arc<str>) -> FileEnd {
+    shared.report.add_gone();
+    shared.outgoing.send(Event::Forget { key }).await;
+    FileEnd::Read
+}
+
+async fn read(
+    shared: &Arc<Shared>,
+    object: ObjectFacts,
+    from: Position,
+    cursor: &Arc<Cursor>,
+    assignment: Assignment,
+) -> Result<FileEnd> {
+    match archive::is_archive(&shared.stream, &object) {
+        true => archive::read(Arc::clone(shared), object, from, Arc::clone(cursor), assignment).await,
+        false => file::read(Arc::clone(shared), object, from, assignment).await,
+    }
+}

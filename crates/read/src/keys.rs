@@ -1,0 +1,61 @@
+//! What the keys of a stream's files tell: the values of their partitions, and what follows from these alone.
+
+use std::sync::Arc;
+
+use super::partition::Prepared;
+use tollgate_base::options::partition::Partitions;
+use tollgate_config::job::Stream;
+use tollgate_plan::partition::columns::{self, Constant};
+use tollgate_plan::partition::filter::{Filter, Verdict};
+use tollgate_plan::partition::layout::Layout;
+
+/// How keys are read.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    partitions: Partitions,
+    layout: Option<Arc<Layout>>,
+    filter: Filter,
+    inventory: Told,
+}
+
+/// Of which keys an inventory tells.
+#[derive(Debug, Clone, Copy)]
+enum Told {
+    None,
+    /// Those that do not meet this condition of the filter.
+    Without(usize),
+    All,
+}
+
+impl Keys {
+    /// By what was found out before the listing.
+    pub(super) fn of(stream: &Stream, prepared: &Prepared) -> Self {
+        let inventory = match &prepared.top_up {
+            None => Told::None,
+            Some(top_up) => top_up.condition.map_or(Told::All, Told::Without),
+        };
+        let (layout, filter) = (prepared.layout.clone(), prepared.filter.clone());
+        Self { partitions: stream.partitions.clone(), layout, filter, inventory }
+    }
+
+    /// The columns that a file gets from its key.
+    pub(super) fn constants(&self, key: &str) -> Vec<Constant> {
+        columns::constants(key, &self.partitions, self.layout.as_deref())
+    }
+
+    /// Why a key does not fit the partitions.
+    pub(super) fn misfit(&self, key: &str) -> Option<String> {
+        columns::misfit(key, &self.partitions, self.layout.as_deref(), &self.filter)
+    }
+
+    /// Whether an inventory told of a key.
+    pub(super) fn told(&self, key: &str) -> bool {
+        match (self.inventory, &self.layout) {
+            (Told::None, _) => false,
+            (Told::Without(condition), Some(layout)) => {
+                self.filter.of_key(&layout.values(key)) == Verdict::Unwanted(condition)
+            }
+            (Told::Without(_), None) | (Told::All, _) => true,
+        }
+    }
+}

@@ -1,0 +1,392 @@
+//! Listing the objects of a stream, page by page, in key order.
+//!
+//! What is listed is decided by [`Walk`]; here the requests are made. The next few of them are under way before their
+//! pages are asked for, so that a listing of many prefixes takes the time of a few.
+
+use std::cmp::Ordering;
+use std::collections::VecDeque;
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use super::keys::Keys;
+use super::letters;
+use super::partition::Prepared;
+use super::wanted::{OfKey, Rules};
+use tollgate_base::error::{Error, Result};
+use tollgate_base::object::{ObjectFacts, sample_place};
+use tollgate_base::options::Compression;
+use tollgate_config::job::{BadRowAction, DeadLetterPlace, Stream};
+use tollgate_plan::inventory::InOrder;
+use tollgate_plan::listing::prefixes;
+use tollgate_plan::partition::filter::Verdict as Wanted;
+use tollgate_plan::select::{Selection, Verdict};
+use tollgate_plan::walk::{Node, Walk, WalkOptions, WalkReport};
+use tollgate_s3::{ListPage, ListRequest, Store};
+
+/// Requests that are under way at once. A page has at most 1,000 keys, so this is also a bound on memory.
+pub(super) const REQUESTS_AHEAD: usize = 8;
+
+/// Objects of an inventory that are handed on at a time, as many as a page of a listing has.
+const PAGE_OBJECTS: usize = 1000;
+
+/// A listing that is under way. It holds a few pages.
+pub(super) struct Listing {
+    store: Store,
+    selection: Selection,
+    prepared: Prepared,
+    walk: Walk,
+    queue: VecDeque<Pending>,
+    /// Requests that are made before their page is asked for.
+    ahead: usize,
+    prefixes: Vec<String>,
+    /// The object outside the sample that is nearest to it: a sample has one object at least.
+    nearest: Option<(f64, ObjectFacts)>,
+    /// What dead letters in this bucket begin with.
+    letters: Option<String>,
+    pub(super) counts: ListingCounts,
+    /// Objects of the stream that are not read now, and are there.
+    unread: Vec<ObjectFacts>,
+    from_inventory: Option<FromInventory>,
+    keys: Keys,
+    /// What is wanted of rows, where keys may tell.
+    rules: Option<Rules>,
+}
+
+/// Objects that an inventory tells, to be merged with those that are listed.
+struct FromInventory {
+    objects: Peekable<InOrder>,
+    /// Listed objects that are not handed on.
+    listed: VecDeque<ObjectFacts>,
+    /// Whether nothing more is listed.
+    ended: bool,
+}
+
+/// A node and its page, where that is under way.
+struct Pending {
+    node: Node,
+    page: Option<Fetch>,
+}
+
+/// A request that is given up when nobody waits for it any more.
+struct Fetch(JoinHandle<Result<ListPage>>);
+
+impl Drop for Fetch {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What a listing saw so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct ListingCounts {
+    pub(super) pages: u64,
+    pub(super) objects: u64,
+    pub(super) selected: u64,
+    pub(super) selected_bytes: u64,
+    pub(super) too_old: u64,
+    pub(super) markers: u64,
+    pub(super) archived: u64,
+    pub(super) not_sampled: u64,
+    pub(super) letters: u64,
+    /// Prefixes that were not listed at all.
+    pub(super) skipped_prefixes: u64,
+    /// Objects of partitions that the filter does not want.
+    pub(super) unwanted: u64,
+    /// Objects without a value for the filter, in folders of other tools.
+    pub(super) without_partition: u64,
+    /// Objects that an inventory told of.
+    pub(super) from_inventory: u64,
+    /// Files of which no row can pass the filter, by the values in their keys.
+    pub(super) filtered: u64,
+    /// Files that were left out as their partition's value cannot be compared with what the filter says.
+    pub(super) incomparable: u64,
+    /// Files whose partition lies below the record cursor.
+    pub(super) below_cursor: u64,
+}
+
+impl Listing {
+    /// Begins to list a stream; keys up to `after` are left out.
+    pub(super) fn new(store: &Store, stream: &Stream, prepared: Prepared, after: Option<&str>) -> Self {
+        Self::with(store, stream, prepared, after, WalkOptions::default(), REQUESTS_AHEAD)
+    }
+
+    /// A listing of which only the first page may be wanted: nothing is asked for in advance.
+    pub(super) fn page_by_page(store: &Store, stream: &Stream, prepared: Prepared) -> Self {
+        let options = WalkOptions { divides: false, ..WalkOptions::default() };
+        Self::with(store, stream, prepared, None, options, 0)
+    }
+
+    pub(super) fn with(
+        store: &Store,
+        stream: &Stream,
+        prepared: Prepared,
+        after: Option<&str>,
+        options: WalkOptions,
+        ahead: usize,
+    ) -> Self {
+        let archives = matches!(stream.compression, Compression::Auto | Compression::Zip);
+        let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
+            .sampled(stream.dev_sampling, stream.sampled_inside_from())
+            .with_archives(archives);
+        let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
+        let letters = letters_in(store, stream);
+        let layout = prepared.layout.as_deref().cloned().unwrap_or_default();
+        let mut walk = Walk::new(layout, prepared.filter.clone(), after, &prepared.sampled, options);
+        let mut from_inventory = None;
+        let mut listed = prefixes.as_slice();
+        if let Some(top_up) = &prepared.top_up {
+            let objects = Arc::clone(&top_up.inventory).in_order().peekable();
+            from_inventory = Some(FromInventory { objects, listed: VecDeque::new(), ended: false });
+            match top_up.condition {
+                Some(older) => walk = walk.instead(older, Arc::clone(&top_up.inventory)),
+                None => listed = &[],
+            }
+        }
+        let queue = walk.start(listed).into_iter().map(Pending::new).collect();
+        let counts = ListingCounts { pages: prepared.pages, ..ListingCounts::default() };
+        let store = store.clone();
+        let (nearest, keys) = (None, Keys::of(stream, &prepared));
+        Self {
+            store,
+            selection,
+            letters,
+            prepared,
+            walk,
+            queue,
+            ahead,
+            prefixes,
+            nearest,
+            counts,
+            unread: Vec::new(),
+            from_inventory,
+            keys,
+            rules: None,
+        }
+    }
+
+    /// The prefixes of the stream, for messages.
+    pub(super) fn prefixes(&self) -> impl Iterator<Item = &str> {
+        self.prefixes.iter().map(String::as_str)
+    }
+
+    /// What is known of the partitions.
+    pub(super) fn prepared(&self) -> &Prepared {
+        &self.prepared
+    }
+
+    /// What was listed and skipped so far.
+    pub(super) fn report(&self) -> &WalkReport {
+        &self.walk.report
+    }
+
+    /// The selected objects of the next page, or `None` behind the last one.
+    pub(super) async fn next_page(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
+        let Some(mut objects) = self.next_merged().await? else { return Ok(self.instead_of_nothing()) };
+        objects.retain(|object| self.select(object));
+        Ok(Some(objects))
+    }
+
+    /// The objects of the next page, those of an inventory among them.
+    async fn next_merged(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
+        let Some(mut merging) = self.from_inventory.take() else { return self.next_listed().await };
+        while merging.listed.is_empty() && !merging.ended {
+            match self.next_listed().await? {
+                Some(page) => merging.listed = page.into(),
+                None => merging.ended = true,
+            }
+        }
+        let (page, from_inventory) = merging.next_page();
+        self.counts.from_inventory += from_inventory;
+        self.from_inventory = Some(merging);
+        Ok(Some(page).filter(|page| !page.is_empty()))
+    }
+
+    /// The objects of the next page that is listed.
+    async fn next_listed(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
+        self.fetch_ahead(self.ahead.max(1));
+        let Some(pending) = self.queue.pop_front() else { return Ok(None) };
+        let Pending { node, page } = pending;
+        let page = match page {
+            Some(mut fetch) => (&mut fetch.0).await.unwrap_or_else(|error| {
+                Err(Error::internal("a request of the listing ended unexpectedly").caused_by(error))
+            })?,
+            None => ListPage::default(),
+        };
+        self.counts.objects += page.objects.len() as u64;
+        let (objects, nodes) = match node {
+            Node::Objects(objects) => (objects, Vec::new()),
+            Node::Scan(scan) => self.walk.scan_page(scan, page.objects, page.next),
+            Node::Folder(folder) => {
+                (Vec::new(), self.walk.folder_page(folder, page.objects, page.common_prefixes, page.next))
+            }
+        };
+        for node in nodes.into_iter().rev() {
+            self.queue.push_front(Pending::new(node));
+        }
+        self.fetch_ahead(self.ahead);
+        self.counts.skipped_prefixes = self.walk.report.skipped_count;
+        Ok(Some(objects))
+    }
+
+    /// At the end of a listing of which nothing was in the sample: the object that was nearest to it.
+    fn instead_of_nothing(&mut self) -> Option<Vec<ObjectFacts>> {
+        let (_, object) = self.nearest.take().filter(|_| self.counts.selected == 0)?;
+        self.counts.selected += 1;
+        self.counts.not_sampled -= 1;
+        Some(vec![object])
+    }
+
+    /// Leaves files out whose key says that no row of them is wanted.
+    pub(super) fn with_rules(self, rules: Option<Rules>) -> Self {
+        Self { rules, ..self }
+    }
+
+    /// How keys are read.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The objects of the pages since the last call which belong to the stream and are not read now: archived ones, and
+    /// those of which no row is wanted.
+    pub(super) fn take_unread(&mut self) -> Vec<ObjectFacts> {
+        std::mem::take(&mut self.unread)
+    }
+
+    /// Whether the object holds bad rows that a run wrote, and is no data.
+    fn letter(&self, object: &ObjectFacts) -> bool {
+        let written =
+            |prefix: &String| object.key.starts_with(prefix.as_str()) && object.key.ends_with(letters::SUFFIX);
+        self.letters.as_ref().is_some_and(written)
+    }
+
+    /// Asks for the pages of the first nodes.
+    fn fetch_ahead(&mut self, count: usize) {
+        let waiting = self.queue.iter_mut().filter(|pending| !matches!(pending.node, Node::Objects(_))).take(count);
+        for pending in waiting.filter(|pending| pending.page.is_none()) {
+            let request = match &pending.node {
+                Node::Objects(_) => continue,
+                Node::Scan(scan) => ListRequest {
+                    prefix: scan.prefix.clone(),
+                    start_after: match scan.continuation {
+                        None => self.walk.start_after(&scan.prefix, scan.after.as_deref()),
+                        Some(_) => None,
+                    },
+                    continuation: scan.continuation.clone(),
+                    ..ListRequest::default()
+                },
+                Node::Folder(folder) => ListRequest {
+                    prefix: folder.prefix.clone(),
+                    delimiter: Some("/".to_owned()),
+                    start_after: folder.after.clone().filter(|_| folder.continuation.is_none()),
+                    continuation: folder.continuation.clone(),
+                    ..ListRequest::default()
+                },
+            };
+            let plain = request.delimiter.is_some() && request.start_after.is_none() && request.continuation.is_none();
+            let known = if plain { self.prepared.known.remove(&request.prefix) } else { None };
+            let store = self.store.clone();
+            pending.page = Some(Fetch(match known {
+                Some(page) => tokio::spawn(std::future::ready(Ok(page))),
+                None => {
+                    self.counts.pages += 1;
+                    tokio::spawn(async move { store.list(&request).await })
+                }
+            }));
+        }
+    }
+
+    fn select(&mut self, object: &ObjectFacts) -> bool {
+        match self.selection.verdict(object) {
+            Verdict::Selected if self.letter(object) => self.counts.letters += 1,
+            Verdict::Selected | Verdict::NotSampled if !self.in_wanted_partition(object) => {}
+            Verdict::Selected if object.storage_class.archived() => {
+                self.counts.archived += 1;
+                self.unread.push(object.clone());
+            }
+            Verdict::Selected if !self.has_wanted_rows(object) => self.unread.push(object.clone()),
+            Verdict::Selected => {
+                self.counts.selected += 1;
+                self.counts.selected_bytes += object.size;
+                return true;
+            }
+            Verdict::TooOld => self.counts.too_old += 1,
+            Verdict::Marker => self.counts.markers += 1,
+            Verdict::NotSampled if object.storage_class.archived() => self.counts.archived += 1,
+            Verdict::NotSampled => {
+                self.counts.not_sampled += 1;
+                let place = sample_place(&object.key);
+                if self.nearest.as_ref().is_none_or(|(nearest, _)| place < *nearest) {
+                    self.nearest = Some((place, object.clone()));
+                }
+            }
+            Verdict::OtherKey => {}
+        }
+        false
+    }
+
+    /// Whether the key of a file leaves it open that some of its rows are wanted. Those of an archive's members may have
+    /// more to say.
+    fn has_wanted_rows(&mut self, object: &ObjectFacts) -> bool {
+        let Some(rules) = self.rules.as_ref().filter(|_| !object.key.ends_with(".zip")) else { return true };
+        match rules.of_key(&self.keys.constants(&object.key)) {
+            OfKey::Wanted => return true,
+            OfKey::Filtered => self.counts.filtered += 1,
+            OfKey::Incomparable => self.counts.incomparable += 1,
+            OfKey::Below => self.counts.below_cursor += 1,
+        }
+        false
+    }
+
+    fn in_wanted_partition(&mut self, object: &ObjectFacts) -> bool {
+        if self.prepared.filter.empty() {
+            return true;
+        }
+        match self.prepared.wanted(&object.key) {
+            Wanted::Wanted | Wanted::Open => return true,
+            Wanted::Unwanted(condition) if self.prepared.of_inventory(condition) => return true,
+            Wanted::Unwanted(_) => self.counts.unwanted += 1,
+            Wanted::WithoutValue(_) if self.prepared.of_another_tool(&object.key) => self.counts.without_partition += 1,
+            // It does not fit the partitions: a bad file, like a bad row.
+            Wanted::WithoutValue(_) => return true,
+        }
+        false
+    }
+}
+
+impl FromInventory {
+    /// The next objects in the order of their keys, and how many of them the inventory alone has. What was listed is newer.
+    /// Behind the last listed key nothing is known before the next page.
+    fn next_page(&mut self) -> (Vec<ObjectFacts>, u64) {
+        let (mut page, mut told) = (Vec::with_capacity(PAGE_OBJECTS), 0);
+        while page.len() < PAGE_OBJECTS && (self.ended || !self.listed.is_empty()) {
+            let order = match (self.objects.peek(), self.listed.front()) {
+                (None, None) => break,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some(told), Some(listed)) => told.key.cmp(&listed.key),
+            };
+            let of_inventory = if order.is_le() { self.objects.next() } else { None };
+            told += u64::from(order.is_lt());
+            page.extend(if order.is_ge() { self.listed.pop_front() } else { of_inventory });
+        }
+        (page, told)
+    }
+}
+
+impl Pending {
+    fn new(node: Node) -> Self {
+        Self { node, page: None }
+    }
+}
+
+/// What the keys of the stream's dead letters begin with, where they lie among its files.
+fn letters_in(store: &Store, stream: &Stream) -> Option<String> {
+    match &stream.bad_rows.action {
+        BadRowAction::DeadLetter(DeadLetterPlace::Bucket { bucket, prefix }) if bucket == store.bucket() => {
+            Some(prefix.clone())
+        }
+        _ => None,
+    }
+}

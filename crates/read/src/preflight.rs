@@ -1,0 +1,97 @@
+//! Before a run with limits: every stream is listed, and what reading would take is held against the limits.
+
+use std::collections::HashMap;
+
+use super::dispatch::Files;
+use super::stop::Stop;
+use super::stream::{Reader, cursor, gets_since, list};
+use super::wanted::Wanted;
+use super::{plan, stream_named};
+use tollgate_base::error::{Error, Result};
+use tollgate_base::spending::{GB, Network, OnLimit};
+use tollgate_config::job::Stream;
+use tollgate_cost::{Allowance, Shortage, usage_of};
+use tollgate_plan::estimate::{Estimated, StreamPlan};
+use tollgate_protocol::catalog::{ConfiguredCatalog, ConfiguredStream};
+use tollgate_protocol::state_file::StateFile;
+
+/// The listed files of streams by their names.
+pub(super) type Listed = HashMap<String, (Files, StreamPlan)>;
+
+/// Lists the streams and refuses a run that would pass a limit, where that is the policy. What was listed is handed over
+/// to the run, so that it is listed once.
+///
+/// # Errors
+/// The limit that would be passed, and failures of listings.
+pub(super) async fn run(
+    reader: &Reader<'_>,
+    catalog: &ConfiguredCatalog,
+    states: &StateFile,
+    stop: &Stop,
+) -> Result<Listed> {
+    let mut listed = Listed::new();
+    let Some(allowance) = reader.till.allowance() else { return Ok(listed) };
+    for configured in &catalog.streams {
+        // What is wrong with a stream is said when its turn comes.
+        let Ok(stream) = stream_named(&reader.job.streams, &configured.name) else { continue };
+        let Ok(cursor) = cursor(configured, stream, states) else { continue };
+        let now = reader.options.clock.now();
+        let files = list(&reader.store, stream, cursor, now, true, stop).await;
+        let Some(files) = files.map_err(|error| error.with("stream", &stream.name))? else { return Ok(listed) };
+        let Some(plan) = plan::of_files(&files, stream, reader.parallel_files()) else { continue };
+        listed.insert(configured.name.clone(), (files, plan));
+    }
+    reader.till.set_region(&reader.store.region());
+    // What inventories took.
+    reader.till.expect(gets_since(&reader.till, &[]).iter());
+    let before = usage_of(reader.till.ledger());
+    let mut shortage = shortage(allowance, &listed);
+    if shortage.is_some() && listed.values().any(|(_, plan)| plan.needs_a_look()) {
+        for configured in &catalog.streams {
+            let Ok(stream) = stream_named(&reader.job.streams, &configured.name) else { continue };
+            look(reader, (configured, stream), states, &mut listed).await?;
+        }
+        // Footers are no part of what reading will take; they are paid for already.
+        reader.till.expect(gets_since(&reader.till, &before).iter());
+        shortage = self::shortage(allowance, &listed);
+    }
+    match shortage {
+        Some(shortage) if reader.job.spending.on_limit == OnLimit::Fail => {
+            Err(refusal(&shortage, &listed, reader.job.spending.network))
+        }
+        _ => Ok(listed),
+    }
+}
+
+async fn look(
+    reader: &Reader<'_>,
+    (configured, stream): (&ConfiguredStream, &Stream),
+    states: &StateFile,
+    listed: &mut Listed,
+) -> Result<()> {
+    let Some((files, plan)) = listed.get_mut(&configured.name) else { return Ok(()) };
+    let wanted = Wanted::of(configured, stream, &cursor(configured, stream, states)?)?;
+    plan::look(plan, (stream, files.keys()), &reader.store, &wanted).await
+}
+
+fn shortage(allowance: &Allowance, listed: &Listed) -> Option<Shortage> {
+    let mut sum = Estimated::default();
+    listed.values().for_each(|(_, plan)| sum.add(&plan.estimated()));
+    allowance.would_pass(&sum.expected, listed.values().map(|(_, plan)| plan.files).sum())
+}
+
+fn refusal(shortage: &Shortage, listed: &Listed, network: Network) -> Error {
+    let files: u64 = listed.values().map(|(_, plan)| plan.files).sum();
+    let bytes: u64 = listed.values().map(|(_, plan)| plan.stored_bytes).sum();
+    let error = shortage.error().with("files", files).with("gb", format!("{:.3}", bytes as f64 / GB as f64));
+    let place = match shortage {
+        Shortage::Cost { .. } if network == Network::Unknown => {
+            ", or say with `network` where this runs: unknown, the price over the internet counts"
+        }
+        _ => "",
+    };
+    error.hint(format!(
+        "nothing was read: raise `{}`, read less (prefix, globs, columns), or set `on_limit` to 'partial'{place}",
+        shortage.parameter()
+    ))
+}

@@ -1,0 +1,274 @@
+//! What a stream's reading left out or could not convert: counted while it runs, said once at its end.
+
+use std::sync::{Arc, Mutex};
+
+use super::bad_rows::BadRowCounts;
+use super::dispatch::DecisionCounts;
+use super::emit::Outgoing;
+use super::listing::ListingCounts;
+use tollgate_base::batch::Reject;
+use tollgate_base::error::{Error, ErrorKind};
+use tollgate_config::job::{BadRowAction, Stream};
+use tollgate_cursor::Decision;
+use tollgate_format::Pruned;
+use tollgate_protocol::message::{self, Level};
+use tollgate_record::FileReport;
+use tollgate_record::pick::LeftOut;
+
+/// What the connector that we replace says behind a listing: the number of files, and of different ones among them.
+pub(super) fn listed_line(files: u64) -> String {
+    format!("Finished listing objects from S3. Found {files} objects total ({files} unique objects).")
+}
+
+/// Counts of one stream. Tasks of files add to it.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    counts: Mutex<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    files: FileReport,
+    listing: ListingCounts,
+    decisions: DecisionCounts,
+    vanished: usize,
+    gone: u64,
+    overwritten: u64,
+    archived_when_read: u64,
+    members: DecisionCounts,
+    bad_rows: BadRowCounts,
+    left_out: LeftOut,
+    pruned: Pruned,
+    /// Files that needed more at once than the budget has, and the most that one needed.
+    large_files: u64,
+    large_bytes: u64,
+}
+
+impl Report {
+    pub(super) fn add_file(&self, report: &FileReport) {
+        self.change(|counts| counts.files.merge(report));
+    }
+
+    pub(super) fn add_left_out(&self, left_out: &LeftOut) {
+        self.change(|counts| counts.left_out.merge(left_out));
+    }
+
+    pub(super) fn add_pruned(&self, pruned: Pruned) {
+        self.change(|counts| counts.pruned.add(pruned));
+    }
+
+    pub(super) fn add_listing(&self, listing: ListingCounts, decisions: DecisionCounts) {
+        self.change(|counts| (counts.listing, counts.decisions) = (listing, decisions));
+    }
+
+    /// A member of an archive.
+    pub(super) fn add_member(&self, decision: &Decision) {
+        self.change(|counts| *counts.members.of(decision) += 1);
+    }
+
+    pub(super) fn add_vanished(&self, vanished: usize) {
+        self.change(|counts| counts.vanished += vanished);
+    }
+
+    /// A file of the inventory is not there any more.
+    pub(super) fn add_gone(&self) {
+        self.change(|counts| counts.gone += 1);
+    }
+
+    /// A file of the inventory is another object by now.
+    pub(super) fn add_overwritten(&self) {
+        self.change(|counts| counts.overwritten += 1);
+    }
+
+    /// An object turned out to be archived when it was to be read, as objects in the archive tiers of Intelligent-Tiering do.
+    pub(super) fn add_archived(&self) {
+        self.change(|counts| counts.archived_when_read += 1);
+    }
+
+    /// Archived objects that were left out: those of the listing, and those that turned out to be.
+    pub(super) fn archived(&self) -> u64 {
+        let counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        counts.listing.archived + counts.archived_when_read
+    }
+
+    pub(super) fn add_bad_rows(&self, key: &Arc<str>, rejects: &[Reject]) {
+        self.change(|counts| counts.bad_rows.add(key, rejects));
+    }
+
+    /// A file needs so many bytes at once, more than the budget has. Whether it is the first to need that.
+    pub(super) fn add_large(&self, another_file: bool, bytes: u64) -> bool {
+        self.change(|counts| {
+            counts.large_files += u64::from(another_file);
+            counts.large_bytes = counts.large_bytes.max(bytes);
+            another_file && counts.large_files == 1
+        })
+    }
+
+    fn change<T>(&self, change: impl FnOnce(&mut Counts) -> T) -> T {
+        // A task that panicked while counting leaves counts that are still worth saying.
+        change(&mut self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Says what there is to say, a line per fact and stream.
+    pub(super) async fn log(&self, outgoing: &Outgoing, stream: &Stream) {
+        let lines = {
+            let counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            counts.lines(&stream.name, &stream.bad_rows.action)
+        };
+        for (level, line) in lines {
+            outgoing.log(level, line).await;
+        }
+    }
+}
+
+/// A failure for the log, behind the words by which people know such failures from the connector that we replace.
+pub(super) fn failure_line(error: &Error) -> String {
+    let of_file = error.get("key").is_some();
+    let words = match error.kind() {
+        ErrorKind::Data if error.get("validation_policy").is_some() => {
+            "Stopping sync in accordance with the configured validation policy. "
+        }
+        ErrorKind::Data if of_file => "Error parsing record. ",
+        ErrorKind::Access | ErrorKind::NotFound | ErrorKind::Changed if of_file => {
+            "The file appears to have become unreachable during sync. "
+        }
+        _ => "",
+    };
+    format!("{words}{}", message::chain(error))
+}
+
+impl Counts {
+    fn lines(&self, stream: &str, action: &BadRowAction) -> Vec<(Level, String)> {
+        let Self { listing, decisions, members, .. } = self;
+        let mut lines = vec![
+            (Level::Info, listed_line(listing.selected)),
+            (
+                Level::Info,
+                format!(
+                    "stream {stream}: listed {} objects in {} pages, {} belong to the stream; {} to read, {} to resume, {} read before",
+                    listing.objects,
+                    listing.pages,
+                    listing.selected,
+                    decisions.read + decisions.changed + decisions.read_again,
+                    decisions.resumed,
+                    decisions.already_read,
+                ),
+            ),
+        ];
+        let mut say = |level, count: u64, what: &str| {
+            if count > 0 {
+                lines.push((level, format!("stream {stream}: {count} {what}")));
+            }
+        };
+        say(
+            Level::Info,
+            listing.markers,
+            "objects left out as marks of other tools (_SUCCESS, _temporary/, .crc, _$folder$, no bytes)",
+        );
+        say(Level::Info, listing.letters, "objects left out as bad rows that this connector wrote");
+        say(Level::Info, listing.skipped_prefixes, "prefixes not listed, since nothing in them can be wanted");
+        say(Level::Info, listing.unwanted, "objects left out as of partitions that are not wanted");
+        say(
+            Level::Warn,
+            listing.without_partition,
+            "objects left out in folders of other tools, where keys have no value for the partition filter",
+        );
+        say(
+            Level::Info,
+            listing.filtered,
+            "files left out without being read, since no row of their partition passes the filter",
+        );
+        say(
+            Level::Warn,
+            listing.incomparable,
+            "files left out, since the value of their partition cannot be compared with what the filter says",
+        );
+        say(
+            Level::Info,
+            listing.below_cursor,
+            "files left out without being read, since their partition lies below the greatest value of the syncs before in \
+             the cursor's column",
+        );
+        say(Level::Info, listing.too_old, "objects left out as older than the start date");
+        say(
+            Level::Warn,
+            listing.archived + self.archived_when_read,
+            "archived objects left out; they are read when they are restored",
+        );
+        if listing.archived > 0 && listing.from_inventory > 0 {
+            let what = "objects of the inventory: it does not tell which archived objects are restored, and those count as archived";
+            say(Level::Warn, listing.from_inventory, what);
+        }
+        say(Level::Warn, listing.not_sampled, "objects left out, as only a sample is read (`dev_sampling`)");
+        say(
+            Level::Warn,
+            decisions.changed,
+            "objects changed since the last run stopped inside them; they are read from the start",
+        );
+        say(Level::Info, members.read + members.resumed + members.changed, "members of zip archives to read");
+        say(Level::Info, members.already_read, "members of zip archives were read before");
+        say(
+            Level::Warn,
+            members.older,
+            "members of zip archives are older than when they were last read; they are left out",
+        );
+        if let Some(key) = &decisions.first_older {
+            let older = format!(
+                "objects are left out: the file's last modified date is older than the last time it was synced, as of \
+                 '{key}'; they are read when they change again, or when the stream is reset"
+            );
+            say(Level::Warn, decisions.older, &older);
+        }
+        say(
+            Level::Warn,
+            decisions.beyond_history,
+            "objects are older than what the state remembers, and count as read",
+        );
+        say(
+            Level::Warn,
+            decisions.read_again,
+            "objects are read although some of them may have been read before: too much changed since the last run to \
+             tell them apart",
+        );
+        say(
+            Level::Warn,
+            decisions.in_doubt,
+            "objects count as read although some of them may be new: too many objects of their time vanished since \
+             the last run to tell them apart; reset the stream to read all of them",
+        );
+        say(Level::Info, listing.from_inventory, "objects are known from the inventory");
+        say(Level::Warn, self.gone, "files vanished since the inventory; they have nothing to read");
+        say(
+            Level::Warn,
+            self.overwritten,
+            "files were overwritten since the inventory; they were read as they are now",
+        );
+        say(Level::Warn, self.vanished as u64, "objects that the last run left unfinished are not there any more");
+        if self.large_files > 1 {
+            let (files, bytes) = (self.large_files, self.large_bytes);
+            let line = format!(
+                "stream {stream}: {files} files have row groups larger than the memory for fetched data; the largest \
+                 needed {bytes} bytes at once"
+            );
+            lines.push((Level::Warn, line));
+        }
+        for line in self.bad_rows.lines(action) {
+            lines.push((Level::Warn, format!("stream {stream}: {line}")));
+        }
+        if self.pruned.rows > 0 {
+            lines.push((Level::Info, format!("stream {stream}: {}", self.pruned)));
+        }
+        if let Pruned { unsampled_row_groups: groups @ 1.., unsampled_rows: rows, .. } = self.pruned {
+            let text =
+                format!("{groups} row groups with {rows} rows left out, as only a sample is read (`dev_sampling`)");
+            lines.push((Level::Warn, format!("stream {stream}: {text}")));
+        }
+        for (worrying, note) in self.left_out.notes() {
+            lines.push((if worrying { Level::Warn } else { Level::Info }, format!("stream {stream}: {note}")));
+        }
+        for note in self.files.notes() {
+            lines.push((Level::Warn, format!("stream {stream}: {note}")));
+        }
+        lines
+    }
+}

@@ -1,0 +1,336 @@
+//! The first rows of a file, for check and discover: one request of bounded length.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use super::Stop;
+use super::archive::{self, Archive};
+use super::wanted::{self, Wanted};
+use tollgate_base::batch::{Decoded, InferredColumn, Reject};
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::object::ObjectFacts;
+use tollgate_base::options::{Compression, FormatOptions, InferenceDepth, OnBadRow, Projection};
+use tollgate_config::job::Stream;
+use tollgate_format::infer::{self, Inference};
+use tollgate_format::parquet::{self, Footer, ParquetDecoder};
+use tollgate_format::{Decode, DecodeLimits, Step};
+use tollgate_plan::estimate::ColumnarFile;
+use tollgate_plan::partition::columns::Constant;
+use tollgate_record::flatten::{self, Flattener};
+use tollgate_runtime::memory::Budget;
+use tollgate_s3::Store;
+
+/// What a sample is at most.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SampleLimits {
+    /// Bytes as stored.
+    pub(super) bytes: u64,
+    /// Rows.
+    pub(super) rows: usize,
+    /// Whether a bad row ends it.
+    pub(super) on_bad_row: OnBadRow,
+}
+
+/// Rows that a decoder hands over at once while sampling: few, since the sample ends in the middle of a row and rows
+/// that were not handed over by then are lost.
+const BATCH_ROWS: usize = 64;
+
+/// Members of an archive that are sampled.
+const SAMPLE_MEMBERS: usize = 3;
+
+/// What a sample tells of a file.
+#[derive(Debug, Default)]
+pub(super) struct Sampled {
+    /// The columns, from all that could be read.
+    pub(super) columns: Vec<InferredColumn>,
+    /// Rows that were read.
+    pub(super) rows: usize,
+    /// Rows among them that are not well formed and were gone over, with the first of them.
+    pub(super) bad_rows: usize,
+    pub(super) first_bad: Option<Reject>,
+    /// Why nothing was read behind those rows.
+    pub(super) fault: Option<Error>,
+}
+
+impl Sampled {
+    /// The sample, unless nothing at all could be read.
+    ///
+    /// # Errors
+    /// What is wrong with the first row.
+    pub(super) fn usable(self) -> Result<Self> {
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let Some(reject) = self.first_bad.as_ref().filter(|_| self.rows == 0) else { return Ok(self) };
+        let mut error = Error::data(reject.reason.clone());
+        if let Some(line) = reject.line {
+            error = error.with("line", line);
+        }
+        Err(error.hint("check the stream's format and its options"))
+    }
+}
+
+/// The columns of a file: from the footer alone where it has one, else from its first rows. `gets` is how many requests may
+/// be made, and is counted down; `None` where they do not suffice.
+pub(super) async fn columns(
+    store: &Store,
+    stream: &Stream,
+    object: &ObjectFacts,
+    limits: SampleLimits,
+    gets: &mut usize,
+) -> Result<Option<Sampled>> {
+    let named = |error: Error| error.with("stream", &stream.name).with("key", &object.key);
+    if *gets == 0 {
+        return Ok(None);
+    }
+    if archive::is_archive(stream, object) {
+        return archive_sample(store, stream, object, limits, gets).await.map(Some).map_err(named);
+    }
+    if let FormatOptions::Parquet(options) = &stream.format {
+        let Some(footer) = footer(store, object, gets).await.map_err(named)? else { return Ok(None) };
+        let flat = stream.flatten.map(|depth| flatten::schema(&footer.schema, depth).schema);
+        let schema = flat.as_ref().unwrap_or(&footer.schema);
+        let columns = infer::columns_of_schema(schema, options.decimal_as_float, stream.inference);
+        return Ok(Some(Sampled { columns, ..Sampled::default() }));
+    }
+    if declares(stream) {
+        *gets -= 1;
+        let columns = declared(store, stream, object, limits).await.map_err(named)?;
+        return Ok(Some(Sampled { columns, ..Sampled::default() }));
+    }
+    *gets -= 1;
+    let compression = stream.compression.resolve(&object.key);
+    let decoder = tollgate_format::open(
+        &stream.format,
+        compression,
+        &Projection::All,
+        object,
+        None,
+        &decode_limits(stream, limits),
+    );
+    let mut decoder = decoder.map_err(named)?;
+    let whole = object.size <= limits.bytes;
+    let body = store.get(object, (!whole).then_some(0..limits.bytes)).await.map_err(named)?;
+    let sampled = Taking::new(stream, limits).all_of(Body::Object(body), whole, &mut *decoder).await.map_err(named)?;
+    Ok(Some(Sampled { fault: sampled.fault.map(named), ..sampled }))
+}
+
+/// What the newest members of an archive tell; nothing where no member belongs to the stream.
+async fn archive_sample(
+    store: &Store,
+    stream: &Stream,
+    object: &ObjectFacts,
+    limits: SampleLimits,
+    gets: &mut usize,
+) -> Result<Sampled> {
+    let budget = Budget::new(super::DEFAULT_MEMORY_BYTES);
+    let archive = Archive::open(store, object, &budget).await?;
+    // The directory takes two at most.
+    *gets = gets.saturating_sub(2);
+    let (mut all, mut found) = (Sampled::default(), Vec::new());
+    for (facts, member) in archive.members_of(stream).iter().rev().take(SAMPLE_MEMBERS) {
+        member.readable()?;
+        *gets = gets.saturating_sub(1);
+        let mut member = member.clone();
+        let whole = member.range.end - member.range.start <= limits.bytes;
+        member.range.end = member.range.end.min(member.range.start + limits.bytes);
+        let mut decoder = tollgate_format::open(
+            &stream.format,
+            Compression::Zip,
+            &Projection::All,
+            facts,
+            None,
+            &decode_limits(stream, limits),
+        )?;
+        let bytes = Body::Member(archive.stream(store, &member, false, &budget));
+        let sampled = Taking::new(stream, limits).all_of(bytes, whole, &mut *decoder).await?;
+        all.rows += sampled.rows;
+        all.bad_rows += sampled.bad_rows;
+        all.first_bad = all.first_bad.or(sampled.first_bad);
+        all.fault = all.fault.or(sampled.fault);
+        found.push(sampled.columns);
+    }
+    Ok(Sampled { columns: infer::merge(found.iter().map(Vec::as_slice)), ..all })
+}
+
+/// The footer of a Parquet file; `None` where it is longer than the requests that are left can bring.
+pub(super) async fn footer(store: &Store, object: &ObjectFacts, gets: &mut usize) -> Result<Option<Footer>> {
+    let mut decoder = ParquetDecoder::new(object, &Projection::All, None, parquet::Limits::default())?;
+    while let Some(wanted) = decoder.step_to_footer()? {
+        if *gets < wanted.len() {
+            return Ok(None);
+        }
+        *gets -= wanted.len();
+        feed(store, object, wanted, &mut decoder).await?;
+    }
+    Ok(decoder.footer().cloned())
+}
+
+/// What the footer of a Parquet file says about reading what is wanted of it.
+pub(super) async fn columnar_file(
+    store: &Store,
+    object: &ObjectFacts,
+    wanted: &Wanted,
+    constants: &[Constant],
+    sample: Option<f64>,
+) -> Result<ColumnarFile> {
+    let mut decoder = ParquetDecoder::new(object, &wanted.projection, None, parquet::Limits::default())?;
+    decoder.prune(&wanted::given(&wanted.predicates, constants));
+    if let Some(part) = sample {
+        decoder.sample(part);
+    }
+    while let Some(wanted) = decoder.step_to_footer()? {
+        feed(store, object, wanted, &mut decoder).await?;
+    }
+    let (Some(footer), Some((metadata_start, groups))) = (decoder.footer(), decoder.planned()) else {
+        return Err(Error::internal("a Parquet decoder went on without the footer"));
+    };
+    Ok(ColumnarFile::new(object, metadata_start, parquet::TAIL_BYTES, &groups, footer.rows))
+}
+
+/// The columns that a file declares in its first bytes, or that its decoder knows when it has read all of it.
+async fn declared(
+    store: &Store,
+    stream: &Stream,
+    object: &ObjectFacts,
+    limits: SampleLimits,
+) -> Result<Vec<InferredColumn>> {
+    let compression = stream.compression.resolve(&object.key);
+    let decode = DecodeLimits::default();
+    let mut decoder = tollgate_format::open(&stream.format, compression, &Projection::All, object, None, &decode)?;
+    // A workbook is read as a whole or not at all.
+    let whole = object.size <= limits.bytes || stream.format == FormatOptions::Excel;
+    let mut body = store.get(object, (!whole).then_some(0..limits.bytes)).await?;
+    let mut offset = 0;
+    loop {
+        let step = decoder.step();
+        if let Some(columns) = decoder.columns(stream.inference) {
+            return Ok(columns);
+        }
+        let Step::NeedBytes = step? else { return Err(Error::internal("a file has rows and no columns")) };
+        match body.next().await? {
+            Some(bytes) => {
+                let length = bytes.len() as u64;
+                decoder.feed(offset, bytes)?;
+                offset += length;
+            }
+            // Where the sample ends in the header, this says that it is cut off.
+            None => decoder.finish(),
+        }
+    }
+}
+
+/// Whether files declare as much of their columns as is asked for.
+fn declares(stream: &Stream) -> bool {
+    let format = match stream.format {
+        FormatOptions::Avro(_) => true,
+        FormatOptions::Excel => stream.inference == InferenceDepth::Compatible,
+        _ => false,
+    };
+    format && stream.flatten.is_none()
+}
+
+fn decode_limits(stream: &Stream, sample: SampleLimits) -> DecodeLimits {
+    let (on_bad_row, array_rows) = (sample.on_bad_row, stream.schemaless);
+    DecodeLimits { batch_rows: BATCH_ROWS, on_bad_row, array_rows, ..DecodeLimits::default() }
+}
+
+/// Where the bytes of a sample come from.
+enum Body {
+    Object(tollgate_s3::Body),
+    Member(super::fetch::Stream),
+}
+
+impl Body {
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        match self {
+            Self::Object(body) => body.next().await,
+            Self::Member(stream) => Ok(stream.next().await?.map(|(_, bytes)| bytes)),
+        }
+    }
+}
+
+/// Reads batches from the beginning of a file. A sample that ends before the file does is not an error.
+async fn stream_rows(mut body: Body, whole: bool, decoder: &mut dyn Decode, taking: &mut Taking) -> Result<()> {
+    let mut offset = 0;
+    loop {
+        match decoder.step()? {
+            Step::Batch(decoded) => {
+                if !taking.add(decoded)? {
+                    return Ok(());
+                }
+            }
+            Step::Done | Step::NeedRanges(_) => return Ok(()),
+            Step::NeedBytes => match body.next().await? {
+                Some(bytes) => {
+                    let length = bytes.len() as u64;
+                    decoder.feed(offset, bytes)?;
+                    offset += length;
+                }
+                None if whole => decoder.finish(),
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+async fn feed(store: &Store, object: &ObjectFacts, wanted: Vec<Range<u64>>, decoder: &mut dyn Decode) -> Result<()> {
+    let budget = Budget::new(super::DEFAULT_MEMORY_BYTES);
+    super::fetch::feed_ranges(store, object, wanted, &budget, decoder, &Stop::default()).await?;
+    Ok(())
+}
+
+/// A sample in the making.
+struct Taking {
+    inference: Inference,
+    flattener: Option<Flattener>,
+    /// Whether a header tells columns that no row has.
+    headed: bool,
+    sampled: Sampled,
+    limit_rows: usize,
+}
+
+impl Taking {
+    fn new(stream: &Stream, limits: SampleLimits) -> Self {
+        let inference = Inference::with_depth(&stream.format, stream.inference);
+        let flattener = stream.flatten.map(|depth| Flattener::new(depth, false));
+        let headed = matches!(stream.format, FormatOptions::Csv(_));
+        Self { inference, flattener, headed, sampled: Sampled::default(), limit_rows: limits.rows }
+    }
+
+    /// All that the sample tells. A fault of the data ends it and is a part of it.
+    async fn all_of(mut self, body: Body, whole: bool, decoder: &mut dyn Decode) -> Result<Sampled> {
+        match stream_rows(body, whole, decoder, &mut self).await {
+            Ok(()) if self.headed && self.sampled.rows + self.sampled.bad_rows == 0 => {
+                let columns = decoder.columns(InferenceDepth::Compatible).unwrap_or_default();
+                return Ok(Sampled { columns, ..self.sampled });
+            }
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::Data => self.sampled.fault = Some(error),
+            Err(error) => return Err(error),
+        }
+        Ok(self.done())
+    }
+
+    /// Takes a batch in. Whether there is room for more.
+    fn add(&mut self, decoded: Decoded) -> Result<bool> {
+        self.sampled.rows += decoded.batch.rows();
+        let bad_rows: u64 = decoded.rejects.iter().map(Reject::rows).sum();
+        self.sampled.bad_rows += usize::try_from(bad_rows).unwrap_or(usize::MAX);
+        if self.sampled.first_bad.is_none() {
+            self.sampled.first_bad = decoded.rejects.into_iter().next();
+        }
+        let batch = match &mut self.flattener {
+            Some(flattener) => flattener.flatten(decoded.batch)?,
+            None => decoded.batch,
+        };
+        self.inference.add(&batch);
+        Ok(self.sampled.rows + self.sampled.bad_rows < self.limit_rows)
+    }
+
+    fn done(self) -> Sampled {
+        let columns = self.inference.columns();
+        Sampled { columns, ..self.sampled }
+    }
+}

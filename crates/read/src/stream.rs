@@ -1,0 +1,646 @@
+//! A run over the streams of a catalog.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use super::bad_rows::Tolerance;
+use super::dispatch::Files;
+use super::emit::{self, Emitted, Event, Outgoing};
+use super::file::{Assignment, FileEnd, Shared};
+use super::inventory;
+use super::letters::LetterBox;
+use super::listing::{Listing, REQUESTS_AHEAD};
+use super::partition;
+use super::plan::{self, Approach};
+use super::preflight;
+use super::progress::{Progress, Pulse};
+use super::report::{Report, failure_line};
+use super::stop::Stop;
+use super::transfer::Transfer;
+use super::wanted::{self, Wanted};
+use super::{Budgets, DEFAULT_MEMORY_BYTES, DEFAULT_PARALLEL_FILES, stream_named};
+use tollgate_base::batch::Position;
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::object::{ObjectFacts, Timestamp};
+use tollgate_base::options::{FormatOptions, Projection, SchemaEvolution};
+use tollgate_base::schema::Columns;
+use tollgate_base::spending::{GB, OnArchived, OnLimit};
+use tollgate_config::job::{Job, Stream, ValidationPolicy};
+use tollgate_cost::usage::Operation;
+use tollgate_cost::{Shortage, Till, Usage, usage_of, usage_since};
+use tollgate_cursor::{Cursor, FullRefresh, Incremental, StreamState, Window};
+use tollgate_format::DecodeLimits;
+use tollgate_plan::estimate::{FilePlan, StreamPlan};
+use tollgate_plan::ranges;
+use tollgate_plan::walk::WalkOptions;
+use tollgate_protocol::catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
+use tollgate_protocol::message::Level;
+use tollgate_protocol::sink::{Sink, StatusLine};
+use tollgate_protocol::state_file::StateFile;
+use tollgate_record::{EncodeOptions, StreamEncoder, Unlisted, Validation, columns_wanted};
+use tollgate_runtime::clock::Clock;
+use tollgate_s3::Store;
+
+/// Files in a row that may fail for a passing reason before the stream is given up: each was retried already.
+const TRANSIENT_FAILURES_IN_A_ROW: usize = 3;
+
+/// Files that may fail in a stream before it is given up.
+const FAILED_FILES: usize = 100;
+
+/// Failures of files that get a line of their own in the log.
+const LOGGED_FAILURES: usize = 20;
+
+/// A part of a file that is smaller than this is not worth a request of its own at the end of a limit.
+const LEAST_PART_BYTES: u64 = 64 << 10;
+
+/// Choices of a run that are not the configuration's.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadOptions {
+    /// The clock.
+    pub clock: Clock,
+    /// A STATE at least every so many bytes of records.
+    pub state_bytes: u64,
+}
+
+/// Reads streams.
+pub struct Reader<'a> {
+    pub(super) job: &'a Job,
+    pub(super) store: Store,
+    pub(super) till: Till,
+    pub(super) options: ReadOptions,
+}
+
+/// What went wrong in a run. Empty: everything was read.
+#[derive(Debug, Default)]
+pub struct Failures {
+    /// The first failure: the one that the platform is told.
+    pub first: Option<Error>,
+    /// The number of streams and files that failed.
+    pub count: usize,
+}
+
+impl Failures {
+    fn add(&mut self, error: Error) {
+        self.first.get_or_insert(error);
+        self.count += 1;
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// A reader for a job. The store asks the till's gate, and counts in its ledger.
+    #[must_use]
+    pub fn new(job: &'a Job, store: Store, till: Till, options: ReadOptions) -> Self {
+        Self { job, store, till, options }
+    }
+
+    /// Files in flight at most.
+    pub(super) fn parallel_files(&self) -> usize {
+        self.job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1)
+    }
+
+    /// Reads the streams of the catalog one after the other, files of a stream side by side, and writes everything to
+    /// the sink. Comes back when all is written, or when the run was asked to stop and has drained.
+    pub async fn read(
+        &self,
+        catalog: &ConfiguredCatalog,
+        states: &StateFile,
+        sink: Box<dyn Sink>,
+        stop: &Stop,
+    ) -> Failures {
+        let (outgoing, emitter) = emit::start(sink, self.options, stop.clone());
+        let progress = Arc::new(Progress::new(self.options.clock));
+        let pulse = Pulse { progress: Arc::clone(&progress), till: self.till.clone(), store: self.store.clone() };
+        let ticker = tokio::spawn(tick(outgoing.clone(), pulse));
+        let budgets = Budgets::new(self.job.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES));
+        let mut failures = Failures::default();
+        match preflight::run(self, catalog, states, stop).await {
+            Err(error) => fail(&outgoing, &mut failures, error).await,
+            Ok(mut listed) => {
+                for configured in catalog.streams.iter().take_while(|_| !stop.requested()) {
+                    let run = StreamRun {
+                        reader: self,
+                        outgoing: &outgoing,
+                        progress: &progress,
+                        budgets: &budgets,
+                        stop,
+                        failures: &mut failures,
+                        listed: listed.remove(&configured.name),
+                        limited: false,
+                    };
+                    Box::pin(run.read(configured, states)).await;
+                }
+            }
+        }
+        ticker.abort();
+        _ = ticker.await;
+        drop(outgoing);
+        // The emitter ends when it has written what was sent; it may be waiting for a slow reader until then.
+        _ = tokio::task::spawn_blocking(move || emitter.join()).await;
+        failures
+    }
+}
+
+/// Wakes the emitter once a second, so that a STATE is written although nothing else happens, and tells how far the run
+/// is.
+async fn tick(outgoing: Outgoing, pulse: Pulse) {
+    let mut interval = tokio::time::interval(Duration::from_secs(1));
+    let mut terminal = StatusLine::on_terminal();
+    loop {
+        interval.tick().await;
+        if let (Some(terminal), Some(status)) = (&mut terminal, pulse.status()) {
+            terminal.show(&status);
+        }
+        outgoing.send(Event::Tick).await;
+        for line in pulse.lines() {
+            outgoing.send(Event::Line(line)).await;
+        }
+    }
+}
+
+/// Says an error and counts it.
+async fn fail(outgoing: &Outgoing, failures: &mut Failures, error: Error) {
+    outgoing.log(Level::Error, failure_line(&error)).await;
+    failures.add(error);
+}
+
+/// The reading of one stream.
+struct StreamRun<'a> {
+    reader: &'a Reader<'a>,
+    outgoing: &'a Outgoing,
+    progress: &'a Arc<Progress>,
+    budgets: &'a Budgets,
+    stop: &'a Stop,
+    failures: &'a mut Failures,
+    /// The files, where they were listed before the run.
+    listed: Option<(Files, StreamPlan)>,
+    /// Whether a limit ended the stream, as its policy allows.
+    limited: bool,
+}
+
+impl StreamRun<'_> {
+    async fn read(mut self, configured: &ConfiguredStream, states: &StateFile) {
+        let prepared = stream_named(&self.reader.job.streams, &configured.name).and_then(|stream| {
+            let cursor = cursor(configured, stream, states)?;
+            let shared = self.shared(stream, configured, &cursor)?;
+            Ok((stream, cursor, shared))
+        });
+        let (stream, cursor, shared) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return self.fail(error.with("stream", &configured.name)).await,
+        };
+        let configured = Arc::new(configured.clone());
+        self.outgoing.log(Level::Info, format!("Syncing stream: {}", stream.name)).await;
+        let opened = Event::Open { stream: Arc::clone(&configured), cursor: Box::new(cursor.clone()) };
+        self.outgoing.send(opened).await;
+        self.progress.begin(&configured, &self.reader.till);
+        let failed_before = self.failures.count;
+        if let Err(error) = self.read_files(stream, cursor, &shared).await {
+            self.fail(error.with("stream", &stream.name)).await;
+        }
+        // In part, a full refresh must not take the place of what the destination has.
+        let partial = self.limited && configured.sync_mode == SyncMode::FullRefresh;
+        let complete = self.failures.count == failed_before && !self.stop.requested() && !partial;
+        shared.report.log(self.outgoing, stream).await;
+        let whole = !self.limited && stream.dev_max_files.is_none() && stream.dev_sampling.is_none();
+        self.close(&stream.name, complete, whole).await;
+    }
+
+    fn shared(&self, stream: &Stream, configured: &ConfiguredStream, cursor: &Cursor) -> Result<Arc<Shared>> {
+        let columns = wanted::columns(stream, &configured.columns);
+        let wanted = Wanted::new(stream, &configured.columns, &columns, cursor)?;
+        Ok(Arc::new(Shared {
+            store: self.reader.store.clone(),
+            clock: self.reader.options.clock,
+            stop: self.stop.clone(),
+            budgets: self.budgets.clone(),
+            outgoing: self.outgoing.clone(),
+            projection: wanted.projection,
+            predicates: wanted.predicates,
+            pick: wanted.pick,
+            encoder: StreamEncoder::new(
+                &configured.name,
+                configured.namespace.as_deref(),
+                &columns,
+                encode_options(stream),
+            ),
+            tolerance: Tolerance::new(&stream.bad_rows),
+            letters: LetterBox::of(&stream.bad_rows.action, &self.reader.store),
+            limits: DecodeLimits {
+                on_bad_row: stream.bad_rows.on_bad_row(),
+                batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows),
+                caps: self.reader.job.caps,
+                array_rows: stream.schemaless,
+                ..Default::default()
+            },
+            stream: stream.clone(),
+            report: Report::default(),
+            progress: Arc::clone(self.progress),
+            transfer: Transfer::of(self.reader.job, stream, configured),
+            keys: OnceLock::new(),
+            untold: OnceLock::new(),
+        }))
+    }
+
+    async fn read_files(&mut self, stream: &Stream, cursor: Cursor, shared: &Arc<Shared>) -> Result<()> {
+        if let Some(transfer) = shared.transfer.as_ref().filter(|transfer| transfer.flat()) {
+            let now = self.reader.options.clock.now();
+            if let Some(files) = list(&shared.store, stream, cursor.clone(), now, true, self.stop).await? {
+                transfer.check_names(files).await?;
+            }
+        }
+        let (files, plan) = match self.listed.take() {
+            Some((files, plan)) => (Some(files), Some(plan)),
+            None => {
+                let (now, till) = (self.reader.options.clock.now(), &self.reader.till);
+                let before = usage_of(till.ledger());
+                let files = list(&shared.store, stream, cursor, now, false, self.stop).await?;
+                // What an inventory took is known by now and no guess.
+                till.expect(gets_since(till, &before).iter());
+                (files, None)
+            }
+        };
+        let Some(mut files) = files else { return Ok(()) };
+        _ = shared.keys.set(files.keys().clone());
+        if let Some(top_up) = &files.partitions().top_up {
+            let level = if top_up.condition.is_some() { Level::Info } else { Level::Warn };
+            self.outgoing.log(level, format!("stream {}: {}", stream.name, top_up.note)).await;
+        }
+        if let Some(most) = stream.dev_max_files {
+            let text = format!("stream {}: {most} files are read at most (`dev_max_files`)", stream.name);
+            self.outgoing.log(Level::Warn, text).await;
+        }
+        self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
+        let plan = plan.or_else(|| plan::of_files(&files, stream, self.reader.parallel_files()));
+        self.announce(plan.as_ref(), shared).await;
+        let (listed, limit) = self.read_each(&mut files, plan.is_some(), shared).await;
+        if let Some(limit) = limit {
+            self.at_limit(limit, &files, stream).await;
+        }
+        if listed.is_ok() && !self.stop.requested() {
+            let vanished = files.forget_vanished(self.outgoing).await;
+            shared.report.add_vanished(vanished);
+        }
+        shared.report.add_listing(files.counts(), files.decisions.clone());
+        let archived = shared.report.archived();
+        if stream.on_archived == OnArchived::Fail && archived > 0 && listed.is_ok() {
+            let message = format!("{archived} objects of the stream are archived and cannot be read");
+            let error = Error::new(ErrorKind::Unsupported, message).with("stream", &stream.name);
+            self.fail(error.hint("restore them, or set `on_archived` to 'skip'")).await;
+        }
+        listed
+    }
+
+    /// Says how much is to come, where that is known before the first file.
+    async fn announce(&self, plan: Option<&StreamPlan>, shared: &Shared) {
+        let till = &self.reader.till;
+        // What footers tell is expected file by file, as they are read.
+        if plan.is_none_or(StreamPlan::needs_a_look) {
+            _ = shared.untold.set(till.clone());
+        }
+        // Read while it is listed: each file is expected when it is begun.
+        let Some(plan) = plan else { return };
+        if !plan.needs_a_look() {
+            till.expect(&plan.estimated().expected);
+        } else if shared.transfer.is_some() {
+            till.expect_unknown();
+        }
+        self.progress.expect(plan.files, plan.stored_bytes, plan.rows());
+        if let Some(estimate) = self.progress.estimate(till).filter(|_| plan.files > 0) {
+            self.outgoing.send(Event::Line(estimate)).await;
+        }
+    }
+
+    /// A file that no plan has is begun. Those that are read by ranges tell it themselves, when they know their footer.
+    fn expect(&self, object: &ObjectFacts, FilePlan { row, requests, bytes }: FilePlan, shared: &Shared) {
+        match (requests, object.size) {
+            (0, 1..) if shared.transfer.is_some() => self.reader.till.expect_unknown(),
+            _ => self.reader.till.expect([&Usage { row, requests, bytes }]),
+        }
+    }
+
+    /// Reads files side by side until none is left, or a limit is reached, which is the second answer. A failed file does
+    /// not stop the others.
+    async fn read_each(
+        &mut self,
+        files: &mut Files,
+        planned: bool,
+        shared: &Arc<Shared>,
+    ) -> (Result<()>, Option<LimitReached>) {
+        let parallel = self.reader.parallel_files();
+        let mut tasks = JoinSet::new();
+        let mut health = Health::default();
+        let mut approach = Approach::new(&shared.stream, files.keys());
+        let mut more = true;
+        while more || !tasks.is_empty() {
+            while more
+                && tasks.len() < parallel
+                && !self.stop.requested()
+                && !health.given_up()
+                && !shared.tolerance.exceeded()
+            {
+                let Some(next) = self.stop.unless(files.next()).await else { break };
+                let Some((object, from)) = (match next {
+                    Ok(next) => next,
+                    // The files in flight are finished first.
+                    Err(error) => {
+                        health.listing_failed = Some(error);
+                        break;
+                    }
+                }) else {
+                    more = false;
+                    shared.progress.all_begun();
+                    break;
+                };
+                let alone = ranges::alone(files.ready(), tasks.len());
+                let plan = approach.file(&object, &from, alone);
+                let assigned = self.assign((&object, &from, plan), &mut approach, alone, &mut tasks, &mut health).await;
+                match assigned {
+                    Assigned::Nothing => break,
+                    Assigned::Refused(error) => {
+                        self.outgoing.send(Event::Begin { object, from }).await;
+                        self.fail(error).await;
+                    }
+                    Assigned::Read(assignment) => {
+                        if !planned && !approach.leaves_out(&object) {
+                            self.expect(&object, plan, shared);
+                        }
+                        shared.progress.begun(plan.bytes.max(object.size));
+                        self.outgoing.send(Event::Begin { object: object.clone(), from: from.clone() }).await;
+                        let shared = Arc::clone(shared);
+                        tasks.spawn(inventory::read_as_it_is(shared, object, from, files.cursor(), assignment));
+                    }
+                }
+            }
+            let Some(ended) = tasks.join_next().await else { break };
+            self.ended(ended, &mut health).await;
+        }
+        let limit = health.limit.take();
+        let stopped = self.stop.requested() && !shared.tolerance.exceeded();
+        let verdict = if limit.is_some() { Ok(()) } else { health.verdict(more) };
+        (verdict.and_then(|()| if stopped { Ok(()) } else { shared.tolerance.verdict() }), limit)
+    }
+
+    /// Sets aside what a file is planned to cost. Where that does not fit beside the files in flight, they are waited for:
+    /// what they do not use may be enough.
+    async fn assign(
+        &mut self,
+        (object, from, plan): (&ObjectFacts, &Position, FilePlan),
+        approach: &mut Approach<'_>,
+        alone: bool,
+        tasks: &mut JoinSet<Result<FileEnd>>,
+        health: &mut Health,
+    ) -> Assigned {
+        let till = &self.reader.till;
+        let shortage = loop {
+            let shortage = match till.open(plan.row, plan.requests, plan.bytes) {
+                Ok(account) => return Assigned::Read(Assignment { alone, until: None, account }),
+                Err(shortage) => shortage,
+            };
+            let Some(ended) = tasks.join_next().await else { break shortage };
+            self.ended(ended, health).await;
+            if health.given_up() || self.stop.requested() {
+                if let Some(limit) = &mut health.limit {
+                    (limit.files_left, limit.bytes_left) = (limit.files_left + 1, limit.bytes_left + object.size);
+                }
+                return Assigned::Nothing;
+            }
+        };
+        let Some(allowance) = till.allowance() else { return Assigned::Nothing };
+        let divisible = approach.divisible(object, from);
+        if let Some(first) = divisible {
+            let affordable = allowance.affordable_bytes(plan.row, plan.bytes);
+            let account = (affordable >= LEAST_PART_BYTES).then(|| till.open(plan.row, 1, affordable).ok()).flatten();
+            if let Some(account) = account {
+                health.reach(shortage, object.size.saturating_sub(first + affordable));
+                return Assigned::Read(Assignment { alone: false, until: Some(first + affordable), account });
+            }
+        } else if let Some(shortage) = allowance.too_dear_alone(plan.row, plan.requests, plan.bytes) {
+            let hint = format!(
+                "this file alone passes the limit and cannot be read in part: raise `{}`",
+                shortage.parameter()
+            );
+            return Assigned::Refused(shortage.error().with("key", &object.key).hint(hint));
+        }
+        health.reach(shortage, object.size);
+        Assigned::Nothing
+    }
+
+    /// A limit ended the stream: by its policy that is a failure, or as it should be.
+    async fn at_limit(&mut self, limit: LimitReached, files: &Files, stream: &Stream) {
+        let rest = files.remaining().map(|rest| rest.fold((0, 0), |sum, (object, _)| (sum.0 + 1, sum.1 + object.size)));
+        let (files_left, bytes_left) = rest.unwrap_or_default();
+        let spent = self.reader.till.spent(&self.reader.store.region());
+        let error = limit
+            .error
+            .with("stream", &stream.name)
+            .with("spent", spent)
+            .with("remaining_files", files_left + limit.files_left)
+            .with("remaining_gb", format!("{:.3}", (bytes_left + limit.bytes_left) as f64 / GB as f64));
+        match self.reader.job.spending.on_limit {
+            OnLimit::Fail => {
+                self.fail(error.hint("the next run goes on from here; raise the limit to read more")).await
+            }
+            OnLimit::Partial => {
+                self.limited = true;
+                let error = error.hint("this run ends here, and the next one goes on");
+                self.outgoing.log(Level::Warn, error.to_string()).await;
+            }
+        }
+    }
+
+    async fn ended(&mut self, ended: Result<Result<FileEnd>, tokio::task::JoinError>, health: &mut Health) {
+        let ended = ended
+            .unwrap_or_else(|error| Err(Error::internal("the reading of a file ended unexpectedly").caused_by(error)));
+        match ended {
+            Ok(_) => health.transient_in_a_row = 0,
+            // Not the file's fault: it goes on in the next run.
+            Err(error) if error.kind() == ErrorKind::Limit && error.get("limit").is_some() => {
+                let reached = health.limit.get_or_insert(LimitReached { error, files_left: 0, bytes_left: 0 });
+                reached.files_left += 1;
+            }
+            Err(error) => {
+                let transient = error.kind() == ErrorKind::Transient;
+                health.transient_in_a_row = if transient { health.transient_in_a_row + 1 } else { 0 };
+                health.failed += 1;
+                if health.failed <= LOGGED_FAILURES {
+                    self.fail(error).await;
+                } else {
+                    self.failures.add(error);
+                }
+            }
+        }
+    }
+
+    async fn fail(&mut self, error: Error) {
+        fail(self.outgoing, self.failures, error).await;
+    }
+
+    async fn close(&self, name: &str, complete: bool, whole: bool) {
+        let (done, emitted) = tokio::sync::oneshot::channel();
+        self.outgoing.send(Event::Close { complete, whole, done }).await;
+        let Emitted { records, bytes, .. } = emitted.await.unwrap_or_default();
+        self.outgoing.log(Level::Info, format!("Read {records} records from {name} stream ({bytes} bytes)")).await;
+    }
+}
+
+/// GETs that were made since.
+pub(super) fn gets_since(till: &Till, before: &[Usage]) -> Vec<Usage> {
+    let mut usage = usage_since(&usage_of(till.ledger()), before);
+    usage.retain(|usage| usage.row.operation == Operation::GetObject);
+    usage
+}
+
+/// How the files of a stream fare.
+#[derive(Debug, Default)]
+struct Health {
+    failed: usize,
+    transient_in_a_row: usize,
+    listing_failed: Option<Error>,
+    limit: Option<LimitReached>,
+}
+
+/// A limit that ends a stream, and what of the files that were handed out it leaves.
+#[derive(Debug)]
+struct LimitReached {
+    error: Error,
+    files_left: u64,
+    bytes_left: u64,
+}
+
+/// What becomes of the next file.
+enum Assigned {
+    /// It is read.
+    Read(Assignment),
+    /// No limit will ever allow it.
+    Refused(Error),
+    /// It is left for the next run.
+    Nothing,
+}
+
+impl Health {
+    /// The limit does not allow this file, or its rest.
+    fn reach(&mut self, shortage: Shortage, bytes_left: u64) {
+        let reached = LimitReached { error: shortage.error(), files_left: 0, bytes_left: 0 };
+        let reached = self.limit.get_or_insert(reached);
+        reached.files_left += 1;
+        reached.bytes_left += bytes_left;
+    }
+
+    fn given_up(&self) -> bool {
+        self.listing_failed.is_some()
+            || self.limit.is_some()
+            || self.failed >= FAILED_FILES
+            || self.transient_in_a_row >= TRANSIENT_FAILURES_IN_A_ROW
+    }
+
+    /// The stream's own failure, besides those of its files.
+    fn verdict(self, more: bool) -> Result<()> {
+        let given_up = self.given_up();
+        if let Some(error) = self.listing_failed {
+            return Err(error);
+        }
+        if more && given_up {
+            let kind = if self.failed >= FAILED_FILES { ErrorKind::Data } else { ErrorKind::Transient };
+            return Err(Error::new(kind, format!("the stream was given up after {} failed files", self.failed))
+                .hint("the first failures are in the log"));
+        }
+        Ok(())
+    }
+}
+
+fn encode_options(stream: &Stream) -> EncodeOptions {
+    let validation = match stream.validation_policy {
+        ValidationPolicy::EmitRecord => Validation::Emit,
+        ValidationPolicy::SkipRecord => Validation::Skip,
+        ValidationPolicy::WaitForDiscover => Validation::Stop,
+    };
+    let options = EncodeOptions::new(&stream.format, stream.schemaless, validation);
+    EncodeOptions {
+        unlisted: unlisted(stream),
+        ..options.with_policies(stream.evolution, stream.bad_rows.on_bad_row())
+    }
+}
+
+/// What becomes of fields that the catalog does not have. They are part of a row's text anyway, so they go out with it as in
+/// the connector that we replace, which leaves them out of CSV alone. A column of Parquet is fetched and paid for by itself:
+/// one that is not selected is not read.
+pub(super) fn unlisted(stream: &Stream) -> Unlisted {
+    let chosen = stream.pushdown.columns.is_some();
+    match &stream.format {
+        _ if chosen || stream.evolution != SchemaEvolution::Evolve => Unlisted::LeaveOut,
+        FormatOptions::Csv(_) | FormatOptions::Parquet(_) => Unlisted::Tell,
+        _ => Unlisted::Write,
+    }
+}
+
+/// The columns that decoders must give: those of the catalog, unless others are looked at too.
+pub(super) fn projection(stream: &Stream, columns: &Columns) -> Projection {
+    match stream.evolution {
+        _ if stream.schemaless => Projection::All,
+        SchemaEvolution::Rescue | SchemaEvolution::Freeze => Projection::All,
+        SchemaEvolution::Evolve if unlisted(stream) == Unlisted::Write => Projection::All,
+        SchemaEvolution::Evolve => columns_wanted(columns, stream.flatten.is_some()),
+    }
+}
+
+/// The files of a stream in the order in which they are read. With `whole` the listing is at its end when this comes back;
+/// without, only where the order needs that. `None` when the run is asked to stop meanwhile.
+pub(super) async fn list(
+    store: &Store,
+    stream: &Stream,
+    cursor: Cursor,
+    now: Timestamp,
+    whole: bool,
+    stop: &Stop,
+) -> Result<Option<Files>> {
+    list_with(WalkOptions::default(), store, stream, cursor, now, whole, stop).await
+}
+
+/// As [`list`], walked in this way.
+pub(super) async fn list_with(
+    options: WalkOptions,
+    store: &Store,
+    stream: &Stream,
+    cursor: Cursor,
+    now: Timestamp,
+    whole: bool,
+    stop: &Stop,
+) -> Result<Option<Files>> {
+    let after = cursor.list_after();
+    let prepared = async {
+        let mut prepared = partition::prepare(store, stream, now, Some(&cursor)).await?;
+        // Boxed: the futures of requests are large, and few streams have an inventory.
+        Box::pin(inventory::top_up(store, stream, &mut prepared, after)).await?;
+        Ok(prepared)
+    };
+    let Some(prepared) = stop.unless(prepared).await else { return Ok(None) };
+    let listing = Listing::with(store, stream, prepared?, after, options, REQUESTS_AHEAD);
+    let listing = listing.with_rules(wanted::Rules::of(stream, &cursor)?);
+    let files = match cursor {
+        Cursor::FullRefresh(cursor) if whole => Files::by_key(listing, cursor, stop).await?,
+        Cursor::FullRefresh(cursor) => Some(Files::streaming(listing, cursor)),
+        Cursor::Incremental(cursor) => {
+            let window = Window {
+                listed_at: now,
+                late_days: stream.late_window_days,
+                full_history_days: stream.days_to_sync_if_history_is_full,
+            };
+            Files::ordered(listing, cursor, window, stop).await?
+        }
+    };
+    Ok(files.map(|files| files.at_most(stream.dev_max_files)))
+}
+
+pub(super) fn cursor(configured: &ConfiguredStream, stream: &Stream, states: &StateFile) -> Result<Cursor> {
+    let state = states.stream(&configured.name).map_or_else(|| Ok(StreamState::default()), StreamState::read)?;
+    Ok(match configured.sync_mode {
+        SyncMode::Incremental => {
+            let mut cursor = Incremental::new(state, configured.generation);
+            cursor.follow(wanted::cursor_field(configured, stream)?);
+            Cursor::Incremental(cursor)
+        }
+        SyncMode::FullRefresh => Cursor::FullRefresh(FullRefresh::new(state, configured.generation)),
+    })
+}

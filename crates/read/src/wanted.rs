@@ -1,0 +1,163 @@
+//! What of a stream's files is wanted: columns, rows, and how decoders may be told.
+
+use std::sync::Arc;
+
+use tollgate_base::error::{Error, Result};
+use tollgate_base::options::{CsvOptions, FormatOptions, Projection};
+use tollgate_base::predicate::{Predicate, Rest, Truth, Value};
+use tollgate_base::schema::{Column, ColumnType, Columns, MODIFIED_COLUMN};
+use tollgate_config::job::Stream;
+use tollgate_cursor::Cursor;
+use tollgate_plan::partition::columns::Constant;
+use tollgate_protocol::catalog::ConfiguredStream;
+use tollgate_record::pick::{CursorColumn, Pick};
+use tollgate_record::{Unlisted, columns_wanted};
+
+/// What decoders are asked for, and which rows are left out of what they give.
+pub(super) struct Wanted {
+    pub(super) projection: Projection,
+    pub(super) predicates: Arc<[Predicate]>,
+    pub(super) pick: Option<Pick>,
+}
+
+/// The columns of a stream's records: of those that the catalog selects, the ones that the configuration names.
+pub(super) fn columns(stream: &Stream, catalog: &Columns) -> Columns {
+    let Some(names) = &stream.pushdown.columns else { return catalog.clone() };
+    let of_name = |name: &String| Column { name: name.clone(), kind: ColumnType::Any };
+    Columns::Listed(match catalog {
+        Columns::All => names.iter().map(of_name).collect(),
+        Columns::Listed(listed) => listed.iter().filter(|column| names.contains(&column.name)).cloned().collect(),
+    })
+}
+
+/// The column that an incremental sync follows besides the files: the one that the catalog names, else that of the
+/// configuration. The catalog mostly names the files' time, which is no column of theirs.
+///
+/// # Errors
+/// Config, where the catalog names a column inside another.
+pub(super) fn cursor_field<'a>(configured: &'a ConfiguredStream, stream: &'a Stream) -> Result<Option<&'a str>> {
+    match configured.cursor_field.as_slice() {
+        [] => Ok(stream.pushdown.cursor_field.as_deref()),
+        [name] if name == MODIFIED_COLUMN => Ok(stream.pushdown.cursor_field.as_deref()),
+        [name] => Ok(Some(name)),
+        path => Err(Error::config(format!(
+            "the catalog's cursor field is '{}', which lies inside another column",
+            path.join(".")
+        ))
+        .hint("choose a column of its own, or `_ab_source_file_last_modified`")),
+    }
+}
+
+impl Wanted {
+    /// What a run of a stream wants, with the cursor that it begins with.
+    pub(super) fn of(configured: &ConfiguredStream, stream: &Stream, cursor: &Cursor) -> Result<Self> {
+        Self::new(stream, &configured.columns, &columns(stream, &configured.columns), cursor)
+    }
+
+    /// `catalog` is what the catalog says, `columns` what records have.
+    pub(super) fn new(stream: &Stream, catalog: &Columns, columns: &Columns, cursor: &Cursor) -> Result<Self> {
+        let named = stream.pushdown.columns.is_some();
+        let mut projection = match named {
+            true => columns_wanted(columns, stream.flatten.is_some()),
+            false => super::stream::projection(stream, columns),
+        };
+        let followed = followed(stream, cursor)?;
+        let filter = stream.pushdown.filter.clone();
+        let below = followed.as_ref().and_then(|column| column.bound.predicate(&column.name));
+        let predicates = filter.iter().cloned().chain(below).collect();
+        let plain = CsvOptions::default();
+        let csv = match &stream.format {
+            FormatOptions::Csv(csv) => csv,
+            _ => &plain,
+        };
+        let unlisted = super::stream::unlisted(stream);
+        let everything = (stream.schemaless && !named) || unlisted == Unlisted::Write;
+        let written = if everything { &Columns::All } else { columns };
+        let pick = Pick::new(filter, followed, catalog, written, csv);
+        if let (Projection::Columns(names) | Projection::Flattened(names), Some(pick)) = (&mut projection, &pick) {
+            let more: Vec<_> =
+                pick.columns().filter(|name| !names.iter().any(|known| known == name)).map(str::to_owned).collect();
+            names.extend(more);
+        }
+        Ok(Self { projection, predicates, pick })
+    }
+}
+
+/// The predicates that are left for a file whose key gives it these columns.
+pub(super) fn given(predicates: &Arc<[Predicate]>, constants: &[Constant]) -> Arc<[Predicate]> {
+    if constants.is_empty() {
+        return Arc::clone(predicates);
+    }
+    let rest = |predicate: &Predicate| match predicate.given(|name| known(constants, name)) {
+        Rest::Everything => None,
+        Rest::Nothing => Some(Predicate::never()),
+        Rest::Some(rest) => Some(rest),
+    };
+    predicates.iter().filter_map(rest).collect()
+}
+
+/// The value that a key gives a column.
+pub(super) fn known<'c>(constants: &'c [Constant], name: &str) -> Option<Value<'c>> {
+    constants.iter().find(|constant| constant.name == name).map(Constant::operand)
+}
+
+/// What is wanted of rows, as far as the key of a file answers it.
+#[derive(Debug, Clone)]
+pub(super) struct Rules {
+    filter: Option<Predicate>,
+    cursor: Option<CursorColumn>,
+}
+
+/// What a key says of the rows of its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum OfKey {
+    /// Some may be wanted.
+    Wanted,
+    /// None passes the filter.
+    Filtered,
+    /// None passes, since the value of a partition cannot be compared with what the filter says.
+    Incomparable,
+    /// All lie below the cursor's bound.
+    Below,
+}
+
+impl Rules {
+    /// Those of a stream; `None` where nothing is asked.
+    ///
+    /// # Errors
+    /// As [`Wanted::new`].
+    pub(super) fn of(stream: &Stream, cursor: &Cursor) -> Result<Option<Self>> {
+        let (filter, cursor) = (stream.pushdown.filter.clone(), followed(stream, cursor)?);
+        Ok((filter.is_some() || cursor.is_some()).then_some(Self { filter, cursor }))
+    }
+
+    /// What the columns that a key gives say.
+    pub(super) fn of_key(&self, constants: &[Constant]) -> OfKey {
+        if let Some(filter) = &self.filter
+            && filter.given(|name| known(constants, name)) == Rest::Nothing
+        {
+            let odd = filter.conditions().any(|condition| {
+                let value = known(constants, &condition.column);
+                value.is_some_and(|value| value != Value::Null && condition.test.truth(&value) == Truth::Unknown)
+            });
+            return if odd { OfKey::Incomparable } else { OfKey::Filtered };
+        }
+        match &self.cursor {
+            Some(cursor) if known(constants, &cursor.name).is_some_and(|value| cursor.bound.above(&value)) => {
+                OfKey::Below
+            }
+            _ => OfKey::Wanted,
+        }
+    }
+}
+
+/// The record cursor with the bound of this run: what the runs before reached, less the lookback.
+fn followed(stream: &Stream, cursor: &Cursor) -> Result<Option<CursorColumn>> {
+    let Cursor::Incremental(cursor) = cursor else { return Ok(None) };
+    let Some(record) = cursor.record() else { return Ok(None) };
+    let bound = match &stream.pushdown.cursor_lookback {
+        Some(lookback) => record.bound.lowered(lookback)?,
+        None => record.bound.clone(),
+    };
+    Ok(Some(CursorColumn { name: record.field.clone(), bound }))
+}

@@ -1,0 +1,290 @@
+//! Record batches → RECORD lines.
+//!
+//! A top-level null is left out, a nested one is written; the texts of values are those of Airbyte's file-based
+//! connectors (`time_text`, `number_text`), with these differences where they end a run: decimals and binary inside
+//! of lists and structs have the same text as outside, and maps inside of them are objects too.
+
+mod column;
+mod line;
+#[cfg(test)]
+mod tests;
+mod time_text;
+mod zone;
+
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray, StringBuilder, new_empty_array};
+use arrow::datatypes::{Field, SchemaRef};
+
+use self::column::{Bad, Column};
+use self::line::{Key, Line};
+use super::conform::{Misfit, Unfit, arrow_conforms, listed_type};
+use super::{Added, EncodeOptions, Encoded, Frame, Refused, Unlisted};
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::options::OnBadRow;
+use tollgate_base::schema::{ColumnType, Columns, RESCUED_COLUMN};
+
+/// Writes the lines of record batches of one schema.
+#[derive(Debug)]
+pub struct ArrowEncoder {
+    schema: SchemaRef,
+    members: Vec<Member>,
+    /// Members of the object of rescued fields.
+    rescued: Vec<Member>,
+    rescued_key: Key,
+    decimal_as_float: bool,
+    unfit: Unfit,
+    on_bad_row: OnBadRow,
+    /// The first column of the file that the catalog does not have.
+    unlisted: Option<usize>,
+    line: Line,
+}
+
+/// A column that is written.
+#[derive(Debug)]
+struct Member {
+    /// The column's index in the batch.
+    index: usize,
+    key: Key,
+    /// The catalog's type.
+    kind: Option<ColumnType>,
+    /// Whether its values, nulls aside, conform to the catalog's column.
+    conforms: bool,
+}
+
+impl ArrowEncoder {
+    /// An encoder of the columns of `schema` that `columns` lists, in the schema's order. Types are taken as they
+    /// are: nothing is cast to the catalog's type.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] with the name of a column whose type has no JSON form (intervals, unions).
+    pub(super) fn new(schema: &SchemaRef, columns: &Columns, options: &EncodeOptions, added: &Added) -> Result<Self> {
+        let (decimal_as_float, unfit) = (options.decimal_as_float, options.unfit());
+        let (mut members, mut rescued, mut unlisted) = (Vec::new(), Vec::new(), None);
+        for (index, field) in schema.fields().iter().enumerate() {
+            if added.has(field.name()) {
+                continue;
+            }
+            let kind = listed_type(columns, field.name());
+            let conforms = kind.is_some_and(|kind| arrow_conforms(field.data_type(), decimal_as_float, kind));
+            if kind.is_none() {
+                unlisted.get_or_insert(index);
+            }
+            let written = if !conforms && unfit == Unfit::Rescue {
+                &mut rescued
+            } else if kind.is_some() || options.unlisted == Unlisted::Write {
+                &mut members
+            } else {
+                continue;
+            };
+            let empty = new_empty_array(field.data_type());
+            Column::new(&empty, decimal_as_float).map_err(|_| refused(field))?;
+            written.push(Member { index, key: Key::new(field.name()), kind, conforms });
+        }
+        Ok(Self {
+            schema: schema.clone(),
+            members,
+            rescued,
+            rescued_key: Key::new(RESCUED_COLUMN),
+            decimal_as_float,
+            unfit,
+            on_bad_row: options.on_bad_row,
+            unlisted,
+            line: Line::new(),
+        })
+    }
+
+    /// Appends a line per row to `out`.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] with the name of a column whose type has no JSON form: nothing was written.
+    pub(super) fn encode(&mut self, batch: &RecordBatch, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<Encoded> {
+        let columns = bind(&self.schema, &self.members, batch, self.decimal_as_float)?;
+        let rescued = bind(&self.schema, &self.rescued, batch, self.decimal_as_float)?;
+        let looks = self.unfit.looks() && self.unfit != Unfit::Rescue;
+        let line = &mut self.line;
+        line.truncate(0);
+        let mut encoded = Encoded::default();
+        for row in 0..batch.num_rows() {
+            if looks && let Some(misfit) = misfit(&self.schema, self.unlisted, &self.members, &columns, row) {
+                if encoded.unfit(self.unfit, row, &misfit, || raw(batch, row, self.decimal_as_float)) {
+                    break;
+                }
+                continue;
+            }
+            let start = line.len();
+            let written = encode_row(&columns, row, frame, line).and_then(|()| {
+                if rescued.is_empty() {
+                    return Ok(());
+                }
+                let any = encode_rescued(&rescued, &self.rescued_key, row, line)?;
+                encoded.rescued += u64::from(any);
+                Ok(())
+            });
+            if let Err((bad, column)) = written {
+                line.truncate(start);
+                let name = self.schema.field(column).name();
+                if self.on_bad_row == OnBadRow::Collect {
+                    let reason = format!("column '{name}': {}", bad.message());
+                    encoded.refused.push(Refused { row, reason, raw: raw(batch, row, self.decimal_as_float) });
+                    continue;
+                }
+                encoded.stop(row, Error::data(bad.message()).with("column", name).with("batch_row", row));
+                break;
+            }
+            line.put(frame.suffix);
+            line.end_line(out);
+            encoded.lines += 1;
+        }
+        line.move_to(out);
+        Ok(encoded)
+    }
+
+    /// Whether batches of this schema can be encoded.
+    pub(super) fn fits(&self, schema: &SchemaRef) -> bool {
+        std::sync::Arc::ptr_eq(&self.schema, schema) || self.schema == *schema
+    }
+}
+
+/// A column of a batch that is written.
+struct Bound<'a> {
+    /// Its index in the batch.
+    index: usize,
+    key: &'a Key,
+    column: Column<'a>,
+}
+
+/// The columns of a batch that are written.
+fn bind<'a>(
+    schema: &SchemaRef,
+    members: &'a [Member],
+    batch: &'a RecordBatch,
+    decimal_as_float: bool,
+) -> Result<Vec<Bound<'a>>> {
+    if batch.num_columns() != schema.fields().len() {
+        return Err(Error::internal("a batch has other columns than its encoder")
+            .with("columns", batch.num_columns())
+            .with("expected_columns", schema.fields().len()));
+    }
+    let columns = members.iter().map(|member| {
+        let column = Column::new(batch.column(member.index), decimal_as_float);
+        let column = column.map_err(|_| refused(schema.field(member.index)))?;
+        Ok(Bound { index: member.index, key: &member.key, column })
+    });
+    columns.collect()
+}
+
+/// The first column of a row that is not what the catalog says.
+fn misfit<'a>(
+    schema: &'a SchemaRef,
+    unlisted: Option<usize>,
+    members: &[Member],
+    columns: &[Bound<'_>],
+    row: usize,
+) -> Option<Misfit<'a>> {
+    let name = |index: usize| schema.field(index).name().as_str().into();
+    if let Some(index) = unlisted {
+        return Some(Misfit { column: name(index), expected: None });
+    }
+    let (member, _) =
+        members.iter().zip(columns).find(|(member, bound)| !member.conforms && !bound.column.null(row))?;
+    Some(Misfit { column: name(member.index), expected: member.kind })
+}
+
+/// A row as a JSON object; a value without a JSON form as Arrow shows it.
+#[cold]
+fn raw(batch: &RecordBatch, row: usize, decimal_as_float: bool) -> Vec<u8> {
+    let mut line = Line::new();
+    line.byte(b'{');
+    for (field, values) in batch.schema().fields().iter().zip(batch.columns()) {
+        if values.is_null(row) {
+            continue;
+        }
+        line.key(&Key::new(field.name()));
+        let start = line.len();
+        let written = Column::new(values, decimal_as_float).is_ok_and(|column| column.write(row, &mut line).is_ok());
+        if !written {
+            line.truncate(start);
+            line.string(&arrow::util::display::array_value_to_string(values, row).unwrap_or_default());
+        }
+        line.byte(b',');
+    }
+    let mut object = Vec::new();
+    line.move_to(&mut object);
+    super::text::close(&mut object);
+    object
+}
+
+/// The JSON texts of a column's values; nulls stay nulls.
+///
+/// # Errors
+/// `Unsupported` where the type has no JSON form, `Data` where a value has none.
+pub(super) fn json_texts(values: &ArrayRef, decimal_as_float: bool) -> Result<StringArray> {
+    let column = Column::new(values, decimal_as_float)
+        .map_err(|_| Error::new(ErrorKind::Unsupported, "the type of a column has no JSON form"))?;
+    let mut line = Line::new();
+    let mut texts = StringBuilder::new();
+    let mut text = Vec::new();
+    for row in 0..values.len() {
+        if column.null(row) {
+            texts.append_null();
+            continue;
+        }
+        column.write(row, &mut line).map_err(|bad| Error::data(bad.message()).with("batch_row", row))?;
+        text.clear();
+        line.move_to(&mut text);
+        texts.append_value(String::from_utf8_lossy(&text));
+    }
+    Ok(texts.finish())
+}
+
+/// Writes the object of rescued fields with its key. Whether it has any. The error has the index of its column.
+fn encode_rescued(columns: &[Bound<'_>], key: &Key, row: usize, line: &mut Line) -> Result<bool, (Bad, usize)> {
+    let mut any = false;
+    for bound in columns.iter().filter(|bound| !bound.column.null(row)) {
+        if !any {
+            line.key(key);
+            line.byte(b'{');
+        }
+        any = true;
+        line.key(bound.key);
+        bound.column.write(row, line).map_err(|bad| (bad, bound.index))?;
+        line.byte(b',');
+    }
+    if any {
+        line.truncate(line.len() - 1);
+        line.array(*b"},");
+    }
+    Ok(any)
+}
+
+/// Writes one line up to its suffix. The error has the index of its column.
+#[inline]
+fn encode_row(columns: &[Bound<'_>], row: usize, frame: &Frame<'_>, line: &mut Line) -> Result<(), (Bad, usize)> {
+    line.put(frame.prefix);
+    let mut comma = false;
+    for Bound { index, key, column } in columns {
+        let null = column.null(row);
+        // Where the members are an object inside of the record, its nulls are nested ones.
+        if null && !frame.added.nested {
+            continue;
+        }
+        line.key(key);
+        if null {
+            line.array(*b"null");
+        } else {
+            column.write(row, line).map_err(|bad| (bad, *index))?;
+        }
+        line.byte(b',');
+        comma = true;
+    }
+    if frame.closes && comma {
+        line.truncate(line.len() - 1);
+    }
+    Ok(())
+}
+
+fn refused(field: &Field) -> Error {
+    Error::new(ErrorKind::Unsupported, "the type of a column has no JSON form")
+        .with("column", field.name())
+        .with("type", field.data_type())
+        .hint("leave the column out of the stream's catalog")
+}

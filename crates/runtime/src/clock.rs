@@ -1,0 +1,46 @@
+//! The only source of time. Tests use a fixed clock.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tollgate_base::object::Timestamp;
+
+/// Tells the time of day and the time that went by.
+#[derive(Debug, Clone, Copy)]
+pub enum Clock {
+    /// The system's clock.
+    System,
+    /// A clock that stands still at this time.
+    Fixed(Timestamp),
+}
+
+impl Clock {
+    /// The time of day.
+    #[must_use]
+    pub fn now(self) -> Timestamp {
+        match self {
+            Self::System => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+                Timestamp::from_micros(i64::try_from(since.as_micros()).unwrap_or(i64::MAX))
+            }
+            Self::Fixed(at) => at,
+        }
+    }
+
+    /// A stopwatch for cadences and reports; it runs in tests too.
+    #[must_use]
+    pub fn stopwatch(self) -> Stopwatch {
+        Stopwatch(Instant::now())
+    }
+}
+
+/// Time that went by since it was made, unaffected by changes of the system's clock.
+#[derive(Debug, Clone, Copy)]
+pub struct Stopwatch(Instant);
+
+impl Stopwatch {
+    /// The time since the start.
+    #[must_use]
+    pub fn elapsed(self) -> Duration {
+        self.0.elapsed()
+    }
+}

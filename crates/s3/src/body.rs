@@ -1,0 +1,215 @@
+//! The bytes of an object, continued where the network broke them off.
+//!
+//! The SDK retries until an answer begins and leaves the body to its reader. Here a body that is reset, ends early or stalls
+//! goes on with a ranged GET from the next byte, pinned to the same ETag, until as many attempts in a row as the options
+//! allow brought no byte.
+
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
+use bytes::Bytes;
+
+use super::fault;
+use super::store::Store;
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::object::ObjectFacts;
+
+/// The part of an object that is still to come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Span {
+    next: u64,
+    end: u64,
+    /// Whether the request says which bytes it wants. The whole object is asked for without, so that the server may send the
+    /// object's checksum, which the SDK then checks.
+    ranged: bool,
+}
+
+impl Span {
+    /// All of an object.
+    pub(super) fn whole(size: u64) -> Self {
+        Self { next: 0, end: size, ranged: false }
+    }
+
+    /// A range, cut to the object's size.
+    pub(super) fn part(range: Range<u64>, size: u64) -> Self {
+        let end = range.end.min(size);
+        Self { next: range.start.min(end), end, ranged: true }
+    }
+
+    /// Bytes to come.
+    pub(super) fn len(&self) -> u64 {
+        self.end - self.next
+    }
+
+    /// The `Range` header, if there is one.
+    pub(super) fn header(&self) -> Option<String> {
+        self.ranged.then(|| format!("bytes={}-{}", self.next, self.end.saturating_sub(1)))
+    }
+
+    fn advance(&mut self, bytes: u64) {
+        self.next += bytes;
+        self.ranged = true;
+    }
+}
+
+/// The bytes of an object or of a part of it, in order.
+pub struct Body {
+    store: Store,
+    object: ObjectFacts,
+    span: Span,
+    stream: Stream,
+    /// Attempts in a row that brought no byte.
+    fruitless: u32,
+}
+
+enum Stream {
+    Open(ByteStream),
+    /// The stream broke, and the next call goes on with a new one. A state of its own, so that a call that is
+    /// cancelled in between loses nothing.
+    Broken,
+    Done,
+}
+
+impl Body {
+    /// Asks for a part of an object. Nothing is sent where there is nothing to read.
+    pub(super) async fn open(store: Store, object: ObjectFacts, span: Span) -> Result<Self> {
+        let mut body = Self { store, object, span, stream: Stream::Done, fruitless: 0 };
+        if body.span.len() > 0 {
+            body.stream = Stream::Open(body.request().await?);
+        }
+        Ok(body)
+    }
+
+    /// The next bytes; `None` behind the last. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Changed`] and [`ErrorKind::NotFound`] where the object is no longer the one that was listed,
+    /// [`ErrorKind::Transient`] where no attempt brings another byte, [`ErrorKind::Limit`] where the gate refuses to go on.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            match &mut self.stream {
+                Stream::Done => return Ok(None),
+                Stream::Open(stream) => match stream.next().await {
+                    Some(Ok(bytes)) if bytes.is_empty() => {}
+                    Some(Ok(bytes)) => return self.accept(bytes).map(Some),
+                    end => self.close(end.and_then(std::result::Result::err))?,
+                },
+                Stream::Broken => self.resume().await?,
+            }
+        }
+    }
+
+    /// The offset in the object of the next byte.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.span.next
+    }
+
+    fn accept(&mut self, bytes: Bytes) -> Result<Bytes> {
+        if bytes.len() as u64 > self.span.len() {
+            self.stream = Stream::Done;
+            return Err(self.place(Error::new(ErrorKind::Unsupported, "the server sent more bytes than asked for")));
+        }
+        self.span.advance(bytes.len() as u64);
+        self.fruitless = 0;
+        Ok(bytes)
+    }
+
+    /// The stream ended, well or not.
+    fn close(&mut self, error: Option<ByteStreamError>) -> Result<()> {
+        self.stream = Stream::Done;
+        if let Some(error) = error.as_ref().filter(|error| fault::checksum_mismatch(*error)) {
+            let message = "the bytes that arrived do not have the checksum that the server keeps";
+            let error = Error::new(ErrorKind::Transient, message).caused_by(fault::chain(error));
+            return Err(self.place(error.hint("run it again; if it stays, the object is damaged")));
+        }
+        if self.span.len() == 0 {
+            return Ok(()); // every byte is here, so a break behind them does not matter
+        }
+        self.fruitless += 1;
+        if self.fruitless >= self.store.options().max_attempts {
+            let cause = error.map_or_else(|| "the body ended early".to_owned(), |error| fault::chain(&error));
+            let broken = Error::new(ErrorKind::Transient, "the body of an object breaks off again and again");
+            return Err(self.place(broken.caused_by(cause).with("attempts", self.fruitless)));
+        }
+        self.stream = Stream::Broken;
+        Ok(())
+    }
+
+    async fn resume(&mut self) -> Result<()> {
+        tokio::time::sleep(self.pause()).await;
+        self.span.ranged = true;
+        let opened = self.request().await;
+        match opened {
+            Ok(stream) => {
+                self.stream = Stream::Open(stream);
+                Ok(())
+            }
+            Err(error) => {
+                self.stream = Stream::Done;
+                Err(error)
+            }
+        }
+    }
+
+    /// None after a break that followed on new bytes: the server is there. Then growing, like the SDK's own.
+    fn pause(&self) -> Duration {
+        let options = self.store.options();
+        match self.fruitless {
+            0 | 1 => Duration::ZERO,
+            more => (options.initial_backoff * 2_u32.saturating_pow(more - 2).min(1 << 16)).min(options.max_backoff),
+        }
+    }
+
+    async fn request(&self) -> Result<ByteStream> {
+        let output = Box::pin(self.store.open(&self.object, &self.span)).await;
+        let output = output.map_err(|error| self.place(error))?;
+        self.check(&output).map_err(|error| self.place(error))?;
+        Ok(output.body)
+    }
+
+    /// Not every server heeds `If-Match` and `Range`. Reading on regardless would mix two objects.
+    fn check(&self, output: &GetObjectOutput) -> Result<()> {
+        let changed = |what: &str| Err(fault::changed(&self.object.key).with("difference", what));
+        let etag = output.e_tag().unwrap_or_default().trim_matches('"');
+        let listed = self.object.etag.trim_matches('"');
+        if !etag.is_empty() && !listed.is_empty() && etag != listed {
+            return changed("etag");
+        }
+        let length = output.content_length().and_then(|length| u64::try_from(length).ok());
+        match output.content_range().and_then(parse_content_range) {
+            Some((_, Some(total))) if total != self.object.size => changed("size"),
+            Some((start, _)) if start != self.span.next => Err(ranges_ignored()),
+            None if self.span.ranged && (self.span.next > 0 || self.span.end < self.object.size) => {
+                Err(ranges_ignored())
+            }
+            _ if length.is_some_and(|length| length != self.span.len()) => changed("size"),
+            _ => Ok(()),
+        }
+    }
+
+    fn place(&self, error: Error) -> Error {
+        let error = error.with("bucket", self.store.bucket()).with("key", &self.object.key);
+        error.with("byte", self.span.next)
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").field("key", &self.object.key).field("span", &self.span).finish_non_exhaustive()
+    }
+}
+
+fn ranges_ignored() -> Error {
+    let error = Error::new(ErrorKind::Unsupported, "the server does not answer with the range that was asked for");
+    error.hint("use a server that heeds the `Range` header")
+}
+
+/// First byte and total size of `bytes 0-9/100`; the total may be `*`.
+fn parse_content_range(header: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = header.strip_prefix("bytes ")?.split_once('/')?;
+    Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
+}

@@ -1,0 +1,291 @@
+//! From what the SDK says to what a person can do about it. One place, so that the same fault always has the same text.
+//!
+//! Only codes, messages and request ids leave the SDK's errors, never their `Debug`, which can hold signed headers.
+
+use std::error::Error as StdError;
+use std::io;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use super::refusal::Answer;
+use tollgate_base::error::{Error, ErrorKind};
+use tollgate_cost::Planned;
+use tollgate_cost::usage::Operation;
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) planned: Planned,
+    pub(super) bucket: &'a str,
+    /// The key, or the prefix of a listing.
+    pub(super) key: &'a str,
+}
+
+/// What else is known when a fault is explained.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Circumstances<'a> {
+    pub(super) region: &'a str,
+    pub(super) endpoint: Option<&'a str>,
+    /// Whether this server ever answered.
+    pub(super) answered: bool,
+    pub(super) attempts: u32,
+    pub(super) anonymous: bool,
+    pub(super) requester_pays: bool,
+}
+
+/// A request's end without a result.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The program's own refusal, made below the SDK.
+    Ours(Error),
+    /// The server said no.
+    Answer(Answer),
+    /// An answer that could not be read to its end.
+    Unreadable { request_id: Option<String>, cause: String },
+    /// No answer.
+    Network { kind: Network, cause: String },
+    /// There is nothing to sign with.
+    Credentials { kind: ErrorKind, message: &'static str, cause: String },
+    /// The request could not be made.
+    Unmade { cause: String },
+}
+
+/// Why there was no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Network {
+    Refused,
+    UnknownHost,
+    Tls,
+    Certificate,
+    Timeout,
+    Other,
+}
+
+impl Failure {
+    /// Reads an error of the SDK that came after so many attempts.
+    pub(super) fn read<E>(error: SdkError<E, HttpResponse>, attempts: u32) -> Self
+    where
+        E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        match error {
+            SdkError::ServiceError(context) => Self::Answer(Answer::read(context.raw(), context.err())),
+            SdkError::ResponseError(context) => Self::Unreadable {
+                request_id: request_id(context.raw()),
+                cause: chain(&SdkError::<E, HttpResponse>::ResponseError(context)),
+            },
+            SdkError::TimeoutError(_) => Self::Network { kind: Network::Timeout, cause: chain(&error) },
+            other => Self::read_unanswered(other, attempts),
+        }
+    }
+
+    fn read_unanswered<E>(error: SdkError<E, HttpResponse>, attempts: u32) -> Self
+    where
+        E: StdError + Send + Sync + 'static,
+    {
+        if let Some((kind, message)) = credentials_fault(&error) {
+            return Self::Credentials { kind, message, cause: chain(&error) };
+        }
+        let cause = chain(&error);
+        let timeout = matches!(&error, SdkError::DispatchFailure(failure) if failure.is_timeout());
+        let kind = if timeout { Network::Timeout } else { network_kind(&error) };
+        match ours(error) {
+            Some(refusal) => Self::Ours(refusal),
+            None if attempts > 0 => Self::Network { kind, cause },
+            None => Self::Unmade { cause },
+        }
+    }
+
+    /// Blots out the connection's secrets, which a server can repeat to us.
+    pub(super) fn mask(&mut self, secrets: &[&str]) {
+        let mask = |text: &mut String| {
+            for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
+                if text.contains(secret) {
+                    *text = text.replace(secret, "****");
+                }
+            }
+        };
+        match self {
+            Self::Ours(_) => {}
+            Self::Answer(answer) => {
+                mask(&mut answer.code);
+                mask(&mut answer.message);
+            }
+            Self::Unreadable { cause, .. } | Self::Network { cause, .. } => mask(cause),
+            Self::Credentials { cause, .. } | Self::Unmade { cause } => mask(cause),
+        }
+    }
+
+    /// The region that the server names.
+    pub(super) fn region(&self) -> Option<&str> {
+        match self {
+            Self::Answer(answer) if matches!(answer.status, 301 | 307 | 400 | 403) => answer.region.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Whether the server was there.
+    pub(super) fn answered(&self) -> bool {
+        matches!(self, Self::Answer(_) | Self::Unreadable { .. })
+    }
+
+    /// The error for the rest of the program.
+    pub(super) fn explain(self, place: &Place<'_>, circumstances: &Circumstances<'_>) -> Error {
+        let error = match self {
+            Self::Ours(error) => error,
+            Self::Answer(answer) => answer.explain(place, circumstances),
+            Self::Unreadable { request_id, cause } => {
+                let error = Error::new(ErrorKind::Transient, "an answer of the server could not be read");
+                with_request_id(error.caused_by(cause), request_id.as_deref())
+            }
+            Self::Network { kind, cause } => unreachable(kind, circumstances).caused_by(cause),
+            Self::Credentials { cause, .. } if cause.contains("feature(s) enabled") => {
+                let error =
+                    Error::new(ErrorKind::Unsupported, "the profile signs in through SSO, which is not supported");
+                error.caused_by(cause).hint(
+                    "give its keys to the environment (`aws configure export-credentials --format env`), or use a \
+                     profile with keys, a role or `credential_process`",
+                )
+            }
+            Self::Credentials { kind, message, cause } => Error::new(kind, message)
+                .caused_by(cause)
+                .hint("set access keys or a role in the configuration, or give the environment credentials"),
+            Self::Unmade { cause } => Error::config(format!("the request could not be made: {cause}"))
+                .hint("check bucket, region and endpoint"),
+        };
+        let error = error.with("bucket", place.bucket);
+        let error = if place.planned.row.operation == Operation::ListObjects {
+            if place.key.is_empty() { error } else { error.with("prefix", place.key) }
+        } else {
+            error.with("key", place.key)
+        };
+        if circumstances.attempts > 1 { error.with("attempts", circumstances.attempts) } else { error }
+    }
+}
+
+/// No answer came. An address that never worked is most likely wrong, which a retry does not heal; one that worked is down.
+fn unreachable(kind: Network, circumstances: &Circumstances<'_>) -> Error {
+    let reason = match kind {
+        Network::Refused => "the connection was refused",
+        Network::UnknownHost => "its name is not known",
+        Network::Tls => "no secure connection could be agreed on",
+        Network::Certificate => "its certificate is not trusted",
+        Network::Timeout => "no answer came in time",
+        Network::Other => "the connection broke off",
+    };
+    let never_worked = !circumstances.answered;
+    let wrong_address = matches!(kind, Network::Refused | Network::UnknownHost | Network::Tls | Network::Certificate);
+    match circumstances.endpoint {
+        Some(endpoint) if never_worked && wrong_address => {
+            let error = Error::config(format!("the endpoint '{endpoint}' cannot be reached: {reason}"));
+            error.hint(match kind {
+                Network::Tls => "check whether the endpoint wants `http://` or `https://`",
+                Network::Certificate => "name the certificates of a private authority in `ca_bundle` or AWS_CA_BUNDLE",
+                _ => "check the endpoint's host and port, and that this machine may connect to it",
+            })
+        }
+        other => {
+            let (who, hint) = match other {
+                Some(endpoint) => (
+                    format!("the endpoint '{endpoint}'"),
+                    "check whether the endpoint is up, and whether it wants `https://`",
+                ),
+                None => (
+                    format!("S3 in region '{}'", circumstances.region),
+                    "check the region's name, and this machine's network, proxy and certificates",
+                ),
+            };
+            let error = Error::new(ErrorKind::Transient, format!("{who} did not answer: {reason}"));
+            if never_worked { error.hint(hint) } else { error }
+        }
+    }
+}
+
+/// The object is not the one that was listed.
+pub(super) fn changed(key: &str) -> Error {
+    let error = Error::new(ErrorKind::Changed, "an object changed after it was listed").with("key", key);
+    error.hint("run it again: the new version is listed and read then")
+}
+
+pub(super) fn with_request_id(error: Error, request_id: Option<&str>) -> Error {
+    match request_id {
+        Some(id) => error.with("request_id", id),
+        None => error,
+    }
+}
+
+pub(super) fn request_id(response: &HttpResponse) -> Option<String> {
+    header(response, "x-amz-request-id")
+}
+
+pub(super) fn header(response: &HttpResponse, name: &str) -> Option<String> {
+    response.headers().get(name).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// The program's own error, if the meter refused the attempt.
+fn ours<E: StdError + Send + Sync + 'static>(error: SdkError<E, HttpResponse>) -> Option<Error> {
+    let source = error.into_source().ok()?.downcast::<ConnectorError>().ok()?;
+    Some(*source.into_source().downcast::<Error>().ok()?)
+}
+
+fn credentials_fault(error: &(dyn StdError + 'static)) -> Option<(ErrorKind, &'static str)> {
+    let fault = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
+    Some(match fault {
+        CredentialsError::CredentialsNotLoaded(_) => (ErrorKind::Access, "no credentials were found"),
+        CredentialsError::ProviderTimedOut(_) => (ErrorKind::Transient, "the credentials did not arrive in time"),
+        CredentialsError::InvalidConfiguration(_) => {
+            (ErrorKind::Config, "the environment's credentials are not usable")
+        }
+        _ if network_kind(fault) != Network::Other => (ErrorKind::Transient, "the credentials could not be fetched"),
+        _ => (ErrorKind::Access, "the credentials could not be had"),
+    })
+}
+
+/// Some of these errors have private types, so their words must do.
+fn network_kind(error: &(dyn StdError + 'static)) -> Network {
+    for cause in causes(error) {
+        let text = cause.to_string();
+        if text.contains("dns error") || text.contains("failed to lookup address") {
+            return Network::UnknownHost;
+        }
+        if text.contains("certificate") {
+            return Network::Certificate;
+        }
+        if text.contains("corrupt message") || text.contains("tls handshake") {
+            return Network::Tls;
+        }
+        match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => return Network::Refused,
+            Some(io::ErrorKind::TimedOut) => return Network::Timeout,
+            _ => {}
+        }
+    }
+    Network::Other
+}
+
+/// Whether a body did not have the checksum that the server keeps of it.
+pub(super) fn checksum_mismatch(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(|cause| cause.is::<aws_smithy_checksums::body::validate::Error>())
+}
+
+/// An error and its causes. `io::Error` hides the error that it wraps from `source`.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| match error.downcast_ref::<io::Error>() {
+        Some(outer) => outer.get_ref().map(|inner| inner as &(dyn StdError + 'static)),
+        None => error.source(),
+    })
+}
+
+/// The chain of causes in one line, without repetitions.
+pub(super) fn chain(error: &(dyn StdError + 'static)) -> String {
+    let mut line = String::new();
+    for cause in causes(error) {
+        let text = cause.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(if line.is_empty() { "" } else { ": " });
+            line.push_str(&text);
+        }
+    }
+    line
+}

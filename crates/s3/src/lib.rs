@@ -1,0 +1,36 @@
+//! The one door to S3: every request of the program is signed, retried, metered and limited here, and the SDK is
+//! hidden from all other rooms.
+//!
+//! ```text
+//!   Store::list / get / head / put
+//!     │  region found out once (region)          errors explained (fault)
+//!     ▼
+//!   SDK client: signing, retries, checksums      built in client, credentials in identity
+//!     ▼  each attempt
+//!   Meter: gate asks the budget ─▶ HTTP ─▶ answer ─▶ ledger row
+//!     ▼                                       └─▶ body: bytes counted as they arrive, stalls noticed
+//!   Body: pieces of the object, continued by a ranged GET where the stream broke
+//! ```
+
+// The futures of the SDK are nested deeply, and ours lie around them.
+#![recursion_limit = "256"]
+
+mod authorities;
+mod body;
+mod client;
+mod fault;
+mod identity;
+mod listing;
+mod meter;
+mod options;
+mod page;
+mod refusal;
+mod region;
+mod store;
+#[cfg(test)]
+mod tests;
+
+pub use body::Body;
+pub use listing::{ListPage, ListRequest};
+pub use options::StoreOptions;
+pub use store::Store;

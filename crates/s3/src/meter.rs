@@ -1,0 +1,338 @@
+//! The meter: an HTTP client around the SDK's own, below its retry loop. It sees each attempt once, asks the gate before
+//! it is sent, writes down how it was answered, and counts the body's bytes as they arrive.
+//!
+//! What an attempt is about (bill row, bytes asked for) travels beside the SDK in a task-local [`Trace`]: the SDK calls its
+//! connector within the task that asked, and a task-local costs nothing, where a per-request interceptor makes the SDK build
+//! its configuration anew. Credential providers use the HTTP client without the meter, so what they fetch is not counted.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::OnceLock;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use aws_sdk_s3::config::{ConfigBag, HttpClient, RuntimeComponents, RuntimeComponentsBuilder, SharedHttpClient};
+use aws_sdk_s3::error::{BoxError, ConnectorError};
+use aws_sdk_s3::primitives::SdkBody;
+use aws_smithy_runtime_api::client::http::{
+    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
+};
+use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use super::page;
+use tollgate_base::error::Error;
+use tollgate_cost::usage::{Attempt, Operation, Row};
+use tollgate_cost::{Gate, Ledger, Planned, Ticket};
+
+/// Bytes made ready for a listing's page of known length: more than 1,000 keys of 1,024 bytes need, less than a wrong length
+/// could cost.
+const PAGE_BYTES: usize = 2 << 20;
+
+/// Bytes of an error answer that are kept to find its code.
+const CODE_WITHIN_BYTES: usize = 4096;
+
+tokio::task_local! {
+    static TRACE: Trace;
+}
+
+/// What a request is about, and what became of it.
+#[derive(Debug)]
+pub(super) struct Trace {
+    planned: Planned,
+    attempts: Cell<u32>,
+    page: RefCell<Option<Vec<u8>>>,
+}
+
+impl Trace {
+    pub(super) fn new(planned: Planned) -> Self {
+        Self { planned, attempts: Cell::new(0), page: RefCell::new(None) }
+    }
+
+    /// Runs a request of the SDK under this trace, which is given back with what it learned.
+    pub(super) async fn follow<F: Future>(self, request: F) -> (F::Output, Self) {
+        let mut traced = pin!(TRACE.scope(self, request));
+        let output = traced.as_mut().await;
+        (output, traced.take_value().expect("the trace lies in the future that has just ended"))
+    }
+
+    /// How many HTTP attempts were made.
+    pub(super) fn attempts(&self) -> u32 {
+        self.attempts.get()
+    }
+
+    /// The body of a listing, which the SDK was spared.
+    pub(super) fn into_page(self) -> Option<Vec<u8>> {
+        self.page.into_inner()
+    }
+
+    /// The plan of the attempt that is made now, and whether it repeats an earlier one.
+    fn next_attempt() -> Option<(Planned, bool)> {
+        TRACE.try_with(|trace| (trace.planned, trace.attempts.replace(trace.attempts.get() + 1) > 0)).ok()
+    }
+}
+
+/// What counts and decides; shared by all connectors of a store.
+#[derive(Debug, Clone)]
+pub(super) struct Meter {
+    pub(super) ledger: Ledger,
+    pub(super) gate: Gate,
+    pub(super) stall_timeout: Duration,
+}
+
+/// The SDK's HTTP client with a meter on each attempt.
+///
+/// It makes one connector and keeps it: a store has one set of timeouts, so the client's own search by settings, on each
+/// request, would always find the same.
+#[derive(Debug)]
+pub(super) struct MeteredClient {
+    inner: SharedHttpClient,
+    meter: Meter,
+    connector: OnceLock<SharedHttpConnector>,
+}
+
+impl MeteredClient {
+    pub(super) fn new(inner: SharedHttpClient, meter: Meter) -> Self {
+        Self { inner, meter, connector: OnceLock::new() }
+    }
+}
+
+impl HttpClient for MeteredClient {
+    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
+        let connector = self.connector.get_or_init(|| {
+            let inner = self.inner.http_connector(settings, components);
+            SharedHttpConnector::new(MeteredConnector { inner, meter: self.meter.clone() })
+        });
+        connector.clone()
+    }
+
+    fn validate_base_client_config(
+        &self,
+        components: &RuntimeComponentsBuilder,
+        config: &ConfigBag,
+    ) -> Result<(), BoxError> {
+        self.inner.validate_base_client_config(components, config)
+    }
+
+    fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
+        self.inner.validate_final_config(components, config)
+    }
+}
+
+#[derive(Debug)]
+struct MeteredConnector {
+    inner: SharedHttpConnector,
+    meter: Meter,
+}
+
+impl HttpConnector for MeteredConnector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let Some((planned, retry)) = Trace::next_attempt() else {
+            return refuse(Error::internal("a request was made outside of the door"));
+        };
+        // The SDK does not retry an error of its user, which is what a limit is.
+        let ticket = match self.meter.gate.admit(planned) {
+            Ok(ticket) => ticket,
+            Err(refusal) => return refuse(refusal),
+        };
+        let mut entry =
+            Entry { ledger: self.meter.ledger.clone(), row: planned.row, retry, ticket, state: State::Sent };
+        let stall_timeout = self.meter.stall_timeout;
+        let answer = self.inner.call(request);
+        HttpConnectorFuture::new(async move {
+            let response = answer.await?;
+            let status = response.status().as_u16();
+            entry.answered(status);
+            let response = metered_body(response, entry, stall_timeout);
+            match planned.row.operation {
+                Operation::ListObjects if status == 200 => keep_page(response).await,
+                _ => Ok(response),
+            }
+        })
+    }
+}
+
+fn refuse(error: Error) -> HttpConnectorFuture {
+    HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())))
+}
+
+fn metered_body(mut response: HttpResponse, entry: Entry, stall_timeout: Duration) -> HttpResponse {
+    let inner = response.take_body();
+    *response.body_mut() = SdkBody::from_body_1_x(MeteredBody { inner, entry, stall: Stall::new(stall_timeout) });
+    response
+}
+
+/// Takes a listing's body out of its answer, for a faster reader than the SDK's (see [`super::page`]), and leaves an empty
+/// page in its place. What is no page stays, so that the SDK says what is wrong with it. A body that breaks off is a failed
+/// attempt like any other, and the SDK makes the next.
+async fn keep_page(mut response: HttpResponse) -> Result<HttpResponse, ConnectorError> {
+    let mut body = response.take_body();
+    let expected = body.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
+    let mut page = Vec::with_capacity(expected.min(PAGE_BYTES));
+    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        if let Some(bytes) = frame.map_err(broken)?.data_ref() {
+            page.extend_from_slice(bytes);
+        }
+    }
+    *response.body_mut() = if page::is_page(&page) {
+        let kept = TRACE.try_with(|trace| trace.page.replace(Some(page)));
+        kept.expect("an attempt is made under a trace");
+        SdkBody::from("<ListBucketResult/>")
+    } else {
+        SdkBody::from(page)
+    };
+    response.headers_mut().remove("content-length");
+    Ok(response)
+}
+
+fn broken(error: BoxError) -> ConnectorError {
+    if error.is::<Stalled>() { ConnectorError::timeout(error) } else { ConnectorError::io(error) }
+}
+
+/// One attempt on its way into the ledger. Whatever ends it, dropping it included, it is recorded once.
+#[derive(Debug)]
+struct Entry {
+    ledger: Ledger,
+    row: Row,
+    retry: bool,
+    ticket: Ticket,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No answer yet.
+    Sent,
+    /// Answered with a status whose price depends on the error code, which stands in the body.
+    Refused { status: u16, body: Vec<u8> },
+    /// In the ledger.
+    Recorded,
+}
+
+impl Entry {
+    fn answered(&mut self, status: u16) {
+        if matches!(status, 400 | 403) {
+            self.state = State::Refused { status, body: Vec::new() };
+        } else {
+            self.record(Attempt::answered(self.retry, status, None));
+        }
+    }
+
+    fn received(&mut self, bytes: &Bytes) {
+        self.ledger.add_bytes(self.row, bytes.len() as u64);
+        self.ticket.add_bytes(bytes.len() as u64);
+        if let State::Refused { body, .. } = &mut self.state {
+            let room = CODE_WITHIN_BYTES.saturating_sub(body.len());
+            body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
+    }
+
+    fn record(&mut self, attempt: Attempt) {
+        self.state = State::Recorded;
+        self.ledger.record(self.row, attempt);
+        self.ticket.set_billed(attempt.billed);
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let attempt = match &self.state {
+            State::Recorded => return,
+            State::Sent => Attempt::unanswered(self.retry),
+            State::Refused { status, body } => {
+                let text = String::from_utf8_lossy(body);
+                Attempt::answered(self.retry, *status, element(&text, "Code"))
+            }
+        };
+        self.record(attempt);
+    }
+}
+
+/// The text of the first element of this name in an error answer of S3. Its elements have no attributes.
+pub(super) fn element<'a>(xml: &'a str, name: &str) -> Option<&'a str> {
+    let after = xml.split_once(&format!("<{name}>"))?.1;
+    Some(after.split_once('<')?.0.trim()).filter(|text| !text.is_empty())
+}
+
+/// A body that is counted as it arrives and given up when it stalls.
+struct MeteredBody {
+    inner: SdkBody,
+    entry: Entry,
+    stall: Stall,
+}
+
+impl Body for MeteredBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) else {
+            return this.stall.poll(context).map(|stalled| Some(Err(stalled.into())));
+        };
+        this.stall.over();
+        if let Some(bytes) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            this.entry.received(bytes);
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// No byte came for this long while someone waited for one.
+#[derive(Debug)]
+pub(super) struct Stalled(pub(super) Duration);
+
+impl fmt::Display for Stalled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no byte arrived for {:?}", self.0)
+    }
+}
+
+impl std::error::Error for Stalled {}
+
+/// Notices a wait that takes too long. Only the time counts in which a reader waits for the network: a reader that is busy
+/// elsewhere (a full stdout) may take as long as it wants, since its next wait begins anew.
+///
+/// One timer per body serves all waits: it is moved on when it rings for a wait that is over, so that a wait itself costs
+/// no more than reading the clock.
+struct Stall {
+    timeout: Duration,
+    waiting_since: Option<Instant>,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stall {
+    fn new(timeout: Duration) -> Self {
+        Self { timeout, waiting_since: None, timer: None }
+    }
+
+    /// A wait is over.
+    fn over(&mut self) {
+        self.waiting_since = None;
+    }
+
+    /// A wait begins or goes on. Ready when it took too long.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Stalled> {
+        let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + self.timeout;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        while timer.as_mut().poll(context).is_ready() {
+            if Instant::now() >= deadline {
+                return Poll::Ready(Stalled(self.timeout));
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}

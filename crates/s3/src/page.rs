@@ -1,0 +1,416 @@
+//! Reads a page of a listing from its XML.
+//!
+//! A bucket of a million objects is a thousand pages, and often all that a sync has to read; the SDK's parser takes most
+//! of that time. A page is simple XML: elements in elements, no attributes that matter, texts with entities. This reader goes
+//! over it once, makes the two texts that an object keeps, and takes nothing for granted: a page that ends early, or has
+//! something that it does not understand, is an error and never a shorter page.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use memchr::{memchr, memmem};
+use percent_encoding::percent_decode_str;
+
+use super::listing::{ListPage, ListRequest};
+use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
+
+/// The element that a page is.
+const ROOT: &str = "ListBucketResult";
+
+/// Whether a body looks like a page at all, and not like an error or a web page.
+pub(super) fn is_page(body: &[u8]) -> bool {
+    let head = &body[..body.len().min(512)];
+    memmem::find(head, b"ListBucketResult").is_some()
+}
+
+/// Reads a page.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] where the body is not what a listing must be: XML that does not end, a name that cannot be
+/// decoded, an object without key or size, a truncated page that does not say how to go on.
+pub(super) fn read_page(request: &ListRequest, body: &[u8]) -> Result<ListPage> {
+    let text = simdutf8::basic::from_utf8(body).map_err(|_| malformed("the listing is not UTF-8"))?;
+    // It stands anywhere on the page. A server that does not know the encoding does not repeat it, and its keys are as
+    // they stand. A raw `<` cannot be part of a text, so this is the element.
+    let encoded = memmem::find(body, b"<EncodingType>url<").is_some();
+    let mut reader = Reader { rest: text, encoded };
+    let mut page = ListPage::default();
+    let mut truncated = false;
+    reader.open_root()?;
+    while let Some(name) = reader.open_in(ROOT)? {
+        match name {
+            "Contents" => page.objects.push(reader.object()?),
+            "CommonPrefixes" => reader.common_prefix(&mut page.common_prefixes)?,
+            "IsTruncated" => truncated = &*reader.text(name)? == "true",
+            "NextContinuationToken" => page.next = Some(reader.text(name)?.into_owned()),
+            other => reader.skip(other)?,
+        }
+    }
+    page.next = page.next.filter(|token| truncated && !token.is_empty());
+    if truncated && (page.next.is_none() || page.next == request.continuation) {
+        return Err(malformed("a page of the listing is truncated and does not say how to go on"));
+    }
+    Ok(page)
+}
+
+struct Reader<'a> {
+    rest: &'a str,
+    encoded: bool,
+}
+
+enum Token<'a> {
+    Open(&'a str),
+    /// An element without content.
+    Empty,
+    Close(&'a str),
+    Text(&'a str),
+    /// A text without entities.
+    Raw(&'a str),
+}
+
+impl<'a> Reader<'a> {
+    /// The next token; declarations and comments are passed over.
+    fn token(&mut self) -> Result<Token<'a>> {
+        loop {
+            let Some(tag) = self.rest.strip_prefix('<') else {
+                let end = memchr(b'<', self.rest.as_bytes()).ok_or_else(ended_early)?;
+                return Ok(Token::Text(self.take(end)));
+            };
+            if tag.starts_with('?') {
+                self.through("?>")?;
+            } else if tag.starts_with("!--") {
+                self.through("-->")?;
+            } else if tag.starts_with("![CDATA[") {
+                return Ok(Token::Raw(&self.through("]]>")?["<![CDATA[".len()..]));
+            } else if tag.starts_with('!') {
+                return Err(malformed("the listing has a declaration that no page has"));
+            } else {
+                return Ok(read_tag(&self.through(">")?[1..]));
+            }
+        }
+    }
+
+    /// Goes behind the next `end`; answers with what stands before it.
+    fn through(&mut self, end: &str) -> Result<&'a str> {
+        let at = memmem::find(self.rest.as_bytes(), end.as_bytes()).ok_or_else(ended_early)?;
+        let before = self.take(at);
+        self.take(end.len());
+        Ok(before)
+    }
+
+    fn take(&mut self, length: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at(length);
+        self.rest = rest;
+        taken
+    }
+
+    fn open_root(&mut self) -> Result<()> {
+        loop {
+            match self.token()? {
+                Token::Open(ROOT) => return Ok(()),
+                Token::Text(text) if text.trim().is_empty() => {}
+                _ => return Err(malformed("the answer is not a listing")),
+            }
+        }
+    }
+
+    /// The name of the next element in `parent`; `None` at the parent's end.
+    fn open_in(&mut self, parent: &str) -> Result<Option<&'a str>> {
+        loop {
+            match self.token()? {
+                Token::Open(name) => return Ok(Some(name)),
+                Token::Close(name) if name == parent => return Ok(None),
+                Token::Close(_) => return Err(malformed("the listing's elements do not close in order")),
+                Token::Empty | Token::Text(_) | Token::Raw(_) => {}
+            }
+        }
+    }
+
+    /// The text of the element that was just opened.
+    fn text(&mut self, name: &str) -> Result<Cow<'a, str>> {
+        let mut whole = Cow::Borrowed("");
+        loop {
+            let part = match self.token()? {
+                Token::Text(text) => unescape(text)?,
+                Token::Raw(text) => Cow::Borrowed(text),
+                Token::Close(closed) if closed == name => return Ok(whole),
+                _ => return Err(malformed("the listing has an element where a text must be").with("element", name)),
+            };
+            if whole.is_empty() {
+                whole = part;
+            } else {
+                whole.to_mut().push_str(&part);
+            }
+        }
+    }
+
+    /// Passes over the element that was just opened.
+    fn skip(&mut self, name: &str) -> Result<()> {
+        let mut open = vec![name];
+        while let Some(innermost) = open.last() {
+            match self.token()? {
+                Token::Open(name) => open.push(name),
+                Token::Close(name) if name == *innermost => _ = open.pop(),
+                Token::Close(_) => return Err(malformed("the listing's elements do not close in order")),
+                Token::Empty | Token::Text(_) | Token::Raw(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn object(&mut self) -> Result<ObjectFacts> {
+        let (mut key, mut size) = (None, None);
+        let mut etag: Arc<str> = Arc::default();
+        let mut modified_at = Timestamp::default();
+        let mut storage_class = StorageClass::Standard;
+        let mut restored = false;
+        while let Some(name) = self.open_in("Contents")? {
+            match name {
+                "Key" => key = Some(self.name(name)?),
+                "Size" => size = self.text(name)?.trim().parse().ok(),
+                "ETag" => etag = self.text(name)?.into(),
+                "LastModified" => modified_at = Timestamp::parse(&self.text(name)?).unwrap_or_default(),
+                "StorageClass" => storage_class = StorageClass::from_name(&self.text(name)?),
+                "RestoreStatus" => restored = self.restored()?,
+                other => self.skip(other)?,
+            }
+        }
+        if restored && storage_class.archived() {
+            storage_class = StorageClass::Restored;
+        }
+        let key: Arc<str> = key.ok_or_else(|| malformed("the listing has an object without a key"))?.into();
+        let size = size.ok_or_else(|| malformed("the listing has an object without a size").with("key", &key))?;
+        Ok(ObjectFacts { key, size, modified_at, etag, storage_class })
+    }
+
+    /// Whether a restore is at its end and its copy still there, which has a time at which it goes.
+    fn restored(&mut self) -> Result<bool> {
+        let (mut in_progress, mut expires) = (false, false);
+        while let Some(name) = self.open_in("RestoreStatus")? {
+            match name {
+                "IsRestoreInProgress" => in_progress = &*self.text(name)? == "true",
+                "RestoreExpiryDate" => expires = !self.text(name)?.is_empty(),
+                other => self.skip(other)?,
+            }
+        }
+        Ok(expires && !in_progress)
+    }
+
+    fn common_prefix(&mut self, prefixes: &mut Vec<String>) -> Result<()> {
+        while let Some(name) = self.open_in("CommonPrefixes")? {
+            match name {
+                "Prefix" => prefixes.push(self.name(name)?.into_owned()),
+                other => self.skip(other)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// A key or prefix, decoded where the server encoded it.
+    fn name(&mut self, element: &str) -> Result<Cow<'a, str>> {
+        let text = self.text(element)?;
+        if !self.encoded || !text.bytes().any(|byte| matches!(byte, b'%' | b'+')) {
+            return Ok(text);
+        }
+        let spaced = text.replace('+', " ");
+        let decoded = percent_decode_str(&spaced).decode_utf8();
+        let decoded = decoded.map_err(|_| malformed("a key is not valid UTF-8").with("key", &text))?;
+        Ok(Cow::Owned(decoded.into_owned()))
+    }
+}
+
+/// Between `<` and `>`. Attributes say nothing that matters here.
+fn read_tag(tag: &str) -> Token<'_> {
+    if let Some(name) = tag.strip_prefix('/') {
+        return Token::Close(name.trim_end());
+    }
+    if tag.ends_with('/') {
+        return Token::Empty;
+    }
+    Token::Open(tag.split_ascii_whitespace().next().unwrap_or_default())
+}
+
+/// Undoes XML's entities.
+fn unescape(text: &str) -> Result<Cow<'_, str>> {
+    let Some(first) = memchr(b'&', text.as_bytes()) else { return Ok(Cow::Borrowed(text)) };
+    let mut plain = String::with_capacity(text.len());
+    let (before, mut rest) = text.split_at(first);
+    plain.push_str(before);
+    while let Some(entity) = rest.strip_prefix('&') {
+        let (name, behind) = entity.split_once(';').ok_or_else(|| unknown_entity(entity))?;
+        plain.push(character(name).ok_or_else(|| unknown_entity(name))?);
+        let (before, next) = behind.split_at(memchr(b'&', behind.as_bytes()).unwrap_or(behind.len()));
+        plain.push_str(before);
+        rest = next;
+    }
+    Ok(Cow::Owned(plain))
+}
+
+fn character(entity: &str) -> Option<char> {
+    match entity {
+        "quot" => Some('"'),
+        "amp" => Some('&'),
+        "lt" => Some('<'),
+        "gt" => Some('>'),
+        "apos" => Some('\''),
+        _ => {
+            let number = entity.strip_prefix('#')?;
+            let code = match number.strip_prefix('x') {
+                Some(hex) => u32::from_str_radix(hex, 16).ok()?,
+                None => number.parse().ok()?,
+            };
+            char::from_u32(code)
+        }
+    }
+}
+
+fn unknown_entity(name: &str) -> Error {
+    let name: String = name.chars().take(20).collect();
+    malformed("the listing has an entity that XML does not know").with("entity", name)
+}
+
+fn ended_early() -> Error {
+    malformed("the listing ends in the middle")
+}
+
+fn malformed(message: &str) -> Error {
+    Error::new(ErrorKind::Unsupported, message).hint("the server does not speak S3 as this program needs it")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(xml: &str) -> Result<ListPage> {
+        read_page(&ListRequest::default(), xml.as_bytes())
+    }
+
+    fn page(inner: &str) -> Result<ListPage> {
+        read(&format!("<ListBucketResult>{inner}</ListBucketResult>"))
+    }
+
+    /// The key of a page with one object.
+    fn key(encoding: &str, key: &str) -> Result<String> {
+        let page = page(&format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>{encoding}"))?;
+        Ok(page.objects[0].key.to_string())
+    }
+
+    const AWS: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult \
+        xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name><Prefix/><KeyCount>3</KeyCount>\
+        <MaxKeys>2</MaxKeys><Delimiter>%2F</Delimiter><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>\
+        <NextContinuationToken>1+a%20&amp;/=</NextContinuationToken>\
+        <Contents><Key>a+%2B%E6%97%A5</Key><LastModified>2024-01-15T12:00:00.005Z</LastModified>\
+        <ETag>&quot;e-1&quot;</ETag><ChecksumAlgorithm>CRC32</ChecksumAlgorithm><Size>0</Size>\
+        <Owner><ID>x</ID><DisplayName/></Owner><StorageClass>GLACIER_IR</StorageClass>\
+        <RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress></RestoreStatus></Contents>\
+        <Contents><Size>7</Size><Key>b</Key></Contents>\
+        <CommonPrefixes><Prefix>p%2F</Prefix></CommonPrefixes></ListBucketResult>";
+
+    #[test]
+    fn a_page_is_read_whole() {
+        let full = ObjectFacts {
+            key: "a +日".into(),
+            size: 0,
+            modified_at: Timestamp::from_seconds(1_705_320_000, 5_000_000),
+            etag: "\"e-1\"".into(),
+            storage_class: StorageClass::GlacierIr,
+        };
+        let bare = ObjectFacts {
+            key: "b".into(),
+            size: 7,
+            modified_at: Timestamp::default(),
+            etag: "".into(),
+            storage_class: StorageClass::Standard,
+        };
+        let expected = ListPage {
+            objects: vec![full, bare],
+            common_prefixes: vec!["p/".to_owned()],
+            next: Some("1+a%20&/=".to_owned()), // a token is not a name: it goes back as it came
+        };
+        assert_eq!(read(AWS).unwrap(), expected);
+        let spread = AWS.replace("><", ">\n  <").replace("<Name>", "<!-- by a proxy --><Name >");
+        assert_eq!(read(&spread.replace("<Name >b</Name>", "<Name>b</Name >")).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_restored_object_can_be_read_and_one_that_is_being_restored_cannot() {
+        let done = "<IsRestoreInProgress>false</IsRestoreInProgress>\
+            <RestoreExpiryDate>2100-12-31T00:00:00Z</RestoreExpiryDate>";
+        for (class, status, expected) in [
+            ("GLACIER", done, StorageClass::Restored),
+            ("DEEP_ARCHIVE", done, StorageClass::Restored),
+            ("STANDARD", done, StorageClass::Standard),
+            ("GLACIER", "<IsRestoreInProgress>true</IsRestoreInProgress>", StorageClass::Glacier),
+            ("GLACIER", "<IsRestoreInProgress>false</IsRestoreInProgress>", StorageClass::Glacier),
+            ("GLACIER", "", StorageClass::Glacier),
+        ] {
+            let status = format!("<RestoreStatus>{status}</RestoreStatus><StorageClass>{class}</StorageClass>");
+            let page = page(&format!("<Contents><Key>k</Key><Size>1</Size>{status}</Contents>")).unwrap();
+            assert_eq!(page.objects[0].storage_class, expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_was_cut_is_never_a_shorter_page() {
+        for end in 0..AWS.len() {
+            assert!(read_page(&ListRequest::default(), &AWS.as_bytes()[..end]).is_err(), "cut at {end}");
+        }
+    }
+
+    #[test]
+    fn keys_are_decoded_where_the_server_encoded_them() {
+        for (written, decoded, plain) in [
+            ("plain/key.csv", "plain/key.csv", "plain/key.csv"),
+            ("a+b", "a b", "a+b"),
+            ("a%2Bb", "a+b", "a%2Bb"),
+            ("%0A%01", "\n\u{1}", "%0A%01"),
+            ("100%25%2F", "100%/", "100%25%2F"),
+            ("odd%zz", "odd%zz", "odd%zz"),
+            ("&lt;&gt;&amp;amp;&apos;", "<>&amp;'", "<>&amp;'"),
+            ("&#34;&#x65E5;x", "\"日x", "\"日x"),
+            ("<![CDATA[a&b]]>c&amp;d", "a&bc&d", "a&bc&d"),
+            (" ", " ", " "),
+            ("", "", ""),
+        ] {
+            assert_eq!(key("<EncodingType>url</EncodingType>", written).unwrap(), decoded, "{written}");
+            assert_eq!(key("", written).unwrap(), plain, "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_an_error() {
+        for inner in [
+            "<Contents><Size>1</Size></Contents>",
+            "<Contents><Key>k</Key></Contents>",
+            "<Contents><Key>k</Key><Size>-1</Size></Contents>",
+            "<Contents><Key>k<b/></Key><Size>1</Size></Contents>",
+            "<Contents><Key>&nbsp;</Key><Size>1</Size></Contents>",
+            "<Contents><Key>&amp</Key><Size>1</Size></Contents>",
+            "<Contents><Key>&#xD800;</Key><Size>1</Size></Contents>",
+            "<EncodingType>url</EncodingType><Contents><Key>%FF</Key><Size>1</Size></Contents>",
+            "<Contents><Key>k</Key><Size>1</Size></ListBucketResult>",
+            "<Owner><ID></Owner></ID>",
+            "<!DOCTYPE x>",
+            "<IsTruncated>true</IsTruncated>",
+        ] {
+            assert_eq!(page(inner).expect_err(inner).kind(), ErrorKind::Unsupported, "{inner}");
+        }
+        assert!(read("<Error><Code>x</Code></Error>").is_err());
+        assert!(read_page(&ListRequest::default(), b"<ListBucketResult>\xff</ListBucketResult>").is_err());
+    }
+
+    #[test]
+    fn a_token_that_repeats_itself_is_an_error() {
+        let asked = ListRequest { continuation: Some("t".to_owned()), ..ListRequest::default() };
+        let page = |token: &str| {
+            let xml = format!(
+                "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{token}</NextContinuationToken>\
+                 </ListBucketResult>"
+            );
+            read_page(&asked, xml.as_bytes())
+        };
+        assert!(page("t").is_err());
+        assert_eq!(page("u").unwrap().next.as_deref(), Some("u"));
+    }
+}

@@ -1,0 +1,154 @@
+//! A server's refusal, and what it means: one table from S3's error codes to kinds, texts and hints.
+
+use aws_sdk_s3::error::ProvideErrorMetadata;
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+
+use super::fault::{Circumstances, Place, changed, header, request_id, with_request_id};
+use super::meter::element;
+use tollgate_base::error::{Error, ErrorKind};
+use tollgate_cost::usage::Operation;
+
+/// A refusal.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// S3's error code; empty where the answer had no body.
+    pub(super) code: String,
+    pub(super) message: String,
+    pub(super) request_id: Option<String>,
+    /// The region that the server names as the bucket's.
+    pub(super) region: Option<String>,
+}
+
+impl Answer {
+    pub(super) fn read(response: &HttpResponse, error: &impl ProvideErrorMetadata) -> Self {
+        let body = response.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
+        let region = header(response, "x-amz-bucket-region");
+        Self {
+            status: response.status().as_u16(),
+            code: error.code().unwrap_or_default().to_owned(),
+            message: error.message().unwrap_or_default().to_owned(),
+            request_id: request_id(response),
+            region: region.or_else(|| element(&body, "Region").map(str::to_owned)),
+        }
+    }
+
+    pub(super) fn explain(self, place: &Place<'_>, circumstances: &Circumstances<'_>) -> Error {
+        let error = self.meaning(place, circumstances);
+        let error = with_request_id(error, self.request_id.as_deref());
+        let told = match (self.code.as_str(), self.message.as_str()) {
+            ("", "") => format!("status {}", self.status),
+            (code, "") => code.to_owned(),
+            ("", message) => message.to_owned(),
+            (code, message) => format!("{code}: {message}"),
+        };
+        error.with("answer", told)
+    }
+
+    fn meaning(&self, place: &Place<'_>, circumstances: &Circumstances<'_>) -> Error {
+        let Place { bucket, key, .. } = *place;
+        let listing = place.planned.row.operation == Operation::ListObjects;
+        match (self.status, self.code.as_str()) {
+            (_, "NoSuchAccessPoint") => {
+                let error = Error::new(ErrorKind::NotFound, format!("access point '{bucket}' does not exist"));
+                error.hint("check the access point's ARN")
+            }
+            (404, code) if listing || code == "NoSuchBucket" => {
+                let error = Error::new(ErrorKind::NotFound, format!("bucket '{bucket}' does not exist"));
+                error.hint("check the bucket's name, and the endpoint if there is one")
+            }
+            (404, _) => Error::new(ErrorKind::NotFound, format!("object '{key}' does not exist"))
+                .hint("it was deleted after it was listed; run it again"),
+            (_, "InvalidAccessKeyId" | "NotSignedUp") => unknown_key(),
+            (_, "SignatureDoesNotMatch") => wrong_secret(),
+            (_, "ExpiredToken" | "TokenRefreshRequired" | "RequestExpired") => {
+                Error::new(ErrorKind::Access, "the session token has expired").hint("supply new temporary credentials")
+            }
+            (_, "InvalidToken") => Error::new(ErrorKind::Access, "the session token does not belong to these keys")
+                .hint("supply key id, secret and token from the same set of temporary credentials"),
+            (_, "RequestTimeTooSkewed") => {
+                Error::config("this machine's clock is more than 15 minutes from the server's").hint("set the clock")
+            }
+            (_, "InvalidObjectState") => {
+                Error::new(ErrorKind::Unsupported, format!("object '{key}' is archived and cannot be read"))
+                    .hint("restore it first")
+                    .with("storage", "archived")
+            }
+            (412, _) => changed(key),
+            (416, _) => changed(key).with("difference", "size"),
+            (301 | 307, _) | (_, "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
+                self.elsewhere(bucket, circumstances)
+            }
+            (429 | 503, _) | (_, "SlowDown" | "RequestLimitExceeded") => {
+                Error::new(ErrorKind::Transient, "the server asks to slow down")
+                    .hint("run it again later, or read fewer files at a time")
+            }
+            (408, _) | (_, "RequestTimeout" | "InternalError") => Error::new(ErrorKind::Transient, "the server failed"),
+            (501, _) | (405, _) => Error::new(ErrorKind::Unsupported, "the server does not know this request"),
+            (500..=599, _) => Error::new(ErrorKind::Transient, "the server failed"),
+            (401 | 403, _) => self.denied(place, circumstances),
+            (_, "InvalidBucketName") => {
+                Error::config(format!("'{bucket}' is not a bucket's name")).hint("write the name alone, or an ARN")
+            }
+            _ => Error::new(ErrorKind::Unsupported, "the server refused the request"),
+        }
+    }
+
+    /// No permission, or credentials that are wrong in a way that some servers other than AWS tell only in words.
+    fn denied(&self, place: &Place<'_>, circumstances: &Circumstances<'_>) -> Error {
+        let told = self.message.to_ascii_lowercase();
+        if told.contains("invalid signature") {
+            return wrong_secret();
+        }
+        if told.contains("no such key:") {
+            return unknown_key();
+        }
+        let Place { bucket, key, .. } = *place;
+        let listing = place.planned.row.operation == Operation::ListObjects;
+        // AWS names the action itself where the policy of another service (a KMS key, say) is in the way.
+        let named = self.message.split_once("not authorized to perform: ").and_then(|(_, rest)| rest.split(' ').next());
+        let writing = place.planned.row.operation == Operation::PutObject;
+        let action = named.unwrap_or(match (listing, writing) {
+            (true, _) => "s3:ListBucket",
+            (false, true) => "s3:PutObject",
+            (false, false) => "s3:GetObject",
+        });
+        let what = if listing { format!("bucket '{bucket}'") } else { format!("object '{key}'") };
+        let who = if circumstances.anonymous { " without credentials" } else { "" };
+        let error = Error::new(ErrorKind::Access, format!("no permission for {action} on {what}{who}"));
+        error.hint(if circumstances.anonymous {
+            "give credentials, or make the bucket public".to_owned()
+        } else if listing || writing {
+            format!("grant these credentials `{action}` on the bucket{}", requester_pays(circumstances))
+        } else {
+            format!(
+                "grant these credentials `{action}` on the bucket's objects{}; S3 says the same of an object that is gone \
+                 where `s3:ListBucket` is not granted",
+                requester_pays(circumstances)
+            )
+        })
+    }
+
+    fn elsewhere(&self, bucket: &str, circumstances: &Circumstances<'_>) -> Error {
+        let asked = circumstances.region;
+        let error = Error::config(match &self.region {
+            Some(region) => format!("bucket '{bucket}' is in region '{region}', not in '{asked}'"),
+            None => format!("bucket '{bucket}' is not in region '{asked}'"),
+        });
+        error.hint("set `region` to the bucket's region")
+    }
+}
+
+fn requester_pays(circumstances: &Circumstances<'_>) -> &'static str {
+    if circumstances.requester_pays { "" } else { " (or, where the requester pays, agree to that)" }
+}
+
+fn unknown_key() -> Error {
+    let error = Error::new(ErrorKind::Access, "the access key id is not known to the server");
+    error.hint("check the access key id; temporary keys need their session token too")
+}
+
+fn wrong_secret() -> Error {
+    let error = Error::new(ErrorKind::Access, "the secret access key does not belong to the access key id");
+    error.hint("check the secret access key")
+}

@@ -1,0 +1,330 @@
+//! The store: the three questions a source asks S3, and the one thing it writes.
+
+use std::fmt;
+use std::future::Future;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{SharedCredentialsProvider, SharedHttpClient};
+use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::operation::head_object::HeadObjectOutput;
+use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{EncodingType, OptionalObjectAttributes, RequestPayer};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
+use bytes::Bytes;
+
+use super::body::{Body, Span};
+use super::fault::{Circumstances, Failure, Place};
+use super::listing::{ListPage, ListRequest};
+use super::meter::{Meter, MeteredClient, Trace};
+use super::options::StoreOptions;
+use super::{authorities, client, identity, page, region};
+use tollgate_base::connection::{Connection, Credentials, Secret};
+use tollgate_base::error::{Error, Result};
+use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate_cost::usage::Row;
+use tollgate_cost::{Ledger, Planned};
+
+/// A bucket, ready to be asked. Clones share connections, credentials, the region once it is found out, and the ledger.
+#[derive(Clone)]
+pub struct Store {
+    door: Arc<Door>,
+    /// What its requests are charged to; 0 is nothing in particular.
+    account: u32,
+}
+
+struct Door {
+    connection: Connection,
+    options: StoreOptions,
+    http: SharedHttpClient,
+    credentials: Option<SharedCredentialsProvider>,
+    route: RwLock<Route>,
+    /// Whether the server ever answered: an address that worked once is not a mistake in the configuration.
+    answered: AtomicBool,
+}
+
+/// The client in use, and the region it signs for.
+#[derive(Clone)]
+struct Route {
+    client: Client,
+    region: Arc<str>,
+}
+
+impl Store {
+    /// Prepares the way to a bucket. Nothing is sent before the first question; credentials too are fetched then.
+    ///
+    /// # Errors
+    /// [`tollgate_base::error::ErrorKind::Config`] for an endpoint that is no URL of a server.
+    pub async fn connect(connection: &Connection, ledger: Ledger, options: StoreOptions) -> Result<Self> {
+        let plain = connection.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let own = matches!(connection.credentials, Credentials::Static { .. } | Credentials::Anonymous);
+        // Certificates that nobody will look at are not worth reading.
+        let authorities = if plain && own { None } else { authorities::read(connection.ca_bundle.as_deref())? };
+        let inner = client::http_client(&options, authorities);
+        Self::through(connection, ledger, options, inner).await
+    }
+
+    /// As [`Store::connect`], over an HTTP client.
+    pub(super) async fn through(
+        connection: &Connection,
+        ledger: Ledger,
+        options: StoreOptions,
+        inner: SharedHttpClient,
+    ) -> Result<Self> {
+        check_endpoint(connection.endpoint.as_deref())?;
+        let environment = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| std::env::var(name).ok());
+        let region = region::first(connection.region.as_deref(), &connection.bucket, environment.as_deref());
+        let credentials = identity::provider(&connection.credentials, &region, inner.clone()).await;
+        let meter = Meter { ledger, gate: options.gate.clone(), stall_timeout: options.stall_timeout };
+        let http = SharedHttpClient::new(MeteredClient::new(inner, meter));
+        let client = client::client(connection, &options, &region, http.clone(), credentials.clone());
+        let door = Door {
+            connection: connection.clone(),
+            options,
+            http,
+            credentials,
+            route: RwLock::new(Route { client, region: region.into() }),
+            answered: AtomicBool::new(false),
+        };
+        Ok(Self { door: Arc::new(door), account: 0 })
+    }
+
+    /// The same bucket, with requests that are charged to an account of [`tollgate_cost::Allowance`].
+    #[must_use]
+    pub fn charged_to(&self, account: u32) -> Self {
+        Self { account, ..self.clone() }
+    }
+
+    /// The bucket's region, as far as it is known: right after the first answer.
+    #[must_use]
+    pub fn region(&self) -> Arc<str> {
+        self.door.route().region
+    }
+
+    /// One page of the bucket's objects.
+    ///
+    /// # Errors
+    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    pub async fn list(&self, request: &ListRequest) -> Result<ListPage> {
+        let payer = self.door.payer();
+        let bucket = &self.door.connection.bucket;
+        let planned = Planned { row: Row::LIST, body_bytes: None, account: self.account };
+        let place = Place { planned, bucket, key: &request.prefix };
+        let output = self.door.ask(place, |client| {
+            let list = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
+            // Tells which archived objects can be read for now; other servers than AWS pass over it.
+            let list = list.optional_object_attributes(OptionalObjectAttributes::RestoreStatus);
+            list.set_request_payer(payer.clone())
+                .set_prefix(Some(&request.prefix).filter(|prefix| !prefix.is_empty()).cloned())
+                .set_delimiter(request.delimiter.clone())
+                .set_start_after(request.start_after.clone())
+                .set_continuation_token(request.continuation.clone())
+                .set_max_keys(request.max_keys.map(|keys| i32::try_from(keys).unwrap_or(i32::MAX)))
+                .send()
+        });
+        let (_, trace) = output.await?;
+        let body = trace.into_page().ok_or_else(|| Error::internal("a listing was answered without a page"))?;
+        page::read_page(request, &body).map_err(|error| error.with("bucket", bucket))
+    }
+
+    /// The bytes of an object as it was listed: all of it, or a range cut to its size. An object that is no longer the
+    /// one that was listed is not read.
+    ///
+    /// # Errors
+    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    pub async fn get(&self, object: &ObjectFacts, range: Option<Range<u64>>) -> Result<Body> {
+        let span = match range {
+            None => Span::whole(object.size),
+            Some(range) => Span::part(range, object.size),
+        };
+        Body::open(self.clone(), object.clone(), span).await
+    }
+
+    /// What the server says of one object, without its bytes.
+    ///
+    /// # Errors
+    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    pub async fn head(&self, key: &str) -> Result<ObjectFacts> {
+        let payer = self.door.payer();
+        let bucket = &self.door.connection.bucket;
+        let planned = Planned { row: Row::head(StorageClass::Standard), body_bytes: Some(0), account: self.account };
+        let output = self.door.ask(Place { planned, bucket, key }, |client| {
+            client.head_object().bucket(bucket).key(key).set_request_payer(payer.clone()).send()
+        });
+        let (output, _) = output.await?;
+        Ok(facts_of(key, &output))
+    }
+
+    /// Writes an object, in place of one that has the key already.
+    ///
+    /// # Errors
+    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
+        let payer = self.door.payer();
+        let bucket = &self.door.connection.bucket;
+        let planned = Planned { row: Row::PUT, body_bytes: Some(0), account: self.account };
+        let output = self.door.ask(Place { planned, bucket, key }, |client| {
+            let put = client.put_object().bucket(bucket).key(key).set_request_payer(payer.clone());
+            put.body(ByteStream::from(bytes.clone())).content_type("application/x-ndjson").send()
+        });
+        // A request's future is large, and its callers' are held in many.
+        Box::pin(output).await.map(drop)
+    }
+
+    /// The store of another bucket that is reached in the same way; requests are counted together.
+    #[must_use]
+    pub fn of_bucket(&self, bucket: &str) -> Self {
+        if bucket == self.bucket() {
+            return self.clone();
+        }
+        let door = &self.door;
+        let connection = Connection { bucket: bucket.to_owned(), ..door.connection.clone() };
+        // A client of its own: each keeps the address of one bucket. Where the region is another one, an answer will tell.
+        let region = door.route().region;
+        let client = client::client(&connection, &door.options, &region, door.http.clone(), door.credentials.clone());
+        let door = Door {
+            connection,
+            options: door.options.clone(),
+            http: door.http.clone(),
+            credentials: door.credentials.clone(),
+            route: RwLock::new(Route { client, region }),
+            answered: AtomicBool::new(door.answered.load(Ordering::Relaxed)),
+        };
+        Self { door: Arc::new(door), account: self.account }
+    }
+
+    /// Sends a GET for a part of an object.
+    pub(super) async fn open(&self, object: &ObjectFacts, span: &Span) -> Result<GetObjectOutput> {
+        let payer = self.door.payer();
+        let bucket = &self.door.connection.bucket;
+        let row = Row::get(object.storage_class);
+        let planned = Planned { row, body_bytes: Some(span.len()), account: self.account };
+        let range = span.header();
+        let etag = Some(&object.etag).filter(|etag| !etag.is_empty()).map(|etag| etag.to_string());
+        let place = Place { planned, bucket, key: &object.key };
+        let output = self.door.ask(place, |client| {
+            let get = client.get_object().bucket(bucket).key(&*object.key).set_request_payer(payer.clone());
+            get.set_if_match(etag.clone()).set_range(range.clone()).send()
+        });
+        let (output, _) = output.await?;
+        Ok(output)
+    }
+
+    pub(super) fn options(&self) -> &StoreOptions {
+        &self.door.options
+    }
+
+    /// The bucket's name.
+    #[must_use]
+    pub fn bucket(&self) -> &str {
+        &self.door.connection.bucket
+    }
+}
+
+impl Door {
+    /// Asks the SDK, in the region that is known by now, and once more where the server names another one.
+    async fn ask<T, E, F>(&self, place: Place<'_>, request: impl Fn(&Client) -> F) -> Result<(T, Trace)>
+    where
+        F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+        E: std::error::Error + aws_sdk_s3::error::ProvideErrorMetadata + Send + Sync + 'static,
+    {
+        let mut switched = false;
+        loop {
+            let route = self.route();
+            let (answer, trace) = Trace::new(place.planned).follow(request(&route.client)).await;
+            let error = match answer {
+                Ok(output) => {
+                    self.answered.store(true, Ordering::Relaxed);
+                    return Ok((output, trace));
+                }
+                Err(error) => error,
+            };
+            let attempts = trace.attempts();
+            let failure = Failure::read(error, attempts);
+            if !switched && failure.region().is_some_and(|region| self.switch(&route, region)) {
+                switched = true;
+                continue;
+            }
+            return Err(self.explain(failure, &place, &route, attempts));
+        }
+    }
+
+    fn explain(&self, mut failure: Failure, place: &Place<'_>, route: &Route, attempts: u32) -> Error {
+        if failure.answered() {
+            self.answered.store(true, Ordering::Relaxed);
+        }
+        failure.mask(&self.secrets());
+        let circumstances = Circumstances {
+            region: &route.region,
+            endpoint: self.connection.endpoint.as_deref(),
+            answered: self.answered.load(Ordering::Relaxed),
+            attempts,
+            anonymous: self.connection.credentials == Credentials::Anonymous,
+            requester_pays: self.connection.requester_pays,
+        };
+        failure.explain(place, &circumstances)
+    }
+
+    fn route(&self) -> Route {
+        self.route.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes over to another region. Whether there is now a way other than the one that was tried.
+    fn switch(&self, tried: &Route, region: &str) -> bool {
+        let mut route = self.route.write().unwrap_or_else(PoisonError::into_inner);
+        if *route.region == *region || !region::plausible(region) {
+            return route.region != tried.region;
+        }
+        let credentials = self.credentials.clone();
+        let client = client::client(&self.connection, &self.options, region, self.http.clone(), credentials);
+        *route = Route { client, region: region.into() };
+        true
+    }
+
+    fn secrets(&self) -> Vec<&str> {
+        match &self.connection.credentials {
+            Credentials::Static { secret_access_key, session_token, .. } => {
+                std::iter::once(secret_access_key).chain(session_token).map(Secret::expose).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    fn payer(&self) -> Option<RequestPayer> {
+        self.connection.requester_pays.then_some(RequestPayer::Requester)
+    }
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Store").field(&self.door.connection).finish()
+    }
+}
+
+fn facts_of(key: &str, output: &HeadObjectOutput) -> ObjectFacts {
+    let modified_at = output.last_modified.map(|time| Timestamp::from_seconds(time.secs(), time.subsec_nanos()));
+    ObjectFacts {
+        key: key.into(),
+        size: output.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
+        modified_at: modified_at.unwrap_or_default(),
+        etag: output.e_tag.as_deref().unwrap_or_default().into(),
+        storage_class: StorageClass::from_name(output.storage_class.as_ref().map_or("", |class| class.as_str())),
+    }
+}
+
+/// An endpoint is a scheme and a server. A user name in it would be sent, and shown in errors.
+fn check_endpoint(endpoint: Option<&str>) -> Result<()> {
+    let Some(endpoint) = endpoint else { return Ok(()) };
+    let example = "write it as `https://host:port`";
+    if endpoint.contains('@') {
+        return Err(Error::config("the endpoint has a user name in it").hint(example));
+    }
+    let server = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
+    match server.map(|server| server.trim_end_matches('/').parse::<http::uri::Authority>()) {
+        Some(Ok(_)) => Ok(()),
+        _ => Err(Error::config(format!("the endpoint '{endpoint}' is not a URL of a server")).hint(example)),
+    }
+}

@@ -1,0 +1,18 @@
+//! Whole commands against the test server, and the rules of the house: one binary, one module per topic.
+
+#![recursion_limit = "256"]
+
+mod config;
+mod cost;
+mod edges;
+mod faults;
+mod growth;
+mod interruption;
+mod inventory;
+mod parquet_fixtures;
+mod partitions;
+mod policies;
+mod pushdown;
+mod read;
+mod s3_door;
+mod support;

@@ -2,7 +2,7 @@
 # runs   sh -c 'eval "$AIRBYTE_ENTRYPOINT read --config …"'   as uid 1000 in a working directory of its own, so the
 # shell and the absolute path are needed.
 #
-#   make image                                     copies target/release/tollgate, built outside (the default)
+#   make image                                     copies target/dist/tollgate, built outside (the default)
 #   docker build --target build -t tollgate/source-s3:dev .       compiles it inside; wants the BUILDER image
 #
 # BASE must have the C library of the system that built the binary, or a newer one.
@@ -23,16 +23,16 @@ ARG VERSION=dev
 LABEL io.airbyte.name="tollgate/source-s3" io.airbyte.version="${VERSION}"
 
 FROM base AS prebuilt
-ARG BINARY=target/release/tollgate
+ARG BINARY=target/dist/tollgate
 COPY ${BINARY} /airbyte/tollgate
 
 FROM ${BUILDER} AS compile
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked --bin tollgate
+RUN cargo build --profile dist --locked --bin tollgate
 
 FROM base AS build
-COPY --from=compile /src/target/release/tollgate /airbyte/tollgate
+COPY --from=compile /src/target/dist/tollgate /airbyte/tollgate
 
 # The last stage is what `docker build` makes when no target is named.
 FROM prebuilt

@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 image=$1
-binary=${2:-target/release/tollgate}
+binary=${2:-target/dist/tollgate}
 base=${BASE:-debian:bookworm-slim}
 stand_in=tollgate/base-stand-in:bookworm
 

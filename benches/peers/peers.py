@@ -3,7 +3,7 @@
 
     python3 benches/peers/peers.py [--rounds 2] [--sets csv1,tiny] [--sides ours,airbyte] [--no-engines]
 
-Sides: ours (target/release/tollgate) and the Airbyte S3 source that it replaces, both reading from an nginx that serves
+Sides: ours (target/dist/tollgate) and the Airbyte S3 source that it replaces, both reading from an nginx that serves
 the data as a bucket; then DuckDB, Polars and chdb, which write newline-delimited JSON from local files with one thread.
 Standard output goes to /dev/null; CPU seconds (user and system, whole process) are what is compared. Everything that is
 installed or made goes to .cache/bench. Writes benches/results.md when all of it was run.
@@ -130,7 +130,7 @@ def note(results: dict, name: str, side: str, cost: Cost, number: int) -> None:
 def prepare(options: argparse.Namespace) -> None:
     """Installs the peers and makes the data, once."""
     if "ours" in options.sides and not ours().exists():
-        raise SystemExit("the release binary is missing: run `make build`")
+        raise SystemExit("the binary is missing: run `make dist`, and set TOLLGATE_BIN to target/dist/tollgate")
     if not (DATA / "complete").exists():
         print("making the data (some minutes, once)", flush=True)
         python = environment("maker", "requirements-data.txt")

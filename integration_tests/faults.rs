@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use crate::support::testkit::{Action, Fault, When};
-use crate::support::{Bench, Output, catalog, gzipped};
+use crate::support::{Bench, Output, catalog, finish, gzipped};
 use arrow::array::{RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
@@ -91,7 +91,11 @@ fn a_listing_page_that_fails_once_is_asked_for_again() {
 
 #[test]
 fn a_listing_that_stays_broken_fails_the_stream_as_transient() {
-    let output = read_with(&cases()[0], vec![Fault::new(Action::slow_down()).when(When::list())]);
+    let bench = Bench::new();
+    bench.server.faults().add(Fault::new(Action::slow_down()).when(When::list()));
+    let mut command = bench.read_command(&config(&bench, "csv"), &catalog("s", "incremental"), None);
+    command.args(["--retry-seconds", "2"]);
+    let output = finish(command);
     assert_eq!(output.code, Some(1));
     assert_eq!(output.statuses().last(), Some(&"INCOMPLETE"));
     let [error] = output.errors()[..] else { panic!("one TRACE ERROR: {output:#?}") };

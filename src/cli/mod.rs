@@ -100,6 +100,9 @@ pub struct ReadFiles {
     /// run is cut; the default suits all.
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, hide = true)]
     pub state_bytes: u64,
+    /// How long a failing request is tried again. The default suits all; tests of servers that stay broken are shorter.
+    #[arg(long, value_name = "SECONDS", default_value_t = 180, hide = true, value_parser = clap::value_parser!(u64).range(..=86_400))]
+    pub retry_seconds: u64,
 }
 
 /// The files of a plan.

@@ -15,6 +15,7 @@ use tollgate_cost::{Allowance, Prices, Quote, Shortage};
 use tollgate_protocol::catalog::ConfiguredCatalog;
 use tollgate_protocol::state_file::StateFile;
 use tollgate_read::RunEstimate;
+use tollgate_s3::StoreOptions;
 
 pub(super) fn run(files: &EstimateFiles) -> Ending {
     block_on(async {
@@ -39,7 +40,7 @@ async fn estimate(files: &EstimateFiles) -> Result<String> {
         None => ConfiguredCatalog::read(everything(&job, &states).to_string().as_bytes())?,
     };
     // The estimate must be able to tell of a run that passes its limits.
-    let (till, store) = setup::till_and_store(&job, Limits::default()).await?;
+    let (till, store) = setup::till_and_store(&job, Limits::default(), StoreOptions::default()).await?;
     let run = tollgate_read::estimate(&job, &store, &till, &catalog, &states, setup::CLOCK.now()).await?;
     let prices = till.prices(&store.region());
     let shortage = shortage(&job, prices.clone(), &run);

@@ -13,6 +13,7 @@ use tollgate_protocol::catalog::ConfiguredCatalog;
 use tollgate_protocol::sink::Stdout;
 use tollgate_protocol::state_file::StateFile;
 use tollgate_read::{Failures, ReadOptions, Reader, Stop, StopReason};
+use tollgate_s3::StoreOptions;
 
 /// After a signal: the time to hand on what is decoded and to write the last STATE.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -27,13 +28,14 @@ pub(super) fn run(files: &ReadFiles) -> Ending {
         Err(error) => return failed(&error),
     };
     let options = ReadOptions { clock: CLOCK, state_bytes: files.state_bytes };
+    let patience = StoreOptions { retry_timeout: Duration::from_secs(files.retry_seconds), ..StoreOptions::default() };
     let bill = files.bill.clone();
     let stop = Stop::default();
     watch_stdout(stop.clone());
     let run = async move {
         tokio::spawn(request_on_signal(stop.clone()));
         tokio::select! {
-            ending = read(&job, &catalog, &states, &stop, options, bill.as_deref()) => ending,
+            ending = read(&job, &catalog, &states, &stop, (options, patience), bill.as_deref()) => ending,
             ending = too_late(&stop) => ending,
         }
     };
@@ -60,10 +62,10 @@ async fn read(
     catalog: &ConfiguredCatalog,
     states: &StateFile,
     stop: &Stop,
-    options: ReadOptions,
+    (options, patience): (ReadOptions, StoreOptions),
     bill: Option<&Path>,
 ) -> Ending {
-    let (till, store) = match setup::till_and_store(job, job.spending.limits).await {
+    let (till, store) = match setup::till_and_store(job, job.spending.limits, patience).await {
         Ok(opened) => opened,
         Err(error) => return failed(&error),
     };

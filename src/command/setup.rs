@@ -47,7 +47,6 @@ pub(super) fn job(path: &Path) -> Result<Job> {
     Ok(job)
 }
 
-/// The bucket of a job, without limits: for verbs that ask for little, whatever the bucket holds.
 /// The server that the environment names, as the SDKs of all languages read it.
 fn endpoint_of_environment() -> Option<String> {
     let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.trim().is_empty());
@@ -56,15 +55,16 @@ fn endpoint_of_environment() -> Option<String> {
     named.map(|url| url.trim().trim_end_matches('/').to_owned())
 }
 
+/// The bucket of a job, without limits: for verbs that ask for little, whatever the bucket holds.
 pub(super) async fn store(job: &Job, ledger: &Ledger) -> Result<Store> {
     pricing(job)?;
     Store::connect(&job.connection, ledger.clone(), StoreOptions::default()).await
 }
 
 /// The till of a job with these limits, and its bucket behind the till's gate.
-pub(super) async fn till_and_store(job: &Job, limits: Limits) -> Result<(Till, Store)> {
+pub(super) async fn till_and_store(job: &Job, limits: Limits, options: StoreOptions) -> Result<(Till, Store)> {
     let till = Till::new(pricing(job)?, limits, job.connection.region.as_deref().unwrap_or_default());
-    let options = StoreOptions { gate: till.gate(), ..StoreOptions::default() };
+    let options = StoreOptions { gate: till.gate(), ..options };
     let store = Store::connect(&job.connection, till.ledger().clone(), options).await?;
     till.set_region(&store.region());
     Ok((till, store))
@@ -110,10 +110,22 @@ pub(super) fn block_on(command: impl Future<Output = Ending>) -> Ending {
 
 pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(worker_threads())
         .enable_all()
         .build()
         .map_err(|error| Error::internal("the runtime cannot be started").caused_by(error))
 }
+
+/// The runtime's threads: as many as the environment says, or as there are processors. Tokio reads the same variable, and
+/// panics where it is not a positive number.
+fn worker_threads() -> usize {
+    let configured = std::env::var("TOKIO_WORKER_THREADS").ok().and_then(|text| text.trim().parse().ok());
+    let processors = || std::thread::available_parallelism().map_or(1, usize::from);
+    configured.filter(|threads| (1..=MOST_THREADS).contains(threads)).unwrap_or_else(processors)
+}
+
+/// More threads only cost memory, and the system refuses to start them at some number.
+const MOST_THREADS: usize = 1024;
 
 /// What the run asked of S3, by bill row.
 pub(super) fn log_requests(ledger: &Ledger) {

@@ -41,7 +41,7 @@ pub(super) struct Stream {
 
 enum Current {
     Held(std::vec::IntoIter<Bytes>),
-    Body(Body, #[expect(dead_code, reason = "held while the body is read")] Reservation),
+    Body(Box<Body>, #[expect(dead_code, reason = "held while the body is read")] Reservation),
     Part(std::vec::IntoIter<Bytes>, #[expect(dead_code, reason = "held while the part is decoded")] Reservation),
 }
 
@@ -148,7 +148,8 @@ impl Stream {
         if self.ahead.is_empty() && self.parts.len() == 1 {
             let range = self.parts.pop_front().expect("there is one part");
             let reservation = self.budget.reserve(BODY_BYTES).await;
-            self.current = Some(Current::Body(self.store.get(&self.object, range).await?, reservation));
+            let body = self.store.get(&self.object, range).await?;
+            self.current = Some(Current::Body(Box::new(body), reservation));
             return Ok(true);
         }
         self.fetch_ahead().await;

@@ -2,7 +2,7 @@
 //!
 //! The SDK retries until an answer begins and leaves the body to its reader. Here a body that is reset, ends early or stalls
 //! goes on with a ranged GET from the next byte, pinned to the same ETag, until as many attempts in a row as the options
-//! allow brought no byte.
+//! allow, or all of them in the time that they allow, brought no byte or came too slowly.
 
 use std::fmt;
 use std::ops::Range;
@@ -11,8 +11,10 @@ use std::time::Duration;
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::fault;
+use super::retry::backoff;
 use super::store::Store;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
@@ -61,8 +63,12 @@ pub struct Body {
     object: ObjectFacts,
     span: Span,
     stream: Stream,
-    /// Attempts in a row that brought no byte.
+    /// Attempts in a row that brought no byte, or were too slow.
     fruitless: u32,
+    /// Since when.
+    fruitless_since: Option<Instant>,
+    /// Whether this attempt brought a byte.
+    fruitful: bool,
 }
 
 enum Stream {
@@ -76,7 +82,8 @@ enum Stream {
 impl Body {
     /// Asks for a part of an object. Nothing is sent where there is nothing to read.
     pub(super) async fn open(store: Store, object: ObjectFacts, span: Span) -> Result<Self> {
-        let mut body = Self { store, object, span, stream: Stream::Done, fruitless: 0 };
+        let (stream, fruitless) = (Stream::Done, 0);
+        let mut body = Self { store, object, span, stream, fruitless, fruitless_since: None, fruitful: false };
         if body.span.len() > 0 {
             body.stream = Stream::Open(body.request().await?);
         }
@@ -114,7 +121,7 @@ impl Body {
             return Err(self.place(Error::new(ErrorKind::Unsupported, "the server sent more bytes than asked for")));
         }
         self.span.advance(bytes.len() as u64);
-        self.fruitless = 0;
+        self.fruitful = true;
         Ok(bytes)
     }
 
@@ -129,8 +136,14 @@ impl Body {
         if self.span.len() == 0 {
             return Ok(()); // every byte is here, so a break behind them does not matter
         }
+        let slow = error.as_ref().is_some_and(|error| fault::too_slow(error));
+        if std::mem::take(&mut self.fruitful) && !slow {
+            (self.fruitless, self.fruitless_since) = (0, None);
+        }
         self.fruitless += 1;
-        if self.fruitless >= self.store.options().max_attempts {
+        let since = *self.fruitless_since.get_or_insert_with(Instant::now);
+        let options = self.store.options();
+        if self.fruitless >= options.max_attempts || since.elapsed() >= options.retry_timeout {
             let cause = error.map_or_else(|| "the body ended early".to_owned(), |error| fault::chain(&error));
             let broken = Error::new(ErrorKind::Transient, "the body of an object breaks off again and again");
             return Err(self.place(broken.caused_by(cause).with("attempts", self.fruitless)));
@@ -157,10 +170,9 @@ impl Body {
 
     /// None after a break that followed on new bytes: the server is there. Then growing, like the SDK's own.
     fn pause(&self) -> Duration {
-        let options = self.store.options();
         match self.fruitless {
             0 | 1 => Duration::ZERO,
-            more => (options.initial_backoff * 2_u32.saturating_pow(more - 2).min(1 << 16)).min(options.max_backoff),
+            more => backoff(self.store.options(), more - 1),
         }
     }
 

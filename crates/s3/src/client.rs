@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::endpoint::{DefaultResolver, Endpoint, EndpointFuture, Params, ResolveEndpoint};
-use aws_sdk_s3::config::retry::{RetryConfig, RetryPartition, TokenBucket};
+use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    AppName, BehaviorVersion, Builder, Region, SharedCredentialsProvider, SharedHttpClient,
+    AppName, BehaviorVersion, Builder, IdentityCache, Region, SharedCredentialsProvider, SharedHttpClient,
     StalledStreamProtectionConfig,
 };
 use aws_smithy_async::rt::sleep::TokioSleep;
@@ -62,12 +62,9 @@ pub(super) fn client(
     credentials: Option<SharedCredentialsProvider>,
 ) -> Client {
     let path_style = connection.path_style.unwrap_or(connection.endpoint.is_some());
-    let retries = RetryConfig::standard()
-        .with_max_attempts(options.max_attempts.max(1))
-        .with_initial_backoff(options.initial_backoff)
-        .with_max_backoff(options.max_backoff);
-    let timeouts =
-        TimeoutConfig::builder().connect_timeout(options.connect_timeout).read_timeout(options.answer_timeout);
+    let timeouts = TimeoutConfig::builder().connect_timeout(options.connect_timeout);
+    // Our own timeout is first, and says what it waited for.
+    let identities = IdentityCache::lazy().load_timeout(options.credentials_timeout + Duration::from_secs(5));
     let mut builder = Builder::new()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(region.to_owned()))
@@ -75,10 +72,9 @@ pub(super) fn client(
         .force_path_style(path_style)
         .use_arn_region(true)
         .endpoint_resolver(OneEndpoint::default())
-        .retry_config(retries)
-        // The default quota of retries is shared by the whole process and ends a request before its attempts are used
-        // up once many files meet throttling at the same time. What bounds us is attempts, backoff and the gate.
-        .retry_partition(RetryPartition::custom("tollgate").token_bucket(TokenBucket::unlimited()).build())
+        // The door makes the attempts: the SDK's are bounded by their number and by a quota of the whole process.
+        .retry_config(RetryConfig::disabled())
+        .identity_cache(identities.build())
         .timeout_config(timeouts.build())
         // The meter notices stalls, for listings too, and unlike this one only while someone waits.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())

@@ -4,11 +4,13 @@
 
 use std::error::Error as StdError;
 use std::io;
+use std::time::Duration;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use super::meter::TooSlow;
 use super::refusal::Answer;
 use tollgate_base::error::{Error, ErrorKind};
 use tollgate_cost::Planned;
@@ -52,6 +54,17 @@ pub(super) enum Failure {
     Unmade { cause: String },
 }
 
+/// Whether another attempt may help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hope {
+    /// The answer will stay the same.
+    None,
+    /// It most likely will.
+    Little,
+    /// The server or the network is in trouble, which passes.
+    Good,
+}
+
 /// Why there was no answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Network {
@@ -80,12 +93,17 @@ impl Failure {
         }
     }
 
+    /// A request whose time was over before it ended.
+    pub(super) fn unfinished(timeout: Duration) -> Self {
+        Self::Network { kind: Network::Timeout, cause: format!("the request did not end within {timeout:?}") }
+    }
+
     fn read_unanswered<E>(error: SdkError<E, HttpResponse>, attempts: u32) -> Self
     where
         E: StdError + Send + Sync + 'static,
     {
         if let Some((kind, message)) = credentials_fault(&error) {
-            return Self::Credentials { kind, message, cause: chain(&error) };
+            return Self::Credentials { kind, message, cause: without_stderr(chain(&error)) };
         }
         let cause = chain(&error);
         let timeout = matches!(&error, SdkError::DispatchFailure(failure) if failure.is_timeout());
@@ -97,12 +115,31 @@ impl Failure {
         }
     }
 
-    /// Blots out the connection's secrets, which a server can repeat to us.
-    pub(super) fn mask(&mut self, secrets: &[&str]) {
+    /// Whether another attempt may help.
+    pub(super) fn hope(&self) -> Hope {
+        match self {
+            Self::Answer(answer) if answer.transient() => Hope::Good,
+            Self::Ours(_) | Self::Answer(_) | Self::Credentials { .. } | Self::Unmade { .. } => Hope::None,
+            Self::Unreadable { .. } => Hope::Little,
+            Self::Network { kind: Network::Tls | Network::Certificate, .. } => Hope::Little,
+            Self::Network { .. } => Hope::Good,
+        }
+    }
+
+    /// The pause that the server asks for.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Answer(answer) => answer.retry_after,
+            _ => None,
+        }
+    }
+
+    /// Blots secrets out of every text that a server or a program can put them into.
+    pub(super) fn mask(&mut self, secrets: &[String]) {
         let mask = |text: &mut String| {
             for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-                if text.contains(secret) {
-                    *text = text.replace(secret, "****");
+                if text.contains(secret.as_str()) {
+                    *text = text.replace(secret.as_str(), "****");
                 }
             }
         };
@@ -111,8 +148,13 @@ impl Failure {
             Self::Answer(answer) => {
                 mask(&mut answer.code);
                 mask(&mut answer.message);
+                answer.request_id.iter_mut().chain(&mut answer.region).for_each(mask);
             }
-            Self::Unreadable { cause, .. } | Self::Network { cause, .. } => mask(cause),
+            Self::Unreadable { request_id, cause } => {
+                mask(cause);
+                request_id.iter_mut().for_each(mask);
+            }
+            Self::Network { cause, .. } => mask(cause),
             Self::Credentials { cause, .. } | Self::Unmade { cause } => mask(cause),
         }
     }
@@ -148,9 +190,18 @@ impl Failure {
                      profile with keys, a role or `credential_process`",
                 )
             }
-            Self::Credentials { kind, message, cause } => Error::new(kind, message)
-                .caused_by(cause)
-                .hint("set access keys or a role in the configuration, or give the environment credentials"),
+            Self::Credentials { kind, message, cause } => {
+                let hint = match kind {
+                    ErrorKind::Transient => {
+                        "check the `credential_process`, or the service, that the environment names for credentials"
+                    }
+                    _ if cause.contains(PROCESS) => {
+                        "run the profile's `credential_process` by hand to see what is wrong with it"
+                    }
+                    _ => "set access keys or a role in the configuration, or give the environment credentials",
+                };
+                Error::new(kind, message).caused_by(cause).hint(hint)
+            }
             Self::Unmade { cause } => Error::config(format!("the request could not be made: {cause}"))
                 .hint("check bucket, region and endpoint"),
         };
@@ -229,6 +280,18 @@ fn ours<E: StdError + Send + Sync + 'static>(error: SdkError<E, HttpResponse>) -
     Some(*source.into_source().downcast::<Error>().ok()?)
 }
 
+/// What the SDK says of a `credential_process` that fails.
+const PROCESS: &str = "external process";
+
+/// Leaves out what a `credential_process` wrote to stderr: traces of such programs have secrets in them.
+fn without_stderr(mut cause: String) -> String {
+    if let Some(at) = cause.find("Stderr: ") {
+        cause.truncate(at);
+        cause.push_str("Its stderr is not shown");
+    }
+    cause
+}
+
 fn credentials_fault(error: &(dyn StdError + 'static)) -> Option<(ErrorKind, &'static str)> {
     let fault = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
     Some(match fault {
@@ -267,6 +330,11 @@ fn network_kind(error: &(dyn StdError + 'static)) -> Network {
 /// Whether a body did not have the checksum that the server keeps of it.
 pub(super) fn checksum_mismatch(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(|cause| cause.is::<aws_smithy_checksums::body::validate::Error>())
+}
+
+/// Whether a body was given up since it came too slowly. Its bytes are no progress.
+pub(super) fn too_slow(error: &(dyn StdError + 'static)) -> bool {
+    causes(error).any(|cause| cause.is::<TooSlow>())
 }
 
 /// An error and its causes. `io::Error` hides the error that it wraps from `source`.

@@ -5,7 +5,8 @@
 //!   Store::list / get / head / put
 //!     │  region found out once (region)          errors explained (fault)
 //!     ▼
-//!   SDK client: signing, retries, checksums      built in client, credentials in identity
+//!     │  one attempt after the other (retry)
+//!   SDK client: signing, checksums               built in client, credentials in identity
 //!     ▼  each attempt
 //!   Meter: gate asks the budget ─▶ HTTP ─▶ answer ─▶ ledger row
 //!     ▼                                       └─▶ body: bytes counted as they arrive, stalls noticed
@@ -26,6 +27,7 @@ mod options;
 mod page;
 mod refusal;
 mod region;
+mod retry;
 mod store;
 #[cfg(test)]
 mod tests;

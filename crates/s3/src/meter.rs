@@ -24,8 +24,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
+use super::options::StoreOptions;
 use super::page;
-use tollgate_base::error::Error;
+use tollgate_base::error::{Error, ErrorKind};
 use tollgate_cost::usage::{Attempt, Operation, Row};
 use tollgate_cost::{Gate, Ledger, Planned, Ticket};
 
@@ -33,8 +34,14 @@ use tollgate_cost::{Gate, Ledger, Planned, Ticket};
 /// could cost.
 const PAGE_BYTES: usize = 2 << 20;
 
+/// The longest page: 1,000 keys of 1,024 bytes are 4 MB where each byte is encoded. Several are held at a time.
+const PAGE_BYTES_AT_MOST: usize = 16 << 20;
+
 /// Bytes of an error answer that are kept to find its code.
 const CODE_WITHIN_BYTES: usize = 4096;
+
+/// Bytes of an answer that is no object and no page that are read. S3's errors have some hundred.
+const SMALL_ANSWER_BYTES: usize = 64 << 10;
 
 tokio::task_local! {
     static TRACE: Trace;
@@ -49,8 +56,9 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    pub(super) fn new(planned: Planned) -> Self {
-        Self { planned, attempts: Cell::new(0), page: RefCell::new(None) }
+    /// The trace of an attempt that comes after so many others.
+    pub(super) fn new(planned: Planned, attempts: u32) -> Self {
+        Self { planned, attempts: Cell::new(attempts), page: RefCell::new(None) }
     }
 
     /// Runs a request of the SDK under this trace, which is given back with what it learned.
@@ -60,7 +68,7 @@ impl Trace {
         (output, traced.take_value().expect("the trace lies in the future that has just ended"))
     }
 
-    /// How many HTTP attempts were made.
+    /// How many HTTP attempts were made, those before this trace included.
     pub(super) fn attempts(&self) -> u32 {
         self.attempts.get()
     }
@@ -81,7 +89,30 @@ impl Trace {
 pub(super) struct Meter {
     pub(super) ledger: Ledger,
     pub(super) gate: Gate,
+    pub(super) answer_timeout: Duration,
+    pub(super) pace: Pace,
+}
+
+/// How slowly a body may come.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Pace {
+    /// Time without a byte.
     pub(super) stall_timeout: Duration,
+    /// Bytes that must come in each window of waiting time.
+    pub(super) window_bytes: u64,
+    pub(super) window: Duration,
+}
+
+impl Meter {
+    pub(super) fn new(ledger: Ledger, options: &StoreOptions) -> Self {
+        let window_bytes = f64::from(options.least_bytes_per_second) * options.rate_window.as_secs_f64();
+        let pace = Pace {
+            stall_timeout: options.stall_timeout,
+            window_bytes: window_bytes as u64,
+            window: options.rate_window,
+        };
+        Self { ledger, gate: options.gate.clone(), answer_timeout: options.answer_timeout, pace }
+    }
 }
 
 /// The SDK's HTTP client with a meter on each attempt.
@@ -141,16 +172,19 @@ impl HttpConnector for MeteredConnector {
         };
         let mut entry =
             Entry { ledger: self.meter.ledger.clone(), row: planned.row, retry, ticket, state: State::Sent };
-        let stall_timeout = self.meter.stall_timeout;
+        let (answer_timeout, pace) = (self.meter.answer_timeout, self.meter.pace);
         let answer = self.inner.call(request);
         HttpConnectorFuture::new(async move {
-            let response = answer.await?;
+            let answer = tokio::time::timeout(answer_timeout, answer).await;
+            let response = answer.map_err(|_| ConnectorError::timeout(Unanswered(answer_timeout).into()))??;
             let status = response.status().as_u16();
             entry.answered(status);
-            let response = metered_body(response, entry, stall_timeout);
+            let response = metered_body(response, entry, pace);
             match planned.row.operation {
                 Operation::ListObjects if status == 200 => keep_page(response).await,
-                _ => Ok(response),
+                Operation::GetObject if matches!(status, 200..=299) => Ok(response),
+                Operation::HeadObject | Operation::HeadBucket => Ok(response),
+                _ => Ok(read_small(response, pace.stall_timeout).await),
             }
         })
     }
@@ -160,9 +194,9 @@ fn refuse(error: Error) -> HttpConnectorFuture {
     HttpConnectorFuture::ready(Err(ConnectorError::user(error.into())))
 }
 
-fn metered_body(mut response: HttpResponse, entry: Entry, stall_timeout: Duration) -> HttpResponse {
+fn metered_body(mut response: HttpResponse, entry: Entry, pace: Pace) -> HttpResponse {
     let inner = response.take_body();
-    *response.body_mut() = SdkBody::from_body_1_x(MeteredBody { inner, entry, stall: Stall::new(stall_timeout) });
+    *response.body_mut() = SdkBody::from_body_1_x(MeteredBody { inner, entry, stall: Stall::new(pace) });
     response
 }
 
@@ -173,8 +207,11 @@ async fn keep_page(mut response: HttpResponse) -> Result<HttpResponse, Connector
     let mut body = response.take_body();
     let expected = body.content_length().and_then(|length| usize::try_from(length).ok()).unwrap_or(0);
     let mut page = Vec::with_capacity(expected.min(PAGE_BYTES));
-    while let Some(frame) = poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+    while let Some(frame) = next_frame(&mut body).await {
         if let Some(bytes) = frame.map_err(broken)?.data_ref() {
+            if page.len() + bytes.len() > PAGE_BYTES_AT_MOST {
+                return Err(ConnectorError::user(endless_page().into()));
+            }
             page.extend_from_slice(bytes);
         }
     }
@@ -189,8 +226,43 @@ async fn keep_page(mut response: HttpResponse) -> Result<HttpResponse, Connector
     Ok(response)
 }
 
+async fn next_frame(body: &mut SdkBody) -> Option<Result<Frame<Bytes>, BoxError>> {
+    poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await
+}
+
+fn endless_page() -> Error {
+    let message = format!("a page of the listing is longer than {} MiB", PAGE_BYTES_AT_MOST >> 20);
+    Error::new(ErrorKind::Unsupported, message).hint("the server does not speak S3 as this program needs it")
+}
+
+/// Reads the body of an answer that is short by its nature, an error above all. Its status is known, so a body that is
+/// too long, comes too slowly or breaks off takes nothing from it: what came is all that is looked at.
+async fn read_small(mut response: HttpResponse, timeout: Duration) -> HttpResponse {
+    let mut body = response.take_body();
+    let mut kept = Vec::new();
+    let read = async {
+        while let Some(Ok(frame)) = next_frame(&mut body).await {
+            let bytes = frame.into_data().unwrap_or_default();
+            let room = SMALL_ANSWER_BYTES - kept.len();
+            kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
+            if bytes.len() >= room {
+                return;
+            }
+        }
+    };
+    // A body in time is read to its end, so that its connection can be used again.
+    _ = tokio::time::timeout(timeout, read).await;
+    *response.body_mut() = SdkBody::from(kept);
+    response.headers_mut().remove("content-length");
+    response
+}
+
 fn broken(error: BoxError) -> ConnectorError {
-    if error.is::<Stalled>() { ConnectorError::timeout(error) } else { ConnectorError::io(error) }
+    if error.is::<Stalled>() || error.is::<TooSlow>() {
+        ConnectorError::timeout(error)
+    } else {
+        ConnectorError::io(error)
+    }
 }
 
 /// One attempt on its way into the ledger. Whatever ends it, dropping it included, it is recorded once.
@@ -272,10 +344,11 @@ impl Body for MeteredBody {
     fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         let Poll::Ready(frame) = Pin::new(&mut this.inner).poll_frame(context) else {
-            return this.stall.poll(context).map(|stalled| Some(Err(stalled.into())));
+            return this.stall.poll(context).map(|error| Some(Err(error)));
         };
-        this.stall.over();
-        if let Some(bytes) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+        let bytes = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+        this.stall.over(bytes.map_or(0, Bytes::len));
+        if let Some(bytes) = bytes {
             this.entry.received(bytes);
         }
         Poll::Ready(frame)
@@ -302,34 +375,75 @@ impl fmt::Display for Stalled {
 
 impl std::error::Error for Stalled {}
 
-/// Notices a wait that takes too long. Only the time counts in which a reader waits for the network: a reader that is busy
-/// elsewhere (a full stdout) may take as long as it wants, since its next wait begins anew.
+/// A body that never stalls and never gets anywhere.
+#[derive(Debug)]
+pub(super) struct TooSlow(Pace);
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "fewer than {} bytes arrived in {:?}", self.0.window_bytes, self.0.window)
+    }
+}
+
+impl std::error::Error for TooSlow {}
+
+/// No head of an answer came.
+#[derive(Debug)]
+struct Unanswered(Duration);
+
+impl fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "no answer came within {:?}", self.0)
+    }
+}
+
+impl std::error::Error for Unanswered {}
+
+/// Notices a wait that takes too long, and bytes that come too slowly. Only the time counts in which a reader waits for the
+/// network: a reader that is busy elsewhere (a full stdout) may take as long as it wants, since its next wait begins anew.
 ///
 /// One timer per body serves all waits: it is moved on when it rings for a wait that is over, so that a wait itself costs
 /// no more than reading the clock.
 struct Stall {
-    timeout: Duration,
+    pace: Pace,
     waiting_since: Option<Instant>,
+    /// Waiting time, and bytes that came, in the present window.
+    waited: Duration,
+    bytes: u64,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl Stall {
-    fn new(timeout: Duration) -> Self {
-        Self { timeout, waiting_since: None, timer: None }
+    fn new(pace: Pace) -> Self {
+        Self { pace, waiting_since: None, waited: Duration::ZERO, bytes: 0, timer: None }
     }
 
-    /// A wait is over.
-    fn over(&mut self) {
-        self.waiting_since = None;
+    /// A wait is over, and brought so many bytes.
+    fn over(&mut self, bytes: usize) {
+        if let Some(since) = self.waiting_since.take() {
+            // A reader that went away in the middle of a wait did not wait all the time.
+            self.waited += since.elapsed().min(self.pace.stall_timeout);
+        }
+        self.bytes += bytes as u64;
+        if self.bytes >= self.pace.window_bytes {
+            (self.waited, self.bytes) = (Duration::ZERO, 0);
+        }
     }
 
     /// A wait begins or goes on. Ready when it took too long.
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Stalled> {
-        let deadline = *self.waiting_since.get_or_insert_with(Instant::now) + self.timeout;
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<BoxError> {
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let left = self.pace.window.saturating_sub(self.waited);
+        let slow = left < self.pace.stall_timeout && self.pace.window_bytes > 0;
+        let deadline = since + if slow { left } else { self.pace.stall_timeout };
         let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
         while timer.as_mut().poll(context).is_ready() {
             if Instant::now() >= deadline {
-                return Poll::Ready(Stalled(self.timeout));
+                let stalled = || Stalled(self.pace.stall_timeout).into();
+                return Poll::Ready(if slow { TooSlow(self.pace).into() } else { stalled() });
             }
             timer.as_mut().reset(deadline);
         }

@@ -12,9 +12,14 @@ pub struct StoreOptions {
     pub clock: Clock,
     /// Asked before each HTTP attempt.
     pub gate: Gate,
+    /// How long a request is tried, from its first attempt to the head of an answer; also how long a body is resumed
+    /// without making progress.
+    pub retry_timeout: Duration,
+    /// The same where the server never answered before: its address is most likely wrong.
+    pub first_answer_timeout: Duration,
     /// Attempts per request, the first included; also how often in a row a body is continued without a new byte.
     pub max_attempts: u32,
-    /// The pause before the first retry; it doubles with each further one, by chance up to that.
+    /// The pause before the first retry; it doubles with each further one, and up to a half of it is left to chance.
     pub initial_backoff: Duration,
     /// The longest pause between two attempts.
     pub max_backoff: Duration,
@@ -22,8 +27,15 @@ pub struct StoreOptions {
     pub connect_timeout: Duration,
     /// Time from a request to the head of its answer.
     pub answer_timeout: Duration,
-    /// Time without a byte of a body, while someone waits for it, after which its connection is given up.
+    /// Time without a byte of a body, while someone waits for it, after which its connection is given up. Also the time for
+    /// the whole body of an error.
     pub stall_timeout: Duration,
+    /// Bytes per second that a body brings at least while someone waits for it, over [`Self::rate_window`].
+    pub least_bytes_per_second: u32,
+    /// Waiting time over which a body's rate is measured.
+    pub rate_window: Duration,
+    /// Time for credentials to arrive: from a program, or from a service that hands them out.
+    pub credentials_timeout: Duration,
     /// Connections kept open for reuse; as many as requests at the same time is right.
     pub idle_connections: usize,
     /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are heeded.
@@ -35,12 +47,17 @@ impl Default for StoreOptions {
         Self {
             clock: Clock::System,
             gate: Gate::Open,
-            max_attempts: 5,
+            retry_timeout: Duration::from_secs(180),
+            first_answer_timeout: Duration::from_secs(10),
+            max_attempts: 24,
             initial_backoff: Duration::from_millis(250),
-            max_backoff: Duration::from_secs(20),
+            max_backoff: Duration::from_secs(15),
             connect_timeout: Duration::from_secs(5),
             answer_timeout: Duration::from_secs(60),
             stall_timeout: Duration::from_secs(10),
+            least_bytes_per_second: 1024,
+            rate_window: Duration::from_secs(30),
+            credentials_timeout: Duration::from_secs(30),
             idle_connections: 64,
             proxy_from_environment: true,
         }

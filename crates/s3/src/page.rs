@@ -18,6 +18,9 @@ use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 /// The element that a page is.
 const ROOT: &str = "ListBucketResult";
 
+/// No object is larger: S3's largest are 50 TB. Sizes up to this can be added up for thousands of objects.
+const OBJECT_BYTES: u64 = 1 << 50;
+
 /// Whether a body looks like a page at all, and not like an error or a web page.
 pub(super) fn is_page(body: &[u8]) -> bool {
     let head = &body[..body.len().min(512)];
@@ -28,30 +31,65 @@ pub(super) fn is_page(body: &[u8]) -> bool {
 ///
 /// # Errors
 /// [`ErrorKind::Unsupported`] where the body is not what a listing must be: XML that does not end, a name that cannot be
-/// decoded, an object without key or size, a truncated page that does not say how to go on.
+/// decoded, an object without key, size or time, a page that does not say whether it is the last one or how to go on.
 pub(super) fn read_page(request: &ListRequest, body: &[u8]) -> Result<ListPage> {
     let text = simdutf8::basic::from_utf8(body).map_err(|_| malformed("the listing is not UTF-8"))?;
-    // It stands anywhere on the page. A server that does not know the encoding does not repeat it, and its keys are as
-    // they stand. A raw `<` cannot be part of a text, so this is the element.
-    let encoded = memmem::find(body, b"<EncodingType>url<").is_some();
-    let mut reader = Reader { rest: text, encoded };
+    let mut reader = Reader { rest: text, encoded: url_encoded(text) };
     let mut page = ListPage::default();
-    let mut truncated = false;
+    let mut ending = Ending::default();
     reader.open_root()?;
     while let Some(name) = reader.open_in(ROOT)? {
         match name {
             "Contents" => page.objects.push(reader.object()?),
             "CommonPrefixes" => reader.common_prefix(&mut page.common_prefixes)?,
-            "IsTruncated" => truncated = &*reader.text(name)? == "true",
-            "NextContinuationToken" => page.next = Some(reader.text(name)?.into_owned()),
+            "IsTruncated" => ending.truncated = Some(reader.boolean(name)?),
+            "MaxKeys" => ending.max_keys = reader.text(name)?.trim().parse().ok(),
+            "NextMarker" => ending.marker = !reader.text(name)?.trim().is_empty(),
+            "NextContinuationToken" => ending.token = Some(reader.text(name)?.into_owned()),
             other => reader.skip(other)?,
         }
     }
-    page.next = page.next.filter(|token| truncated && !token.is_empty());
-    if truncated && (page.next.is_none() || page.next == request.continuation) {
-        return Err(malformed("a page of the listing is truncated and does not say how to go on"));
-    }
+    page.next = ending.next(request, page.objects.len() + page.common_prefixes.len())?;
     Ok(page)
+}
+
+/// Whether the keys of a page are encoded, which stands anywhere on it. A server that does not know the encoding does not
+/// repeat it, and its keys are as they stand. A raw `<` cannot be part of a text, so this is the element.
+fn url_encoded(page: &str) -> bool {
+    let Some((_, element)) = page.split_once("<EncodingType") else { return false };
+    let text = element.split_once('>').and_then(|(_, text)| text.split_once('<'));
+    text.is_some_and(|(text, _)| text.trim().eq_ignore_ascii_case("url"))
+}
+
+/// What a page says about the page after it.
+#[derive(Debug, Default)]
+struct Ending {
+    truncated: Option<bool>,
+    token: Option<String>,
+    /// Whether it names the next page in the way of the older version of the API, which was not asked for.
+    marker: bool,
+    max_keys: Option<usize>,
+}
+
+impl Ending {
+    /// What the next page is asked with; `None` on the last page. A page that leaves this open is never the last one.
+    fn next(self, request: &ListRequest, names: usize) -> Result<Option<String>> {
+        let token = self.token.filter(|token| !token.is_empty());
+        let full = self.max_keys.is_some_and(|most| most > 0 && names >= most);
+        let truncated = match self.truncated {
+            Some(truncated) => truncated,
+            None if token.is_some() => true,
+            None if full || self.marker => {
+                return Err(malformed("a page of the listing does not say whether it is the last one"));
+            }
+            None => false,
+        };
+        match token {
+            _ if !truncated => Ok(None),
+            Some(token) if request.continuation.as_ref() != Some(&token) => Ok(Some(token)),
+            _ => Err(malformed("a page of the listing is truncated and does not say how to go on")),
+        }
+    }
 }
 
 struct Reader<'a> {
@@ -159,10 +197,23 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
+    /// A boolean, in every spelling that XML and its writers have.
+    fn boolean(&mut self, name: &str) -> Result<bool> {
+        let text = self.text(name)?;
+        match text.trim() {
+            "1" => Ok(true),
+            "0" => Ok(false),
+            text if text.eq_ignore_ascii_case("true") => Ok(true),
+            text if text.eq_ignore_ascii_case("false") => Ok(false),
+            text => Err(malformed("the listing has a text where a boolean must be")
+                .with("element", name)
+                .with("text", text.chars().take(20).collect::<String>())),
+        }
+    }
+
     fn object(&mut self) -> Result<ObjectFacts> {
-        let (mut key, mut size) = (None, None);
+        let (mut key, mut size, mut modified_at) = (None, None, None);
         let mut etag: Arc<str> = Arc::default();
-        let mut modified_at = Timestamp::default();
         let mut storage_class = StorageClass::Standard;
         let mut restored = false;
         while let Some(name) = self.open_in("Contents")? {
@@ -170,8 +221,8 @@ impl<'a> Reader<'a> {
                 "Key" => key = Some(self.name(name)?),
                 "Size" => size = self.text(name)?.trim().parse().ok(),
                 "ETag" => etag = self.text(name)?.into(),
-                "LastModified" => modified_at = Timestamp::parse(&self.text(name)?).unwrap_or_default(),
-                "StorageClass" => storage_class = StorageClass::from_name(&self.text(name)?),
+                "LastModified" => modified_at = Timestamp::parse(&self.text(name)?),
+                "StorageClass" => storage_class = StorageClass::from_name(self.text(name)?.trim()),
                 "RestoreStatus" => restored = self.restored()?,
                 other => self.skip(other)?,
             }
@@ -181,6 +232,13 @@ impl<'a> Reader<'a> {
         }
         let key: Arc<str> = key.ok_or_else(|| malformed("the listing has an object without a key"))?.into();
         let size = size.ok_or_else(|| malformed("the listing has an object without a size").with("key", &key))?;
+        if size > OBJECT_BYTES {
+            let error = malformed("the listing has an object with a size that no object can have");
+            return Err(error.with("key", &key).with("size", size));
+        }
+        // A time of our own would make changes of the object invisible.
+        let undated = || malformed("the listing has an object without a time of modification").with("key", &key);
+        let modified_at = modified_at.ok_or_else(undated)?;
         Ok(ObjectFacts { key, size, modified_at, etag, storage_class })
     }
 
@@ -189,8 +247,8 @@ impl<'a> Reader<'a> {
         let (mut in_progress, mut expires) = (false, false);
         while let Some(name) = self.open_in("RestoreStatus")? {
             match name {
-                "IsRestoreInProgress" => in_progress = &*self.text(name)? == "true",
-                "RestoreExpiryDate" => expires = !self.text(name)?.is_empty(),
+                "IsRestoreInProgress" => in_progress = self.boolean(name)?,
+                "RestoreExpiryDate" => expires = !self.text(name)?.trim().is_empty(),
                 other => self.skip(other)?,
             }
         }
@@ -292,9 +350,11 @@ mod tests {
 
     /// The key of a page with one object.
     fn key(encoding: &str, key: &str) -> Result<String> {
-        let page = page(&format!("<Contents><Key>{key}</Key><Size>1</Size></Contents>{encoding}"))?;
+        let page = page(&format!("<Contents><Key>{key}</Key><Size>1</Size>{TIME}</Contents>{encoding}"))?;
         Ok(page.objects[0].key.to_string())
     }
+
+    const TIME: &str = "<LastModified>2024-01-15T12:00:00Z</LastModified>";
 
     const AWS: &str = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<ListBucketResult \
         xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Name>b</Name><Prefix/><KeyCount>3</KeyCount>\
@@ -304,7 +364,7 @@ mod tests {
         <ETag>&quot;e-1&quot;</ETag><ChecksumAlgorithm>CRC32</ChecksumAlgorithm><Size>0</Size>\
         <Owner><ID>x</ID><DisplayName/></Owner><StorageClass>GLACIER_IR</StorageClass>\
         <RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress></RestoreStatus></Contents>\
-        <Contents><Size>7</Size><Key>b</Key></Contents>\
+        <Contents><Size>7</Size><Key>b</Key><LastModified>1970-01-01T00:00:00Z</LastModified></Contents>\
         <CommonPrefixes><Prefix>p%2F</Prefix></CommonPrefixes></ListBucketResult>";
 
     #[test]
@@ -346,7 +406,7 @@ mod tests {
             ("GLACIER", "", StorageClass::Glacier),
         ] {
             let status = format!("<RestoreStatus>{status}</RestoreStatus><StorageClass>{class}</StorageClass>");
-            let page = page(&format!("<Contents><Key>k</Key><Size>1</Size>{status}</Contents>")).unwrap();
+            let page = page(&format!("<Contents><Key>k</Key><Size>1</Size>{TIME}{status}</Contents>")).unwrap();
             assert_eq!(page.objects[0].storage_class, expected, "{status}");
         }
     }
@@ -398,6 +458,53 @@ mod tests {
         }
         assert!(read("<Error><Code>x</Code></Error>").is_err());
         assert!(read_page(&ListRequest::default(), b"<ListBucketResult>\xff</ListBucketResult>").is_err());
+    }
+
+    #[test]
+    fn a_page_that_has_a_next_one_in_any_spelling_is_not_the_last() {
+        let token = "<NextContinuationToken>t</NextContinuationToken>";
+        for truncated in ["true", "True", "TRUE", "1", " true\n"] {
+            let page = page(&format!("<IsTruncated>{truncated}</IsTruncated>{token}")).unwrap();
+            assert_eq!(page.next.as_deref(), Some("t"), "{truncated:?}");
+        }
+        assert_eq!(page(token).unwrap().next.as_deref(), Some("t"), "nothing but a token");
+        for last in ["<IsTruncated>False</IsTruncated>", "<IsTruncated> 0 </IsTruncated>", ""] {
+            assert_eq!(page(last).unwrap().next, None, "{last}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_leaves_open_whether_it_is_the_last_is_an_error() {
+        let object = format!("<Contents><Key>k</Key><Size>1</Size>{TIME}</Contents>");
+        for inner in [
+            "<IsTruncated></IsTruncated>".to_owned(),
+            "<IsTruncated>yes</IsTruncated>".to_owned(),
+            "<NextMarker>k</NextMarker>".to_owned(),
+            format!("{object}<MaxKeys>1</MaxKeys>"),
+        ] {
+            assert_eq!(page(&inner).expect_err(&inner).kind(), ErrorKind::Unsupported, "{inner}");
+        }
+        assert_eq!(page(&format!("{object}<MaxKeys>2</MaxKeys>")).unwrap().next, None);
+    }
+
+    #[test]
+    fn an_object_without_a_time_or_with_a_size_beyond_all_objects_is_an_error_that_names_it() {
+        for (facts, told) in [
+            ("<Size>1</Size>".to_owned(), "without a time of modification"),
+            ("<Size>1</Size><LastModified>yesterday</LastModified>".to_owned(), "without a time of modification"),
+            (format!("<Size>9223372036854775808</Size>{TIME}"), "a size that no object can have"),
+            (format!("<Size>18446744073709551615</Size>{TIME}"), "a size that no object can have"),
+        ] {
+            let error = page(&format!("<Contents><Key>k</Key>{facts}</Contents>")).expect_err(&facts);
+            assert!(error.message().contains(told) && error.get("key") == Some("k"), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_encoding_with_spaces_around_it_is_the_encoding() {
+        for encoding in ["<EncodingType> url\n</EncodingType>", "<EncodingType xmlns=\"\">URL</EncodingType>"] {
+            assert_eq!(key(encoding, "a%2Bb").unwrap(), "a+b", "{encoding}");
+        }
     }
 
     #[test]

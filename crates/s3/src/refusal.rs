@@ -1,5 +1,7 @@
 //! A server's refusal, and what it means: one table from S3's error codes to kinds, texts and hints.
 
+use std::time::Duration;
+
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
@@ -18,18 +20,49 @@ pub(super) struct Answer {
     pub(super) request_id: Option<String>,
     /// The region that the server names as the bucket's.
     pub(super) region: Option<String>,
+    /// The pause that the server asks for.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Answer {
     pub(super) fn read(response: &HttpResponse, error: &impl ProvideErrorMetadata) -> Self {
         let body = response.body().bytes().map(String::from_utf8_lossy).unwrap_or_default();
         let region = header(response, "x-amz-bucket-region");
+        // A body that was cut is no document for the SDK, and may have these all the same.
+        let of_body = |name: &str| element(&body, name).map(str::to_owned);
+        let retry_after = header(response, "retry-after").and_then(|text| text.trim().parse().ok());
         Self {
             status: response.status().as_u16(),
-            code: error.code().unwrap_or_default().to_owned(),
-            message: error.message().unwrap_or_default().to_owned(),
+            code: error.code().map(str::to_owned).or_else(|| of_body("Code")).unwrap_or_default(),
+            message: error.message().map(str::to_owned).or_else(|| of_body("Message")).unwrap_or_default(),
             request_id: request_id(response),
-            region: region.or_else(|| element(&body, "Region").map(str::to_owned)),
+            region: region.or_else(|| of_body("Region")),
+            retry_after: retry_after.map(Duration::from_secs),
+        }
+    }
+
+    /// Whether the same request may be answered otherwise a little later.
+    pub(super) fn transient(&self) -> bool {
+        match (self.status, self.code.as_str()) {
+            (
+                _,
+                "SlowDown"
+                | "RequestLimitExceeded"
+                | "BandwidthLimitExceeded"
+                | "Throttling"
+                | "ThrottlingException"
+                | "TooManyRequests"
+                | "TooManyRequestsException"
+                | "RequestTimeout"
+                | "InternalError"
+                | "ServiceUnavailable"
+                | "OperationAborted",
+            ) => true,
+            (408 | 409 | 425 | 429, _) => true,
+            // What these servers say of themselves stays: not implemented, versions, a full disk, loops, a log-in page.
+            (501 | 505..=508 | 510 | 511, _) => false,
+            (500..=599, _) => true,
+            _ => false,
         }
     }
 
@@ -79,11 +112,22 @@ impl Answer {
             (301 | 307, _) | (_, "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
                 self.elsewhere(bucket, circumstances)
             }
-            (429 | 503, _) | (_, "SlowDown" | "RequestLimitExceeded") => {
+            (429 | 503, _)
+            | (
+                _,
+                "SlowDown" | "RequestLimitExceeded" | "BandwidthLimitExceeded" | "Throttling" | "ThrottlingException",
+            )
+            | (_, "TooManyRequests" | "TooManyRequestsException") => {
                 Error::new(ErrorKind::Transient, "the server asks to slow down")
                     .hint("run it again later, or read fewer files at a time")
             }
-            (408, _) | (_, "RequestTimeout" | "InternalError") => Error::new(ErrorKind::Transient, "the server failed"),
+            (408 | 425, _) | (_, "RequestTimeout" | "InternalError" | "ServiceUnavailable") => {
+                Error::new(ErrorKind::Transient, "the server failed")
+            }
+            (409, _) | (_, "OperationAborted") => {
+                Error::new(ErrorKind::Transient, "the request is in conflict with another one")
+                    .hint("run it again later")
+            }
             (501, _) | (405, _) => Error::new(ErrorKind::Unsupported, "the server does not know this request"),
             (500..=599, _) => Error::new(ErrorKind::Transient, "the server failed"),
             (401 | 403, _) => self.denied(place, circumstances),

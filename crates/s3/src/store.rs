@@ -18,12 +18,14 @@ use bytes::Bytes;
 
 use super::body::{Body, Span};
 use super::fault::{Circumstances, Failure, Place};
+use super::identity::Seen;
 use super::listing::{ListPage, ListRequest};
 use super::meter::{Meter, MeteredClient, Trace};
 use super::options::StoreOptions;
+use super::retry::Attempts;
 use super::{authorities, client, identity, page, region};
-use tollgate_base::connection::{Connection, Credentials, Secret};
-use tollgate_base::error::{Error, Result};
+use tollgate_base::connection::{Connection, Credentials};
+use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_cost::usage::Row;
 use tollgate_cost::{Ledger, Planned};
@@ -41,6 +43,8 @@ struct Door {
     options: StoreOptions,
     http: SharedHttpClient,
     credentials: Option<SharedCredentialsProvider>,
+    /// The secrets that were used, so that none is shown.
+    seen: Seen,
     route: RwLock<Route>,
     /// Whether the server ever answered: an address that worked once is not a mistake in the configuration.
     answered: AtomicBool,
@@ -77,15 +81,18 @@ impl Store {
         check_endpoint(connection.endpoint.as_deref())?;
         let environment = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| std::env::var(name).ok());
         let region = region::first(connection.region.as_deref(), &connection.bucket, environment.as_deref());
-        let credentials = identity::provider(&connection.credentials, &region, inner.clone()).await;
-        let meter = Meter { ledger, gate: options.gate.clone(), stall_timeout: options.stall_timeout };
-        let http = SharedHttpClient::new(MeteredClient::new(inner, meter));
+        let seen = Seen::default();
+        let asked = identity::Asked { region: &region, http: inner.clone(), timeout: options.credentials_timeout };
+        // Boxed: the SDK's search of the environment is a large future.
+        let credentials = Box::pin(identity::provider(&connection.credentials, asked, &seen)).await?;
+        let http = SharedHttpClient::new(MeteredClient::new(inner, Meter::new(ledger, &options)));
         let client = client::client(connection, &options, &region, http.clone(), credentials.clone());
         let door = Door {
             connection: connection.clone(),
             options,
             http,
             credentials,
+            seen,
             route: RwLock::new(Route { client, region: region.into() }),
             answered: AtomicBool::new(false),
         };
@@ -155,7 +162,7 @@ impl Store {
             client.head_object().bucket(bucket).key(key).set_request_payer(payer.clone()).send()
         });
         let (output, _) = output.await?;
-        Ok(facts_of(key, &output))
+        facts_of(key, &output).map_err(|error| error.with("bucket", bucket))
     }
 
     /// Writes an object, in place of one that has the key already.
@@ -190,6 +197,7 @@ impl Store {
             options: door.options.clone(),
             http: door.http.clone(),
             credentials: door.credentials.clone(),
+            seen: door.seen.clone(),
             route: RwLock::new(Route { client, region }),
             answered: AtomicBool::new(door.answered.load(Ordering::Relaxed)),
         };
@@ -225,38 +233,49 @@ impl Store {
 }
 
 impl Door {
-    /// Asks the SDK, in the region that is known by now, and once more where the server names another one.
+    /// Asks the SDK, in the region that is known by now, and once more where the server names another one. Asks again
+    /// while that may help and its time is not over.
     async fn ask<T, E, F>(&self, place: Place<'_>, request: impl Fn(&Client) -> F) -> Result<(T, Trace)>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: std::error::Error + aws_sdk_s3::error::ProvideErrorMetadata + Send + Sync + 'static,
     {
         let mut switched = false;
+        let mut attempts = 0;
+        let patience = Attempts::begin(&self.options);
         loop {
             let route = self.route();
-            let (answer, trace) = Trace::new(place.planned).follow(request(&route.client)).await;
-            let error = match answer {
-                Ok(output) => {
+            let attempt = Trace::new(place.planned, attempts).follow(request(&route.client));
+            let failure = match tokio::time::timeout_at(patience.deadline(), attempt).await {
+                Ok((Ok(output), trace)) => {
                     self.answered.store(true, Ordering::Relaxed);
                     return Ok((output, trace));
                 }
-                Err(error) => error,
+                Ok((Err(error), trace)) => {
+                    attempts = trace.attempts();
+                    Failure::read(error, attempts)
+                }
+                Err(_) => {
+                    attempts += 1;
+                    Failure::unfinished(self.options.retry_timeout)
+                }
             };
-            let attempts = trace.attempts();
-            let failure = Failure::read(error, attempts);
+            if failure.answered() {
+                self.answered.store(true, Ordering::Relaxed);
+            }
             if !switched && failure.region().is_some_and(|region| self.switch(&route, region)) {
-                switched = true;
+                (switched, attempts) = (true, 0);
                 continue;
             }
-            return Err(self.explain(failure, &place, &route, attempts));
+            match patience.pause(&failure, attempts, self.answered.load(Ordering::Relaxed)) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return Err(self.explain(failure, &place, &route, attempts)),
+            }
         }
     }
 
     fn explain(&self, mut failure: Failure, place: &Place<'_>, route: &Route, attempts: u32) -> Error {
-        if failure.answered() {
-            self.answered.store(true, Ordering::Relaxed);
-        }
-        failure.mask(&self.secrets());
+        failure.mask(&self.seen.secrets());
         let circumstances = Circumstances {
             region: &route.region,
             endpoint: self.connection.endpoint.as_deref(),
@@ -284,15 +303,6 @@ impl Door {
         true
     }
 
-    fn secrets(&self) -> Vec<&str> {
-        match &self.connection.credentials {
-            Credentials::Static { secret_access_key, session_token, .. } => {
-                std::iter::once(secret_access_key).chain(session_token).map(Secret::expose).collect()
-            }
-            _ => Vec::new(),
-        }
-    }
-
     fn payer(&self) -> Option<RequestPayer> {
         self.connection.requester_pays.then_some(RequestPayer::Requester)
     }
@@ -304,15 +314,21 @@ impl fmt::Debug for Store {
     }
 }
 
-fn facts_of(key: &str, output: &HeadObjectOutput) -> ObjectFacts {
+fn facts_of(key: &str, output: &HeadObjectOutput) -> Result<ObjectFacts> {
     let modified_at = output.last_modified.map(|time| Timestamp::from_seconds(time.secs(), time.subsec_nanos()));
-    ObjectFacts {
+    let size = output.content_length.and_then(|length| u64::try_from(length).ok());
+    // Without its size, an object would be read as an empty one.
+    let size = size.ok_or_else(|| {
+        let error = Error::new(ErrorKind::Unsupported, "the server does not tell the size of an object");
+        error.with("key", key).hint("the server does not speak S3 as this program needs it")
+    })?;
+    Ok(ObjectFacts {
         key: key.into(),
-        size: output.content_length.and_then(|length| u64::try_from(length).ok()).unwrap_or(0),
+        size,
         modified_at: modified_at.unwrap_or_default(),
         etag: output.e_tag.as_deref().unwrap_or_default().into(),
         storage_class: StorageClass::from_name(output.storage_class.as_ref().map_or("", |class| class.as_str())),
-    }
+    })
 }
 
 /// An endpoint is a scheme and a server. A user name in it would be sent, and shown in errors.
@@ -325,6 +341,12 @@ fn check_endpoint(endpoint: Option<&str>) -> Result<()> {
     let server = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
     match server.map(|server| server.trim_end_matches('/').parse::<http::uri::Authority>()) {
         Some(Ok(_)) => Ok(()),
-        _ => Err(Error::config(format!("the endpoint '{endpoint}' is not a URL of a server")).hint(example)),
+        _ => {
+            // What stands after the server can be a signature.
+            let end = endpoint.find(['?', '#']).unwrap_or(endpoint.len());
+            let cut = if end < endpoint.len() { "…" } else { "" };
+            let shown = &endpoint[..end];
+            Err(Error::config(format!("the endpoint '{shown}{cut}' is not a URL of a server")).hint(example))
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod addresses;
 mod bodies;
 mod environment;
+mod patience;
 mod requests;
 mod server;
 

@@ -75,14 +75,34 @@ pub struct Folder {
     pub prefix: String,
     /// Names up to this text are left out.
     pub after: Option<String>,
-    /// Names from this text on are left out.
-    pub until: Option<String>,
     /// Where the next page goes on.
     pub continuation: Option<String>,
+    /// The names between which dates are wanted, where the folders are dates: in a long listing the rest is passed over.
+    dates: Option<Dates>,
     /// The folder that was listed already: it, and what is before it, is left out.
     done: Option<String>,
     folders: u64,
     objects: u64,
+}
+
+/// Names of folders that are dates. All spellings of a date begin with the digits of its year.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Dates {
+    /// The first name that can be wanted.
+    from: String,
+    /// The first one after those that can be.
+    until: String,
+    /// The first one after all dates.
+    end: String,
+}
+
+impl Dates {
+    /// Where a listing whose last name was `last` can go on without missing what can be wanted, or what is no date.
+    fn resume_at(&self, last: &str) -> Option<&str> {
+        let at = if last < self.from.as_str() { &self.from } else { &self.end };
+        let passes = last < self.from.as_str() || (last >= self.until.as_str() && last < self.end.as_str());
+        passes.then_some(at)
+    }
 }
 
 /// The decisions over one listing.
@@ -277,28 +297,27 @@ impl Walk {
             }
             _ => return None,
         };
+        // A folder that is nothing but a value may have its name before it, as Hive writes it.
+        let alone = before.is_empty() && behind.is_empty();
         let (before, name, behind) = (before.to_owned(), name.clone(), behind.to_owned());
         let values = self.layout.values(prefix);
         let texts = self.filter.only_texts(&name, &values);
         if let Some(texts) = texts.filter(|texts| self.layout.given && texts.len() <= PREFIXES_AT_MOST) {
             let mut children: Vec<String> =
                 texts.iter().map(|text| format!("{prefix}{before}{text}{behind}/")).collect();
+            if alone {
+                children.extend(texts.iter().map(|text| format!("{prefix}{name}={text}/")));
+            }
             children.sort_unstable();
             children.dedup();
             self.report.known += children.len() as u64;
             return Some(children.iter().flat_map(|child| self.open(child)).collect());
         }
-        let ranges = self.filter.date_ranges(&name)?;
-        let deeper = self.filter.asks_beyond(&name);
-        let bound = |text: Option<String>| text.map(|text| format!("{prefix}{before}{text}"));
-        let nodes = ranges.into_iter().map(|(first, end)| {
-            let (after, until) = (bound(first), bound(end));
-            if deeper {
-                return Node::Folder(Folder { prefix: prefix.to_owned(), after, until, ..Folder::default() });
-            }
-            self.scan(Scan { prefix: format!("{prefix}{before}"), after, until, ..Scan::default() })
-        });
-        Some(nodes.collect())
+        let (first, end) = self.filter.years(&name)?;
+        let bound = |text: Option<String>, open: &str| format!("{prefix}{before}{}", text.as_deref().unwrap_or(open));
+        // A colon is the first character after the digits.
+        let dates = Dates { from: bound(first, "0"), until: bound(end, ":"), end: bound(None, ":") };
+        Some(vec![Node::Folder(Folder { prefix: prefix.to_owned(), dates: Some(dates), ..Folder::default() })])
     }
 
     /// What a page of a folder's folders becomes. `next` is where the listing goes on.
@@ -312,14 +331,17 @@ impl Walk {
         folder.folders += prefixes.len() as u64;
         folder.objects += objects.len() as u64;
         let last = prefixes.last().map(String::as_str).max(objects.last().map(|object| &*object.key));
-        let ended = folder.until.as_deref().is_some_and(|until| last.is_some_and(|last| last >= until));
+        let passed = folder.dates.as_ref().zip(last).and_then(|(dates, last)| dates.resume_at(last)).map(str::to_owned);
         let mut nodes = self.children(&folder, objects, prefixes);
-        match next.filter(|_| !ended) {
-            Some(next) => nodes.push(Node::Folder(Folder { continuation: Some(next), ..folder })),
-            None if folder.after.is_none() && folder.until.is_none() && folder.done.is_none() => {
+        match (next, passed) {
+            (Some(_), Some(after)) => {
+                nodes.push(Node::Folder(Folder { after: Some(after), continuation: None, ..folder }));
+            }
+            (Some(next), None) => nodes.push(Node::Folder(Folder { continuation: Some(next), ..folder })),
+            (None, _) if folder.after.is_none() && folder.done.is_none() => {
                 self.shape.saw_folder(depth_of(&folder.prefix), folder.folders, folder.objects);
             }
-            None => {}
+            (None, _) => {}
         }
         nodes
     }
@@ -453,7 +475,6 @@ impl Folder {
     /// Whether a key or a folder is in the part that is to be listed.
     fn wants(&self, name: &str) -> bool {
         self.after.as_deref().is_none_or(|after| name > after)
-            && self.until.as_deref().is_none_or(|until| name < until)
             && self.done.as_deref().is_none_or(|done| name > done && !name.starts_with(done))
     }
 }

@@ -224,6 +224,17 @@ pub enum Test {
     Compare(Comparison, Operand),
 }
 
+impl Test {
+    /// What values are compared with.
+    #[must_use]
+    pub fn operands(&self) -> &[Operand] {
+        match self {
+            Self::OneOf(operands) | Self::NoneOf(operands) => operands,
+            Self::Compare(_, operand) => std::slice::from_ref(operand),
+        }
+    }
+}
+
 /// A side of a value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
@@ -264,6 +275,16 @@ pub enum Operand {
 }
 
 impl Operand {
+    /// The period that it stands for where it is compared with dates: `20240115` is a day too.
+    #[must_use]
+    pub fn period(&self) -> Option<Period> {
+        match self {
+            Self::Text(text) => Period::parse(text),
+            Self::Number(number) => Period::parse(&number.to_string()),
+            Self::Null | Self::Boolean(_) | Self::Now(_) => None,
+        }
+    }
+
     /// Whether it can be compared with values of a type.
     #[must_use]
     pub fn fits(&self, kind: Option<PartitionType>) -> bool {
@@ -271,7 +292,7 @@ impl Operand {
         match (self, kind) {
             (Self::Null, _) | (_, None) => true,
             (Self::Now(_), Some(kind)) => matches!(kind, T::Date | T::Timestamp),
-            (Self::Text(text), Some(T::Date | T::Timestamp)) => Period::parse(text).is_some(),
+            (Self::Text(_) | Self::Number(_), Some(T::Date | T::Timestamp)) => self.period().is_some(),
             (Self::Text(text), Some(T::Integer | T::Number)) => text.parse::<f64>().is_ok(),
             (Self::Text(text), Some(T::Boolean)) => text.to_ascii_lowercase().parse::<bool>().is_ok(),
             (Self::Text(_), Some(T::String)) => true,
@@ -436,6 +457,10 @@ impl Period {
         Self::of(date, if unit == Unit::Hour { hour.unwrap_or(0) } else { 0 }, unit)
     }
 
+    fn moved(self, seconds: i64) -> Self {
+        Self { start: self.start.plus_seconds(seconds), end: self.end.plus_seconds(seconds), ..self }
+    }
+
     fn of(date: NaiveDate, hour: u32, unit: Unit) -> Option<Self> {
         let start = date.and_hms_opt(hour, 0, 0)?.and_utc();
         let end = match unit {
@@ -448,37 +473,149 @@ impl Period {
         Some(Self { start: at(start), end: at(end), unit })
     }
 
-    /// Reads the times that partitions are named by: `2024`, `2024-01`, `2024-01-15`, `20240115`, each day also with an
-    /// hour behind it (`2024-01-15-03`, `2024-01-15T03`, `2024011503`), and whole points in time.
+    /// Reads the times that partitions are named by: years, months (`2024-01`, `202401`), days (`2024-01-15`, `2024-1-15`,
+    /// `2024_01_15`, `2024/01/15`, `2024.01.15`, `20240115`), each day also with a time (`2024-01-15-03`,
+    /// `2024-01-15T03`, `2024011503`, `2024-01-15 03:30`), and whole points in time, with or without an offset. A text
+    /// stands for all of the time that it leaves open: `2024-01` is all of January. Days before months, and years of two
+    /// digits, have no single meaning and are not read.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let digits = |range: std::ops::Range<usize>| -> Option<u32> {
-            let part = bytes.get(range)?;
-            part.iter().all(u8::is_ascii_digit).then(|| part.iter().fold(0, |sum, b| sum * 10 + u32::from(b - b'0')))
-        };
-        let year = i32::try_from(digits(0..4)?).ok()?;
-        let dashed = bytes.get(4) == Some(&b'-');
-        let period = match (bytes.len(), dashed) {
-            (4, _) => Self::of_parts(year, None, None, None),
-            (7, true) => Self::of_parts(year, Some(digits(5..7)?), None, None),
-            (8, false) => Self::of_parts(year, Some(digits(4..6)?), Some(digits(6..8)?), None),
-            (10, false) => Self::of_parts(year, Some(digits(4..6)?), Some(digits(6..8)?), Some(digits(8..10)?)),
-            (10, true) if bytes[7] == b'-' => Self::of_parts(year, Some(digits(5..7)?), Some(digits(8..10)?), None),
-            (13, true) if bytes[7] == b'-' && matches!(bytes[10], b'-' | b'T' | b' ' | b'_') => {
-                Self::of_parts(year, Some(digits(5..7)?), Some(digits(8..10)?), Some(digits(11..13)?))
-            }
-            _ => None,
-        };
-        // Shorter texts have one of the forms above: chrono would take `2024-1-5` too, which is out of order in a listing.
-        period.or_else(|| {
-            // An offset would give it another one as well.
-            let text =
-                Some(text).filter(|text| text.len() >= 16 && !bytes[10..].iter().any(|b| matches!(b, b'+' | b'-')))?;
-            let at = Timestamp::parse(text).or_else(|| Timestamp::parse(&text.replacen(' ', "T", 1)))?;
-            Self::around(at, Unit::Instant)
-        })
+        let mut text = Scanner(text.trim().as_bytes());
+        let year = i32::try_from(text.number(4)?).ok()?;
+        match text.0.first() {
+            None => Self::of_parts(year, None, None, None),
+            Some(byte) if byte.is_ascii_digit() => compact(year, text),
+            Some(_) => separated(year, text),
+        }
     }
+
+    /// Whether a text is certainly a month or something shorter, and not a number or a version that could be one.
+    #[must_use]
+    pub fn certain(text: &str) -> bool {
+        let plausible = |period: &Self| {
+            let year = period.start.to_utc().map_or(0, |utc| utc.year());
+            (1900..2200).contains(&year) || year == 9999
+        };
+        let month = |text: &[u8]| text.len() == 7 && matches!(text[4], b'-' | b'_');
+        let Some(period) = Self::parse(text).filter(plausible) else { return false };
+        period.unit >= Unit::Day || (period.unit == Unit::Month && month(text.trim().as_bytes()))
+    }
+}
+
+/// The rest of a text that is read from its beginning.
+#[derive(Clone, Copy)]
+struct Scanner<'a>(&'a [u8]);
+
+impl Scanner<'_> {
+    fn digits(&self) -> usize {
+        self.0.iter().take_while(|byte| byte.is_ascii_digit()).count()
+    }
+
+    /// The number that so many digits are.
+    fn number(&mut self, digits: usize) -> Option<u32> {
+        let (number, rest) = self.0.split_at_checked(digits)?;
+        self.0 = rest;
+        number.iter().try_fold(0, |sum, byte| Some(sum * 10 + u32::from(byte.is_ascii_digit().then(|| byte - b'0')?)))
+    }
+
+    /// The number that the next one or two digits are, up to another character.
+    fn short_number(&mut self) -> Option<u32> {
+        let digits = Some(self.digits()).filter(|digits| (1..=2).contains(digits))?;
+        self.number(digits)
+    }
+
+    /// Takes the next character, where it is one of these.
+    fn one_of(&mut self, characters: &[u8]) -> Option<u8> {
+        let (first, rest) = self.0.split_first().filter(|(first, _)| characters.contains(first))?;
+        self.0 = rest;
+        Some(*first)
+    }
+}
+
+/// Reads what follows a year without a separator: `0115`, `011503`, `0115T0330`.
+fn compact(year: i32, mut text: Scanner<'_>) -> Option<Period> {
+    let digits = text.digits();
+    let month = text.number(2)?;
+    if digits == 2 {
+        // Six digits are a day of this century as often as they are a month of another one.
+        let known = text.0.is_empty() && (1970..2200).contains(&year);
+        return known.then(|| Period::of_parts(year, Some(month), None, None))?;
+    }
+    let day = text.number(2)?;
+    match digits {
+        4 if text.0.is_empty() => Period::of_parts(year, Some(month), Some(day), None),
+        4 => {
+            text.one_of(b"Tt -_")?;
+            with_time(year, month, day, text)
+        }
+        6 | 8 | 10 => with_time(year, month, day, text),
+        _ => None,
+    }
+}
+
+/// Reads what follows a year and begins with a separator: `-01`, `-1-5`, `_01_15`, `/01/15 03:30`.
+fn separated(year: i32, mut text: Scanner<'_>) -> Option<Period> {
+    let separator = text.one_of(b"-_./")?;
+    let month = text.short_number()?;
+    if text.0.is_empty() {
+        return Period::of_parts(year, Some(month), None, None);
+    }
+    text.one_of(&[separator])?;
+    let day = text.short_number()?;
+    if text.0.is_empty() {
+        return Period::of_parts(year, Some(month), Some(day), None);
+    }
+    text.one_of(b"Tt -_/")?;
+    with_time(year, month, day, text)
+}
+
+/// Reads the time of a day: `03`, `03:30`, `03-30`, `0330`, `03:30:00.5Z`, `03:30+02:00`.
+fn with_time(year: i32, month: u32, day: u32, mut text: Scanner<'_>) -> Option<Period> {
+    let (mut minute, mut second, mut fraction) = (None, None, None);
+    let digits = text.digits();
+    let hour = if digits == 1 { text.number(1)? } else { text.number(2)? };
+    if matches!(digits, 4 | 6) {
+        minute = Some(text.number(2)?);
+        second = if digits == 6 { Some(text.number(2)?) } else { None };
+    } else if digits > 2 {
+        return None;
+    } else if let Some(separator) = text.one_of(b":-_.") {
+        minute = Some(text.number(2)?);
+        second = match text.one_of(&[separator]) {
+            Some(_) => Some(text.number(2)?),
+            None => None,
+        };
+    }
+    if second.is_some() && text.one_of(b".,").is_some() {
+        let digits = Some(text.digits()).filter(|digits| (1..=9).contains(digits))?;
+        fraction = Some(i64::from(text.number(digits)?) * 1_000_000 / 10_i64.pow(u32::try_from(digits).ok()?));
+    }
+    let offset_seconds = offset(text, minute.is_some())?;
+    let period = Period::of_parts(year, Some(month), Some(day), Some(hour))?;
+    let (minute, second) = match (minute, second) {
+        (Some(minute @ 0..60), second @ (None | Some(0..60))) => (minute, second),
+        (None, _) => return Some(period.moved(-offset_seconds)),
+        _ => return None,
+    };
+    let start = period.start.plus_seconds(i64::from(minute * 60 + second.unwrap_or(0)) - offset_seconds);
+    let start = Timestamp::from_micros(start.micros().checked_add(fraction.unwrap_or(0))?);
+    match second {
+        Some(_) => Period::around(start, Unit::Instant),
+        None => Some(Period { start, end: start.plus_seconds(60), unit: Unit::Instant }),
+    }
+}
+
+/// Seconds east of UTC of `Z`, nothing, or (behind minutes only) `+02`, `+0200`, `+02:00`. `None` for anything else.
+fn offset(mut text: Scanner<'_>, behind_minutes: bool) -> Option<i64> {
+    if text.0.is_empty() || matches!(text.0, b"Z" | b"z") {
+        return Some(0);
+    }
+    let sign = if text.one_of(b"+-")? == b'-' { -1 } else { 1 };
+    let hours = text.number(2)?;
+    text.one_of(b":");
+    let minutes = if text.0.is_empty() { 0 } else { text.number(2)? };
+    let valid = behind_minutes && text.0.is_empty() && hours < 24 && minutes < 60;
+    valid.then(|| sign * i64::from(hours * 3600 + minutes * 60))
 }
 
 #[cfg(test)]
@@ -531,20 +668,73 @@ mod tests {
         for (text, start, end) in [
             ("2024", "2024-01-01T00:00:00", "2025-01-01T00:00:00"),
             ("2024-02", "2024-02-01T00:00:00", "2024-03-01T00:00:00"),
+            ("2024_2", "2024-02-01T00:00:00", "2024-03-01T00:00:00"),
+            ("202402", "2024-02-01T00:00:00", "2024-03-01T00:00:00"),
             ("2024-02-29", "2024-02-29T00:00:00", "2024-03-01T00:00:00"),
+            (" 2024-2-29 ", "2024-02-29T00:00:00", "2024-03-01T00:00:00"),
+            ("2024-1-5", "2024-01-05T00:00:00", "2024-01-06T00:00:00"),
+            ("2024_01_05", "2024-01-05T00:00:00", "2024-01-06T00:00:00"),
+            ("2024/01/05", "2024-01-05T00:00:00", "2024-01-06T00:00:00"),
+            ("2024.01.05", "2024-01-05T00:00:00", "2024-01-06T00:00:00"),
             ("20240229", "2024-02-29T00:00:00", "2024-03-01T00:00:00"),
             ("2024-02-29-23", "2024-02-29T23:00:00", "2024-03-01T00:00:00"),
             ("2024-02-29T23", "2024-02-29T23:00:00", "2024-03-01T00:00:00"),
+            ("2024_02_29_23", "2024-02-29T23:00:00", "2024-03-01T00:00:00"),
+            ("2024/02/29/23", "2024-02-29T23:00:00", "2024-03-01T00:00:00"),
             ("2024022907", "2024-02-29T07:00:00", "2024-02-29T08:00:00"),
+            ("20240229T07", "2024-02-29T07:00:00", "2024-02-29T08:00:00"),
+            ("20240229-7", "2024-02-29T07:00:00", "2024-02-29T08:00:00"),
+            ("2024-02-29 23:15", "2024-02-29T23:15:00", "2024-02-29T23:16:00"),
+            ("2024-02-29T23-15Z", "2024-02-29T23:15:00", "2024-02-29T23:16:00"),
+            ("202402292315", "2024-02-29T23:15:00", "2024-02-29T23:16:00"),
+            ("2024-02-29T23:15+02:00", "2024-02-29T21:15:00", "2024-02-29T21:16:00"),
             ("2024-02-29 23:15:00", "2024-02-29T23:15:00", "2024-02-29T23:15:00.000001"),
+            ("2024-02-29-23-15-00", "2024-02-29T23:15:00", "2024-02-29T23:15:00.000001"),
+            ("20240229T231500Z", "2024-02-29T23:15:00", "2024-02-29T23:15:00.000001"),
+            ("20240229231500", "2024-02-29T23:15:00", "2024-02-29T23:15:00.000001"),
+            ("2024-02-29T23:15:00.5-0130", "2024-03-01T00:45:00.5", "2024-03-01T00:45:00.500001"),
         ] {
             let period = Period::parse(text).unwrap_or_else(|| panic!("{text}"));
             let at = |text: &str| Timestamp::parse(text).unwrap();
             assert_eq!((period.start, period.end), (at(start), at(end)), "{text}");
         }
-        for text in ["", "24", "2024-13", "2024-02-30", "20240230", "2024-1-5", "abcd", "2024-02-29-24", "１２３４"]
-        {
+        for text in [
+            "",
+            "24",
+            "2024-13",
+            "2024-02-30",
+            "20240230",
+            "abcd",
+            "2024-02-29-24",
+            "１２３４",
+            "2024-",
+            "2024-1-5-",
+            "2024-1_5",
+            "15-01-2024",
+            "24-01-15",
+            "231201",
+            "2024-01-15T10:60",
+            "2024-01-15T10:00:60",
+            "2024-01-15 10:00 x",
+            "2024-001",
+            "2024-01-15T03+02",
+            "20240115030",
+            "yesterday",
+            "2024W03",
+            "2024-W03",
+            "2024-01-15x",
+        ] {
             assert_eq!(Period::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_certainly_a_date_is_no_version_and_no_number() {
+        for text in ["2024-01-15", "20240115", "2024-1-5", "2024-01", "2024_01", "2024-01-15 10:00", "99991231"] {
+            assert!(Period::certain(text), "{text}");
+        }
+        for text in ["2024", "202401", "2024.1", "2024-1", "12340101", "15", "latest"] {
+            assert!(!Period::certain(text), "{text}");
         }
     }
 }

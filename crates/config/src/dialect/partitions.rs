@@ -230,7 +230,7 @@ fn filter(written: Object, partitions: &Partitions, path: &str) -> Result<Filter
     for (column, value) in &written {
         let path = join(path, column);
         let tests = tests(value, &path)?;
-        for operand in tests.iter().flat_map(operands) {
+        for operand in tests.iter().flat_map(Test::operands) {
             let kind = partitions.type_of(column);
             if !operand.fits(kind) {
                 let expected = kind.map_or("a value", PartitionType::name);
@@ -240,13 +240,6 @@ fn filter(written: Object, partitions: &Partitions, path: &str) -> Result<Filter
         conditions.push(Condition { column: column.clone(), tests });
     }
     Ok(Filter { written: Value::Object(written), conditions })
-}
-
-fn operands(test: &Test) -> &[Operand] {
-    match test {
-        Test::OneOf(operands) | Test::NoneOf(operands) => operands,
-        Test::Compare(_, operand) => std::slice::from_ref(operand),
-    }
 }
 
 const TESTS: &[&str] = &["eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte"];

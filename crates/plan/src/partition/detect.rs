@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::filter::DatePart;
-use super::layout::{Field, Layout, Level, fields, hidden, hive_value};
+use super::layout::{Layout, Level, field, fields, hidden, hive_value};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::options::partition::{Part, Partitions, Period, Unit};
 
@@ -63,10 +63,19 @@ struct Depths {
 /// Config where partitions that were given are not to be found.
 pub fn detect(base: &str, sampled: &[Sampled], partitions: &Partitions) -> Result<Option<Layout>> {
     let depths = Depths::of(base, sampled);
-    if partitions.keys.is_empty() {
-        return Ok(depths.found(base, partitions));
-    }
-    depths.given(base, partitions).map(Some)
+    let layout = match partitions.keys.is_empty() {
+        true => depths.found(base, partitions),
+        false => Some(depths.given(base, partitions)?),
+    };
+    Ok(layout.map(|mut layout| {
+        layout.learn(folders_of(sampled));
+        layout
+    }))
+}
+
+/// All folders that a sample saw.
+pub fn folders_of(sampled: &[Sampled]) -> impl Iterator<Item = &str> {
+    sampled.iter().flat_map(|folder| &folder.folders).map(String::as_str)
 }
 
 impl Depths {
@@ -123,7 +132,7 @@ impl Depths {
                 layout.levels.push(Level::Any);
                 continue;
             }
-            layout.fields.push(Field { name: name.to_owned(), kind: partitions.type_of(name) });
+            layout.fields.push(field(name, partitions));
             layout.levels.push(Level::Parts(vec![Part::Field(name.to_owned())]));
             layout.depth = depth + 1;
         }
@@ -229,7 +238,7 @@ fn forms(names: &[Vec<String>]) -> Vec<Form> {
 }
 
 fn day(text: &str) -> bool {
-    text.len() >= 8 && Period::parse(text).is_some_and(|period| period.unit >= Unit::Day)
+    Period::certain(text) && Period::parse(text).is_some_and(|period| period.unit >= Unit::Day)
 }
 
 fn number(text: &str, width: std::ops::RangeInclusive<usize>, range: std::ops::RangeInclusive<u32>) -> bool {
@@ -285,6 +294,7 @@ mod tests {
             (&["b/date=2024-01-15/TPU=01/reactor=02/a"], "b/", "date=2024-01-15 TPU=01 reactor=02"),
             (&["t/orders/2024/01/15/a", "t/users/2024/01/16/a"], "t/", "year=2024 month=01 day=16"),
             (&["e/date=2024-01-15/13/a"], "e/", "date=2024-01-15 hour=13"),
+            (&["e/2024_01_15/a", "e/2024-1-6/a"], "e/", "date=2024-1-6"),
             (&["e/_temporary/0/a", "e/year=2024/a"], "e/", "year=2024"),
             (&["e/a", "e/b/c"], "e/", "no layout"),
             (&["e/1/2/3/c"], "e/", "no layout"),

@@ -5,7 +5,7 @@
 //! the one on `2024/01/15/`.
 
 use super::columns::fits;
-use super::layout::{Known, Layout, Value, Values};
+use super::layout::{Field, Known, Layout, Looks, Values};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::object::Timestamp;
 use tollgate_base::options::partition::{self, Comparison, Operand, PartitionType, Period, Test, Unit};
@@ -36,13 +36,17 @@ const DAY: &[&str] = &["day", "dd", "d"];
 const HOUR: &[&str] = &["hour", "hh", "h"];
 /// What a year, month and day are called together.
 const DATE: &[&str] = &["date", "datetime", "timestamp", "time"];
+/// Words in the names of dates, for partitions of which no value was seen: `event_date`, `dt`.
+const DATE_WORDS: &[&str] = &["date", "datetime", "dt", "ds"];
 
 #[derive(Debug, Clone, PartialEq)]
 struct Bound {
     source: Source,
     tests: Vec<BoundTest>,
     /// The type that values must have, where one was given.
-    kind: Option<PartitionType>,
+    typed: Option<PartitionType>,
+    /// What values are compared as.
+    kind: Kind,
     /// Whether a key without a value holds too.
     lenient: bool,
     /// For messages.
@@ -55,6 +59,15 @@ enum Source {
     Column(String),
     /// The partitions that are year, month, day and hour, as far as there are such.
     Date(Vec<String>),
+}
+
+/// What the values of a partition are compared as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Each must be a period.
+    Date,
+    /// Each is a text, and what a literal takes it for.
+    Text,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -101,7 +114,9 @@ impl DatePart {
 #[must_use]
 pub fn date_parts(layout: &Layout) -> Vec<String> {
     let wanted = [DatePart::Year, DatePart::Month, DatePart::Day, DatePart::Hour];
-    let named = |part| layout.fields.iter().find(|field| DatePart::of_name(&field.name) == Some(part));
+    // A `day=2024-01-15` is a whole date.
+    let parts = || layout.fields.iter().filter(|field| !field.looks.dated());
+    let named = |part| parts().find(|field| DatePart::of_name(&field.name) == Some(part));
     wanted.into_iter().map_while(named).map(|field| field.name.clone()).collect()
 }
 
@@ -122,7 +137,8 @@ impl Filter {
         self.conditions.push(Bound {
             source,
             tests: vec![BoundTest::Compare(Comparison::GreaterOrEqual, Matcher::Period(period))],
-            kind: None,
+            typed: None,
+            kind: Kind::Date,
             lenient: true,
             text: format!("older than {start}, {why}"),
         });
@@ -151,12 +167,6 @@ impl Filter {
         }
     }
 
-    /// Whether it has a condition on another partition than this one.
-    #[must_use]
-    pub fn asks_beyond(&self, name: &str) -> bool {
-        self.conditions.iter().any(|bound| !matches!(&bound.source, Source::Column(column) if column == name))
-    }
-
     /// The verdict on a key.
     #[must_use]
     pub fn of_key(&self, values: &Values<'_>) -> Verdict {
@@ -170,16 +180,35 @@ impl Filter {
     }
 
     fn verdict(&self, values: &Values<'_>, whole: bool) -> Verdict {
-        let mut open = false;
+        let (mut open, mut missing) = (false, None);
         for (index, bound) in self.conditions.iter().enumerate() {
             match bound.verdict(values, whole) {
                 Answer::Yes => {}
                 Answer::Maybe => open = true,
+                // A certain no holds whatever the others say.
                 Answer::No => return Verdict::Unwanted(index),
-                Answer::Missing => return Verdict::WithoutValue(index),
+                Answer::Missing => missing = missing.or(Some(index)),
             }
         }
-        if open { Verdict::Open } else { Verdict::Wanted }
+        match missing {
+            Some(index) => Verdict::WithoutValue(index),
+            None if open => Verdict::Open,
+            None => Verdict::Wanted,
+        }
+    }
+
+    /// The first condition that cannot be decided for a key, since the key has no value for it, or none that can be
+    /// compared.
+    #[must_use]
+    pub fn undecided(&self, values: &Values<'_>) -> Option<usize> {
+        self.conditions.iter().position(|bound| matches!(bound.verdict(values, true), Answer::Missing))
+    }
+
+    /// All conditions of the user in words.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        let own = self.conditions.iter().filter(|bound| !bound.lenient);
+        own.map(|bound| bound.text.as_str()).collect::<Vec<_>>().join(" and ")
     }
 
     /// The only texts that a partition can have, where the conditions say so. Texts whose spelling in a key is not
@@ -189,48 +218,66 @@ impl Filter {
         self.conditions.iter().filter(|bound| !bound.lenient).find_map(|bound| bound.only_texts(name, known))
     }
 
-    /// The texts between which the wanted values of a partition are, where the conditions are about its date: each range
-    /// with its first text and the first one behind it, in order and apart.
+    /// The first year that a partition with dates can have and the first one after the last, as texts: every spelling of
+    /// a date begins with its year. `None` where no condition bounds the dates.
     #[must_use]
-    pub fn date_ranges(&self, name: &str) -> Option<Vec<TextRange>> {
+    pub fn years(&self, name: &str) -> Option<(Option<String>, Option<String>)> {
         let about = |bound: &&Bound| matches!(&bound.source, Source::Column(column) if column == name);
-        let bounds = || self.conditions.iter().filter(about);
-        let bounded = |test: &BoundTest| test.earliest().is_some() || test.end().is_some();
+        let bounds = || self.conditions.iter().filter(about).filter(|bound| bound.kind == Kind::Date);
         // Beside a condition that wants a date, a lenient one leaves nothing in that has none.
+        let bounded = |test: &BoundTest| test.earliest().is_some() || test.end().is_some();
         if !bounds().any(|bound| !bound.lenient && bound.tests.iter().any(bounded)) {
             return None;
         }
         let tests = || bounds().flat_map(|bound| &bound.tests);
-        let (start, end) = (tests().filter_map(BoundTest::earliest).max(), tests().filter_map(BoundTest::end).min());
-        // A day that ends inside of the range is in it.
-        let end = end.map(|end| Timestamp::from_micros(end.micros().saturating_sub(1)).plus_seconds(86_400));
-        let text = |at: Option<Timestamp>, form: &str| Some(at?.to_utc()?.format(form).to_string());
-        let range = |form| (text(start, form), text(end, form));
-        Some(joined(range("%Y-%m-%d"), range("%Y%m%d")))
-    }
-}
-
-/// The first text of a range and the first one behind it; open where there is none.
-pub type TextRange = (Option<String>, Option<String>);
-
-/// Two ranges as one where they meet. The texts of days with dashes come before those without, year by year.
-fn joined(dashed: TextRange, compact: TextRange) -> Vec<TextRange> {
-    match (&dashed.1, &compact.0) {
-        (Some(end), Some(start)) if end < start => vec![dashed, compact],
-        _ => vec![(dashed.0, compact.1)],
+        // A text with an offset may have the year before or after.
+        let year =
+            |at: Timestamp, days: i64| at.plus_seconds(days * 86_400).to_utc()?.format("%Y").to_string().parse().ok();
+        let first = tests().filter_map(BoundTest::earliest).max().and_then(|at| year(at, -1));
+        let last = tests().filter_map(BoundTest::end).min().and_then(|at| year(at, 1));
+        let text = |year: i32| (0..=9999).contains(&year).then(|| format!("{year:04}"));
+        Some((first.and_then(text), last.and_then(|year| text(year + 1))))
     }
 }
 
 /// Where a date of a layout comes from.
 fn date_source(layout: &Layout) -> Option<Source> {
-    let named = layout.fields.iter().find(|field| DATE.iter().any(|date| date.eq_ignore_ascii_case(&field.name)));
-    let typed = layout.fields.iter().find(|f| matches!(f.kind, Some(PartitionType::Date | PartitionType::Timestamp)));
-    let parts = date_parts(layout);
-    match typed.or(named.filter(|_| parts.is_empty())) {
-        Some(field) => Some(Source::Column(field.name.clone())),
-        None if !parts.is_empty() => Some(Source::Date(parts)),
-        None => None,
+    let column = |field: &Field| Some(Source::Column(field.name.clone()));
+    if let Some(typed) = layout.fields.iter().find(|field| is_time(field.kind)) {
+        return column(typed);
     }
+    let parts = date_parts(layout);
+    let untyped = || layout.fields.iter().filter(|field| field.kind.is_none_or(|kind| kind == PartitionType::String));
+    if parts.len() < 3 {
+        let of_values = untyped().find(|field| field.looks == Looks::Dates);
+        if let Some(field) = of_values.or_else(|| untyped().find(|field| field.looks.dated())) {
+            return column(field);
+        }
+    }
+    if !parts.is_empty() {
+        return Some(Source::Date(parts));
+    }
+    let named = |field: &&Field| {
+        field.looks == Looks::Unknown
+            && (names_a_date(field, layout) || DATE.iter().any(|date| date.eq_ignore_ascii_case(&field.name)))
+    };
+    untyped().find(named).and_then(column)
+}
+
+fn is_time(kind: Option<PartitionType>) -> bool {
+    matches!(kind, Some(PartitionType::Date | PartitionType::Timestamp))
+}
+
+/// Whether a partition is a whole date by its name: where no value of it was seen, nothing else tells.
+fn names_a_date(field: &Field, layout: &Layout) -> bool {
+    let name = field.name.to_ascii_lowercase();
+    let worded = name.split(|c: char| !c.is_alphanumeric()).any(|word| DATE_WORDS.contains(&word));
+    let day = || DAY[..1].contains(&name.as_str()) && !layout.fields.iter().any(of_year);
+    worded || field.name.ends_with("Date") || day()
+}
+
+fn of_year(field: &Field) -> bool {
+    DatePart::of_name(&field.name) == Some(DatePart::Year)
 }
 
 /// Whether the partitions of a layout have a date.
@@ -268,14 +315,38 @@ impl Bound {
         }
         match &self.source {
             Source::Column(name) => match values.get(name) {
-                Known::Value(Some(text)) if self.kind.is_some_and(|kind| !fits(&text, kind)) => Answer::Missing,
-                Known::Value(value) if self.tests.iter().all(|test| test.holds(&value)) => Answer::Yes,
-                Known::Value(_) => Answer::No,
+                Known::Value(Some(text)) => self.text_verdict(&text),
+                Known::Value(None) if self.tests.iter().all(BoundTest::holds_of_null) => Answer::Yes,
+                Known::Value(None) => Answer::No,
                 Known::Missing => Answer::Missing,
                 Known::Open if whole => Answer::Missing,
                 Known::Open => Answer::Maybe,
             },
             Source::Date(parts) => self.date_verdict(composite(parts, values), whole),
+        }
+    }
+
+    /// The verdict on a value. One that cannot be compared is no answer, and certainly not a no.
+    fn text_verdict(&self, text: &str) -> Answer {
+        if self.typed.is_some_and(|kind| !fits(text, kind)) {
+            return Answer::Missing;
+        }
+        let period = match self.kind {
+            Kind::Date => match Period::parse(text) {
+                Some(period) => Some(period),
+                None => return Answer::Missing,
+            },
+            Kind::Text => None,
+        };
+        let holds = |test: &BoundTest| match &period {
+            Some(period) => Some(test.may_hold(period)),
+            None => test.holds(text),
+        };
+        let answers = || self.tests.iter().map(holds);
+        match (answers().any(|held| held == Some(false)), answers().any(|held| held.is_none())) {
+            (true, _) => Answer::No,
+            (false, true) => Answer::Missing,
+            (false, false) => Answer::Yes,
         }
     }
 
@@ -297,7 +368,7 @@ impl Bound {
     fn lenient_verdict(&self, values: &Values<'_>, whole: bool) -> Answer {
         let known = match &self.source {
             Source::Column(name) => match values.get(name) {
-                Known::Value(Some(text)) => Some(Period::parse(&text).filter(|period| period.unit >= Unit::Day)),
+                Known::Value(Some(text)) => Some(Period::parse(&text)),
                 Known::Value(None) | Known::Missing => Some(None),
                 Known::Open => None,
             },
@@ -404,20 +475,34 @@ fn date_number(text: &str, year: bool) -> Option<u32> {
 
 fn bind(condition: &partition::Condition, layout: &Layout, now: Timestamp) -> Result<Bound> {
     let column = &condition.column;
-    let (source, kind) = match layout.fields.iter().find(|field| field.name == *column) {
-        Some(field) => (Source::Column(column.clone()), field.kind),
-        None => match DATE.iter().any(|date| date.eq_ignore_ascii_case(column)).then(|| date_parts(layout)) {
-            Some(parts) if !parts.is_empty() => (Source::Date(parts), Some(PartitionType::Timestamp)),
-            _ => return Err(unknown_partition(column, layout)),
-        },
+    let field = layout.fields.iter().find(|field| field.name == *column);
+    let source = match field {
+        Some(_) => Source::Column(column.clone()),
+        None => {
+            let date = DATE.iter().any(|date| date.eq_ignore_ascii_case(column));
+            date.then(|| date_source(layout)).flatten().ok_or_else(|| unknown_partition(column, layout))?
+        }
     };
+    let typed = match (&source, field) {
+        (_, Some(field)) => field.kind,
+        // Parts of a date have no type of their own.
+        (Source::Date(_), None) => None,
+        (Source::Column(name), None) => layout.fields.iter().find(|field| field.name == *name).and_then(|f| f.kind),
+    };
+    let kind = kind_of(&source, field, typed, condition, layout);
     // What a folder stands for: `now` is cut to it, so that `now-1d` is a day where folders are days.
     let unit = match &source {
         Source::Date(parts) => [Unit::Year, Unit::Month, Unit::Day, Unit::Hour][parts.len() - 1],
-        Source::Column(_) if kind == Some(PartitionType::Timestamp) => Unit::Instant,
+        Source::Column(_) if typed == Some(PartitionType::Timestamp) => Unit::Instant,
         Source::Column(_) => Unit::Day,
     };
-    let matcher = |operand: &Operand| matcher(operand, kind, now, unit).ok_or_else(|| misfit(column, operand, kind));
+    let matcher = |operand: &Operand| {
+        let matcher = match kind {
+            Kind::Date => date_matcher(operand, now, unit),
+            Kind::Text => matcher(operand, typed),
+        };
+        matcher.ok_or_else(|| misfit(column, operand, kind, typed))
+    };
     let many = |operands: &[Operand]| operands.iter().map(matcher).collect::<Result<Vec<_>>>();
     let tests = condition.tests.iter().map(|test| {
         Ok(match test {
@@ -426,24 +511,62 @@ fn bind(condition: &partition::Condition, layout: &Layout, now: Timestamp) -> Re
             Test::Compare(comparison, operand) => BoundTest::Compare(*comparison, matcher(operand)?),
         })
     });
-    // Parts of a date have no type of their own.
-    let kind = kind.filter(|_| matches!(source, Source::Column(_)));
-    Ok(Bound { source, tests: tests.collect::<Result<_>>()?, kind, lenient: false, text: in_words(condition, now) })
+    let text = in_words(condition, now);
+    Ok(Bound { source, tests: tests.collect::<Result<_>>()?, typed, kind, lenient: false, text })
+}
+
+/// What values are compared as. Without a type it is what the values look like, and what the filter says; the name
+/// counts only where no value was seen.
+fn kind_of(
+    source: &Source,
+    field: Option<&Field>,
+    typed: Option<PartitionType>,
+    condition: &partition::Condition,
+    layout: &Layout,
+) -> Kind {
+    match (source, typed) {
+        (Source::Date(_), _) => return Kind::Date,
+        (Source::Column(_), Some(kind)) => return if is_time(Some(kind)) { Kind::Date } else { Kind::Text },
+        (Source::Column(_), None) => {}
+    }
+    let Some(field) = field else { return Kind::Date };
+    let named = field.looks == Looks::Unknown && names_a_date(field, layout);
+    if field.looks == Looks::Dates || named {
+        return Kind::Date;
+    }
+    let operands = || condition.tests.iter().flat_map(Test::operands).filter(|operand| **operand != Operand::Null);
+    let date = |operand: &Operand| match operand {
+        Operand::Now(_) => true,
+        // Among dates digits are dates too.
+        _ if field.looks.dated() => operand.period().is_some(),
+        Operand::Text(text) => Period::certain(text) && !text.bytes().all(|byte| byte.is_ascii_digit()),
+        Operand::Null | Operand::Number(_) | Operand::Boolean(_) => false,
+    };
+    let any_now = operands().any(|operand| matches!(operand, Operand::Now(_)));
+    let all = operands().next().is_some() && operands().all(date);
+    if any_now || all { Kind::Date } else { Kind::Text }
+}
+
+/// What an operand is beside dates; `None` where it is none.
+fn date_matcher(operand: &Operand, now: Timestamp, unit: Unit) -> Option<Matcher> {
+    match operand {
+        Operand::Null => Some(Matcher::Null),
+        Operand::Now(shift) => Period::around(shift.from(now), unit).map(Matcher::Period),
+        other => other.period().map(Matcher::Period),
+    }
 }
 
 /// What an operand is compared as; `None` where the type does not have it.
-fn matcher(operand: &Operand, kind: Option<PartitionType>, now: Timestamp, unit: Unit) -> Option<Matcher> {
+fn matcher(operand: &Operand, typed: Option<PartitionType>) -> Option<Matcher> {
     use PartitionType as T;
-    Some(match (operand, kind) {
+    Some(match (operand, typed) {
         (Operand::Null, _) => Matcher::Null,
-        (Operand::Now(shift), None | Some(T::Date | T::Timestamp)) => {
-            Matcher::Period(Period::around(shift.from(now), unit)?)
+        (Operand::Text(text), None) => {
+            match Period::parse(text).filter(|_| Period::certain(text) && text.contains(['-', '_', '/'])) {
+                Some(period) => Matcher::Period(period),
+                None => Matcher::Text(text.clone()),
+            }
         }
-        (Operand::Text(text), Some(T::Date | T::Timestamp)) => Matcher::Period(Period::parse(text)?),
-        (Operand::Text(text), None) => match Period::parse(text).filter(|_| text.len() >= 10 && text.contains('-')) {
-            Some(period) => Matcher::Period(period),
-            None => Matcher::Text(text.clone()),
-        },
         (Operand::Text(text), Some(T::String)) => Matcher::Text(text.clone()),
         (Operand::Text(text), Some(T::Integer | T::Number)) => Matcher::Number(text.parse().ok()?),
         (Operand::Text(text), Some(T::Boolean)) => Matcher::Boolean(boolean(text)?),
@@ -453,12 +576,20 @@ fn matcher(operand: &Operand, kind: Option<PartitionType>, now: Timestamp, unit:
     })
 }
 
-/// Whether an operand can be compared with values of a type: the strict reading of a configuration asks before there is
-/// a layout.
-fn misfit(column: &str, operand: &Operand, kind: Option<PartitionType>) -> Error {
-    let expected = kind.map_or("a text, a number or a time", PartitionType::name);
-    Error::config(format!("Partition error: `partition_filter.{column}` compares with {operand}, expected {expected}"))
-        .hint("write the value in the partition's type, or give another type in `partition_types`")
+/// An operand that cannot be compared with the values of its partition.
+fn misfit(column: &str, operand: &Operand, kind: Kind, typed: Option<PartitionType>) -> Error {
+    let expected = match kind {
+        Kind::Date => "a date such as '2024-01-31', '20240131', '2024-01', 'now-1d' or null",
+        Kind::Text => typed.map_or("a text, a number or a time", PartitionType::name),
+    };
+    let message = format!("Partition error: `partition_filter.{column}` compares with {operand}, expected {expected}");
+    Error::config(message).hint(match kind {
+        Kind::Date => format!(
+            "write it as a date; if the partition is no date, compare it as a text with {{\"{column}\": \"string\"}} in \
+             `partition_types`"
+        ),
+        Kind::Text => "write the value in the partition's type, or give another type in `partition_types`".to_owned(),
+    })
 }
 
 fn unknown_partition(column: &str, layout: &Layout) -> Error {
@@ -490,13 +621,21 @@ fn in_words(condition: &partition::Condition, now: Timestamp) -> String {
 }
 
 impl BoundTest {
-    fn holds(&self, value: &Value<'_>) -> bool {
+    /// Whether a text is wanted; `None` where nobody can tell.
+    fn holds(&self, text: &str) -> Option<bool> {
         match self {
-            Self::OneOf(matchers) => matchers.iter().any(|matcher| matcher.equals(value)),
-            Self::NoneOf(matchers) => !matchers.iter().any(|matcher| matcher.equals(value)),
-            Self::Compare(comparison, matcher) => {
-                value.as_deref().is_some_and(|text| matcher.compares(*comparison, text))
-            }
+            Self::OneOf(matchers) => Some(matchers.iter().any(|matcher| matcher.equals(text))),
+            Self::NoneOf(matchers) => Some(!matchers.iter().any(|matcher| matcher.equals(text))),
+            Self::Compare(comparison, matcher) => matcher.compares(*comparison, text),
+        }
+    }
+
+    /// Whether null is wanted.
+    fn holds_of_null(&self) -> bool {
+        match self {
+            Self::OneOf(matchers) => matchers.contains(&Matcher::Null),
+            Self::NoneOf(matchers) => !matchers.contains(&Matcher::Null),
+            Self::Compare(..) => false,
         }
     }
 
@@ -547,7 +686,11 @@ impl BoundTest {
     /// The first moment behind all that can be wanted.
     fn end(&self) -> Option<Timestamp> {
         match self {
-            Self::OneOf(matchers) => matchers.iter().map(|m| m.period().map(|p| p.end)).max()?,
+            // What is no period has no end, such as null.
+            Self::OneOf(matchers) => {
+                let ends = matchers.iter().map(|m| Some(m.period()?.end)).collect::<Option<Vec<_>>>()?;
+                ends.into_iter().max()
+            }
             Self::Compare(Comparison::Less, matcher) => Some(matcher.period()?.start),
             Self::Compare(Comparison::LessOrEqual, matcher) => Some(matcher.period()?.end),
             _ => None,
@@ -592,46 +735,37 @@ impl Matcher {
         }
     }
 
-    fn equals(&self, value: &Value<'_>) -> bool {
-        match (self, value.as_deref()) {
-            (Self::Null, None) => true,
-            (Self::Null, Some(_)) | (_, None) => false,
-            (Self::Text(wanted), Some(text)) => wanted == text,
-            (Self::Number(wanted), Some(text)) => text.parse() == Ok(*wanted),
-            (Self::Boolean(wanted), Some(text)) => boolean(text) == Some(*wanted),
-            (Self::Period(wanted), Some(text)) => {
-                period_beside(text, wanted).is_some_and(|period| overlap(wanted, &period))
-            }
+    /// Whether a text is the literal. What is of another kind is certainly not.
+    fn equals(&self, text: &str) -> bool {
+        match self {
+            Self::Null => false,
+            Self::Text(wanted) => wanted == text,
+            Self::Number(wanted) => text.parse() == Ok(*wanted),
+            Self::Boolean(wanted) => boolean(text) == Some(*wanted),
+            Self::Period(wanted) => Period::parse(text).is_some_and(|period| overlap(wanted, &period)),
         }
     }
 
-    fn compares(&self, comparison: Comparison, text: &str) -> bool {
-        use std::cmp::Ordering::{Equal, Greater, Less};
+    /// Whether a text stands on a side of the literal; `None` where the two cannot be compared.
+    fn compares(&self, comparison: Comparison, text: &str) -> Option<bool> {
+        let number = |wanted: f64| text.parse::<f64>().ok()?.partial_cmp(&wanted);
         let order = match self {
-            Self::Period(other) => {
-                return period_beside(text, other).is_some_and(|period| may(comparison, &period, other));
-            }
+            Self::Period(other) => return Period::parse(text).map(|period| may(comparison, &period, other)),
             // Texts of digits are numbers: `9` is before `10`.
             Self::Text(other) => match other.parse::<f64>() {
-                Ok(number) => text.parse::<f64>().ok().and_then(|value| value.partial_cmp(&number)),
+                Ok(wanted) => number(wanted),
                 Err(_) => Some(text.cmp(other)),
             },
-            Self::Number(number) => text.parse::<f64>().ok().and_then(|value| value.partial_cmp(number)),
+            Self::Number(wanted) => number(*wanted),
             Self::Null | Self::Boolean(_) => None,
-        };
-        match comparison {
-            Comparison::Less => order == Some(Less),
-            Comparison::LessOrEqual => matches!(order, Some(Less | Equal)),
-            Comparison::Greater => order == Some(Greater),
-            Comparison::GreaterOrEqual => matches!(order, Some(Greater | Equal)),
-        }
+        }?;
+        Some(match comparison {
+            Comparison::Less => order.is_lt(),
+            Comparison::LessOrEqual => order.is_le(),
+            Comparison::Greater => order.is_gt(),
+            Comparison::GreaterOrEqual => order.is_ge(),
+        })
     }
-}
-
-/// The period that a text stands for. One that is longer than a day, and than what it is compared with, is a mistake
-/// rather than a date; and it would stand in another place of a listing than its days.
-fn period_beside(text: &str, other: &Period) -> Option<Period> {
-    Period::parse(text).filter(|period| period.unit >= other.unit.min(Unit::Day))
 }
 
 fn boolean(text: &str) -> Option<bool> {

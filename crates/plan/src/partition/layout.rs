@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-use tollgate_base::options::partition::{Part, PartitionType, Partitions, Template};
+use tollgate_base::options::partition::{Part, PartitionType, Partitions, Period, Template};
 
 /// What Hive and Spark write for null.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -42,6 +42,39 @@ pub struct Field {
     pub name: String,
     /// Its type, where one was given.
     pub kind: Option<PartitionType>,
+    /// What its values look like.
+    pub looks: Looks,
+}
+
+/// What the values of a partition look like, by a sample of them. Names tell little: `dt`, `ds`, `day` and `snapshot` are
+/// dates as often as `date` is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Looks {
+    /// No value was seen.
+    #[default]
+    Unknown,
+    /// All are months, days or times.
+    Dates,
+    /// Some are.
+    SomeDates,
+    /// None is.
+    Other,
+}
+
+impl Looks {
+    fn and(self, date: bool) -> Self {
+        match (self, date) {
+            (Self::Unknown | Self::Dates, true) => Self::Dates,
+            (Self::Unknown | Self::Other, false) => Self::Other,
+            _ => Self::SomeDates,
+        }
+    }
+
+    /// Whether values were seen that are dates.
+    #[must_use]
+    pub fn dated(self) -> bool {
+        matches!(self, Self::Dates | Self::SomeDates)
+    }
 }
 
 /// A value: `None` is null.
@@ -85,6 +118,20 @@ impl Layout {
     #[must_use]
     pub fn has(&self, name: &str) -> bool {
         self.fields.iter().any(|field| field.name == name)
+    }
+
+    /// Looks at the values in folders of a sample.
+    pub fn learn<'f>(&mut self, folders: impl Iterator<Item = &'f str>) {
+        for folder in folders.filter(|folder| !self.of_another_tool(folder)).collect::<Vec<_>>() {
+            // Only the last folder is new: those above it were seen by themselves.
+            let above = folder.strip_suffix('/').and_then(|whole| whole.rfind('/')).map_or("", |at| &folder[..=at]);
+            let (values, before) = (self.values(folder), self.values(above));
+            for field in &mut self.fields {
+                if let (Known::Value(Some(text)), Known::Open) = (values.get(&field.name), before.get(&field.name)) {
+                    field.looks = field.looks.and(Period::certain(&text));
+                }
+            }
+        }
     }
 
     /// The values in the whole folders of a key or a prefix. What stands behind the last slash is no folder.
@@ -137,7 +184,12 @@ impl<'k> Values<'k> {
 
 /// The partitions of a layout by their names.
 pub(super) fn fields<'a>(names: impl Iterator<Item = &'a str>, partitions: &Partitions) -> Vec<Field> {
-    names.map(|name| Field { name: name.to_owned(), kind: partitions.type_of(name) }).collect()
+    names.map(|name| field(name, partitions)).collect()
+}
+
+/// The partition with a name.
+pub(super) fn field(name: &str, partitions: &Partitions) -> Field {
+    Field { name: name.to_owned(), kind: partitions.type_of(name), looks: Looks::Unknown }
 }
 
 /// The whole folders of a key.
@@ -174,6 +226,12 @@ fn decoded(text: &str) -> Cow<'_, str> {
 
 /// The values in a folder's name; `None` where it does not fit.
 fn parts_of<'p, 'k>(parts: &'p [Part], folder: &'k str) -> Option<Vec<(&'p str, Value<'k>)>> {
+    // A folder `{date}` may have its name before its value, as Hive writes it: `date=2024-01-15`.
+    if let ([Part::Field(name)], Some((written, value))) = (parts, hive_value(folder))
+        && written == *name
+    {
+        return Some(vec![(name.as_str(), value)]).filter(|_| !folder.ends_with('='));
+    }
     let mut found = Vec::with_capacity(1);
     let mut rest = folder;
     for (index, part) in parts.iter().enumerate() {
@@ -229,6 +287,41 @@ mod tests {
         assert_eq!(value(&layout, "raw/date=__HIVE_DEFAULT_PARTITION__/", "date"), "null");
         assert_eq!(value(&layout, "elsewhere/date=1/TPU=01/x", "tpu"), "open");
         assert_eq!(value(&layout, "raw/date=/x", "date"), "missing", "a folder without a value");
+    }
+
+    #[test]
+    fn a_folder_of_a_template_may_have_its_name_before_its_value() {
+        let layout = template("{date}/{tpu}/", "raw/");
+        for (key, date, tpu) in [
+            ("raw/2024-01-15/01/x", "2024-01-15", "01"),
+            ("raw/date=2024-01-15/tpu=01/x", "2024-01-15", "01"),
+            ("raw/date=2024-01-15/01/x", "2024-01-15", "01"),
+            ("raw/other=2024-01-15/TPU=01/x", "other=2024-01-15", "TPU=01"),
+            ("raw/date=/tpu=__HIVE_DEFAULT_PARTITION__/x", "missing", "null"),
+        ] {
+            assert_eq!((&*value(&layout, key, "date"), &*value(&layout, key, "tpu")), (date, tpu), "{key}");
+        }
+    }
+
+    #[test]
+    fn values_tell_whether_they_are_dates() {
+        let mut layout = Layout { named: true, ..Layout::default() };
+        let names = ["dt", "kind", "snapshot", "year", "unseen"];
+        layout.fields = fields(names.into_iter(), &Partitions::default());
+        let folders = [
+            "kind=a/",
+            "kind=a/dt=2024-01-15/",
+            "kind=a/dt=20240116/",
+            "kind=a/_tmp/dt=x/",
+            "snapshot=latest/",
+            "snapshot=2024-01-15/",
+            "snapshot=__HIVE_DEFAULT_PARTITION__/",
+            "year=2024/",
+            "year=2024/dt=2024-01-17/",
+        ];
+        layout.learn(folders.into_iter());
+        let looks: Vec<Looks> = layout.fields.iter().map(|field| field.looks).collect();
+        assert_eq!(looks, [Looks::Dates, Looks::Other, Looks::SomeDates, Looks::Other, Looks::Unknown]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::partition::detect::detect;
+use crate::partition::layout::Layout;
 use tollgate_base::object::{StorageClass, Timestamp};
 use tollgate_base::options::partition::Partitions;
 
@@ -306,8 +307,16 @@ fn an_inventory_and_the_walk_beside_it_are_the_whole_listing() {
         walked.extend(inventory.in_order().map(|object| object.key.to_string()));
         walked.sort();
         walked.dedup();
+        // What the filter cannot decide is told too, so that somebody hears of it.
+        let undecided = |key: &&String| {
+            let values = layout.values(key);
+            base.undecided(&values).is_some() && filter.of_key(&values) == Verdict::Unwanted(older)
+        };
+        let lost = bucket.keys.iter().filter(undecided).find(|key| whole && !walked.contains(key));
+        assert_eq!(lost, None, "round {round}: {written} {template:?} from {from}");
         let wanted = |key: &&String| base.of_key(&layout.values(key)) == Verdict::Wanted;
         let expected: Vec<String> = bucket.keys.iter().filter(wanted).cloned().collect();
+        walked.retain(|key| wanted(&key));
         assert_eq!(walked, expected, "round {round}: {written} {template:?} from {from}, whole {whole}");
         compared += 1;
         told += usize::from(listed < expected.len());
@@ -369,5 +378,223 @@ fn one_month_of_three_years_costs_its_pages_and_one_more_when_the_layout_is_give
         assert_eq!(walked.len(), 60_000, "{filter}");
         assert!(walked.iter().all(|key| key.starts_with("lake/year=2023/month=03/")));
         assert!(bucket.requests <= at_most, "{filter} {template:?}: {} of {full} requests", bucket.requests);
+    }
+}
+
+/// What a partition's value stands for: the time from one minute to before another, null, or nothing that is a date.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Means {
+    Time(&'static str, &'static str),
+    Null,
+    Nothing,
+}
+
+/// What a filter makes of a partition.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Expected {
+    Read,
+    Left,
+    /// The key does not fit the partitions.
+    Odd,
+}
+
+const SPELLINGS: &[(&str, Means)] = &[
+    ("2024-01-15", Means::Time("2024-01-15T00:00", "2024-01-16T00:00")),
+    ("20240115", Means::Time("2024-01-15T00:00", "2024-01-16T00:00")),
+    ("2024_01_15", Means::Time("2024-01-15T00:00", "2024-01-16T00:00")),
+    ("2024.1.15", Means::Time("2024-01-15T00:00", "2024-01-16T00:00")),
+    ("2024%2F01%2F15", Means::Time("2024-01-15T00:00", "2024-01-16T00:00")),
+    ("2024-1-5", Means::Time("2024-01-05T00:00", "2024-01-06T00:00")),
+    ("2024_01_06", Means::Time("2024-01-06T00:00", "2024-01-07T00:00")),
+    ("2024-01-15-07", Means::Time("2024-01-15T07:00", "2024-01-15T08:00")),
+    ("2024-01-15T23", Means::Time("2024-01-15T23:00", "2024-01-16T00:00")),
+    ("2024-01-15 10:30", Means::Time("2024-01-15T10:30", "2024-01-15T10:31")),
+    ("2024-01-16 10%3A00", Means::Time("2024-01-16T10:00", "2024-01-16T10:01")),
+    ("2024-01", Means::Time("2024-01-01T00:00", "2024-02-01T00:00")),
+    ("2024-02", Means::Time("2024-02-01T00:00", "2024-03-01T00:00")),
+    ("202312", Means::Time("2023-12-01T00:00", "2024-01-01T00:00")),
+    ("2024", Means::Time("2024-01-01T00:00", "2025-01-01T00:00")),
+    ("2023", Means::Time("2023-01-01T00:00", "2024-01-01T00:00")),
+    ("2023-12-31", Means::Time("2023-12-31T00:00", "2024-01-01T00:00")),
+    ("2025-01-01T00:30+01:00", Means::Time("2024-12-31T23:30", "2024-12-31T23:31")),
+    ("2025-06-01", Means::Time("2025-06-01T00:00", "2025-06-02T00:00")),
+    ("__HIVE_DEFAULT_PARTITION__", Means::Null),
+    ("latest", Means::Nothing),
+    ("15-01-2024", Means::Nothing),
+    ("20x4", Means::Nothing),
+    ("2024-13-01", Means::Nothing),
+];
+
+/// Literals of filters, with what they stand for.
+const LITERALS: &[(&str, &str, &str)] = &[
+    ("\"2024-01-15\"", "2024-01-15T00:00", "2024-01-16T00:00"),
+    ("\"2024-1-15\"", "2024-01-15T00:00", "2024-01-16T00:00"),
+    ("\"2024/01/15\"", "2024-01-15T00:00", "2024-01-16T00:00"),
+    ("\"2024_01_15\"", "2024-01-15T00:00", "2024-01-16T00:00"),
+    ("\"20240115\"", "2024-01-15T00:00", "2024-01-16T00:00"),
+    ("20240115", "2024-01-15T00:00", "2024-01-16T00:00"),
+    ("\"2024-01-15T10:00\"", "2024-01-15T10:00", "2024-01-15T10:01"),
+    ("\"2024-01\"", "2024-01-01T00:00", "2024-02-01T00:00"),
+    ("\"2024\"", "2024-01-01T00:00", "2025-01-01T00:00"),
+    ("\"now-1d\"", "2024-01-15T00:00", "2024-01-16T00:00"),
+];
+
+/// What a test of one literal makes of a value, by hand.
+fn by_hand(test: &str, (from, until): (&str, &str), value: Means) -> Expected {
+    let read = match value {
+        Means::Nothing => return Expected::Odd,
+        Means::Null => matches!(test, "with_null" | "ne"),
+        Means::Time(first, end) => match test {
+            "eq" | "in" | "with_null" => first < until && from < end,
+            "ne" => !(from <= first && end <= until),
+            "gte" => end > from,
+            "gt" => end > until,
+            "lte" => first < until,
+            "lt" => first < from,
+            _ => panic!("{test}"),
+        },
+    };
+    if read { Expected::Read } else { Expected::Left }
+}
+
+fn written(test: &str, literal: &str) -> Value {
+    let literal: Value = serde_json::from_str(literal).unwrap();
+    match test {
+        "eq" => literal,
+        "in" => json!({"in": [literal, literal]}),
+        "with_null" => json!([literal, null]),
+        test => json!({test: literal}),
+    }
+}
+
+/// Every filter with every spelling in every layout, against what each key stands for: a value that the filter wants is
+/// read, however it is spelled and wherever it sorts; one that nobody can understand is never a quiet no.
+#[test]
+fn partition_filters_understand_every_usual_spelling_in_every_layout() {
+    let now = Timestamp::parse("2024-01-16T08:00:00Z").unwrap();
+    let typed = |name: &str| json!({"partition_types": {name: "date"}});
+    let layouts = [
+        ("date", "{date}/", "", json!({"partition_template": "{date}/"})),
+        ("date", "date={date}/", "", json!({"partition_template": "{date}/"})),
+        ("date", "date={date}/", "", json!({"partition_template": "date={date}/"})),
+        ("event_date", "x-{date}-y/", "", json!({"partition_template": "x-{event_date}-y"})),
+        ("date", "{date}/tpu=1/", "", json!({"partition_template": "{date}/tpu={tpu}/"})),
+        ("date", "eu/{date}/", "", json!({"partition_template": "*/{date}"})),
+        ("date", "{date}/", "", json!({"partition_keys": ["date"]})),
+        ("kind", "kind={date}/", "t/", typed("kind")),
+        ("date", "date={date}/", "t/", json!({})),
+        ("dt", "dt={date}/", "t/", json!({})),
+        ("ds", "r=eu/ds={date}/", "t/", json!({})),
+        ("day", "day={date}/", "", json!({})),
+        ("event_date", "event_date={date}/hour=01/", "", json!({})),
+        ("snapshot", "snapshot={date}/", "", json!({})),
+    ];
+    let mut read = 0;
+    for (name, shape, base, parameters) in &layouts {
+        let key = |text: &str| format!("{base}{}a.csv", shape.replace("{date}", text));
+        let mut keys: Vec<String> = SPELLINGS.iter().map(|(text, _)| key(text)).collect();
+        keys.sort();
+        for test in ["eq", "in", "with_null", "ne", "gte", "gt", "lte", "lt"] {
+            for (literal, from, until) in LITERALS {
+                let mut config = parameters.clone();
+                config["bucket"] = "b".into();
+                config["partition_filter"] = json!({*name: written(test, literal)});
+                let parsed = tollgate_config::parse(config.to_string().as_bytes());
+                let parsed = parsed.unwrap_or_else(|error| panic!("{config}: {error}"));
+                let partitions = &parsed.streams[0].partitions;
+                for page_keys in [1000, 4, 1] {
+                    let mut bucket = Bucket { keys: keys.clone(), page_keys, requests: 0 };
+                    let mut sampled = Vec::new();
+                    let layout = match &partitions.template {
+                        Some(template) => Layout::of_template(template, base, partitions),
+                        None => {
+                            let mut whole = Bucket { keys: keys.clone(), page_keys: 1000, requests: 0 };
+                            whole.sampled(base, &mut sampled);
+                            detect(base, &sampled, partitions).unwrap().unwrap()
+                        }
+                    };
+                    let filter = Filter::bind(partitions.filter.as_ref().unwrap(), &layout, now)
+                        .unwrap_or_else(|error| panic!("{config}: {error}"));
+                    let mut walk = Walk::new(layout.clone(), filter.clone(), None, &sampled, WalkOptions::default());
+                    let walked = bucket.walked(&mut walk, &[(*base).to_owned()]);
+                    for (text, means) in SPELLINGS {
+                        let key = key(text);
+                        let expected = by_hand(test, (from, until), *means);
+                        let found = match filter.of_key(&layout.values(&key)) {
+                            Verdict::Wanted | Verdict::Open => Expected::Read,
+                            Verdict::Unwanted(_) => Expected::Left,
+                            Verdict::WithoutValue(_) => Expected::Odd,
+                        };
+                        assert_eq!(found, expected, "'{key}' of {config}");
+                        let listed = walked.contains(&key);
+                        let must = expected == Expected::Read || (expected == Expected::Odd && page_keys == 1000);
+                        assert!(listed || !must, "'{key}' is not listed with {page_keys} keys a page, by {config}");
+                        read += usize::from(expected == Expected::Read);
+                    }
+                }
+            }
+        }
+    }
+    assert!(read > 10_000, "{read}");
+}
+
+#[test]
+fn what_no_date_is_in_a_filter_is_an_error_that_names_it() {
+    let layout = |parameters: &Value, keys: &[&str]| {
+        let mut config = parameters.clone();
+        config["bucket"] = "b".into();
+        let stream = tollgate_config::parse(config.to_string().as_bytes()).unwrap().streams.remove(0);
+        let layout = match &stream.partitions.template {
+            Some(template) => Layout::of_template(template, "", &stream.partitions),
+            None => {
+                let mut keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+                keys.sort();
+                let (mut bucket, mut sampled) = (Bucket { keys, page_keys: 1000, requests: 0 }, Vec::new());
+                bucket.sampled("", &mut sampled);
+                detect("", &sampled, &stream.partitions).unwrap().unwrap()
+            }
+        };
+        Filter::bind(stream.partitions.filter.as_ref().unwrap(), &layout, Timestamp::default())
+    };
+    let dates = ["dt=2024-01-15/a", "dt=2024-01-16/a"];
+    let mixed = ["dt=2024-01-15/a", "dt=latest/a"];
+    for (parameters, keys, odd) in [
+        (json!({"partition_template": "{date}/", "partition_filter": {"date": "yesterday"}}), &dates, "'yesterday'"),
+        (
+            json!({"partition_template": "{date}/", "partition_filter": {"date": ["2024-01-15", "latest"]}}),
+            &dates,
+            "'latest'",
+        ),
+        (
+            json!({"partition_template": "{dt}/", "partition_filter": {"dt": {"gte": "15-01-2024"}}}),
+            &dates,
+            "'15-01-2024'",
+        ),
+        (json!({"partition_template": "{x}/", "partition_filter": {"x": ["now-1d", "soon"]}}), &dates, "'soon'"),
+        (json!({"partition_filter": {"dt": "yesterday"}}), &dates, "'yesterday'"),
+        (json!({"partition_filter": {"dt": "2024-13-01"}}), &dates, "'2024-13-01'"),
+        (json!({"partition_filter": {"dt": true}}), &dates, "true"),
+        (
+            json!({"partition_template": "{year}/{month}/", "partition_filter": {"date": "yesterday"}}),
+            &dates,
+            "'yesterday'",
+        ),
+    ] {
+        let error = layout(&parameters, keys).expect_err(&parameters.to_string());
+        assert!(error.message().contains(&format!("compares with {odd}, expected a date")), "{parameters}: {error}");
+    }
+    // Where some folders are no dates, or the user says so, a text is a text.
+    for parameters in [
+        json!({"partition_filter": {"dt": "latest"}}),
+        json!({"partition_filter": {"dt": ["2024-01-15", "latest"]}}),
+        json!({"partition_template": "{date}/", "partition_types": {"date": "string"}, "partition_filter": {"date": "latest"}}),
+        json!({"partition_template": "{kind}/", "partition_filter": {"kind": "latest"}}),
+    ] {
+        let filter = layout(&parameters, &mixed).unwrap();
+        let named = Layout { named: true, ..Layout::default() };
+        let key = if parameters.get("partition_template").is_some() { None } else { Some("dt=latest/a") };
+        if let Some(key) = key {
+            assert_eq!(filter.of_key(&named.values(key)), Verdict::Wanted, "{parameters}");
+        }
     }
 }

@@ -507,3 +507,32 @@ fn a_full_refresh_goes_on_among_the_keys_of_the_inventory() {
     let rows: BTreeSet<String> = output.column("x").into_iter().collect();
     assert_eq!(rows, ["4b", "5a", "5b"].map(str::to_owned).into());
 }
+
+/// Whatever the place for dead letters is, what is wrong with it is not wrong with the files.
+#[test]
+fn a_missing_bucket_for_dead_letters_is_no_file_that_vanished() {
+    let bench = bench();
+    let at = old_days(&bench);
+    bench.put("lake/2024-01-03/bad.csv", "x\n1,2\n", 3);
+    let at = [Some(snapshot(&bench, "2024-01-15T13-00Z", 0)), Some(at), None];
+    for inventory in at.iter().map(Option::as_deref) {
+        let mut stream = stream(inventory);
+        stream["on_error"] = "dead_letter".into();
+        stream["dead_letter_path"] = "s3://no-such-bucket/letters/".into();
+        if inventory.is_none_or(|at| at.contains("T13-00Z")) {
+            let output = read(&bench, stream.clone(), "incremental", None);
+            assert_eq!(output.code, Some(1), "{inventory:?}: {:#?}", output.logs());
+            assert!(!logged(&output, "vanished") && !logged(&output, "bad rows were written"), "{:#?}", output.logs());
+            assert!(!logged(&output, "become unreachable"), "{:#?}", output.logs());
+            let message = output.errors()[0]["message"].as_str().unwrap();
+            assert!(message.contains("bad rows cannot be written to 's3://no-such-bucket/letters/'"), "{message}");
+            let again = read(&bench, stream.clone(), "incremental", Some(&output.state()));
+            assert_eq!(again.code, Some(1), "{inventory:?}: a retry must not turn green");
+        }
+        let checked = bench.check(&bench.config(json!([stream.clone()])));
+        assert!(checked.text.contains("FAILED") && checked.text.contains("no-such-bucket"), "{}", checked.text);
+        stream["dead_letter_path"] = format!("s3://{PLACE}/letters/").into();
+        let checked = bench.check(&bench.config(json!([stream])));
+        assert!(checked.text.contains("SUCCEEDED"), "{}", checked.text);
+    }
+}

@@ -489,3 +489,107 @@ fn a_filter_that_moves_with_now_misses_nothing_when_it_is_widened() {
     assert_eq!(rows, ["5b", "7a", "8a"], "what came meanwhile and what was never wanted, and nothing twice");
     assert_eq!(sync(json!({"date": {"gte": "now-8d"}}), Some(&state)).0, Vec::<String>::new());
 }
+
+/// A filter that is written in any usual way reads the same days, and one that nobody can understand is refused.
+#[test]
+fn days_are_read_however_filters_and_folders_spell_them() {
+    let bench = Bench::new();
+    for (index, day) in
+        ["2024-01-05", "2024-1-15", "2024_01_15", "20240115", "2024-01-15 10:00", "2024-01", "2024-02-01"]
+            .into_iter()
+            .enumerate()
+    {
+        bench.put(&format!("t/dt={day}/a.csv"), format!("x\n{index}\n"), 1);
+    }
+    bench.put("t/dt=__HIVE_DEFAULT_PARTITION__/a.csv", "x\nnull\n", 1);
+    for template in [None, Some("dt={dt}/"), Some("{dt}/")] {
+        let config = |filter: Value| {
+            let mut parameters = json!({"path_prefix": "t/", "partition_filter": {"dt": filter}});
+            if let Some(template) = template {
+                parameters["partition_template"] = template.into();
+            }
+            flat(&bench, parameters)
+        };
+        for filter in ["2024-01-15", "2024-1-15", "2024/01/15", "2024_01_15", "20240115"] {
+            let output = bench.read(&config(json!(filter)), &catalog("s", "full_refresh"), None).ok();
+            assert_eq!(sorted(&output, "x"), ["1", "2", "3", "4", "5"], "{filter} {template:?}");
+            let output = bench.read(&config(json!([filter, null])), &catalog("s", "full_refresh"), None).ok();
+            assert_eq!(sorted(&output, "x"), ["1", "2", "3", "4", "5", "null"], "{filter} {template:?}");
+        }
+        for filter in [json!("yesterday"), json!(["2024-01-15", "latest"]), json!({"gte": "15.01.2024"})] {
+            for output in [
+                bench.read(&config(filter.clone()), &catalog("s", "full_refresh"), None),
+                bench.check(&config(filter.clone())),
+            ] {
+                assert!(output.text.contains("`partition_filter.dt` compares with '"), "{filter}: {}", output.text);
+                assert!(output.text.contains("expected a date"), "{filter}: {}", output.text);
+            }
+        }
+        let output = bench.read(&config(json!("2019-01-15")), &catalog("s", "full_refresh"), None).ok();
+        assert_eq!(output.data().len(), 0);
+        let warned = |line: &String| line.starts_with("WARN") && line.contains("matches no file: dt = '2019-01-15'");
+        assert!(output.logs().iter().any(warned), "{template:?}: {:#?}", output.logs());
+    }
+    // A folder that is no date at all is a file that does not fit.
+    bench.put("t/dt=latest/a.csv", "x\nlatest\n", 1);
+    for template in ["dt={dt}/", "{dt}/"] {
+        let parameters =
+            json!({"path_prefix": "t/", "partition_template": template, "partition_filter": {"dt": "2024-01-15"}});
+        let output = bench.read(&flat(&bench, parameters), &catalog("s", "full_refresh"), None);
+        assert_eq!((output.code, output.data().len()), (Some(1), 5), "{template}");
+        assert!(output.errors()[0]["message"].as_str().unwrap().contains("no value for the partition filter"));
+    }
+}
+
+#[test]
+fn dates_are_detected_by_their_values_whatever_the_partition_is_called() {
+    for name in ["dt", "ds", "day", "event_date", "snapshot"] {
+        let bench = Bench::new();
+        let put = |days: std::ops::RangeInclusive<u32>, file: &str| {
+            for day in days {
+                bench.put(
+                    &format!("e/{name}=2024-01-{day:02}/{file}.csv"),
+                    format!("x\n{day}{file}\n"),
+                    u64::from(day),
+                );
+            }
+        };
+        put(1..=10, "a");
+        for parameters in
+            [json!({}), json!({"partition_keys": [name]}), json!({"partition_template": format!("{name}={{{name}}}/")})]
+        {
+            let mut stream = json!({
+                "name": "s", "globs": ["e/**"], "format": {"filetype": "csv"}, "partition_lookback": "2d",
+            });
+            stream.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
+            let config = bench.config(json!([stream]));
+            assert!(bench.check(&config).text.contains("SUCCEEDED"), "{name} {parameters}");
+            let first = bench.read(&config, &catalog("s", "incremental"), None).ok();
+            assert_eq!(first.data().len(), 10, "{name} {parameters}");
+            put(1..=10, "b");
+            let second = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
+            assert_eq!(sorted(&second, "x"), ["10b", "8b", "9b"], "{name} {parameters}");
+            for day in 1..=10 {
+                bench.server.store().remove(BUCKET, &format!("e/{name}=2024-01-{day:02}/b.csv"));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_check_finds_what_a_lookback_would_fail_on() {
+    let bench = Bench::new();
+    bench.put("e/a/x.csv", "x\n1\n", 1);
+    for parameters in [json!({"partition_template": "{kind}/"}), json!({"partition_template": null})] {
+        let config = bench.config(json!([looking_back(parameters.clone())]));
+        let checked = bench.check(&config);
+        assert!(
+            checked.text.contains("FAILED") && checked.text.contains("wants partitions with dates"),
+            "{}",
+            checked.text
+        );
+        let read = bench.read(&config, &catalog("s", "incremental"), None);
+        assert_eq!(read.code, Some(1), "{parameters}");
+        assert!(read.errors()[0]["message"].as_str().unwrap().contains("partition_types"), "the way out is named");
+    }
+}

@@ -263,25 +263,75 @@ fn a_record_cursor_leaves_out_what_lies_below_the_last_syncs() {
 }
 
 #[test]
-fn the_catalogs_cursor_field_counts_and_other_modes_leave_nothing_out() {
+fn the_catalogs_cursor_field_leaves_no_row_out_and_neither_do_other_modes() {
     let bench = Bench::new();
     bench.put("f/a.csv", file("csv", &[5, 7]), 1);
     let config = bench.config(json!([{"name": "s", "globs": ["f/*.csv"], "format": {"filetype": "csv"}}]));
     let mut chosen = catalog("s", "incremental");
     chosen["streams"][0]["cursor_field"] = json!(["id"]);
     let first = bench.read(&config, &chosen, None).ok();
-    assert_eq!(record_state(&first)["bound"], json!({"number": "7"}));
+    assert_eq!(record_state(&first), Value::Null);
+    assert!(log_of(&first, "cursor field 'id' has no effect").starts_with("INFO"));
+    // Late and corrected rows of new and changed files, for which people choose a cursor in the platform's interface.
+    bench.put("f/a.csv", file("csv", &[5, 4]), 3);
     bench.put("f/b.csv", file("csv", &[6, 8]), 2);
-    let second = bench.read(&config, &chosen, Some(&first.state())).ok();
-    assert_eq!(column(&second, "id"), ["8".to_owned()].into());
-    let files = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
-    assert_eq!(column(&files, "id").len(), 2);
-    let mut default = chosen.clone();
-    default["streams"][0]["cursor_field"] = json!(["_ab_source_file_last_modified"]);
-    let files = bench.read(&config, &default, Some(&first.state())).ok();
-    assert_eq!(column(&files, "id").len(), 2);
+    for cursor_field in [json!(["id"]), json!(["a", "b"]), json!(["_ab_source_file_last_modified"]), json!([])] {
+        chosen["streams"][0]["cursor_field"] = cursor_field.clone();
+        let second = bench.read(&config, &chosen, Some(&first.state())).ok();
+        assert_eq!(column(&second, "id"), ["4", "5", "6", "8"].map(str::to_owned).into(), "{cursor_field}");
+    }
     let everything = bench.read(&bench.config(cursor_stream("csv", None)), &catalog("s", "full_refresh"), None).ok();
     assert_eq!(column(&everything, "id").len(), 4);
+}
+
+/// Rows that come late are lost by a record cursor without a lookback: that is the user's choice, and it is said.
+#[test]
+fn rows_below_the_cursor_in_new_files_are_a_warning_with_their_count() {
+    for filetype in ["csv", "jsonl", "parquet"] {
+        let bench = Bench::new();
+        let key = |name: &str| format!("f/{name}.{filetype}");
+        bench.put(&key("a"), file(filetype, &[100, 10]), 1);
+        let config = bench.config(cursor_stream(filetype, None));
+        let first = bench.read(&config, &catalog("s", "incremental"), None).ok();
+        // A file that grew has its old rows again; a new one with old rows is another matter.
+        bench.put(&key("a"), file(filetype, &[100, 10, 102]), 2);
+        let grown = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
+        assert_eq!(column(&grown, "id"), ["100", "102"].map(str::to_owned).into(), "{filetype}");
+        assert!(!grown.logs().iter().any(|line| line.starts_with("WARN")), "{filetype}: {:#?}", grown.logs());
+        bench.put(&key("b"), file(filetype, &[99, 1, 2, 3, 101, 105]), 3);
+        bench.put(&key("c"), file(filetype, &[7, 8]), 3);
+        let late = bench.read(&config, &catalog("s", "incremental"), Some(&grown.state())).ok();
+        assert_eq!(column(&late, "id"), ["105"].map(str::to_owned).into(), "{filetype}");
+        let line = log_of(&late, "(`cursor_field`)");
+        assert!(line.starts_with("WARN") && line.contains("7 rows of 2 new files were left out"), "{filetype}: {line}");
+    }
+}
+
+/// NaN is below nothing, whether its row group was looked at or its statistics were.
+#[test]
+fn nan_in_the_cursors_column_is_read_whatever_the_statistics_say() {
+    let bench = Bench::new();
+    let doubles = |values: &[f64]| -> Vec<u8> {
+        let ids: ArrayRef = Arc::new(arrow::array::Float64Array::from(values.to_vec()));
+        parquet(vec![("id", ids)], 2)
+    };
+    bench.put("f/a.parquet", doubles(&[100.0, 1.0]), 1);
+    let config = bench.config(cursor_stream("parquet", None));
+    let first = bench.read(&config, &catalog("s", "incremental"), None).ok();
+    bench.put("f/b.parquet", doubles(&[1.0, f64::NAN, 200.0, f64::NAN, 2.0, 3.0]), 2);
+    let second = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
+    assert_eq!(second.data().len(), 3, "200 and both NaN: {:#?}", second.data());
+    assert_eq!(record_state(&second)["bound"], json!({"number": "200"}));
+    for (filetype, text) in [("csv", "id\nNaN\n5\n"), ("jsonl", "{\"id\":\"NaN\"}\n{\"id\":5}\n")] {
+        let bench = Bench::new();
+        let config = bench.config(cursor_stream(filetype, None));
+        bench.put(&format!("f/a.{filetype}"), file(filetype, &[100]), 1);
+        let first = bench.read(&config, &catalog("s", "incremental"), None).ok();
+        bench.put(&format!("f/b.{filetype}"), text, 2);
+        let second = bench.read(&config, &catalog("s", "incremental"), Some(&first.state())).ok();
+        assert_eq!(second.data().len(), 1, "{filetype}: {:#?}", second.data());
+        assert_eq!(record_state(&second)["bound"], json!({"number": "100"}), "{filetype}: NaN is no greatest value");
+    }
 }
 
 /// A run that does not read everything must not raise the bound: the rows it did not reach may lie below.
@@ -424,12 +474,43 @@ fn conditions_on_partitions_and_on_columns_hold_together() {
     stream["globs"] = json!(["q/**"]);
     let output = bench.read(&bench.config(json!([stream])), &catalog("s", "full_refresh"), None).ok();
     assert_eq!(output.column("year"), ["2024"]);
-    // A typed partition that cannot be compared is said.
+    // What no value of a typed partition can be compared with is an error of the configuration.
     let stream =
         of_years("csv", json!({"parquet_filters": [["year", "=", "old"]], "partition_types": {"year": "integer"}}));
-    let output = bench.read(&bench.config(json!([stream])), &catalog("s", "full_refresh"), None).ok();
-    assert_eq!(output.data().len(), 0);
-    assert!(log_of(&output, "3 files left out, since the value of their partition").starts_with("WARN"));
+    let output = bench.read(&bench.config(json!([stream])), &catalog("s", "full_refresh"), None);
+    assert_eq!((output.code, output.data().len()), (Some(1), 0));
+    let message = output.errors()[0]["message"].as_str().unwrap();
+    assert!(message.contains("column 'year'") && message.contains("'old'"), "{message}");
+}
+
+/// A key that does not fit the partitions is a bad file, also where a filter names the column.
+#[test]
+fn a_key_that_does_not_fit_is_no_quiet_no_of_a_filter() {
+    let bench = Bench::new();
+    bench.put("k/n=1/a.csv", "x\n1\n", 1);
+    bench.put("k/n=2/b.csv", "x\n2\n", 1);
+    bench.put("k/n=odd/c.csv", "x\n3\n", 1);
+    for types in [json!({"n": "integer"}), json!({})] {
+        let config = |policy: &str| {
+            let parameters =
+                json!({"parquet_filters": [["n", "=", 1]], "partition_types": types, "partition_columns": "hive"});
+            let mut stream = of_years("csv", parameters);
+            stream["globs"] = json!(["k/**"]);
+            stream["on_error"] = policy.into();
+            bench.config(json!([stream]))
+        };
+        for mode in ["full_refresh", "incremental"] {
+            let failed = bench.read(&config("fail"), &catalog("s", mode), None);
+            assert_eq!((failed.code, failed.column("x")), (Some(1), vec!["1".to_owned()]), "{mode} {types}");
+            let message = failed.errors()[0]["message"].as_str().unwrap();
+            assert!(message.contains("Partition error") && message.contains("'n'"), "{message}");
+            let again = bench.read(&config("fail"), &catalog("s", mode), Some(&failed.state()));
+            assert_eq!(again.code, Some(1), "{mode} {types}: a retry must not turn green");
+            let skipped = bench.read(&config("skip"), &catalog("s", mode), None).ok();
+            assert_eq!(skipped.column("x"), ["1"]);
+            log_of(&skipped, "1 bad rows in 1 files were left out");
+        }
+    }
 }
 
 #[test]

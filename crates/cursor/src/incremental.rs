@@ -138,6 +138,10 @@ impl Incremental {
         });
     }
 
+    pub(super) fn has_read(&self, key: &str) -> bool {
+        self.history.contains_key(key)
+    }
+
     /// What the state knows of the column that is followed.
     #[must_use]
     pub fn record(&self) -> Option<&RecordCursor> {

@@ -83,6 +83,15 @@ impl Cursor {
         }
     }
 
+    /// Whether the state names this file as read, in whatever version.
+    #[must_use]
+    pub fn has_read(&self, key: &str) -> bool {
+        match self {
+            Self::Incremental(cursor) => cursor.has_read(key),
+            Self::FullRefresh(_) => false,
+        }
+    }
+
     /// What is to be done with a member of an archive that is read.
     #[must_use]
     pub fn decide_member(&self, member: &ObjectFacts) -> Decision {

@@ -83,6 +83,8 @@ pub(super) struct BadRowCounts {
     rows: u64,
     reasons: BTreeMap<String, Reason>,
     files: BTreeMap<Arc<str>, u64>,
+    /// Whether some could not be written down.
+    pub(super) unwritten: bool,
 }
 
 #[derive(Debug)]
@@ -118,12 +120,13 @@ impl BadRowCounts {
         if self.rows == 0 {
             return Vec::new();
         }
+        let written = if self.unwritten { "could not all be written to" } else { "were written to" };
         let fate = match action {
             BadRowAction::DeadLetter(DeadLetterPlace::Bucket { bucket, prefix }) => {
-                format!("were written to s3://{bucket}/{prefix}")
+                format!("{written} s3://{bucket}/{prefix}")
             }
             BadRowAction::DeadLetter(DeadLetterPlace::Folder(folder)) => {
-                format!("were written to {}", folder.display())
+                format!("{written} {}", folder.display())
             }
             BadRowAction::Fail | BadRowAction::Skip => "were left out".to_owned(),
         };

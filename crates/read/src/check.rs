@@ -1,6 +1,7 @@
 //! Whether the streams of a configuration can be read: one listed and one opened file each.
 
 use super::inventory;
+use super::letters::LetterBox;
 use super::listing::Listing;
 use super::partition;
 use super::sample::{self, SampleLimits};
@@ -25,6 +26,9 @@ pub async fn check(job: &Job, store: &Store, clock: Clock) -> Result<()> {
 }
 
 async fn check_stream(stream: &Stream, store: &Store, clock: Clock) -> Result<()> {
+    if let Some(letters) = LetterBox::of(&stream.bad_rows.action, store) {
+        Box::pin(letters.try_out()).await?;
+    }
     let prepared = partition::prepare(store, stream, clock.now(), None).await?;
     if let Some(source) = &stream.inventory {
         Box::pin(inventory::manifest(store, source)).await?;

@@ -28,6 +28,8 @@ pub(super) struct DecisionCounts {
     pub(super) beyond_history: u64,
     pub(super) read_again: u64,
     pub(super) in_doubt: u64,
+    /// Files that were not read before and lie below the record cursor as a whole.
+    pub(super) below_new: u64,
 }
 
 impl DecisionCounts {
@@ -96,6 +98,9 @@ impl Files {
         loop {
             let Some(page) = stop.unless(files.listing.next_page()).await else { return Ok(None) };
             let Some(page) = page? else { break };
+            for key in files.listing.take_below() {
+                files.decisions.below_new += u64::from(!files.cursor.has_read(&key));
+            }
             for object in files.listing.take_unread() {
                 survey.see_unreadable(&object, partitions.ends_at(&files, &object));
             }
@@ -223,6 +228,14 @@ impl Files {
             Source::Streaming { page } => page.len(),
             Source::Ordered { order, .. } => order.len(),
         }
+    }
+
+    /// The partition filter in words, where a whole listing met no partition that it wants.
+    pub(super) fn unmatched_filter(&self) -> Option<String> {
+        let prepared = self.listing.prepared();
+        let whole = self.listed_all && self.cursor.list_after().is_none() && prepared.listed_from.is_none();
+        let words = prepared.filter.in_words();
+        (whole && self.listing.counts.wanted == 0 && !words.is_empty()).then_some(words)
     }
 
     /// What the listing saw.

@@ -24,6 +24,7 @@ use tollgate_base::predicate::Predicate;
 use tollgate_config::job;
 use tollgate_cost::usage::Row;
 use tollgate_cost::{Account, Till, Usage};
+use tollgate_cursor::Cursor;
 use tollgate_format::{Access, Decode, DecodeLimits, Step};
 use tollgate_plan::estimate::ColumnarFile;
 use tollgate_protocol::message::Level;
@@ -63,6 +64,8 @@ pub(super) struct Shared {
     pub(super) transfer: Option<Transfer>,
     /// How keys are read, once the listing is prepared.
     pub(super) keys: OnceLock<Keys>,
+    /// The cursor as the run began, once the listing is prepared.
+    pub(super) cursor: OnceLock<Arc<Cursor>>,
     /// Who is to be told what a file that is read by ranges will ask for, where no plan before the run knew it.
     pub(super) untold: OnceLock<Till>,
 }
@@ -162,6 +165,9 @@ pub(super) async fn read_from(
     if let Some(pick) = &mut task.pick {
         pick.settle(|column| task.decoder.has(column));
         shared.report.add_left_out(pick.left_out());
+        if !shared.cursor.get().is_some_and(|cursor| cursor.has_read(&key)) {
+            shared.report.add_below(pick.left_out().below, task.decoder.pruned().rows);
+        }
     }
     shared.report.add_pruned(task.decoder.pruned());
     conclude(shared, key, archive_after, ended).await
@@ -190,8 +196,12 @@ pub(super) async fn leave_out(
     }
     if let Some(to) = shared.letters.clone() {
         let mut letters = Letters::new(to, &stream.name, &object, from);
-        letters.add(&reject).await?;
-        letters.flush().await?;
+        let added = letters.add(&reject).await;
+        let written = match added {
+            Ok(()) => letters.flush().await,
+            failed => failed,
+        };
+        written.inspect_err(|_| shared.report.add_unwritten())?;
     }
     shared.progress.file_done();
     shared.outgoing.send(Event::End { key: object.key }).await;
@@ -224,7 +234,12 @@ async fn conclude(
         {
             Ok(inventory::forget(shared, key).await)
         }
-        Err(error) => Err(vanished(error).with("stream", &shared.stream.name).with("key", &key)),
+        Err(error) => {
+            if error.get("dead_letters").is_some() {
+                shared.report.add_unwritten();
+            }
+            Err(vanished(error).with("stream", &shared.stream.name).with("key", &key))
+        }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::partition::Prepared;
+use super::wanted;
 use tollgate_base::options::partition::Partitions;
+use tollgate_base::predicate::Predicate;
 use tollgate_config::job::Stream;
 use tollgate_plan::partition::columns::{self, Constant};
 use tollgate_plan::partition::filter::{Filter, Verdict};
@@ -15,6 +17,8 @@ pub(super) struct Keys {
     partitions: Partitions,
     layout: Option<Arc<Layout>>,
     filter: Filter,
+    /// The conditions on rows, which may name partitions.
+    rows: Option<Predicate>,
     inventory: Told,
 }
 
@@ -35,7 +39,7 @@ impl Keys {
             Some(top_up) => top_up.condition.map_or(Told::All, Told::Without),
         };
         let (layout, filter) = (prepared.layout.clone(), prepared.filter.clone());
-        Self { partitions: stream.partitions.clone(), layout, filter, inventory }
+        Self { partitions: stream.partitions.clone(), layout, filter, rows: stream.pushdown.filter.clone(), inventory }
     }
 
     /// The columns that a file gets from its key.
@@ -45,7 +49,15 @@ impl Keys {
 
     /// Why a key does not fit the partitions.
     pub(super) fn misfit(&self, key: &str) -> Option<String> {
-        columns::misfit(key, &self.partitions, self.layout.as_deref(), &self.filter)
+        let misfit = columns::misfit(key, &self.partitions, self.layout.as_deref(), &self.filter);
+        misfit.or_else(|| {
+            let (rows, constants) = (self.rows.as_ref()?, self.constants(key));
+            let odd = wanted::incomparable(rows, &constants)?;
+            Some(format!(
+                "the key's value for partition '{}' cannot be compared with what `parquet_filters` says",
+                odd.name
+            ))
+        })
     }
 
     /// Whether an inventory told of a key.

@@ -76,14 +76,49 @@ impl LetterBox {
                     in_background(move || write_file(&path, &text)).await
                 }
             };
-            written.map_err(|error| error.with("dead_letters", name))
+            written.map_err(|error| self.unwritten(error))
         })
+    }
+
+    /// Tries to write, and leaves no bad row behind: an object without a byte, whose name is that of no data.
+    pub(super) async fn try_out(&self) -> Result<()> {
+        let name = format!("check{SUFFIX}");
+        self.write(&name, Vec::new()).await?;
+        match self {
+            Self::Bucket { .. } => Ok(()),
+            Self::Folder(folder) => {
+                let path = folder.join(name);
+                in_background(move || std::fs::remove_file(&path).map_err(|error| unusable(&path, error))).await
+            }
+        }
+    }
+
+    fn location(&self) -> String {
+        match self {
+            Self::Bucket { store, prefix } => format!("s3://{}/{prefix}", store.bucket()),
+            Self::Folder(folder) => folder.display().to_string(),
+        }
+    }
+
+    /// An error of the place for dead letters. A bucket that is not there says nothing about the file that is read.
+    fn unwritten(&self, error: Error) -> Error {
+        let place = self.location();
+        if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Changed) {
+            return error.with("dead_letters", place);
+        }
+        Error::config(format!("bad rows cannot be written to '{place}'"))
+            .caused_by(error)
+            .with("dead_letters", place)
+            .hint("check `dead_letter_path`, and that the connector may write there")
     }
 
     fn read<'a>(&'a self, name: &'a str) -> Later<'a, Option<Vec<u8>>> {
         Box::pin(async move {
             match self {
-                Self::Bucket { store, prefix } => read_object(store, &format!("{prefix}{name}")).await,
+                Self::Bucket { store, prefix } => {
+                    let read = read_object(store, &format!("{prefix}{name}")).await;
+                    read.map_err(|error| self.unwritten(error))
+                }
                 Self::Folder(folder) => {
                     let path = folder.join(name);
                     in_background(move || match std::fs::read(&path) {

@@ -48,6 +48,8 @@ pub(super) struct Listing {
     pub(super) counts: ListingCounts,
     /// Objects of the stream that are not read now, and are there.
     unread: Vec<ObjectFacts>,
+    /// Keys of files that lie below the record cursor as a whole.
+    below: Vec<Arc<str>>,
     from_inventory: Option<FromInventory>,
     keys: Keys,
     /// What is wanted of rows, where keys may tell.
@@ -92,6 +94,8 @@ pub(super) struct ListingCounts {
     pub(super) letters: u64,
     /// Prefixes that were not listed at all.
     pub(super) skipped_prefixes: u64,
+    /// Objects of partitions that the filter wants.
+    pub(super) wanted: u64,
     /// Objects of partitions that the filter does not want.
     pub(super) unwanted: u64,
     /// Objects without a value for the filter, in folders of other tools.
@@ -100,8 +104,6 @@ pub(super) struct ListingCounts {
     pub(super) from_inventory: u64,
     /// Files of which no row can pass the filter, by the values in their keys.
     pub(super) filtered: u64,
-    /// Files that were left out as their partition's value cannot be compared with what the filter says.
-    pub(super) incomparable: u64,
     /// Files whose partition lies below the record cursor.
     pub(super) below_cursor: u64,
 }
@@ -160,6 +162,7 @@ impl Listing {
             nearest,
             counts,
             unread: Vec::new(),
+            below: Vec::new(),
             from_inventory,
             keys,
             rules: None,
@@ -254,6 +257,11 @@ impl Listing {
         std::mem::take(&mut self.unread)
     }
 
+    /// The keys of files, in the pages since the last call, that lie below the record cursor as a whole.
+    pub(super) fn take_below(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.below)
+    }
+
     /// Whether the object holds bad rows that a run wrote, and is no data.
     fn letter(&self, object: &ObjectFacts) -> bool {
         let written =
@@ -332,9 +340,13 @@ impl Listing {
         let Some(rules) = self.rules.as_ref().filter(|_| !object.key.ends_with(".zip")) else { return true };
         match rules.of_key(&self.keys.constants(&object.key)) {
             OfKey::Wanted => return true,
+            // A key that does not fit the partitions is a bad file, whatever the values say that it has.
+            _ if self.keys.misfit(&object.key).is_some() => return true,
             OfKey::Filtered => self.counts.filtered += 1,
-            OfKey::Incomparable => self.counts.incomparable += 1,
-            OfKey::Below => self.counts.below_cursor += 1,
+            OfKey::Below => {
+                self.counts.below_cursor += 1;
+                self.below.push(Arc::clone(&object.key));
+            }
         }
         false
     }
@@ -344,14 +356,21 @@ impl Listing {
             return true;
         }
         match self.prepared.wanted(&object.key) {
-            Wanted::Wanted | Wanted::Open => return true,
-            Wanted::Unwanted(condition) if self.prepared.of_inventory(condition) => return true,
-            Wanted::Unwanted(_) => self.counts.unwanted += 1,
-            Wanted::WithoutValue(_) if self.prepared.of_another_tool(&object.key) => self.counts.without_partition += 1,
+            Wanted::Unwanted(condition) if !self.prepared.of_inventory(condition) => {
+                self.counts.unwanted += 1;
+                return false;
+            }
+            Wanted::Unwanted(_) | Wanted::WithoutValue(_)
+                if self.prepared.of_another_tool(&object.key) && self.prepared.undecided(&object.key) =>
+            {
+                self.counts.without_partition += 1;
+                return false;
+            }
+            Wanted::Wanted | Wanted::Open | Wanted::Unwanted(_) => self.counts.wanted += 1,
             // It does not fit the partitions: a bad file, like a bad row.
-            Wanted::WithoutValue(_) => return true,
+            Wanted::WithoutValue(_) => {}
         }
-        false
+        true
     }
 }
 

@@ -14,7 +14,7 @@ use tollgate_config::job::Stream;
 use tollgate_cursor::Cursor;
 use tollgate_plan::listing::{common_folder, prefixes};
 use tollgate_plan::partition::columns;
-use tollgate_plan::partition::detect::{Sampled, detect};
+use tollgate_plan::partition::detect::{Sampled, detect, folders_of};
 use tollgate_plan::partition::filter::{Filter, Verdict, date_of, dated};
 use tollgate_plan::partition::layout::Layout;
 use tollgate_plan::select::Selection;
@@ -74,28 +74,42 @@ pub(super) async fn prepare(
     let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
     let base = common_folder(&prefixes);
     let mut prepared = Prepared::default();
+    let letters = letters::folders_in(store, stream, &base);
     let layout = match &partitions.template {
-        Some(template) => Some(Layout::of_template(template, &base, partitions)),
+        Some(template) => {
+            let mut layout = Layout::of_template(template, &base, partitions);
+            // Where neither types nor names tell which folders are dates, their values do.
+            if partitions.lookback_seconds.is_some() && !dated(&layout) {
+                sample(store, &prefixes, &letters, 1, &mut prepared).await?;
+                layout.learn(folders_of(&prepared.sampled));
+            }
+            Some(layout)
+        }
         None => {
             let branches = if partitions.keys.is_empty() { BRANCHES } else { 1 };
-            let letters = letters::folders_in(store, stream, &base);
             sample(store, &prefixes, &letters, branches, &mut prepared).await?;
             // Where there is nothing, there is nothing to be wrong about.
-            let something = prepared.sampled.iter().any(|folder| folder.objects > 0 || !folder.folders.is_empty());
-            if something { detect(&base, &prepared.sampled, partitions)? } else { None }
+            if prepared.saw_something() { detect(&base, &prepared.sampled, partitions)? } else { None }
         }
     };
-    let something = prepared.sampled.iter().any(|folder| folder.objects > 0 || !folder.folders.is_empty());
     match (&partitions.filter, &layout) {
         (Some(filter), Some(layout)) => prepared.filter = Filter::bind(filter, layout, now)?,
-        (Some(_), None) if something => return Err(without_layout(&base)),
+        (Some(_), None) if prepared.saw_something() => return Err(without_layout(&base)),
         _ => {}
     }
     prepared.layout = layout.map(Arc::new);
-    if let (Some(seconds), Some(Cursor::Incremental(incremental))) = (partitions.lookback_seconds, cursor) {
-        let start = incremental.partitions().and_then(|partitions| partitions.start(seconds));
-        let pending = cursor.into_iter().flat_map(|cursor| cursor.pending().keys());
-        prepared.look_back(start, pending.map(|key| &**key))?;
+    if let Some(seconds) = partitions.lookback_seconds {
+        match cursor {
+            // A check must find what the first incremental sync would.
+            None => prepared.has_dates(&base)?,
+            Some(Cursor::Incremental(incremental)) => {
+                prepared.has_dates(&base)?;
+                let start = incremental.partitions().and_then(|partitions| partitions.start(seconds));
+                let pending = cursor.into_iter().flat_map(|cursor| cursor.pending().keys());
+                prepared.look_back(start, pending.map(|key| &**key));
+            }
+            Some(Cursor::FullRefresh(_)) => {}
+        }
     }
     Ok(prepared)
 }
@@ -153,24 +167,36 @@ async fn look_into(store: &Store, prefix: &str, letters: &[String], prepared: &m
 }
 
 impl Prepared {
+    fn saw_something(&self) -> bool {
+        self.sampled.iter().any(|folder| folder.objects > 0 || !folder.folders.is_empty())
+    }
+
+    /// Checks that there are dates to look back from.
+    fn has_dates(&self, base: &str) -> Result<()> {
+        let found = match &self.layout {
+            Some(layout) if dated(layout) => return Ok(()),
+            None if !self.saw_something() => return Ok(()),
+            Some(layout) => {
+                let names: Vec<String> = layout.fields.iter().map(|field| format!("'{}'", field.name)).collect();
+                format!("the stream has {}", names.join(", "))
+            }
+            None => format!("no partitions were found in the folders below '{base}'"),
+        };
+        Err(Error::config(format!("Partition error: `partition_lookback` wants partitions with dates; {found}")).hint(
+            "name the folders in `partition_template`, and say which of them are dates in `partition_types`, for example \
+             {\"day\": \"date\"}; or remove `partition_lookback`",
+        ))
+    }
+
     /// Leaves partitions out that end before a time, but none of a file that an earlier run left unfinished.
-    fn look_back<'k>(&mut self, start: Option<Timestamp>, pending: impl Iterator<Item = &'k str>) -> Result<()> {
-        let Some(layout) = self.layout.clone() else { return Ok(()) };
-        if !dated(&layout) {
-            let names: Vec<String> = layout.fields.iter().map(|field| format!("'{}'", field.name)).collect();
-            let message = format!(
-                "Partition error: `partition_lookback` wants partitions with dates; the stream has {}",
-                names.join(", ")
-            );
-            return Err(Error::config(message).hint("name the dates in `partition_keys` or `partition_template`"));
-        }
+    fn look_back<'k>(&mut self, start: Option<Timestamp>, pending: impl Iterator<Item = &'k str>) {
+        let Some(layout) = self.layout.clone() else { return };
         let pending = pending.filter_map(|key| self.date_of(key)).map(|date| date.start).min();
         self.listed_from = start.map(|start| pending.map_or(start, |pending| pending.min(start)));
         if let Some(from) = self.listed_from {
             self.filter.since(&layout, from, "where the cursor's partition less `partition_lookback` is");
         }
         self.looks_back = true;
-        Ok(())
     }
 
     /// The date of a key's partition, where it has one.
@@ -187,6 +213,11 @@ impl Prepared {
     /// Whether a key lies in a folder of another tool.
     pub(super) fn of_another_tool(&self, key: &str) -> bool {
         self.layout.as_ref().is_some_and(|layout| layout.of_another_tool(key))
+    }
+
+    /// Whether nobody can tell if a key's partition is wanted.
+    pub(super) fn undecided(&self, key: &str) -> bool {
+        self.layout.as_ref().is_some_and(|layout| self.filter.undecided(&layout.values(key)).is_some())
     }
 
     /// Whether a key's partition is wanted.

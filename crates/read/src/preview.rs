@@ -125,7 +125,7 @@ async fn stream_preview(stream: &Stream, store: &Store, cursor: Cursor, clock: C
         bytes,
         files_read_before: decisions.not_read(),
         files_that_do_not_fit: misfits,
-        files_without_wanted_rows: counts.filtered + counts.incomparable + counts.below_cursor,
+        files_without_wanted_rows: counts.filtered + counts.below_cursor,
         objects_of_other_partitions: counts.unwanted,
         objects_without_partition: counts.without_partition,
         estimate_scan_reduction: report.scan_reduction(),

@@ -8,7 +8,7 @@ use super::emit::Outgoing;
 use super::listing::ListingCounts;
 use tollgate_base::batch::Reject;
 use tollgate_base::error::{Error, ErrorKind};
-use tollgate_config::job::{BadRowAction, Stream};
+use tollgate_config::job::Stream;
 use tollgate_cursor::Decision;
 use tollgate_format::Pruned;
 use tollgate_protocol::message::{self, Level};
@@ -38,10 +38,21 @@ struct Counts {
     members: DecisionCounts,
     bad_rows: BadRowCounts,
     left_out: LeftOut,
+    /// What lies below the record cursor in files that were not read before.
+    below: Below,
     pruned: Pruned,
     /// Files that needed more at once than the budget has, and the most that one needed.
     large_files: u64,
     large_bytes: u64,
+}
+
+/// Rows that a record cursor left out, and the files that had such.
+#[derive(Debug, Default, Clone, Copy)]
+struct Below {
+    rows: u64,
+    /// Rows that were never decoded. Beside a filter nobody knows which of the two ruled them out.
+    pruned: u64,
+    files: u64,
 }
 
 impl Report {
@@ -51,6 +62,15 @@ impl Report {
 
     pub(super) fn add_left_out(&self, left_out: &LeftOut) {
         self.change(|counts| counts.left_out.merge(left_out));
+    }
+
+    /// Rows below the record cursor, and rows that were not decoded, of a file that was not read before.
+    pub(super) fn add_below(&self, rows: u64, pruned: u64) {
+        self.change(|counts| {
+            counts.below.rows += rows;
+            counts.below.pruned += pruned;
+            counts.below.files += u64::from(rows + pruned > 0);
+        });
     }
 
     pub(super) fn add_pruned(&self, pruned: Pruned) {
@@ -95,6 +115,11 @@ impl Report {
         self.change(|counts| counts.bad_rows.add(key, rejects));
     }
 
+    /// Bad rows could not be written down.
+    pub(super) fn add_unwritten(&self) {
+        self.change(|counts| counts.bad_rows.unwritten = true);
+    }
+
     /// A file needs so many bytes at once, more than the budget has. Whether it is the first to need that.
     pub(super) fn add_large(&self, another_file: bool, bytes: u64) -> bool {
         self.change(|counts| {
@@ -113,7 +138,7 @@ impl Report {
     pub(super) async fn log(&self, outgoing: &Outgoing, stream: &Stream) {
         let lines = {
             let counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            counts.lines(&stream.name, &stream.bad_rows.action)
+            counts.lines(stream)
         };
         for (level, line) in lines {
             outgoing.log(level, line).await;
@@ -123,7 +148,8 @@ impl Report {
 
 /// A failure for the log, behind the words by which people know such failures from the connector that we replace.
 pub(super) fn failure_line(error: &Error) -> String {
-    let of_file = error.get("key").is_some();
+    // What is wrong with the place for dead letters is not wrong with the file.
+    let of_file = error.get("key").is_some() && error.get("dead_letters").is_none();
     let words = match error.kind() {
         ErrorKind::Data if error.get("validation_policy").is_some() => {
             "Stopping sync in accordance with the configured validation policy. "
@@ -138,7 +164,32 @@ pub(super) fn failure_line(error: &Error) -> String {
 }
 
 impl Counts {
-    fn lines(&self, stream: &str, action: &BadRowAction) -> Vec<(Level, String)> {
+    /// Says what of new files a record cursor left out: late rows are lost that way.
+    fn below_lines(&self, stream: &Stream) -> Vec<String> {
+        let Some(column) = &stream.pushdown.cursor_field else { return Vec::new() };
+        let Below { rows, pruned, files } = self.below;
+        let rows = match (rows + pruned, &stream.pushdown.filter) {
+            (0, _) => String::new(),
+            (all, Some(_)) if pruned > 0 => format!("between {rows} and {all} rows of {files} new files"),
+            (all, _) => format!("{all} rows of {files} new files"),
+        };
+        let whole = match self.decisions.below_new {
+            0 => String::new(),
+            files => format!("{files} new files as a whole"),
+        };
+        let what: Vec<String> = [rows, whole].into_iter().filter(|what| !what.is_empty()).collect();
+        if what.is_empty() {
+            return Vec::new();
+        }
+        vec![format!(
+            "{} were left out, since they lie below the greatest value of column '{column}' in the syncs before \
+             (`cursor_field`); a `cursor_lookback` reads rows that come late",
+            what.join(" and ")
+        )]
+    }
+
+    fn lines(&self, of: &Stream) -> Vec<(Level, String)> {
+        let (stream, action) = (&of.name, &of.bad_rows.action);
         let Self { listing, decisions, members, .. } = self;
         let mut lines = vec![
             (Level::Info, listed_line(listing.selected)),
@@ -177,11 +228,6 @@ impl Counts {
             Level::Info,
             listing.filtered,
             "files left out without being read, since no row of their partition passes the filter",
-        );
-        say(
-            Level::Warn,
-            listing.incomparable,
-            "files left out, since the value of their partition cannot be compared with what the filter says",
         );
         say(
             Level::Info,
@@ -251,6 +297,9 @@ impl Counts {
                  needed {bytes} bytes at once"
             );
             lines.push((Level::Warn, line));
+        }
+        for line in self.below_lines(of) {
+            lines.push((Level::Warn, format!("stream {stream}: {line}")));
         }
         for line in self.bad_rows.lines(action) {
             lines.push((Level::Warn, format!("stream {stream}: {line}")));

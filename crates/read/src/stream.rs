@@ -192,6 +192,9 @@ impl StreamRun<'_> {
         };
         let configured = Arc::new(configured.clone());
         self.outgoing.log(Level::Info, format!("Syncing stream: {}", stream.name)).await;
+        if let Some(line) = wanted::idle_cursor_field(&configured, stream) {
+            self.outgoing.log(Level::Info, line).await;
+        }
         let opened = Event::Open { stream: Arc::clone(&configured), cursor: Box::new(cursor.clone()) };
         self.outgoing.send(opened).await;
         self.progress.begin(&configured, &self.reader.till);
@@ -240,6 +243,7 @@ impl StreamRun<'_> {
             transfer: Transfer::of(self.reader.job, stream, configured),
             keys: OnceLock::new(),
             untold: OnceLock::new(),
+            cursor: OnceLock::new(),
         }))
     }
 
@@ -263,6 +267,7 @@ impl StreamRun<'_> {
         };
         let Some(mut files) = files else { return Ok(()) };
         _ = shared.keys.set(files.keys().clone());
+        _ = shared.cursor.set(files.cursor());
         if let Some(top_up) = &files.partitions().top_up {
             let level = if top_up.condition.is_some() { Level::Info } else { Level::Warn };
             self.outgoing.log(level, format!("stream {}: {}", stream.name, top_up.note)).await;
@@ -281,6 +286,10 @@ impl StreamRun<'_> {
         if listed.is_ok() && !self.stop.requested() {
             let vanished = files.forget_vanished(self.outgoing).await;
             shared.report.add_vanished(vanished);
+            if let Some(filter) = files.unmatched_filter() {
+                let text = format!("stream {}: `partition_filter` matches no file: {filter}", stream.name);
+                self.outgoing.log(Level::Warn, text).await;
+            }
         }
         shared.report.add_listing(files.counts(), files.decisions.clone());
         let archived = shared.report.archived();
@@ -638,7 +647,7 @@ pub(super) fn cursor(configured: &ConfiguredStream, stream: &Stream, states: &St
     Ok(match configured.sync_mode {
         SyncMode::Incremental => {
             let mut cursor = Incremental::new(state, configured.generation);
-            cursor.follow(wanted::cursor_field(configured, stream)?);
+            cursor.follow(stream.pushdown.cursor_field.as_deref());
             Cursor::Incremental(cursor)
         }
         SyncMode::FullRefresh => Cursor::FullRefresh(FullRefresh::new(state, configured.generation)),

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use tollgate_base::error::{Error, Result};
+use tollgate_base::error::Result;
+use tollgate_base::options::partition::PartitionType;
 use tollgate_base::options::{CsvOptions, FormatOptions, Projection};
-use tollgate_base::predicate::{Predicate, Rest, Truth, Value};
+use tollgate_base::predicate::{Condition, Kind, Predicate, Rest, Truth, Value};
 use tollgate_base::schema::{Column, ColumnType, Columns, MODIFIED_COLUMN};
 use tollgate_config::job::Stream;
 use tollgate_cursor::Cursor;
@@ -30,22 +31,20 @@ pub(super) fn columns(stream: &Stream, catalog: &Columns) -> Columns {
     })
 }
 
-/// The column that an incremental sync follows besides the files: the one that the catalog names, else that of the
-/// configuration. The catalog mostly names the files' time, which is no column of theirs.
-///
-/// # Errors
-/// Config, where the catalog names a column inside another.
-pub(super) fn cursor_field<'a>(configured: &'a ConfiguredStream, stream: &'a Stream) -> Result<Option<&'a str>> {
-    match configured.cursor_field.as_slice() {
-        [] => Ok(stream.pushdown.cursor_field.as_deref()),
-        [name] if name == MODIFIED_COLUMN => Ok(stream.pushdown.cursor_field.as_deref()),
-        [name] => Ok(Some(name)),
-        path => Err(Error::config(format!(
-            "the catalog's cursor field is '{}', which lies inside another column",
-            path.join(".")
-        ))
-        .hint("choose a column of its own, or `_ab_source_file_last_modified`")),
-    }
+/// Says that the catalog's cursor field changes nothing, where it names another column than the one that is followed. The
+/// stream's cursor is the source's own: a platform lets people choose a column all the same, and rows below its greatest
+/// value, which come in late and corrected files, must not get lost for that.
+pub(super) fn idle_cursor_field(configured: &ConfiguredStream, stream: &Stream) -> Option<String> {
+    let chosen = configured.cursor_field.join(".");
+    let known = [Some(""), Some(MODIFIED_COLUMN), stream.pushdown.cursor_field.as_deref()];
+    (!known.contains(&Some(chosen.as_str()))).then(|| {
+        format!(
+            "stream {}: the catalog's cursor field '{chosen}' has no effect: the sync follows files, and all rows of new and \
+             changed files are read; to skip rows below the greatest value of a column, set `cursor_field` in the \
+             configuration",
+            stream.name
+        )
+    })
 }
 
 impl Wanted {
@@ -115,8 +114,6 @@ pub(super) enum OfKey {
     Wanted,
     /// None passes the filter.
     Filtered,
-    /// None passes, since the value of a partition cannot be compared with what the filter says.
-    Incomparable,
     /// All lie below the cursor's bound.
     Below,
 }
@@ -128,6 +125,7 @@ impl Rules {
     /// As [`Wanted::new`].
     pub(super) fn of(stream: &Stream, cursor: &Cursor) -> Result<Option<Self>> {
         let (filter, cursor) = (stream.pushdown.filter.clone(), followed(stream, cursor)?);
+        check_types(stream)?;
         Ok((filter.is_some() || cursor.is_some()).then_some(Self { filter, cursor }))
     }
 
@@ -136,11 +134,7 @@ impl Rules {
         if let Some(filter) = &self.filter
             && filter.given(|name| known(constants, name)) == Rest::Nothing
         {
-            let odd = filter.conditions().any(|condition| {
-                let value = known(constants, &condition.column);
-                value.is_some_and(|value| value != Value::Null && condition.test.truth(&value) == Truth::Unknown)
-            });
-            return if odd { OfKey::Incomparable } else { OfKey::Filtered };
+            return OfKey::Filtered;
         }
         match &self.cursor {
             Some(cursor) if known(constants, &cursor.name).is_some_and(|value| cursor.bound.above(&value)) => {
@@ -149,6 +143,34 @@ impl Rules {
             _ => OfKey::Wanted,
         }
     }
+}
+
+/// The partition whose value cannot be compared with what a filter says, where nothing of the file can be wanted for that.
+pub(super) fn incomparable<'c>(filter: &Predicate, constants: &'c [Constant]) -> Option<&'c Constant> {
+    if filter.given(|name| known(constants, name)) != Rest::Nothing {
+        return None;
+    }
+    constants.iter().find(|constant| {
+        let (name, value) = (constant.name.as_str(), constant.operand());
+        let unknown = |condition: &Condition| condition.test.truth(&value) == Truth::Unknown;
+        value != Value::Null && filter.conditions().any(|condition| *condition.column == *name && unknown(condition))
+    })
+}
+
+/// Checks that a filter can be asked of the partitions that have a type.
+fn check_types(stream: &Stream) -> Result<()> {
+    let Some(filter) = &stream.pushdown.filter else { return Ok(()) };
+    for condition in filter.conditions() {
+        if let Some(kind) = stream.partitions.type_of(&condition.column) {
+            condition.check(match kind {
+                PartitionType::String => Kind::Text,
+                PartitionType::Integer | PartitionType::Number => Kind::Number,
+                PartitionType::Boolean => Kind::Boolean,
+                PartitionType::Date | PartitionType::Timestamp => Kind::Instant,
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// The record cursor with the bound of this run: what the runs before reached, less the lookback.

@@ -158,14 +158,14 @@ impl Marks {
     }
 
     /// The filter that every row passes that is not certainly below: for asking statistics. Columns of texts are in
-    /// another order than their marks, so that it rules out nothing there.
+    /// another order than their marks, and NaN is in no statistics, so that it rules out nothing there.
     #[must_use]
     pub fn predicate(&self, column: &str) -> Option<Predicate> {
         let condition = |test| vec![Condition::new(column, test)];
         let mut alternatives: Vec<_> = [&self.number, &self.instant]
             .into_iter()
             .flatten()
-            .map(|mark| condition(Test::Compare(Operator::GreaterOrEqual, mark.clone())))
+            .map(|mark| condition(Test::Compare(Operator::NotLess, mark.clone())))
             .collect();
         if alternatives.is_empty() {
             return None;
@@ -191,6 +191,7 @@ fn class<'v>(value: &Value<'v>) -> Option<Class<'v>> {
         Value::Decimal(value, scale) => number(format!("{value}e{}", -i32::from(*scale))),
         Value::Digits(text) => Number::parse(text).map(Class::Number),
         Value::Instant(nanos) => writable(*nanos).then_some(Class::Instant(*nanos)),
+        Value::Text(text) if text.eq_ignore_ascii_case(b"nan") => None,
         Value::Text(text) => {
             // Exponents are left out: `12e4` is more often a code than a number.
             let plain = !text.iter().any(|byte| matches!(byte, b'e' | b'E'));

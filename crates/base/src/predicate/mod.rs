@@ -98,6 +98,8 @@ pub enum Operator {
     Greater,
     /// `>=`
     GreaterOrEqual,
+    /// Not `<`: as `>=`, and NaN passes, which is below nothing. No configuration has it.
+    NotLess,
 }
 
 /// The literals of `in` and `not in`.
@@ -357,7 +359,7 @@ impl Operator {
     fn truth(self, compared: Compared) -> Truth {
         let ordering = match compared {
             Compared::Order(ordering) => ordering,
-            Compared::Unordered => return Truth::from(self == Self::NotEqual),
+            Compared::Unordered => return Truth::from(matches!(self, Self::NotEqual | Self::NotLess)),
             Compared::Incomparable => return Truth::Unknown,
         };
         Truth::from(match self {
@@ -366,7 +368,7 @@ impl Operator {
             Self::Less => ordering.is_lt(),
             Self::LessOrEqual => ordering.is_le(),
             Self::Greater => ordering.is_gt(),
-            Self::GreaterOrEqual => ordering.is_ge(),
+            Self::GreaterOrEqual | Self::NotLess => ordering.is_ge(),
         })
     }
 
@@ -376,12 +378,12 @@ impl Operator {
             _ => None,
         };
         let (Some(least_order), Some(greatest_order)) = (order(least), order(greatest)) else { return true };
+        // A NaN is between no bounds, and different from everything.
+        let nan = matches!(least, Value::Single(_) | Value::Double(_));
         match self {
             Self::Equal => least_order.is_le() && greatest_order.is_ge(),
-            // A NaN is between no bounds and different from everything.
-            Self::NotEqual => {
-                matches!(least, Value::Single(_) | Value::Double(_)) || least_order.is_ne() || greatest_order.is_ne()
-            }
+            Self::NotEqual => nan || least_order.is_ne() || greatest_order.is_ne(),
+            Self::NotLess => nan || greatest_order.is_ge(),
             Self::Less => least_order.is_lt(),
             Self::LessOrEqual => least_order.is_le(),
             Self::Greater => greatest_order.is_gt(),

@@ -32,12 +32,16 @@ pub(crate) struct Written {
     #[schemars(title = "Partition Template")]
     partition_template: Option<String>,
     /// The types of partitions, for example `{"month": "integer", "date": "date"}`: `string`, `integer`, `number`,
-    /// `boolean`, `date` or `timestamp`. A partition without one is a string: `01` stays `01`.
+    /// `boolean`, `date` or `timestamp`. A partition without one is a string: `01` stays `01`. Filters, `partition_lookback`
+    /// and `inventory` see by its values, or by its name where no value was seen, whether it is a date.
     #[schemars(title = "Partition Types", extend("airbyte_hidden" = true, "properties" = any_name("Type")))]
     partition_types: Option<BTreeMap<String, String>>,
     /// Which partitions are read, and listed at all, for example `{"year": "2024", "month": ["01", "02"]}` or `{"date":
     /// {"gte": "2024-01-01", "lt": "now-1d"}}`. Tests are `eq`, `ne`, `in`, `not_in`, `gt`, `gte`, `lt` and `lte`; times
-    /// may be relative to now. Partitions that are a year, a month and a day are one `date` as well. A filter that is
+    /// may be relative to now. Dates may be written in any usual way, in the filter as in the folders (`2024-01-15`,
+    /// `2024-1-15`, `20240115`), and a folder of a month or a year is read where it can hold a wanted day; a value in the
+    /// filter that is no date beside dates is an error, and a key with such a value is treated as a bad row (`on_error`).
+    /// Partitions that are a year, a month and a day are one `date` as well. A filter that is
     /// widened reads what it left out before; beyond its 10,000 newest files the state does not know which of those that
     /// had left the filter were read, and they are read again. When absent all partitions are read.
     #[schemars(title = "Partition Filter", extend("airbyte_hidden" = true, "properties" = any_name("Value or Tests")))]

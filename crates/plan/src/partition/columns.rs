@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::filter::{Filter, Verdict};
+use super::filter::Filter;
 use super::layout::{Known, Layout, Value, hive_value, hive_values};
 use tollgate_base::object::Timestamp;
 use tollgate_base::options::partition::{PartitionColumns, PartitionType, Partitions, Period};
@@ -54,7 +54,7 @@ pub fn misfit(key: &str, partitions: &Partitions, layout: Option<&Layout>, filte
         if let Some(field) = wanted.into_iter().find(|field| missing(&field.name)) {
             return Some(format!("the key has no value for partition '{}'", field.name));
         }
-        if let Verdict::WithoutValue(condition) = filter.of_key(&values) {
+        if let Some(condition) = filter.undecided(&values) {
             return Some(format!("the key has no value for the partition filter: {}", filter.text(condition)));
         }
     }

@@ -129,11 +129,11 @@ pub(crate) struct ExcelFormat {}
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct InferFormat {
     /// The options of CSV files, as a CSV format has them. When absent they are the defaults.
-    #[schemars(title = "CSV Options")]
+    #[schemars(title = "CSV Options", extend("airbyte_hidden" = true))]
     pub(super) csv: Option<Section<CsvFormat>>,
     /// Whether records of JSON files are delivered as they are, in one column `data`. When absent they are not.
     #[serde(default)]
-    #[schemars(title = "Schemaless JSON")]
+    #[schemars(title = "Schemaless JSON", extend("airbyte_hidden" = true))]
     pub(super) schemaless_json: bool,
 }
 

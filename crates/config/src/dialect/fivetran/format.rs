@@ -64,7 +64,7 @@ impl Written {
             _ => Err(wrong(
                 "file_type",
                 format!("'{name}'"),
-                &one_of(&["infer", "csv", "tsv", "jsonl", "json", "parquet", "avro"]),
+                &one_of(&["csv", "tsv", "jsonl", "json", "parquet", "avro"]),
             )),
         }
     }

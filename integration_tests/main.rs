@@ -2,6 +2,7 @@
 
 #![recursion_limit = "256"]
 
+mod check;
 mod config;
 mod cost;
 mod edges;
@@ -16,3 +17,4 @@ mod pushdown;
 mod read;
 mod s3_door;
 mod support;
+mod verbs;

@@ -366,7 +366,7 @@ fn a_plan_without_a_configuration_is_an_error_as_of_every_verb() {
     command.args(["plan", "--config", "/does/not/exist"]);
     let output = finish(command);
     assert_eq!(output.code, Some(1));
-    assert!(output.errors()[0]["message"].as_str().unwrap().contains("configuration file"), "{output:#?}");
+    assert!(output.stderr.contains("the configuration file cannot be read"), "{output:#?}");
 }
 
 /// A stream that looks back two days.

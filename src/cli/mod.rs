@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, about, disable_help_subcommand = true)]
 pub struct Cli {
-    /// Also write debug messages.
+    /// Also write debug messages: how each parameter was understood, and each request to S3.
     #[arg(long, global = true)]
     pub debug: bool,
     /// What to do.
@@ -56,12 +56,31 @@ pub struct EstimateFiles {
     /// The file with the state of the last run.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// A table for a person, or JSON for a program.
-    #[arg(long, value_enum, default_value_t = Layout::Table)]
-    pub format: Layout,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// How a verb for people shows its result.
+#[derive(Debug, Args)]
+pub struct Shown {
+    /// A table for a person, or JSON for a program.
+    #[arg(long, value_enum, default_value_t = Layout::Table)]
+    format: Layout,
+    /// The same as `--format json`.
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+}
+
+impl Shown {
+    /// The form that was asked for.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        if self.json { Layout::Json } else { self.format }
+    }
+}
+
+/// The forms of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
     /// For a person.
@@ -76,9 +95,9 @@ pub struct TranslateFiles {
     /// The file with the configuration, of any dialect.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// A table for a person, or JSON for a program.
-    #[arg(long, value_enum, default_value_t = Layout::Table)]
-    pub format: Layout,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub shown: Shown,
 }
 
 /// The files of a read.
@@ -117,16 +136,7 @@ pub struct PlanFiles {
     /// The file with the state of the last run.
     #[arg(long, value_name = "FILE", requires = "catalog")]
     pub state: Option<PathBuf>,
-    /// For people or for programs.
-    #[arg(long, value_enum, default_value_t = PlanFormat::Table)]
-    pub format: PlanFormat,
-}
-
-/// The form of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum PlanFormat {
-    /// For people.
-    Table,
-    /// For programs.
-    Json,
+    /// How the result is shown.
+    #[command(flatten)]
+    pub shown: Shown,
 }

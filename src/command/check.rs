@@ -1,7 +1,7 @@
 //! `check`: the answer is CONNECTION_STATUS; the exit code is 0 either way.
 
 use super::Ending;
-use super::setup::{self, block_on, log, log_requests, print};
+use super::setup::{self, Audience, block_on, log, log_requests, print};
 use crate::cli::ConfigFile;
 use tollgate_base::error::Result;
 use tollgate_cost::Ledger;
@@ -22,7 +22,10 @@ pub(super) fn run(files: &ConfigFile) -> Ending {
 }
 
 async fn check(files: &ConfigFile, ledger: &Ledger) -> Result<()> {
-    let job = setup::job(&files.config)?;
-    let store = setup::store(&job, ledger).await?;
-    tollgate_read::check(&job, &store, setup::CLOCK).await
+    let mut job = setup::job(&files.config, Audience::Platform)?;
+    let store = setup::store(&mut job, ledger, Audience::Platform).await?;
+    for note in tollgate_read::check(&job, &store, setup::CLOCK).await? {
+        log(Level::Info, note);
+    }
+    Ok(())
 }

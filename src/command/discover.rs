@@ -2,7 +2,7 @@
 
 use super::Ending;
 use super::ending::failed;
-use super::setup::{self, block_on, log_requests, print};
+use super::setup::{self, Audience, block_on, log_requests, print};
 use crate::cli::ConfigFile;
 use tollgate_base::error::Result;
 use tollgate_cost::Ledger;
@@ -24,8 +24,8 @@ pub(super) fn run(files: &ConfigFile) -> Ending {
 }
 
 async fn discover(files: &ConfigFile, ledger: &Ledger) -> Result<String> {
-    let job = setup::job(&files.config)?;
-    let store = setup::store(&job, ledger).await?;
+    let mut job = setup::job(&files.config, Audience::Platform)?;
+    let store = setup::store(&mut job, ledger, Audience::Platform).await?;
     let discovered = tollgate_read::discover(&job, &store, setup::CLOCK).await?;
     for (level, text) in &discovered.notes {
         setup::log(*level, text);

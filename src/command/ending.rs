@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::setup::print;
+use super::setup::{print, tell};
+use crate::cli::Layout;
 use tollgate_base::error::Error;
 use tollgate_protocol::message;
 use tollgate_runtime::clock::Clock;
@@ -47,6 +48,16 @@ fn raise(number: i32) -> ExitCode {
 pub(super) fn failed(error: &Error) -> Ending {
     print(&message::error(error, Clock::System.now()));
     Ending::Failure
+}
+
+/// The failure of a verb for people: in plain words on stderr, and for a program, which reads stdout alone, as the TRACE ERROR
+/// that all verbs print.
+pub(super) fn told(error: &Error, format: Layout) -> Ending {
+    tell(&format!("error: {}", message::chain(error)));
+    match format {
+        Layout::Table => Ending::Failure,
+        Layout::Json => failed(error),
+    }
 }
 
 /// Waits for SIGTERM or SIGINT and gives its number.

@@ -5,12 +5,12 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::Ending;
-use super::ending::failed;
-use super::setup::{self, block_on, print, read_file};
+use super::ending::told;
+use super::setup::{self, Audience, block_on, print, read_file};
 use crate::cli::{EstimateFiles, Layout};
 use tollgate_base::error::Result;
 use tollgate_base::spending::{GB, Limits, OnLimit};
-use tollgate_config::job::{Job, Outcome};
+use tollgate_config::job::{Job, Provenance};
 use tollgate_cost::{Allowance, Prices, Quote, Shortage};
 use tollgate_protocol::catalog::ConfiguredCatalog;
 use tollgate_protocol::state_file::StateFile;
@@ -24,13 +24,13 @@ pub(super) fn run(files: &EstimateFiles) -> Ending {
                 print(&text);
                 Ending::Success
             }
-            Err(error) => failed(&error),
+            Err(error) => told(&error, files.shown.layout()),
         }
     })
 }
 
 async fn estimate(files: &EstimateFiles) -> Result<String> {
-    let job = tollgate_config::parse(&read_file(&files.config, "configuration")?)?;
+    let mut job = setup::job(&files.config, Audience::Person)?;
     let states = match &files.state {
         Some(path) => StateFile::read(&read_file(path, "state")?)?,
         None => StateFile::default(),
@@ -40,13 +40,14 @@ async fn estimate(files: &EstimateFiles) -> Result<String> {
         None => ConfiguredCatalog::read(everything(&job, &states).to_string().as_bytes())?,
     };
     // The estimate must be able to tell of a run that passes its limits.
-    let (till, store) = setup::till_and_store(&job, Limits::default(), StoreOptions::default()).await?;
+    let options = StoreOptions::default();
+    let (till, store) = setup::till_and_store(&mut job, Limits::default(), options, Audience::Person).await?;
     let run = tollgate_read::estimate(&job, &store, &till, &catalog, &states, setup::CLOCK.now()).await?;
     let prices = till.prices(&store.region());
     let shortage = shortage(&job, prices.clone(), &run);
     let usage = [&run.usage.low[..], &run.usage.expected, &run.usage.high];
     let quote = Quote::new(prices, till.network(), usage, &run.estimating);
-    Ok(match files.format {
+    Ok(match files.shown.layout() {
         Layout::Table => table(&job, &run, &quote, shortage.as_ref()),
         Layout::Json => format!("{:#}\n", as_json(&job, &run, &quote, shortage.as_ref())),
     })
@@ -97,8 +98,7 @@ fn remarks(job: &Job, run: &RunEstimate, quote: &Quote) -> Vec<String> {
             list.push(format!("stream {}: {} archived objects are left out", stream.name, stream.archived));
         }
     }
-    let unknown = job.provenance.iter().filter(|line| line.outcome == Outcome::Unknown);
-    list.extend(unknown.map(|line| format!("the configuration's '{}' is not known and has no effect", line.path)));
+    list.extend(job.provenance.iter().filter_map(Provenance::warning));
     list
 }
 

@@ -17,6 +17,7 @@ use crate::cli::{Cli, Verb};
 /// Carries out what the arguments say.
 #[must_use]
 pub fn run(cli: &Cli) -> Ending {
+    setup::set_debug(cli.debug);
     match &cli.verb {
         Verb::Spec => spec::run(),
         Verb::Check(files) => check::run(files),

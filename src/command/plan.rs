@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use super::Ending;
-use super::ending::failed;
-use super::setup::{self, CLOCK, block_on, print, read_file};
-use crate::cli::{PlanFiles, PlanFormat};
+use super::ending::told;
+use super::setup::{self, Audience, CLOCK, block_on, print, read_file};
+use crate::cli::{Layout, PlanFiles};
 use tollgate_base::error::Result;
+use tollgate_config::job::Provenance;
 use tollgate_cost::Ledger;
 use tollgate_protocol::catalog::ConfiguredCatalog;
 use tollgate_protocol::state_file::StateFile;
@@ -22,13 +23,13 @@ pub(super) fn run(files: &PlanFiles) -> Ending {
                 print(&text);
                 Ending::Success
             }
-            Err(error) => failed(&error),
+            Err(error) => told(&error, files.shown.layout()),
         }
     })
 }
 
 async fn plan(files: &PlanFiles) -> Result<String> {
-    let job = tollgate_config::parse(&read_file(&files.config, "configuration")?)?;
+    let mut job = setup::job(&files.config, Audience::Person)?;
     let catalog = match &files.catalog {
         Some(path) => Some(ConfiguredCatalog::read(&read_file(path, "catalog")?)?),
         None => None,
@@ -37,11 +38,12 @@ async fn plan(files: &PlanFiles) -> Result<String> {
         Some(path) => StateFile::read(&read_file(path, "state")?)?,
         None => StateFile::default(),
     };
-    let store = setup::store(&job, &Ledger::new()).await?;
+    let store = setup::store(&mut job, &Ledger::new(), Audience::Person).await?;
     let plans = tollgate_read::preview(&job, &store, catalog.as_ref(), &states, CLOCK).await?;
-    Ok(match files.format {
-        PlanFormat::Json => format!("{:#}\n", serde_json::json!({ "streams": plans })),
-        PlanFormat::Table => plans.iter().map(table).collect(),
+    let warnings: Vec<String> = job.provenance.iter().filter_map(Provenance::warning).collect();
+    Ok(match files.shown.layout() {
+        Layout::Json => format!("{:#}\n", serde_json::json!({ "streams": plans, "warnings": warnings })),
+        Layout::Table => plans.iter().map(table).collect(),
     })
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Ending;
 use super::ending::{failed, wait_for_signal};
-use super::setup::{self, CLOCK, log_requests, read_file};
+use super::setup::{self, Audience, CLOCK, log_requests, read_file};
 use crate::cli::ReadFiles;
 use tollgate_base::error::{Error, Result};
 use tollgate_config::job::Job;
@@ -23,7 +23,7 @@ const CLOSED_DRAIN: Duration = Duration::from_millis(300);
 
 pub(super) fn run(files: &ReadFiles) -> Ending {
     let prepared = prepare(files).and_then(|prepared| Ok((prepared, setup::runtime()?)));
-    let ((job, catalog, states), runtime) = match prepared {
+    let ((mut job, catalog, states), runtime) = match prepared {
         Ok(prepared) => prepared,
         Err(error) => return failed(&error),
     };
@@ -35,7 +35,7 @@ pub(super) fn run(files: &ReadFiles) -> Ending {
     let run = async move {
         tokio::spawn(request_on_signal(stop.clone()));
         tokio::select! {
-            ending = read(&job, &catalog, &states, &stop, (options, patience), bill.as_deref()) => ending,
+            ending = read(&mut job, &catalog, &states, &stop, (options, patience), bill.as_deref()) => ending,
             ending = too_late(&stop) => ending,
         }
     };
@@ -48,7 +48,7 @@ pub(super) fn run(files: &ReadFiles) -> Ending {
 }
 
 fn prepare(files: &ReadFiles) -> Result<(Job, ConfiguredCatalog, StateFile)> {
-    let job = setup::job(&files.config)?;
+    let job = setup::job(&files.config, Audience::Platform)?;
     let catalog = ConfiguredCatalog::read(&read_file(&files.catalog, "catalog")?)?;
     let states = match &files.state {
         Some(path) => StateFile::read(&read_file(path, "state")?)?,
@@ -58,14 +58,15 @@ fn prepare(files: &ReadFiles) -> Result<(Job, ConfiguredCatalog, StateFile)> {
 }
 
 async fn read(
-    job: &Job,
+    job: &mut Job,
     catalog: &ConfiguredCatalog,
     states: &StateFile,
     stop: &Stop,
     (options, patience): (ReadOptions, StoreOptions),
     bill: Option<&Path>,
 ) -> Ending {
-    let (till, store) = match setup::till_and_store(job, job.spending.limits, patience).await {
+    let limits = job.spending.limits;
+    let (till, store) = match setup::till_and_store(job, limits, patience, Audience::Platform).await {
         Ok(opened) => opened,
         Err(error) => return failed(&error),
     };

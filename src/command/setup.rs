@@ -1,17 +1,71 @@
 //! What verbs have in common: files, runtime, store.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::command::Ending;
 use crate::command::ending::wait_for_signal;
 use tollgate_base::error::{Error, Result};
 use tollgate_base::spending::Limits;
-use tollgate_config::job::{Job, Outcome};
+use tollgate_config::job::Job;
 use tollgate_cost::{Ledger, PriceTable, Pricing, Till, endpoint_of_aws};
 use tollgate_protocol::message::{self, Level};
-use tollgate_protocol::sink::{Sink, Stdout};
+use tollgate_protocol::sink::{Sink, Stderr, Stdout};
 use tollgate_runtime::clock::Clock;
-use tollgate_s3::{Store, StoreOptions};
+use tollgate_s3::{Attempted, Observer, Store, StoreOptions};
+
+/// Who reads what a verb tells besides its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// A platform: messages on stdout.
+    Platform,
+    /// A person: plain words on stderr. Stdout holds the answer alone.
+    Person,
+}
+
+impl Audience {
+    /// Tells a line. Debug lines are for `--debug` alone.
+    pub(super) fn log(self, level: Level, text: impl AsRef<str>) {
+        if level == Level::Debug && !DEBUG.load(Ordering::Relaxed) {
+            return;
+        }
+        let text = text.as_ref();
+        match (self, level) {
+            (Self::Platform, _) => print(&message::log(level, text)),
+            (Self::Person, Level::Debug) => tell(&format!("debug: {text}")),
+            (Self::Person, Level::Info) => tell(text),
+            (Self::Person, Level::Warn) => tell(&format!("warning: {text}")),
+            (Self::Person, Level::Error) => tell(&format!("error: {text}")),
+        }
+    }
+}
+
+impl Audience {
+    /// Who is told of each request, with `--debug`.
+    fn observer(self) -> Option<Observer> {
+        DEBUG.load(Ordering::Relaxed).then_some(match self {
+            Self::Platform => |attempted| Self::Platform.log(Level::Debug, request_line(attempted)),
+            Self::Person => |attempted| Self::Person.log(Level::Debug, request_line(attempted)),
+        })
+    }
+}
+
+fn request_line(attempted: &Attempted<'_>) -> String {
+    let Attempted { method, url, range, answer, elapsed } = attempted;
+    let range = range.map(|range| format!(" {range}")).unwrap_or_default();
+    let answer = match answer {
+        Ok(status) => status.to_string(),
+        Err(reason) => reason.clone(),
+    };
+    format!("{method} {url}{range}: {answer} in {} ms", elapsed.as_millis())
+}
+
+static DEBUG: AtomicBool = AtomicBool::new(false);
+
+/// `--debug`: from now on debug lines are written too.
+pub(super) fn set_debug(debug: bool) {
+    DEBUG.store(debug, Ordering::Relaxed);
+}
 
 /// Prints lines. A closed stdout is nobody's news: the exit code says it.
 pub(super) fn print(lines: &str) {
@@ -20,8 +74,13 @@ pub(super) fn print(lines: &str) {
     }
 }
 
+/// Tells a person a line. A closed stderr is no reason to stop.
+pub(super) fn tell(line: &str) {
+    _ = Stderr.write(format!("{line}\n").as_bytes());
+}
+
 pub(super) fn log(level: Level, text: impl AsRef<str>) {
-    print(&message::log(level, text.as_ref()));
+    Audience::Platform.log(level, text);
 }
 
 pub(super) fn read_file(path: &Path, what: &'static str) -> Result<Vec<u8>> {
@@ -32,18 +91,18 @@ pub(super) fn read_file(path: &Path, what: &'static str) -> Result<Vec<u8>> {
     })
 }
 
-/// Reads the configuration and says what was not understood: one line per parameter.
-pub(super) fn job(path: &Path) -> Result<Job> {
+/// The job of a configuration, for every verb that acts on one. Parameters without effect get a warning each.
+pub(super) fn job(path: &Path, audience: Audience) -> Result<Job> {
     let mut job = tollgate_config::parse(&read_file(path, "configuration")?)?;
     job.connection.endpoint = job.connection.endpoint.or_else(endpoint_of_environment);
     for line in &job.provenance {
-        let text = match line.outcome {
-            Outcome::Unknown => format!("the configuration's '{}' is not known and has no effect", line.path),
-            Outcome::Renamed => format!("the configuration's '{}' is {}", line.path, line.note),
-            Outcome::Taken | Outcome::Defaulted | Outcome::Refused => continue,
-        };
-        log(Level::Warn, text);
+        match line.warning() {
+            Some(warning) => audience.log(Level::Warn, warning),
+            None => audience.log(Level::Debug, format!("configuration: {} is {}", line.path, line.note)),
+        }
     }
+    let endpoint = job.connection.endpoint.as_deref().unwrap_or("that of AWS");
+    audience.log(Level::Debug, format!("bucket {}, endpoint {endpoint}", job.connection.bucket));
     Ok(job)
 }
 
@@ -55,18 +114,36 @@ fn endpoint_of_environment() -> Option<String> {
     named.map(|url| url.trim().trim_end_matches('/').to_owned())
 }
 
-/// The bucket of a job, without limits: for verbs that ask for little, whatever the bucket holds.
-pub(super) async fn store(job: &Job, ledger: &Ledger) -> Result<Store> {
+/// The bucket of a job, without limits: for verbs that ask for little, whatever the bucket holds. What the configuration
+/// leaves to the keys is found out.
+pub(super) async fn store(job: &mut Job, ledger: &Ledger, audience: Audience) -> Result<Store> {
     pricing(job)?;
-    Store::connect(&job.connection, ledger.clone(), StoreOptions::default()).await
+    let observer = audience.observer();
+    let store =
+        Store::connect(&job.connection, ledger.clone(), StoreOptions { observer, ..StoreOptions::default() }).await?;
+    infer_formats(job, &store, audience).await?;
+    Ok(store)
+}
+
+async fn infer_formats(job: &mut Job, store: &Store, audience: Audience) -> Result<()> {
+    for note in tollgate_read::infer_formats(job, store, CLOCK).await? {
+        audience.log(Level::Info, note);
+    }
+    Ok(())
 }
 
 /// The till of a job with these limits, and its bucket behind the till's gate.
-pub(super) async fn till_and_store(job: &Job, limits: Limits, options: StoreOptions) -> Result<(Till, Store)> {
+pub(super) async fn till_and_store(
+    job: &mut Job,
+    limits: Limits,
+    options: StoreOptions,
+    audience: Audience,
+) -> Result<(Till, Store)> {
     let till = Till::new(pricing(job)?, limits, job.connection.region.as_deref().unwrap_or_default());
-    let options = StoreOptions { gate: till.gate(), ..options };
+    let options = StoreOptions { gate: till.gate(), observer: audience.observer(), ..options };
     let store = Store::connect(&job.connection, till.ledger().clone(), options).await?;
     till.set_region(&store.region());
+    infer_formats(job, &store, audience).await?;
     Ok((till, store))
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::Ending;
-use super::ending::failed;
+use super::ending::told;
 use super::setup::{print, read_file};
 use crate::cli::{Layout, TranslateFiles};
 use tollgate_base::error::Result;
@@ -17,9 +17,9 @@ const NOTE: usize = 100;
 pub(super) fn run(files: &TranslateFiles) -> Ending {
     let translation = match translation(files) {
         Ok(translation) => translation,
-        Err(error) => return failed(&error),
+        Err(error) => return told(&error, files.shown.layout()),
     };
-    print(&match files.format {
+    print(&match files.shown.layout() {
         Layout::Table => table(&translation),
         Layout::Json => format!("{:#}\n", document(&translation)),
     });

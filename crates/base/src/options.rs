@@ -1,6 +1,7 @@
 //! Typed options of formats: what a configuration says about the bytes of a stream's files.
 
 pub mod inventory;
+pub mod key_pattern;
 pub mod partition;
 
 use serde::Serialize;

@@ -5,10 +5,11 @@ use serde_json::{Map, Value, json};
 
 use super::defaults;
 use super::dialect::Dialect;
-use super::job::{BadRowAction, DeadLetterPlace, Delivery, Job, Stream, ValidationPolicy};
+use super::job::{BadRowAction, DeadLetterPlace, Delivery, FormatByKey, Job, Stream, ValidationPolicy};
 use super::notes::MASK;
 use tollgate_base::connection::{Connection, Credentials};
 use tollgate_base::options::inventory::{MARGIN_SECONDS, OnGap};
+use tollgate_base::options::key_pattern::KeyPattern;
 use tollgate_base::options::{
     Caps, Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, InferenceDepth, SchemaEvolution,
 };
@@ -105,9 +106,14 @@ fn stream(stream: &Stream) -> Value {
     let default = super::dialect::stream(Dialect::Airbyte, stream.name.clone(), stream.format.clone());
     let mut object = Map::new();
     object.insert("name".to_owned(), stream.name.as_str().into());
-    object.insert("globs".to_owned(), stream.globs.as_slice().into());
+    let pattern = |pattern: &Option<KeyPattern>| pattern.as_ref().map(|pattern| pattern.text().to_owned());
+    match &stream.key_pattern {
+        Some(_) => put(&mut object, "key_pattern", pattern(&stream.key_pattern)),
+        None => put(&mut object, "globs", Some(stream.globs.as_slice())),
+    }
+    put(&mut object, "archive_pattern", pattern(&stream.archive_pattern));
     put(&mut object, "legacy_prefix", stream.list_prefix.as_deref());
-    object.insert("format".to_owned(), format(&stream.format));
+    object.insert("format".to_owned(), if stream.formats.is_empty() { format(&stream.format) } else { by_key(stream) });
     let compression = changed(stream.compression, default.compression).map(Compression::name);
     put(&mut object, "compression", compression);
     put(&mut object, "skip_markers", changed(stream.skip_markers, default.skip_markers));
@@ -223,6 +229,22 @@ fn format(format: &FormatOptions) -> Value {
             Value::Object(object)
         }
     }
+}
+
+/// The format that the keys determine.
+fn by_key(stream: &Stream) -> Value {
+    let mut object = Map::new();
+    object.insert("filetype".to_owned(), "infer".into());
+    let of = |name| stream.formats.iter().find(|format| format.extension == name);
+    if let Some(FormatByKey { format: FormatOptions::Csv(options), .. }) = of("csv")
+        && let Value::Object(mut csv) = csv(options)
+    {
+        csv.remove("filetype");
+        put(&mut object, "csv", Some(csv).filter(|csv| !csv.is_empty()));
+    }
+    let json_alone = of("json").is_some_and(|json| json.schemaless && !stream.schemaless);
+    put(&mut object, "schemaless_json", Some(true).filter(|_| json_alone));
+    Value::Object(object)
 }
 
 fn csv(csv: &CsvOptions) -> Value {

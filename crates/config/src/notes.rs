@@ -19,7 +19,7 @@ impl Notes {
     /// The first line of a key: it is used as written, a default holds in its place, or it is not known.
     pub(super) fn read(&mut self, path: String, outcome: Outcome, value: &Value) {
         let note = match outcome {
-            Outcome::Unknown => "not known in this place, so without effect".to_owned(),
+            Outcome::Unknown => "not known and has no effect".to_owned(),
             _ => shown(&path, value),
         };
         // No search for an earlier line, so that a thousand streams cost a thousand times what one costs.

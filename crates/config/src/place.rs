@@ -2,7 +2,7 @@
 
 use super::job::DeadLetterPlace;
 use super::notes::{Notes, join};
-use super::read::wrong;
+use super::read::{Object, wrong};
 use tollgate_base::connection::{Connection, Credentials};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::Timestamp;
@@ -173,12 +173,21 @@ pub(super) struct Access<'a> {
     pub(super) default_region: Option<&'a str>,
 }
 
-/// Switching TLS off without an endpoint would mean AWS without TLS, which is never done.
+/// Whether the switch for TLS decides anything: a scheme in the endpoint wins over it, and switching TLS off without an
+/// endpoint would mean AWS without TLS, which is never done.
 ///
 /// # Errors
 /// Unsupported.
-pub(super) fn tls_has_effect(access: &Access<'_>, name: &str) -> Result<()> {
+pub(super) fn tls_has_effect(access: &Access<'_>, name: &str, object: &Object, notes: &mut Notes) -> Result<()> {
     let (endpoint_name, endpoint) = access.endpoint;
+    if let Some((scheme, _)) = endpoint.and_then(|url| url.trim().split_once("://")) {
+        let agrees = access.tls == scheme.eq_ignore_ascii_case("https");
+        if object.contains_key(name) && !agrees {
+            let note = format!("without effect: the scheme of `{endpoint_name}` is {}", scheme.to_ascii_lowercase());
+            notes.unknown(name, note);
+        }
+        return Ok(());
+    }
     if access.tls || endpoint.is_some_and(|url| !url.trim().is_empty()) {
         return Ok(());
     }

@@ -120,6 +120,10 @@ fn for_platforms(schema: &mut Schema) {
             object["type"] = only.clone();
         }
     }
+    // Absence is told by `required` alone here too.
+    if let Some(Value::Array(values)) = object.get_mut("enum") {
+        values.retain(|value| !value.is_null());
+    }
     if object.contains_key("oneOf") {
         object.insert("type".to_owned(), "object".into());
     }
@@ -157,6 +161,30 @@ mod tests {
         let differs = committed.lines().zip(generated.lines()).enumerate().find(|(_, (left, right))| left != right);
         assert!(committed == generated, "spec/source.json is out of date, first at {differs:?}: run `{hint}`");
         assert!(source() == generate(), "the program embeds another file");
+    }
+
+    fn walk(schema: &Value, path: &str, visit: &mut impl FnMut(&str, &Map<String, Value>)) {
+        match schema {
+            Value::Object(object) => {
+                visit(path, object);
+                object.iter().for_each(|(key, inner)| walk(inner, &format!("{path}/{key}"), visit));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| walk(inner, path, visit)),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn enums_have_values_of_their_type_and_properties_have_names_that_can_be_written() {
+        let mut wrong = Vec::new();
+        walk(&generate(), "", &mut |path, object| {
+            let null = object.get("enum").and_then(Value::as_array).is_some_and(|values| values.contains(&Value::Null));
+            let marked = object.keys().any(|key| key.contains(['<', '>']));
+            if (null && object.get("type") == Some(&json!("string"))) || marked {
+                wrong.push(path.to_owned());
+            }
+        });
+        assert_eq!(wrong, Vec::<String>::new());
     }
 
     #[test]

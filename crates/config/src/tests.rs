@@ -4,7 +4,7 @@ mod errors;
 
 use serde_json::{Value, json};
 
-use super::job::{BadRowAction, BadRows, DeadLetterPlace, Job, Outcome, Stream, ValidationPolicy};
+use super::job::{BadRowAction, BadRows, DeadLetterPlace, Job, Outcome, Provenance, Stream, ValidationPolicy};
 use super::parse;
 use tollgate_base::connection::{Credentials, Secret};
 use tollgate_base::options::partition::Partitions;
@@ -80,7 +80,10 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
         name,
         globs,
         list_prefix,
+        key_pattern,
+        archive_pattern,
         format,
+        formats,
         compression,
         start_at,
         skip_markers,
@@ -106,6 +109,7 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
         inventory,
     } = &job.streams[0];
     assert_eq!(*delivery, crate::job::Delivery::Records);
+    assert_eq!((key_pattern, archive_pattern, formats.len()), (&None, &None, 0));
     assert_eq!((*inference, *evolution, *flatten), (InferenceDepth::Compatible, SchemaEvolution::Evolve, None));
     assert_eq!((bad_rows, *schema_of_first_file), (&BadRows::default(), false));
     assert_eq!(*pushdown, Default::default());
@@ -598,4 +602,120 @@ fn hive_columns_are_on_for_parquet_in_airbyte_forms_and_in_the_flat_form() {
     assert_eq!(columns(&json!({"bucket": "b"})), "hive");
     assert_eq!(columns(&json!({"bucket": "b", "partition_keys": ["year"]})), "all");
     assert_eq!(columns(&json!({"bucket": "b", "partition_keys": ["year"], "partition_columns": "none"})), "none");
+}
+
+#[test]
+fn known_parameters_without_effect_are_not_called_unknown() {
+    let warning = |config: &Value, path: &str| {
+        let job = job(config);
+        let line = job.provenance.iter().find(|line| line.path == path).unwrap_or_else(|| panic!("{path}: {config}"));
+        line.warning().unwrap_or_else(|| panic!("no warning of {path}: {config}"))
+    };
+    let flat = |changes: Value| merged(json!({"bucket": "b"}), changes);
+    let table = [
+        (flat(json!({"sync_mode": "incremental"})), "sync_mode", "is without effect: the catalog decides"),
+        (
+            flat(json!({"file_format": "parquet", "compression": "gzip"})),
+            "compression",
+            "is without effect: a Parquet file",
+        ),
+        (
+            airbyte_stream(json!({"format": {"filetype": "parquet"}, "compression": "snappy"})),
+            "streams[0].compression",
+            "is without effect: a Parquet file",
+        ),
+        (
+            flat(json!({"json_flatten": false, "json_max_depth": 3})),
+            "json_max_depth",
+            "is without effect: nested objects",
+        ),
+        (fivetran(json!({"schema": "raw"})), "schema", "is without effect: the platform"),
+        (
+            fivetran(json!({"append_file_option": "upsert_file"})),
+            "append_file_option",
+            "is without effect: a changed file",
+        ),
+        (fivetran(json!({"empty_header": true})), "empty_header", "is understood with other column names: f0, f1"),
+        (
+            flat(json!({"endpoint_url": "https://h.example", "use_ssl": false})),
+            "use_ssl",
+            "is without effect: the scheme of `endpoint_url` is https",
+        ),
+        (
+            fivetran(json!({"endpoint_url": "http://h.example", "use_ssl": true})),
+            "use_ssl",
+            "is without effect: the scheme of `endpoint_url` is http",
+        ),
+        (flat(json!({"odd": 1})), "odd", "is not known and has no effect"),
+        (
+            flat(json!({"compresion": "gzip"})),
+            "compresion",
+            "is not known and has no effect; did you mean `compression`?",
+        ),
+    ];
+    for (config, path, expected) in table {
+        let warning = warning(&config, path);
+        assert!(
+            warning.contains(&format!("'{path}' {expected}")),
+            "{config}\n     got: {warning}\nexpected: {expected}"
+        );
+    }
+    let agreeing = job(&flat(json!({"endpoint_url": "http://h.example", "use_ssl": false})));
+    assert_eq!(agreeing.provenance.iter().filter_map(Provenance::warning).count(), 0);
+}
+
+#[test]
+fn the_codec_inside_avro_files_is_no_compression_around_them() {
+    let avro = |compression: &str| {
+        let config = json!({"bucket": "b", "file_format": "avro", "compression": compression});
+        job(&config).streams[0].compression
+    };
+    for inside in ["snappy", "zstd", "bzip2", "xz", "gzip"] {
+        assert_eq!(avro(inside), Compression::Auto, "{inside}");
+    }
+    for around in ["none", "zip", "lz4"] {
+        assert_eq!(avro(around).name(), around);
+    }
+}
+
+#[test]
+fn patterns_of_fivetran_are_regular_expressions_below_the_folder() {
+    let config = fivetran(json!({"prefix": "raw", "pattern": r"orders_\d+\.csv", "archive_pattern": r".*\.csv"}));
+    let stream = &job(&config).streams[0];
+    let pattern = stream.key_pattern.as_ref().unwrap();
+    assert!(pattern.matches("raw/orders_15.csv") && !pattern.matches("orders_15.csv") && !pattern.matches("raw/x.csv"));
+    assert_eq!((pattern.prefixes(), stream.list_prefix.as_deref()), (&["raw/orders_".to_owned()][..], Some("raw/")));
+    assert!(stream.archive_pattern.as_ref().unwrap().matches("folder/a.csv"));
+}
+
+#[test]
+fn a_format_that_is_inferred_is_that_of_the_key() {
+    let config = fivetran(json!({"file_type": "infer", "delimiter": ";"}));
+    let mut stream = job(&config).streams.remove(0);
+    let of = |key: &str| stream.format_by_key(key).map(|by_key| (by_key.format.name(), by_key.schemaless));
+    let table = [
+        ("a/b.csv", Some(("csv", false))),
+        ("a/b.TSV.gz", Some(("csv", false))),
+        ("a.x/b.ndjson", Some(("jsonl", true))),
+        ("b.json.zst", Some(("json", true))),
+        ("b.parquet", Some(("parquet", false))),
+        ("z.zip#m/b.avro", Some(("avro", false))),
+        ("b.csv.zip", Some(("csv", false))),
+        ("csv", None),
+        ("a.csv/b", None),
+        ("b.zip", None),
+    ];
+    for (key, expected) in table {
+        assert_eq!(of(key), expected, "{key}");
+    }
+    let jsonl = stream.format_by_key("a.jsonl").unwrap().clone();
+    stream.choose_format(&jsonl);
+    assert!(stream.schemaless && stream.told_by_key("b.jsonl").is_ok());
+    for other in ["b.csv", "b", "b.json"] {
+        let error = stream.told_by_key(other).unwrap_err();
+        assert!(error.to_string().contains(other), "{error}");
+    }
+    // A pattern's extension determines it as before.
+    let by_pattern = job(&fivetran(json!({"file_type": "infer", "pattern": r".*\.jsonl\.gz"})));
+    assert_eq!((by_pattern.streams[0].formats.len(), &by_pattern.streams[0].format), (0, &FormatOptions::Jsonl));
 }

@@ -68,7 +68,7 @@ impl TextEncoding {
         known.ok_or_else(|| {
             Error::new(ErrorKind::Unsupported, "the text encoding is not supported")
                 .with("encoding", label)
-                .hint("convert the files to UTF-8 and set `encoding` to `utf8`")
+                .hint("convert the files to UTF-8 and set the stream's text encoding to `utf8`")
         })
     }
 
@@ -126,13 +126,23 @@ impl TextEncoding {
         }
     }
 
-    /// The error for bytes that are not of this encoding. `wide`: whether the file begins with the mark of UTF-16.
+    /// The error for bytes that are not of this encoding. `beginning` is that of the file, where it is at hand; `chosen`,
+    /// whether the configuration has a parameter for the encoding, as it has for CSV alone.
     #[must_use]
-    pub fn fault(self, wide: bool) -> Error {
-        let hint = if wide {
-            "the file begins as UTF-16 does: set `encoding` to `utf_16`"
-        } else {
-            "set `encoding` to the encoding of the file"
+    pub fn fault(self, beginning: Option<&[u8]>, chosen: bool) -> Error {
+        // Each form of configuration has its own name for the parameter, so the hints name none.
+        let hint = match beginning.unwrap_or_default() {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] if chosen => {
+                "the file begins as UTF-16 does: set the stream's text encoding to `utf_16`"
+            }
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "the file begins as UTF-16 does: convert it to UTF-8",
+            [b'P', b'A', b'R', b'1', ..] => "the file begins as Parquet does: check the stream's format",
+            [b'O', b'b', b'j', 1, ..] => "the file begins as Avro does: check the stream's format",
+            [b'P', b'K', 3, 4, ..] => {
+                "the file begins as zip archives and workbooks do: check the stream's format and compression"
+            }
+            _ if chosen => "set the stream's text encoding to that of the file, or check its format",
+            _ => "JSON is read as UTF-8: convert the file, or check the stream's format",
         };
         Error::data(format!("a byte is not {} text", self.name())).hint(hint)
     }

@@ -241,6 +241,8 @@ struct Block {
     /// Decoded bytes still to be dropped before the first row, on resuming.
     skip: u64,
     encoding: TextEncoding,
+    /// Whether the configuration can choose another.
+    chosen_encoding: bool,
     /// There is no more text behind `data`.
     ended: bool,
     /// What stands behind the checked text instead of an end.
@@ -316,8 +318,7 @@ impl Block {
             self.patched.extend(faults.into_iter().map(|(at, byte)| (place + at as u64, byte)));
             self.valid += end - good;
         } else if good < end {
-            let wide = self.base == 0 && matches!(self.data[..], [0xff, 0xfe, ..] | [0xfe, 0xff, ..]);
-            self.failure = Some(encoding.fault(wide));
+            self.failure = Some(encoding.fault((self.base == 0).then_some(&self.data), self.chosen_encoding));
         }
     }
 
@@ -481,6 +482,7 @@ impl TextDecoder {
             base: beginning.frame.decoded,
             skip: beginning.offset - beginning.frame.decoded,
             encoding,
+            chosen_encoding: matches!(splitter, Splitter::Csv(_)),
             ended: false,
             failure: None,
             patching,
@@ -552,13 +554,13 @@ impl TextDecoder {
 
     /// Goes over the next row if it holds the replaced byte at `fault`.
     fn go_over_bytes(&mut self, fault: usize) -> Option<Result<Step>> {
-        let message = Cow::Owned(format!("a byte is not {} text", self.block.encoding.name()));
         if !self.splitter.can_go_over() {
             let line = self.splitter.line() + count_lines(self.block.text()) + 1;
-            let error = Error::data(message).with("line", line).with("row", self.rows_done + 1);
+            let error = self.block.encoding.fault(None, self.block.chosen_encoding);
             let byte = self.block.offset() + fault as u64;
-            return Some(Err(error.with("byte", byte).hint("set `encoding` to the encoding of the file")));
+            return Some(Err(error.with("line", line).with("row", self.rows_done + 1).with("byte", byte)));
         }
+        let message = Cow::Owned(format!("a byte is not {} text", self.block.encoding.name()));
         let ended = self.block.ended;
         let Some((length, lines)) = self.splitter.end_of_row(self.block.whole_text(), fault, ended) else {
             return match self.block.failure.take() {

@@ -178,7 +178,7 @@ impl Transcoder {
                 }
                 DecoderResult::Malformed(length, behind) => {
                     let at = (self.raw_offset + done as u64) - u64::from(length) - u64::from(behind);
-                    return Err(self.encoding.fault(false).with("byte", at));
+                    return Err(self.encoding.fault(None, true).with("byte", at));
                 }
                 DecoderResult::OutputFull if out.len() < target => {}
                 result => {

@@ -8,7 +8,7 @@ use super::pattern::Pattern;
 pub fn prefixes(patterns: &[Pattern], only_prefix: Option<&str>) -> Vec<String> {
     let wanted = match only_prefix {
         Some(prefix) => narrowed(patterns, prefix),
-        None => patterns.iter().filter(|p| !p.text().is_empty()).map(Pattern::literal_prefix).collect(),
+        None => patterns.iter().flat_map(Pattern::literal_prefixes).collect(),
     };
     without_covered(wanted)
 }
@@ -17,8 +17,7 @@ pub fn prefixes(patterns: &[Pattern], only_prefix: Option<&str>) -> Vec<String> 
 /// nothing where they part.
 fn narrowed(patterns: &[Pattern], only_prefix: &str) -> Vec<String> {
     let mut prefixes = Vec::new();
-    for pattern in patterns.iter().filter(|p| !p.text().is_empty()) {
-        let own = pattern.literal_prefix();
+    for own in patterns.iter().flat_map(Pattern::literal_prefixes) {
         if own.starts_with(only_prefix) {
             prefixes.push(own);
         } else if only_prefix.starts_with(&own) {

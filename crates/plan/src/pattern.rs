@@ -1,15 +1,24 @@
-//! Glob patterns on object keys, with the matching that `airbyte/source-s3` has (wcmatch with GLOBSTAR only).
+//! Patterns on object keys: globs with the matching that `airbyte/source-s3` has (wcmatch with GLOBSTAR only), or a regular
+//! expression.
 //!
 //! `*` is any run without `/`, `?` one character, `[…]` a class, `**` as a whole segment any number of segments,
 //! `\` takes the meaning from the next character (but `\/` separates as `/` does). A wildcard does not match the `.` that a
 //! segment starts with.
 //! Braces, `|`, `!` and `~` are literal. Runs of `/` count as one; a leading `/` is significant.
 
+use tollgate_base::options::key_pattern::KeyPattern;
+
 /// A compiled pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pattern {
     text: String,
-    segments: Vec<Segment>,
+    matcher: Matcher,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Matcher {
+    Glob(Vec<Segment>),
+    Expression(KeyPattern),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,7 +58,13 @@ impl Pattern {
                 tokens => segments.push(Segment::Tokens(compile_segment(tokens))),
             }
         }
-        Self { text: text.to_owned(), segments }
+        Self { text: text.to_owned(), matcher: Matcher::Glob(segments) }
+    }
+
+    /// A regular expression.
+    #[must_use]
+    pub fn of_expression(expression: &KeyPattern) -> Self {
+        Self { text: expression.text().to_owned(), matcher: Matcher::Expression(expression.clone()) }
     }
 
     /// The pattern as it was given.
@@ -61,9 +76,11 @@ impl Pattern {
     /// Whether a key belongs to the pattern.
     #[must_use]
     pub fn matches(&self, key: &str) -> bool {
-        if self.text.is_empty() {
-            return false;
-        }
+        let segments = match &self.matcher {
+            Matcher::Glob(_) if self.text.is_empty() => return false,
+            Matcher::Glob(segments) => segments,
+            Matcher::Expression(expression) => return expression.matches(key),
+        };
         let mut parts: Vec<&str> = Vec::with_capacity(8);
         for (index, part) in key.split('/').enumerate() {
             if !part.is_empty() || index == 0 {
@@ -73,13 +90,22 @@ impl Pattern {
         if key.ends_with('/') {
             parts.push("");
         }
-        match_segments(&self.segments, &parts)
+        match_segments(segments, &parts)
     }
 
-    /// The literal text before the first wildcard: the prefix to list. Keys with another number of `/` in a row match
-    /// without beginning with it; they are not listed, as they are not in the connector that we replace.
+    /// The prefixes to list: literal text before the first wildcard. None for an empty glob, which matches nothing. Keys
+    /// with another number of `/` in a row match a glob without beginning with its prefix; they are not listed, as they are
+    /// not in the connector that we replace.
     #[must_use]
-    pub fn literal_prefix(&self) -> String {
+    pub fn literal_prefixes(&self) -> Vec<String> {
+        match &self.matcher {
+            Matcher::Expression(expression) => expression.prefixes().to_vec(),
+            Matcher::Glob(_) if self.text.is_empty() => Vec::new(),
+            Matcher::Glob(_) => vec![self.glob_prefix()],
+        }
+    }
+
+    fn glob_prefix(&self) -> String {
         let mut prefix = String::new();
         let mut chars = self.text.chars().peekable();
         while let Some(c) = chars.next() {
@@ -390,7 +416,7 @@ mod tests {
             for (index, key) in table.keys.iter().enumerate() {
                 assert_eq!(compiled.matches(key), matching.contains(&index), "'{pattern}' on '{key}'");
                 let doubled = key.contains("//") || pattern.contains("//");
-                let listed = key.starts_with(&compiled.literal_prefix()) || doubled;
+                let listed = key.starts_with(&compiled.glob_prefix()) || doubled;
                 assert!(listed || !compiled.matches(key), "'{pattern}' lists without '{key}'");
             }
         }
@@ -412,7 +438,7 @@ mod tests {
             ("/x/*", "/x/"),
         ];
         for (pattern, expected) in table {
-            assert_eq!(Pattern::new(pattern).literal_prefix(), expected, "'{pattern}'");
+            assert_eq!(Pattern::new(pattern).glob_prefix(), expected, "'{pattern}'");
         }
     }
 
@@ -435,7 +461,7 @@ mod tests {
             // With a doubled slash keys match outside of the prefix, as in the connector we replace.
             if compiled.matches(&key) && !key.contains("//") && !pattern.contains("//") {
                 matched += 1;
-                let prefix = compiled.literal_prefix();
+                let prefix = compiled.glob_prefix();
                 assert!(key.starts_with(&prefix), "'{pattern}' matches '{key}' outside of its prefix '{prefix}'");
             }
         }

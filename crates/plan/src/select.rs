@@ -2,6 +2,7 @@
 
 use super::pattern::Pattern;
 use tollgate_base::object::{ObjectFacts, Timestamp, sample_place};
+use tollgate_base::options::key_pattern::KeyPattern;
 
 /// The rules by which a stream chooses objects from a listing.
 #[derive(Debug, Clone)]
@@ -40,6 +41,15 @@ impl Selection {
             sampling: None,
             sampled_inside_from: u64::MAX,
             archives: false,
+        }
+    }
+
+    /// By a regular expression in place of the globs, where there is one.
+    #[must_use]
+    pub fn by_expression(self, expression: Option<&KeyPattern>) -> Self {
+        match expression {
+            Some(expression) => Self { patterns: vec![Pattern::of_expression(expression)], ..self },
+            None => self,
         }
     }
 

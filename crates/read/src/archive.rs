@@ -67,11 +67,16 @@ impl Archive {
     /// The members that belong to a stream, in the order in which they are read: the oldest first. Where a pattern
     /// matches the archive itself, all of them do.
     pub(super) fn members_of(&self, stream: &job::Stream) -> Vec<(ObjectFacts, Member)> {
-        let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers);
+        let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
+            .by_expression(stream.key_pattern.as_ref());
         let every = Selection::new(&["**".to_owned()], stream.start_at, stream.skip_markers);
         let by_name = selection.verdict(&self.object) == Verdict::OtherKey;
         let selection = if by_name { selection } else { every };
-        let facts = self.members.iter().filter(|member| !member.folder()).map(|member| (self.facts(member), member));
+        let named = |member: &&Member| {
+            let pattern = stream.archive_pattern.as_ref();
+            !member.folder() && pattern.is_none_or(|pattern| pattern.matches(&member.name))
+        };
+        let facts = self.members.iter().filter(named).map(|member| (self.facts(member), member));
         let mut wanted: Vec<_> = facts
             .filter(|(facts, _)| selection.verdict(facts) == Verdict::Selected)
             .map(|(facts, member)| (facts, member.clone()))

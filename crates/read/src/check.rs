@@ -4,28 +4,29 @@ use super::inventory;
 use super::letters::LetterBox;
 use super::listing::Listing;
 use super::partition;
-use super::sample::{self, SampleLimits};
+use super::probe;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
+use tollgate_base::options::Caps;
 use tollgate_config::job::{BadRowAction, Delivery, Job, Stream};
 use tollgate_runtime::clock::Clock;
 use tollgate_s3::Store;
 
-/// Enough for the header and some rows; one request of this size costs the same as one of one byte.
-const SAMPLE_BYTES: u64 = 256 << 10;
-
-/// Lists until the first file of each stream and decodes its first rows.
+/// Lists until the first file of each stream, and decodes and encodes its first rows. Gives what a user should know about
+/// what was not looked at.
 ///
 /// # Errors
 /// The first stream's failure.
-pub async fn check(job: &Job, store: &Store, clock: Clock) -> Result<()> {
+pub async fn check(job: &Job, store: &Store, clock: Clock) -> Result<Vec<String>> {
+    let mut notes = Vec::new();
     for stream in &job.streams {
-        check_stream(stream, store, clock).await.map_err(|error| error.with("stream", &stream.name))?;
+        let checked = check_stream(stream, job.caps, store, clock).await;
+        notes.extend(checked.map_err(|error| error.with("stream", &stream.name))?);
     }
-    Ok(())
+    Ok(notes)
 }
 
-async fn check_stream(stream: &Stream, store: &Store, clock: Clock) -> Result<()> {
+async fn check_stream(stream: &Stream, caps: Caps, store: &Store, clock: Clock) -> Result<Option<String>> {
     if let Some(letters) = LetterBox::of(&stream.bad_rows.action, store) {
         Box::pin(letters.try_out()).await?;
     }
@@ -38,7 +39,7 @@ async fn check_stream(stream: &Stream, store: &Store, clock: Clock) -> Result<()
     let Some(object) = first_file(&mut listing).await? else {
         let counts = listing.counts;
         let mut error = Error::new(ErrorKind::Config, "no files were identified in the stream")
-            .with("globs", stream.globs.join(" "))
+            .with("patterns", stream.patterns())
             .with("prefixes", prefixes.join(" "))
             .with("listed", counts.objects);
         for (what, count) in [
@@ -60,14 +61,13 @@ async fn check_stream(stream: &Stream, store: &Store, clock: Clock) -> Result<()
         return Err(Error::data(format!("Partition error: {reason}")).with("key", &object.key));
     }
     if stream.delivery != Delivery::Records {
-        return Ok(());
+        return Ok(None);
     }
-    let mut gets = usize::MAX;
-    // A first row that would fail the read fails the check.
-    let first_row = SampleLimits { bytes: SAMPLE_BYTES, rows: 1, on_bad_row: stream.bad_rows.on_bad_row() };
-    let sampled = sample::columns(store, stream, &object, first_row, &mut gets).await?;
-    sampled.map(sample::Sampled::usable).transpose().map(drop).map_err(|error| error.with("key", &object.key))?;
-    Ok(())
+    let probed = Box::pin(probe::first_rows(store, stream, &object, caps)).await;
+    probed.map_err(|error| match error.get("key") {
+        Some(_) => error,
+        None => error.with("key", &object.key),
+    })
 }
 
 async fn first_file(listing: &mut Listing) -> Result<Option<ObjectFacts>> {

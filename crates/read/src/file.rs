@@ -243,6 +243,12 @@ async fn conclude(
     }
 }
 
+/// The error of a format that is read by ranges, which a compressed member does not have.
+pub(super) fn not_in_archives(format: &FormatOptions) -> Error {
+    let message = format!("{} files inside of zip archives cannot be read", format.name());
+    Error::new(ErrorKind::Unsupported, message).hint("write them into the bucket as they are")
+}
+
 /// What lies before a position, for a file that cannot be entered there.
 fn rows_or_text_before(position: &Position) -> Option<String> {
     match position.place {
@@ -313,14 +319,14 @@ struct FileTask<'a> {
 impl<'a> FileTask<'a> {
     fn new(shared: &'a Shared, object: ObjectFacts, from: Position, store: Store, origin: Origin) -> Result<Self> {
         let stream = &shared.stream;
+        stream.told_by_key(&object.key)?;
         let member = matches!(origin, Origin::Member { .. });
         let compression = if member { Compression::Zip } else { stream.compression.resolve(&object.key) };
         let resume = (from != Position::default()).then_some(&from);
         let mut decoder =
             tollgate_format::open(&stream.format, compression, &shared.projection, &object, resume, &shared.limits)?;
         if member && decoder.access() == Access::Ranges {
-            let message = format!("{} files inside of zip archives cannot be read", stream.format.name());
-            return Err(Error::new(ErrorKind::Unsupported, message).hint("write them into the bucket as they are"));
+            return Err(not_in_archives(&stream.format));
         }
         let constants = shared.keys.get().map(|keys| keys.constants(&object.key)).unwrap_or_default();
         decoder.prune(&wanted::given(&shared.predicates, &constants));

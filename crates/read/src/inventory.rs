@@ -119,6 +119,7 @@ pub(super) async fn top_up(store: &Store, stream: &Stream, prepared: &mut Prepar
         return Err(without_dates(source, manifest.created_at));
     }
     let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
+        .by_expression(stream.key_pattern.as_ref())
         .with_archives(matches!(stream.compression, Compression::Auto | Compression::Zip));
     let mut inventory = Inventory::default();
     let mut listed = 0_u64;

@@ -130,6 +130,7 @@ impl Listing {
     ) -> Self {
         let archives = matches!(stream.compression, Compression::Auto | Compression::Zip);
         let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
+            .by_expression(stream.key_pattern.as_ref())
             .sampled(stream.dev_sampling, stream.sampled_inside_from())
             .with_archives(archives);
         let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());

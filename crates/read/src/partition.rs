@@ -70,7 +70,8 @@ pub(super) async fn prepare(
     if !asked {
         return Ok(Prepared::default());
     }
-    let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers);
+    let selection =
+        Selection::new(&stream.globs, stream.start_at, stream.skip_markers).by_expression(stream.key_pattern.as_ref());
     let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
     let base = common_folder(&prefixes);
     let mut prepared = Prepared::default();

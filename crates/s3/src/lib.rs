@@ -23,6 +23,7 @@ mod fault;
 mod identity;
 mod listing;
 mod meter;
+mod observe;
 mod options;
 mod page;
 mod refusal;
@@ -34,5 +35,6 @@ mod tests;
 
 pub use body::Body;
 pub use listing::{ListPage, ListRequest};
+pub use observe::{Attempted, Observer};
 pub use options::StoreOptions;
 pub use store::Store;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::observe::Observer;
 use tollgate_cost::Gate;
 use tollgate_runtime::clock::Clock;
 
@@ -12,6 +13,8 @@ pub struct StoreOptions {
     pub clock: Clock,
     /// Asked before each HTTP attempt.
     pub gate: Gate,
+    /// Told of each HTTP attempt.
+    pub observer: Option<Observer>,
     /// How long a request is tried, from its first attempt to the head of an answer; also how long a body is resumed
     /// without making progress.
     pub retry_timeout: Duration,
@@ -47,6 +50,7 @@ impl Default for StoreOptions {
         Self {
             clock: Clock::System,
             gate: Gate::Open,
+            observer: None,
             retry_timeout: Duration::from_secs(180),
             first_answer_timeout: Duration::from_secs(10),
             max_attempts: 24,

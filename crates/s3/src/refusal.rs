@@ -179,7 +179,7 @@ impl Answer {
             Some(region) => format!("bucket '{bucket}' is in region '{region}', not in '{asked}'"),
             None => format!("bucket '{bucket}' is not in region '{asked}'"),
         });
-        error.hint("set `region` to the bucket's region")
+        error.hint("set the region in the configuration to that of the bucket")
     }
 }
 

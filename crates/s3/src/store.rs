@@ -21,6 +21,7 @@ use super::fault::{Circumstances, Failure, Place};
 use super::identity::Seen;
 use super::listing::{ListPage, ListRequest};
 use super::meter::{Meter, MeteredClient, Trace};
+use super::observe::observed;
 use super::options::StoreOptions;
 use super::retry::Attempts;
 use super::{authorities, client, identity, page, region};
@@ -85,7 +86,7 @@ impl Store {
         let asked = identity::Asked { region: &region, http: inner.clone(), timeout: options.credentials_timeout };
         // Boxed: the SDK's search of the environment is a large future.
         let credentials = Box::pin(identity::provider(&connection.credentials, asked, &seen)).await?;
-        let http = SharedHttpClient::new(MeteredClient::new(inner, Meter::new(ledger, &options)));
+        let http = SharedHttpClient::new(MeteredClient::new(observed(inner, options.observer), Meter::new(ledger, &options)));
         let client = client::client(connection, &options, &region, http.clone(), credentials.clone());
         let door = Door {
             connection: connection.clone(),

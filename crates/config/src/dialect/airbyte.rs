@@ -153,6 +153,13 @@ struct StreamWritten {
     #[serde(default = "globs_default")]
     #[schemars(title = "Globs")]
     globs: Vec<String>,
+    /// A regular expression that keys must match as a whole, after `legacy_prefix` where there is one. It takes the place of
+    /// the globs. When absent the globs hold.
+    #[schemars(title = "Key Pattern", extend("airbyte_hidden" = true))]
+    key_pattern: Option<String>,
+    /// A regular expression that the names of the files inside zip archives must match. When absent all of them are read.
+    #[schemars(title = "Archive Pattern", extend("airbyte_hidden" = true))]
+    archive_pattern: Option<String>,
     /// The only prefix that is listed, from a configuration of version 3. Use globs instead.
     #[schemars(title = "Legacy Prefix", extend("airbyte_hidden" = true))]
     legacy_prefix: Option<String>,
@@ -435,7 +442,12 @@ fn stream(
     if written.name.is_empty() {
         return Err(wrong(&join(path, "name"), "empty", "a name"));
     }
-    let format = airbyte_format::format(&written.format.0, &join(path, "format"), delivery, notes)?;
+    let format_path = join(path, "format");
+    let formats = airbyte_format::formats(&written.format.0, &format_path, written.schemaless, notes)?;
+    let format = match formats.first() {
+        Some(first) => first.format.clone(),
+        None => airbyte_format::format(&written.format.0, &format_path, delivery, notes)?,
+    };
     let schema_path = join(path, "input_schema");
     let input_schema = match written.input_schema.as_deref().filter(|text| !text.trim().is_empty()) {
         Some(text) => input_schema(text, &schema_path, notes)?,
@@ -449,18 +461,44 @@ fn stream(
         notes.unknown(join(path, "skip_full_check_for_parquet"), note);
     }
     let legacy_prefix = written.legacy_prefix.filter(|prefix| !prefix.is_empty());
+    let mut list_prefix = legacy_prefix.map(|prefix| format!("{bucket_prefix}{prefix}"));
+    let (mut key_pattern, mut archive_pattern) = (None, None);
+    if let Some(text) = written.key_pattern.as_deref().filter(|text| !text.is_empty()) {
+        if object.contains_key("globs") {
+            let (pattern, globs) = (join(path, "key_pattern"), join(path, "globs"));
+            return Err(
+                Error::config(format!("`{pattern}` is given beside `{globs}`")).hint("keep the one that is meant")
+            );
+        }
+        let folder = list_prefix.get_or_insert_with(|| bucket_prefix.to_owned());
+        key_pattern = Some(super::fivetran::expression(folder, text, &join(path, "key_pattern"))?);
+        notes.forget_default(&join(path, "globs"));
+    }
+    if let Some(text) = written.archive_pattern.as_deref().filter(|text| !text.is_empty()) {
+        archive_pattern = Some(super::fivetran::expression("", text, &join(path, "archive_pattern"))?);
+    }
     let pushdown = pushdown::Written {
         columns: &written.parquet_columns,
         filters: &written.parquet_filters,
         cursor_field: &written.cursor_field,
         cursor_lookback: &written.cursor_lookback,
     };
+    // Files are delivered as they are stored.
+    let compression = match delivery {
+        Delivery::Records if formats.is_empty() => {
+            super::around(&format, written.compression.into(), &join(path, "compression"), notes)
+        }
+        Delivery::Records => written.compression.into(),
+        Delivery::Files { .. } => Compression::None,
+    };
     let mut stream = Stream {
         pushdown: pushdown.understood(path)?,
         globs: written.globs.iter().map(|glob| place::inside(bucket_prefix, glob)).collect(),
-        list_prefix: legacy_prefix.map(|prefix| format!("{bucket_prefix}{prefix}")),
-        // Files are delivered as they are stored.
-        compression: if delivery == Delivery::Records { written.compression.into() } else { Compression::None },
+        list_prefix: list_prefix.filter(|prefix| !prefix.is_empty()),
+        key_pattern,
+        archive_pattern,
+        formats,
+        compression,
         delivery,
         start_at,
         skip_markers: written.skip_markers,

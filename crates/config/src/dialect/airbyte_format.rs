@@ -3,8 +3,9 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Dialect;
 use crate::defaults::{self, words};
-use crate::job::Delivery;
+use crate::job::{Delivery, FormatByKey};
 use crate::notes::{Notes, join};
 use crate::read::{Object, Section, Whole, section, tag_of, wrong};
 use tollgate_base::error::{Error, ErrorKind, Result};
@@ -27,6 +28,8 @@ pub(crate) enum Format {
     Avro(AvroFormat),
     #[schemars(title = "Excel Format")]
     Excel(ExcelFormat),
+    #[schemars(title = "Format by Extension")]
+    Infer(InferFormat),
 }
 
 /// Comma-separated values, and other texts of rows and fields.
@@ -120,6 +123,19 @@ pub(crate) struct AvroFormat {
 /// Excel workbooks (xlsx, xlsb): the first sheet, whose first row names the columns.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ExcelFormat {}
+
+/// The extension of the first key determines the format: csv, tsv, jsonl, ndjson, json, parquet, avro, xlsx or xlsb, before
+/// that of a compression. Files with another extension are errors.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct InferFormat {
+    /// The options of CSV files, as a CSV format has them. When absent they are the defaults.
+    #[schemars(title = "CSV Options", extend("airbyte_hidden" = true))]
+    pub(super) csv: Option<Section<CsvFormat>>,
+    /// Whether records of JSON files are delivered as they are, in one column `data`. When absent they are not.
+    #[serde(default)]
+    #[schemars(title = "Schemaless JSON", extend("airbyte_hidden" = true))]
+    pub(super) schemaless_json: bool,
+}
 
 /// Where the names of the columns come from.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -230,7 +246,7 @@ pub(super) fn format(object: &Object, path: &str, delivery: Delivery, notes: &mu
              configuration",
         ));
     }
-    match tag_of(object, path, TAG, &["csv", "jsonl", "json", "parquet", "avro", "excel"])? {
+    match tag_of(object, path, TAG, &["csv", "jsonl", "json", "parquet", "avro", "excel", "infer"])? {
         "csv" => {
             let written: CsvFormat = section(object, path, &[TAG], notes)?;
             Ok(FormatOptions::Csv(csv(written, path, notes)?))
@@ -247,6 +263,45 @@ pub(super) fn format(object: &Object, path: &str, delivery: Delivery, notes: &mu
             Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float }))
         }
     }
+}
+
+/// What each extension means where the format is `infer`; otherwise empty.
+///
+/// # Errors
+/// Config, naming the option.
+pub(super) fn formats(object: &Object, path: &str, schemaless: bool, notes: &mut Notes) -> Result<Vec<FormatByKey>> {
+    const TAG: &str = "filetype";
+    if object.get(TAG).is_none_or(|name| name != "infer") {
+        return Ok(Vec::new());
+    }
+    let InferFormat { csv, schemaless_json } = section(object, path, &[TAG], notes)?;
+    let csv_path = join(path, "csv");
+    let csv = match csv {
+        Some(written) => {
+            self::csv(section::<CsvFormat>(&written.0, &csv_path, &["filetype"], notes)?, &csv_path, notes)?
+        }
+        None => defaults::csv(Dialect::Airbyte),
+    };
+    // A delimiter that is written holds for both.
+    let written = csv.delimiter != defaults::CSV_DELIMITER.airbyte.as_bytes()[0] || !csv.delimiter_rest.is_empty();
+    let tsv = if written { csv.clone() } else { CsvOptions { delimiter: b'\t', ..csv.clone() } };
+    let decimal_as_float = defaults::PARQUET_DECIMAL_AS_FLOAT.airbyte;
+    let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.airbyte;
+    let of = |extension, format| {
+        let json = matches!(format, FormatOptions::Jsonl | FormatOptions::Json);
+        FormatByKey { extension, format, schemaless: schemaless || (json && schemaless_json) }
+    };
+    Ok(vec![
+        of("csv", FormatOptions::Csv(csv)),
+        of("tsv", FormatOptions::Csv(tsv)),
+        of("jsonl", FormatOptions::Jsonl),
+        of("ndjson", FormatOptions::Jsonl),
+        of("json", FormatOptions::Json),
+        of("parquet", FormatOptions::Parquet(ParquetOptions { decimal_as_float })),
+        of("avro", FormatOptions::Avro(AvroOptions { double_as_string })),
+        of("xlsx", FormatOptions::Excel),
+        of("xlsb", FormatOptions::Excel),
+    ])
 }
 
 /// What a CSV format means.

@@ -6,7 +6,7 @@ mod format;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Dialect, additions, regex};
+use super::{Dialect, additions};
 use crate::defaults;
 use crate::identity::Identity;
 use crate::job::{Job, Stream};
@@ -14,8 +14,9 @@ use crate::notes::{Notes, join};
 use crate::place::{self, Access};
 use crate::read::{Guarded, Object, Section, Whole, one_of, section, without_nulls, wrong};
 use tollgate_base::connection::{Connection, Credentials};
-use tollgate_base::error::{Error, ErrorKind, Result};
-use tollgate_base::options::FormatOptions;
+use tollgate_base::error::{Error, Result};
+use tollgate_base::options::key_pattern::KeyPattern;
+use tollgate_base::options::{Compression, FormatOptions};
 
 const DIALECT: Dialect = Dialect::Fivetran;
 
@@ -67,9 +68,14 @@ pub(crate) struct Written {
     /// The folder below which files are read. When absent it is the whole bucket.
     #[schemars(title = "Folder Path")]
     prefix: Option<String>,
-    /// Fivetran-style: a regular expression for the key behind the folder. When absent all files are read.
+    /// Fivetran-style: a regular expression that the key after the folder must match as a whole. When absent all files are
+    /// read.
     #[schemars(title = "File Pattern")]
     pattern: Option<String>,
+    /// Fivetran-style: a regular expression that the names of the files inside zip archives must match. When absent all of
+    /// them are read.
+    #[schemars(title = "Archive Pattern")]
+    archive_pattern: Option<String>,
     /// Fivetran-style: tables and the patterns of their files.
     #[schemars(title = "Files")]
     files: Option<Vec<Section<File>>>,
@@ -87,7 +93,7 @@ pub(crate) struct Written {
     #[schemars(title = "Table Group Name")]
     table_group_name: Option<String>,
     /// Fivetran-style: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When absent, or `infer`, the pattern's
-    /// extension tells it.
+    /// extension determines it, or else the extension of the first key; files with another extension are then errors.
     #[serde(default = "file_type")]
     #[schemars(title = "File Type")]
     file_type: String,
@@ -157,9 +163,12 @@ struct File {
     /// The table's name, which becomes the stream's.
     #[schemars(title = "Table Name")]
     table_name: String,
-    /// A regular expression for the key behind the folder. When absent all files are read.
+    /// A regular expression that the key after the folder must match as a whole. When absent all files are read.
     #[schemars(title = "File Pattern")]
     file_pattern: Option<String>,
+    /// A regular expression that the names of the files inside zip archives must match. When absent all of them are read.
+    #[schemars(title = "Archive Pattern")]
+    archive_pattern: Option<String>,
 }
 
 fn use_ssl() -> bool {
@@ -192,7 +201,6 @@ fn zero() -> Whole {
 
 /// Parameters that are refused when they say anything at all.
 const NOT_YET: &[(&str, &str)] = &[
-    ("archive_pattern", "unpack the archives, or keep the connector that reads them today"),
     ("extraction_pattern", "write each table into `files` with its own `file_pattern`"),
     ("signer_public_key", "decrypt the files before they are uploaded"),
     ("proxy_agent_id", "run the connector where it reaches the bucket"),
@@ -285,7 +293,7 @@ pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
     let additions = additions::read(&object, notes)?;
     refusals(&object, notes)?;
     without_effect(&object, &written, notes);
-    let (connection, bucket_prefix) = written.connection(notes)?;
+    let (connection, bucket_prefix) = written.connection(&object, notes)?;
     let folder = format!("{bucket_prefix}{}", folder(written.prefix.as_deref().unwrap_or_default()));
     let mut streams = written.streams(&folder, &connection.bucket, &object, notes)?;
     for stream in &mut streams {
@@ -340,7 +348,7 @@ fn without_effect(object: &Object, written: &Written, notes: &mut Notes) {
         notes.unknown(*key, "without effect: files are not decrypted");
     }
     let several = written.files.as_ref().is_some_and(|files| !files.is_empty());
-    for key in ["pattern", "table"].iter().filter(|key| several && object.contains_key(**key)) {
+    for key in ["pattern", "archive_pattern", "table"].iter().filter(|key| several && object.contains_key(**key)) {
         notes.unknown(*key, "without effect beside `files`");
     }
 }
@@ -348,8 +356,10 @@ fn without_effect(object: &Object, written: &Written, notes: &mut Notes) {
 /// Fivetran's interface returns the options of all formats; those of formats that no stream has are remarked on.
 fn idle(streams: &[Stream], object: &Object, notes: &mut Notes) {
     let any = |wanted: fn(&FormatOptions) -> bool| streams.iter().any(|stream| wanted(&stream.format));
-    let csv = any(|format| matches!(format, FormatOptions::Csv(_)));
-    let json = any(|format| matches!(format, FormatOptions::Jsonl | FormatOptions::Json));
+    // Which of them are needed is not known before a key is.
+    let by_key = streams.iter().any(|stream| !stream.formats.is_empty());
+    let csv = by_key || any(|format| matches!(format, FormatOptions::Csv(_)));
+    let json = by_key || any(|format| matches!(format, FormatOptions::Jsonl | FormatOptions::Json));
     let of_csv = OF_CSV.iter().filter(|_| !csv);
     let of_json = ["json_delivery_mode"].iter().filter(|_| !json);
     for key in of_csv.chain(of_json) {
@@ -362,7 +372,7 @@ fn idle(streams: &[Stream], object: &Object, notes: &mut Notes) {
 
 impl Written {
     /// The way to the bucket; who asks is filled in later.
-    fn connection(&self, notes: &mut Notes) -> Result<(Connection, String)> {
+    fn connection(&self, object: &Object, notes: &mut Notes) -> Result<(Connection, String)> {
         let access = Access {
             bucket: ("bucket", &self.bucket),
             endpoint: ("endpoint_url", self.endpoint_url.as_deref()),
@@ -370,7 +380,7 @@ impl Written {
             region: ("region", self.region.as_deref()),
             default_region: defaults::REGION.of(DIALECT),
         };
-        place::tls_has_effect(&access, "use_ssl")?;
+        place::tls_has_effect(&access, "use_ssl", object, notes)?;
         place::connection(&access, Credentials::Anonymous, notes)
     }
 
@@ -424,48 +434,64 @@ impl Written {
                     name
                 }
             };
-            return Ok(vec![self.stream(name, self.pattern.as_deref(), "pattern", folder, object, notes)?]);
+            let pattern = Written::pattern(self.pattern.as_deref(), "pattern", folder)?;
+            let members = Written::pattern(self.archive_pattern.as_deref(), "archive_pattern", "")?;
+            return Ok(vec![self.stream(name, (pattern, members), "", folder, object, notes)?]);
         }
         let mut streams = Vec::with_capacity(files.len());
         for (index, file) in files.iter().enumerate() {
             let path = format!("files[{index}]");
             let mut file = without_nulls(file.0.clone());
-            file.retain(|key, value| !(matches!(key.as_str(), "archive_pattern" | "selected_range") && *value == ""));
-            let not_yet = [
-                ("archive_pattern", "unpack the archives, or keep the connector that reads them today"),
-                ("selected_range", "remove it: spreadsheets are not supported yet"),
-            ];
+            file.retain(|key, value| !(key == "selected_range" && *value == ""));
+            let not_yet = [("selected_range", "remove it: spreadsheets are not supported yet")];
             let written: File = section(&file, &path, &not_yet.map(|(name, _)| name), notes)?;
             additions::refuse(&file, &path, &not_yet, notes);
-            let pattern = written.file_pattern.as_deref();
-            let pattern_path = join(&path, "file_pattern");
-            streams.push(self.stream(written.table_name, pattern, &pattern_path, folder, object, notes)?);
+            let pattern = Written::pattern(written.file_pattern.as_deref(), &join(&path, "file_pattern"), folder)?;
+            let members = Written::pattern(written.archive_pattern.as_deref(), &join(&path, "archive_pattern"), "")?;
+            streams.push(self.stream(written.table_name, (pattern, members), &path, folder, object, notes)?);
         }
         Ok(streams)
     }
 
+    /// A regular expression that is written, which holds for keys below a folder. A blank one is none.
+    fn pattern(written: Option<&str>, path: &str, folder: &str) -> Result<Option<KeyPattern>> {
+        match written.filter(|text| !text.is_empty()) {
+            Some(text) => expression(folder, text, path).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A stream of the files that a pattern matches, and of the members of archives that another one does. `path` is that
+    /// of the table.
     fn stream(
         &self,
         name: String,
-        pattern: Option<&str>,
+        (pattern, members): (Option<KeyPattern>, Option<KeyPattern>),
         path: &str,
         folder: &str,
         object: &Object,
         notes: &mut Notes,
     ) -> Result<Stream> {
-        let pattern = pattern.filter(|pattern| !pattern.is_empty());
-        let format = self.format(pattern, object, notes)?;
+        let compression = self.compression()?;
         let packed = self.packed()?;
-        let mut stream = super::stream(DIALECT, name, format);
-        stream.schemaless = packed && matches!(stream.format, FormatOptions::Jsonl | FormatOptions::Json);
-        stream.compression = self.compression()?;
+        let formats = self.formats(pattern.as_ref().map(KeyPattern::text), packed, object, notes)?;
+        let first = formats.first().ok_or_else(|| Error::internal("a stream without a format"))?;
+        let mut stream = super::stream(DIALECT, name, first.format.clone());
+        stream.schemaless = first.schemaless;
+        if formats.len() > 1 {
+            stream.formats = formats;
+        }
+        if members.is_some() && !matches!(compression, Compression::Auto | Compression::Zip) {
+            let note = "without effect: `compression` says that the files are no zip archives";
+            notes.unknown(join(path, "archive_pattern"), note);
+        }
+        stream.compression = match stream.formats.is_empty() {
+            true => super::around(&stream.format, compression, "compression", notes),
+            false => compression,
+        };
         stream.skip_markers = self.skip_markers;
         stream.list_prefix = Some(folder.to_owned()).filter(|folder| !folder.is_empty());
-        if let Some(pattern) = pattern {
-            let globs = regex::globs(pattern).map_err(|reason| not_a_glob(path, pattern, &reason))?;
-            notes.remark(path, &format!("as globs: {}; names that begin with a dot do not match", globs.join(" ")));
-            stream.globs = globs.iter().map(|glob| place::inside(folder, glob)).collect();
-        }
+        (stream.key_pattern, stream.archive_pattern) = (pattern, members);
         if let Some(text) = self.start_date.as_deref() {
             stream.start_at = Some(place::start_date(text, "start_date")?);
         }
@@ -476,9 +502,13 @@ impl Written {
     }
 }
 
-fn not_a_glob(path: &str, pattern: &str, reason: &str) -> Error {
-    let message = format!("`{path}` is '{pattern}', and expressions with {reason} are not supported yet");
-    Error::new(ErrorKind::Unsupported, message).hint(
-        "use literal text, `.*`, `[^/]*`, `\\d`, classes, groups with `|`, and `?`; or split it over several `files`",
-    )
+/// A regular expression that holds for keys below a folder.
+///
+/// # Errors
+/// Config, with what is wrong with it.
+pub(super) fn expression(folder: &str, text: &str, path: &str) -> Result<KeyPattern> {
+    KeyPattern::new(folder, text).map_err(|reason| {
+        Error::config(format!("`{path}` is '{text}', which is not a regular expression: {reason}"))
+            .hint("use the syntax of the Rust crate regex: it has no look-around and no back-references")
+    })
 }

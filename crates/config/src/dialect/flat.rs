@@ -177,7 +177,7 @@ fn former_names(written: &mut Written, object: &Object, notes: &mut Notes) {
     }
     for (former, present) in FORMER.iter().filter(|(former, _)| wins(former)) {
         let note = match wins(present) {
-            true => format!("former name of `{present}`, which is given too and wins"),
+            true => format!("a former name of `{present}`, which is given too and wins"),
             false => format!("now called `{present}`"),
         };
         notes.renamed(*former, note);
@@ -210,7 +210,7 @@ impl Written {
             region: ("region", self.region.as_deref()),
             default_region: defaults::REGION.of(DIALECT),
         };
-        place::tls_has_effect(&access, "use_ssl")?;
+        place::tls_has_effect(&access, "use_ssl", object, notes)?;
         let credentials = Identity {
             access_key_id: ("access_key_id", self.access_key_id),
             secret_access_key: ("secret_access_key", self.secret_access_key),
@@ -291,10 +291,6 @@ impl Written {
                 &one_of(&Compression::ALL.map(Compression::name)),
             ));
         };
-        if matches!(format, FormatOptions::Parquet(_)) {
-            notes.unknown("compression", "without effect: a Parquet file names the codec of its columns itself");
-            return Ok(Compression::None);
-        }
-        Ok(compression)
+        Ok(super::around(format, compression, "compression", notes))
     }
 }

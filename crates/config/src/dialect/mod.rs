@@ -9,7 +9,6 @@ mod flat;
 mod partitions;
 mod policies;
 mod pushdown;
-mod regex;
 
 use super::defaults;
 use super::job::{BadRows, Delivery, Job, Stream};
@@ -18,7 +17,7 @@ use super::read::Object;
 use tollgate_base::connection::Connection;
 use tollgate_base::error::{Error, Result};
 use tollgate_base::options::partition::Partitions;
-use tollgate_base::options::{Caps, FormatOptions};
+use tollgate_base::options::{Caps, Compression, FormatOptions};
 
 pub(super) use additions::Additions;
 pub(super) use airbyte::Written as AirbyteWritten;
@@ -156,7 +155,10 @@ pub(super) fn stream(dialect: Dialect, name: String, format: FormatOptions) -> S
         name,
         globs: defaults::words(defaults::GLOBS.of(dialect)),
         list_prefix: None,
+        key_pattern: None,
+        archive_pattern: None,
         format,
+        formats: Vec::new(),
         compression: defaults::COMPRESSION.of(dialect),
         start_at: None,
         skip_markers: defaults::SKIP_MARKERS.of(dialect),
@@ -179,6 +181,25 @@ pub(super) fn stream(dialect: Dialect, name: String, format: FormatOptions) -> S
         dev_max_files: None,
         pushdown: Default::default(),
         inventory: None,
+    }
+}
+
+/// The compression around a stream's files, from what is written. Parquet and Avro name the codec of their blocks
+/// themselves, and that codec is what people write here: it is not around the file.
+fn around(format: &FormatOptions, written: Compression, path: &str, notes: &mut Notes) -> Compression {
+    use Compression::{Bzip2, Gzip, Snappy, Xz, Zip, Zstd};
+    match format {
+        FormatOptions::Parquet(_) if written != Compression::Auto && written != Zip => {
+            if written != Compression::None {
+                notes.unknown(path, "without effect: a Parquet file names the codec of its columns itself");
+            }
+            Compression::None
+        }
+        FormatOptions::Avro(_) if matches!(written, Gzip | Bzip2 | Zstd | Xz | Snappy) => {
+            notes.remark(path, "an Avro file names the codec of its blocks itself; the first bytes show any other");
+            Compression::Auto
+        }
+        _ => written,
     }
 }
 

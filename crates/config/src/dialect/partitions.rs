@@ -34,7 +34,7 @@ pub(crate) struct Written {
     /// The types of partitions, for example `{"month": "integer", "date": "date"}`: `string`, `integer`, `number`,
     /// `boolean`, `date` or `timestamp`. A partition without one is a string: `01` stays `01`. Filters, `partition_lookback`
     /// and `inventory` see by its values, or by its name where no value was seen, whether it is a date.
-    #[schemars(title = "Partition Types", extend("airbyte_hidden" = true, "properties" = any_name("Type")))]
+    #[schemars(title = "Partition Types", extend("airbyte_hidden" = true, "properties" = example("date", "Type of the Date", OTHERS)))]
     partition_types: Option<BTreeMap<String, String>>,
     /// Which partitions are read, and listed at all, for example `{"year": "2024", "month": ["01", "02"]}` or `{"date":
     /// {"gte": "2024-01-01", "lt": "now-1d"}}`. Tests are `eq`, `ne`, `in`, `not_in`, `gt`, `gte`, `lt` and `lte`; times
@@ -44,7 +44,7 @@ pub(crate) struct Written {
     /// Partitions that are a year, a month and a day are one `date` as well. A filter that is
     /// widened reads what it left out before; beyond its 10,000 newest files the state does not know which of those that
     /// had left the filter were read, and they are read again. When absent all partitions are read.
-    #[schemars(title = "Partition Filter", extend("airbyte_hidden" = true, "properties" = any_name("Value or Tests")))]
+    #[schemars(title = "Partition Filter", extend("airbyte_hidden" = true, "properties" = example("name_of_partition", "Value or Tests", INSTEAD)))]
     partition_filter: Option<Object>,
     /// How far behind the newest partition of the last complete sync the next incremental one begins, for example `3d`:
     /// older partitions are not listed again, and what arrives in them later is not read. Partitions must have dates;
@@ -82,10 +82,13 @@ enum OnGapWritten {
     Warn,
 }
 
-/// The lint of platforms wants each object to have a property; these have those that the user has partitions for.
-fn any_name(title: &str) -> Value {
-    let description = "Under the name of each partition; this one stands for all of them.";
-    json!({"<partition>": {"type": "string", "title": title, "description": description}})
+const OTHERS: &str = "The type of the partition `date`. All other partitions are written in the same way.";
+/// A value can also be a list or an object of tests, so that no partition that somebody has may be the example.
+const INSTEAD: &str = "Write the name of a partition in place of this one.";
+
+/// The lint of platforms wants each object to have a property of one type. These have those that the user has partitions for.
+fn example(name: &str, title: &str, description: &str) -> Value {
+    json!({name: {"type": "string", "title": title, "description": description}})
 }
 
 #[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]

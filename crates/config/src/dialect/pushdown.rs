@@ -11,7 +11,6 @@ use crate::job::{Pushdown, Stream};
 use crate::notes::{Notes, join};
 use crate::read::wrong;
 use tollgate_base::error::Result;
-use tollgate_base::options::FormatOptions;
 use tollgate_base::predicate::{Lookback, Predicate};
 
 /// `parquet_filters` as written.
@@ -83,8 +82,9 @@ fn lookback(text: &str, path: &str) -> Result<Lookback> {
 
 /// Gives a stream what it does not have of its own, and notes what has no effect there. `path` is the stream's own.
 pub(super) fn apply(root: &Pushdown, stream: &mut Stream, path: &str, notes: &mut Notes) {
+    let parquet = stream.may_be_parquet();
     let own = &mut stream.pushdown;
-    if own.columns.is_none() && matches!(stream.format, FormatOptions::Parquet(_)) {
+    if own.columns.is_none() && parquet {
         own.columns.clone_from(&root.columns);
     }
     own.filter = own.filter.take().or_else(|| root.filter.clone());
@@ -92,7 +92,7 @@ pub(super) fn apply(root: &Pushdown, stream: &mut Stream, path: &str, notes: &mu
         own.cursor_field.clone_from(&root.cursor_field);
     }
     own.cursor_lookback = own.cursor_lookback.take().or_else(|| root.cursor_lookback.clone());
-    if !matches!(stream.format, FormatOptions::Parquet(_)) && own.columns.take().is_some() {
+    if !parquet && own.columns.take().is_some() {
         let place = join(path, "parquet_columns");
         notes.unknown(place, format!("without effect: the files are {}", stream.format.name()));
     }
@@ -100,8 +100,7 @@ pub(super) fn apply(root: &Pushdown, stream: &mut Stream, path: &str, notes: &mu
 
 /// Notes columns at the root that no stream takes.
 pub(super) fn without_effect(root: &Pushdown, streams: &[Stream], notes: &mut Notes) {
-    let parquet = |stream: &Stream| matches!(stream.format, FormatOptions::Parquet(_));
-    if root.columns.is_some() && !streams.iter().any(parquet) {
+    if root.columns.is_some() && !streams.iter().any(Stream::may_be_parquet) {
         notes.unknown("parquet_columns", "without effect: the files are no Parquet files");
     }
 }

@@ -4,8 +4,10 @@
 use std::path::PathBuf;
 
 use tollgate_base::connection::Connection;
+use tollgate_base::error::{Error, Result};
 use tollgate_base::object::{ObjectFacts, Timestamp};
 use tollgate_base::options::inventory::InventorySource;
+use tollgate_base::options::key_pattern::KeyPattern;
 use tollgate_base::options::partition::Partitions;
 use tollgate_base::options::{Caps, Compression, FormatOptions, InferenceDepth, OnBadRow, SchemaEvolution};
 use tollgate_base::predicate::{Lookback, Predicate};
@@ -40,8 +42,15 @@ pub struct Stream {
     /// If given, the only prefix that is listed (Airbyte's `legacy_prefix`, the flat form's `path_prefix`); the
     /// globs hold on the whole key all the same.
     pub list_prefix: Option<String>,
+    /// A regular expression in place of the globs.
+    pub key_pattern: Option<KeyPattern>,
+    /// A regular expression for the names of the members of zip archives; all others are left out.
+    pub archive_pattern: Option<KeyPattern>,
     /// Format and its options.
     pub format: FormatOptions,
+    /// What each extension of a key means, where the configuration leaves the format to the keys: `format` is then one of
+    /// these, chosen before anything is read. Otherwise empty.
+    pub formats: Vec<FormatByKey>,
     /// Compression of the objects.
     pub compression: Compression,
     /// Only objects last modified at or after this time.
@@ -94,7 +103,75 @@ pub struct Stream {
 /// Parquet objects of so many bytes and more are sampled inside, row group by row group.
 const SAMPLED_INSIDE_FROM: u64 = 256 << 20;
 
+/// What the extension of a key means.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FormatByKey {
+    /// The extension, without its dot, in lower case.
+    pub extension: &'static str,
+    /// The format.
+    pub format: FormatOptions,
+    /// As [`Stream::schemaless`].
+    pub schemaless: bool,
+}
+
 impl Stream {
+    /// The format that a key tells by its extension, before that of a compression.
+    #[must_use]
+    pub fn format_by_key(&self, key: &str) -> Option<&FormatByKey> {
+        let name = key.rsplit(['/', '#']).next().unwrap_or(key).to_ascii_lowercase();
+        let (_, extension) = Compression::strip_extension(&name).rsplit_once('.')?;
+        self.formats.iter().find(|format| format.extension == extension)
+    }
+
+    /// Whether its files may be Parquet files.
+    #[must_use]
+    pub fn may_be_parquet(&self) -> bool {
+        let parquet = |format: &FormatOptions| matches!(format, FormatOptions::Parquet(_));
+        parquet(&self.format) || self.formats.iter().any(|by_key| parquet(&by_key.format))
+    }
+
+    /// Takes the format that a key determines for that of all files.
+    pub fn choose_format(&mut self, by_key: &FormatByKey) {
+        self.format = by_key.format.clone();
+        self.schemaless = by_key.schemaless;
+        if self.schemaless {
+            self.flatten = None;
+        }
+        if !matches!(self.format, FormatOptions::Parquet(_)) {
+            self.pushdown.columns = None;
+        }
+    }
+
+    /// The patterns of its keys, for messages.
+    #[must_use]
+    pub fn patterns(&self) -> String {
+        match &self.key_pattern {
+            Some(pattern) => pattern.text().to_owned(),
+            None => self.globs.join(" "),
+        }
+    }
+
+    /// Whether a file can be read in the stream's format.
+    ///
+    /// # Errors
+    /// Data, where the keys tell the formats and this one tells another, or none.
+    pub fn told_by_key(&self, key: &str) -> Result<()> {
+        let told = self.format_by_key(key);
+        if self.formats.is_empty() || told.is_some_and(|told| told.format == self.format) {
+            return Ok(());
+        }
+        let own = self.format.name();
+        let message = match told {
+            Some(other) => {
+                format!("the key tells another format than the stream's first key: {}, not {own}", other.extension)
+            }
+            None => format!("the key has no extension that tells the format; the stream's first key tells {own}"),
+        };
+        Err(Error::data(message)
+            .with("key", key)
+            .hint("set the file type, or narrow the pattern to files of one format"))
+    }
+
     /// The size from which objects belong to every sample, since a part of each is read (`dev_sampling`).
     #[must_use]
     pub fn sampled_inside_from(&self) -> Option<u64> {
@@ -202,6 +279,19 @@ pub struct Provenance {
     pub note: String,
 }
 
+impl Provenance {
+    /// What a user should know before a run, as a sentence: the parameter has no effect, or not under this name.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        match self.outcome {
+            Outcome::Unknown | Outcome::Renamed => {
+                Some(format!("the configuration's '{}' is {}", self.path, self.note))
+            }
+            Outcome::Taken | Outcome::Defaulted | Outcome::Refused => None,
+        }
+    }
+}
+
 /// What became of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -211,7 +301,7 @@ pub enum Outcome {
     Defaulted,
     /// Used under its present name.
     Renamed,
-    /// Not known; without effect, with one warning.
+    /// Without effect, with one warning: it is not known, or something else makes it idle, as the note says.
     Unknown,
     /// Known and not supported.
     Refused,

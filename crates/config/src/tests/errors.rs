@@ -252,14 +252,12 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         (fivetran(json!({"is_private_link_required": true})), "`is_private_link_required` is not supported yet"),
         (fivetran(json!({"file_mapping_method": "EXTRACT_TABLES"})), "`file_mapping_method` is not supported yet"),
         (fivetran(json!({"extraction_pattern": "(?<table>.*)"})), "`extraction_pattern` is not supported yet"),
-        (fivetran(json!({"archive_pattern": ".*"})), "`archive_pattern` is not supported yet"),
         (fivetran(json!({"files": [{"table_name": "a", "selected_range": "A1"}]})), "`files[0].selected_range` is not"),
         (fivetran(json!({"line_separator": ";"})), "`line_separator` is not supported yet"),
         (fivetran(json!({"skip_after": 1})), "`skip_after` is not supported yet"),
         (fivetran(json!({"escape_char_options": "DELIMITED_ONLY"})), "`escape_char_options` is not supported yet"),
         (fivetran(json!({"file_type": "xml"})), "`file_type` is 'xml', which is not supported yet"),
         (fivetran(json!({"use_ssl": false})), "`use_ssl` is false without an `endpoint_url`"),
-        (fivetran(json!({"pattern": r"\d+"})), r"`pattern` is '\d+', and expressions with `+` behind"),
         (
             airbyte_stream(json!({"format": {"filetype": "unstructured"}})),
             "`streams[0].format.filetype` is 'unstructured', which is not",
@@ -278,6 +276,56 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         let (kind, text) = error(&config);
         assert_eq!(kind, ErrorKind::Unsupported, "{config}\n{text}");
         assert!(text.contains(expected), "{config}\n     got: {text}\nexpected: {expected}");
+    }
+}
+
+#[test]
+fn a_pattern_that_is_no_regular_expression_says_why() {
+    let table = [
+        (fivetran(json!({"pattern": "(a"})), "`pattern` is '(a', which is not a regular expression: unclosed group"),
+        (fivetran(json!({"pattern": "a(?=b)"})), "look-around"),
+        (
+            fivetran(json!({"files": [{"table_name": "a", "file_pattern": "*"}]})),
+            "`files[0].file_pattern` is '*', which is not a regular expression: repetition operator",
+        ),
+        (fivetran(json!({"archive_pattern": "[a"})), "`archive_pattern` is '[a', which is not a regular expression"),
+        (airbyte_stream(json!({"key_pattern": ")"})), "`streams[0].key_pattern` is ')'"),
+        (
+            airbyte_stream(json!({"key_pattern": "a", "globs": ["a"]})),
+            "`streams[0].key_pattern` is given beside `streams[0].globs`",
+        ),
+    ];
+    for (config, expected) in table {
+        let (kind, text) = error(&config);
+        assert_eq!(kind, ErrorKind::Config, "{config}\n{text}");
+        assert!(text.contains(expected), "{config}\n     got: {text}\nexpected: {expected}");
+    }
+}
+
+#[test]
+fn a_misspelt_parameter_that_would_widen_what_is_read_is_refused() {
+    let table = [
+        (airbyte_stream(json!({"glob": ["a/*"]})), "`streams[0].glob` is not known; did you mean `globs`?"),
+        (airbyte(json!({"startdate": "2024-01-01"})), "`startdate` is not known; did you mean `start_date`?"),
+        (flat_root(json!({"path_prefx": "a/"})), "`path_prefx` is not known; did you mean `path_prefix`?"),
+        (flat_root(json!({"cost_limit_us": 1})), "`cost_limit_us` is not known; did you mean `cost_limit_usd`?"),
+        (flat_root(json!({"partition_filters": {}})), "did you mean `partition_filter`?"),
+        (
+            fivetran(json!({"files": [{"table_name": "a", "file_patern": "a"}]})),
+            "`files[0].file_patern` is not known; did you mean `file_pattern`?",
+        ),
+    ];
+    for (config, expected) in table {
+        let (kind, text) = error(&config);
+        assert_eq!(kind, ErrorKind::Config, "{config}\n{text}");
+        assert!(text.contains(expected), "{config}\n     got: {text}\nexpected: {expected}");
+    }
+    // Where the right name is there too, or the name is not that near, the key is an odd one like others.
+    for config in [
+        airbyte_stream(json!({"glob": ["a/*"], "globs": ["b/*"]})),
+        airbyte_stream(json!({"logs": ["a/*"], "primary": 1})),
+    ] {
+        assert!(parse(config.to_string().as_bytes()).is_ok(), "{config}");
     }
 }
 

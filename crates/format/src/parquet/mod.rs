@@ -77,6 +77,8 @@ pub struct ParquetDecoder {
     predicates: Arc<[Predicate]>,
     /// The part of the row groups that is wanted.
     sample: Option<f64>,
+    /// Whether only the first row group with rows is wanted.
+    first_only: bool,
     limits: Limits,
     next: Start,
     rows: u64,
@@ -158,6 +160,7 @@ impl ParquetDecoder {
             projection: projection.clone(),
             predicates: Arc::default(),
             sample: None,
+            first_only: false,
             limits,
             next,
             rows: resume.map_or(0, |position| position.rows),
@@ -177,6 +180,32 @@ impl ParquetDecoder {
             Stage::Index(index) => Some(&index.0.footer),
             Stage::Tail | Stage::Footer(_) => None,
         }
+    }
+
+    /// Says, before the first step, that only the first row group with rows is wanted.
+    pub fn first_row_group_only(&mut self) {
+        self.first_only = true;
+    }
+
+    /// The columns of the file with their stored bytes in the first row group that has rows, once the footer is known.
+    #[must_use]
+    pub fn first_row_group(&self) -> Vec<(String, u64)> {
+        let opened = match &self.stage {
+            Stage::Rows(rows) => &rows.opened,
+            Stage::Index(index) => &index.0,
+            Stage::Tail | Stage::Footer(_) => return Vec::new(),
+        };
+        let schema = opened.reader.parquet_schema();
+        let roots = schema.root_schema().get_fields();
+        let mut columns: Vec<(String, u64)> = roots.iter().map(|field| (field.name().to_owned(), 0)).collect();
+        let Some(first) = first_with_rows(opened) else { return columns };
+        for (leaf, chunk) in opened.reader.metadata().row_group(first).columns().iter().enumerate() {
+            let bytes = chunk_range(chunk, self.size).map_or(0, |range| range.end - range.start);
+            if let Some((_, total)) = columns.get_mut(schema.get_column_root_idx(leaf)) {
+                *total += bytes;
+            }
+        }
+        columns
     }
 
     /// Goes on until the footer is known; until then, what is to be fed. For a caller that wants no rows: nothing is
@@ -253,7 +282,10 @@ impl ParquetDecoder {
         };
         self.check_position(&opened)?;
         let groups = opened.reader.metadata().num_row_groups();
-        let sample = self.sample.map(|part| plan::sampled_groups(&self.key, groups, part));
+        let sample = match first_with_rows(&opened) {
+            Some(first) if self.first_only => Some((0..groups).map(|group| group == first).collect()),
+            _ => self.sample.map(|part| plan::sampled_groups(&self.key, groups, part)),
+        };
         let draft = Draft::new(&opened, self.next, sample.as_deref(), self.size, tail_start);
         let elsewhere = draft.parts.iter().map(|part| part.range.clone()).filter(|range| range.start < tail_start);
         self.fed.want(elsewhere);
@@ -522,6 +554,11 @@ impl Decode for ParquetDecoder {
     fn pruned(&self) -> Pruned {
         self.pruned
     }
+}
+
+/// The first row group that has rows.
+fn first_with_rows(opened: &Opened) -> Option<usize> {
+    opened.reader.metadata().row_groups().iter().position(|group| group.num_rows() > 0)
 }
 
 /// Rows per batch, so that wide rows do not make large batches.

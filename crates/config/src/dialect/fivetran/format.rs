@@ -3,6 +3,7 @@
 use super::{DIALECT, Written};
 use crate::defaults;
 use crate::dialect::airbyte_format;
+use crate::job::FormatByKey;
 use crate::notes::Notes;
 use crate::read::{Object, one_of, wrong};
 use tollgate_base::error::{Error, ErrorKind, Result};
@@ -17,36 +18,54 @@ impl Written {
         }
     }
 
-    pub(super) fn format(&self, pattern: Option<&str>, object: &Object, notes: &mut Notes) -> Result<FormatOptions> {
-        let inferred = match self.file_type.as_str() {
+    /// The format of a table's files: one, or where neither `file_type` nor the pattern determines it, one for each extension
+    /// that a key can have.
+    pub(super) fn formats(
+        &self,
+        pattern: Option<&str>,
+        packed: bool,
+        object: &Object,
+        notes: &mut Notes,
+    ) -> Result<Vec<FormatByKey>> {
+        let named = match self.file_type.as_str() {
             "infer" | "" => pattern.and_then(extension),
             given => Some(given),
         };
-        match inferred {
-            Some("csv") => self.csv(defaults::CSV_DELIMITER.of(DIALECT), object, notes).map(FormatOptions::Csv),
-            Some("tsv") => self.csv("\\t", object, notes).map(FormatOptions::Csv),
-            Some("jsonl") => Ok(FormatOptions::Jsonl),
-            Some("json") => Ok(FormatOptions::Json),
-            Some("parquet") => {
+        let mut of = |name: &str, extension: &'static str| {
+            let format = self.format(name, object, notes)?;
+            let schemaless = packed && matches!(format, FormatOptions::Jsonl | FormatOptions::Json);
+            Ok(FormatByKey { extension, format, schemaless })
+        };
+        match named {
+            Some(name) => Ok(vec![of(name, "")?]),
+            None => BY_EXTENSION.iter().map(|(extension, name)| of(name, extension)).collect(),
+        }
+    }
+
+    fn format(&self, name: &str, object: &Object, notes: &mut Notes) -> Result<FormatOptions> {
+        match name {
+            "csv" => self.csv(defaults::CSV_DELIMITER.of(DIALECT), object, notes).map(FormatOptions::Csv),
+            "tsv" => self.csv("\\t", object, notes).map(FormatOptions::Csv),
+            "jsonl" | "ndjson" => Ok(FormatOptions::Jsonl),
+            "json" => Ok(FormatOptions::Json),
+            "parquet" => {
                 let decimal_as_float = defaults::PARQUET_DECIMAL_AS_FLOAT.of(DIALECT);
                 Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float }))
             }
-            Some("avro") => {
+            "avro" => {
                 let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.of(DIALECT);
                 Ok(FormatOptions::Avro(AvroOptions { double_as_string }))
             }
-            Some("xlsx" | "xlsb" | "spreadsheet") => Ok(FormatOptions::Excel),
-            Some(other @ ("xml" | "log" | "unstructured")) => {
-                Err(Error::new(ErrorKind::Unsupported, format!("`file_type` is '{other}', which is not supported yet"))
+            "xlsx" | "xlsb" | "spreadsheet" => Ok(FormatOptions::Excel),
+            "xml" | "log" | "unstructured" => {
+                Err(Error::new(ErrorKind::Unsupported, format!("`file_type` is '{name}', which is not supported yet"))
                     .hint("convert the files to parquet, or keep the connector that reads them today"))
             }
-            Some(other) => Err(wrong(
+            _ => Err(wrong(
                 "file_type",
-                format!("'{other}'"),
+                format!("'{name}'"),
                 &one_of(&["csv", "tsv", "jsonl", "json", "parquet", "avro"]),
             )),
-            None => Err(Error::new(ErrorKind::Unsupported, "`file_type` is 'infer', and no pattern tells the format")
-                .hint("set `file_type` to csv, tsv, jsonl, json, parquet or avro")),
         }
     }
 
@@ -61,7 +80,10 @@ impl Written {
             notes.refused("skip_after", "write the files without lines behind the data");
         }
         if self.empty_header && object.contains_key("empty_header") {
-            notes.renamed("empty_header", "the columns are called f0, f1, … instead of column_0, column_1, …");
+            notes.renamed(
+                "empty_header",
+                "understood with other column names: f0, f1, … in place of column_0, column_1, …",
+            );
         }
         let quote_char = if self.quote_character_enabled { self.quote_char.as_str() } else { "" };
         let (delimiter, delimiter_rest) = airbyte_format::delimiter(delimiter, "delimiter")?;
@@ -121,7 +143,20 @@ impl Written {
     }
 }
 
-/// The format that a pattern's end tells, without the extension of a compression.
+/// The extensions of keys and the formats that they determine.
+const BY_EXTENSION: &[(&str, &str)] = &[
+    ("csv", "csv"),
+    ("tsv", "tsv"),
+    ("jsonl", "jsonl"),
+    ("ndjson", "jsonl"),
+    ("json", "json"),
+    ("parquet", "parquet"),
+    ("avro", "avro"),
+    ("xlsx", "xlsx"),
+    ("xlsb", "xlsb"),
+];
+
+/// The format that the end of a pattern determines, without the extension of a compression.
 fn extension(pattern: &str) -> Option<&str> {
     let pattern = pattern.trim_end_matches('$');
     let pattern = Compression::strip_extension(pattern).trim_end_matches('\\');

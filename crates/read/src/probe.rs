@@ -1,0 +1,323 @@
+//! Whether the first rows of a file can be read: they are decoded and encoded as a read does it.
+//!
+//! ```text
+//!   text, Avro, Excel   first 256 KiB ─▶ a row? ── not yet ─▶ one request for the rest, read until there is one
+//!   Parquet             tail ─▶ all columns' types ─▶ column chunks of the first row group ─▶ first batch
+//! ```
+//!
+//! A file takes two or three requests, whatever its size. Nothing but a row, an error or the end of the file ends the
+//! search: a sample that ends before the first row proves nothing.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::archive::{self, Archive};
+use super::fetch::{self, Stream as ByteStream};
+use super::file::not_in_archives;
+use super::sample::Sampled;
+use super::wanted;
+use tollgate_base::batch::{Batch, Decoded, Reject};
+use tollgate_base::error::{Error, Result};
+use tollgate_base::object::ObjectFacts;
+use tollgate_base::options::{Caps, Compression, FormatOptions, Projection, SchemaEvolution};
+use tollgate_base::schema::Columns;
+use tollgate_config::job::Stream;
+use tollgate_format::parquet::{self, ParquetDecoder};
+use tollgate_format::{Access, Decode, DecodeLimits, Step};
+use tollgate_plan::ranges;
+use tollgate_record::flatten::Flattener;
+use tollgate_record::{EncodeOptions, FileEncoder, StreamEncoder, Validation, columns_wanted};
+use tollgate_runtime::memory::Budget;
+use tollgate_s3::Store;
+
+/// The first request for a file's contents: one of this size takes about as long as one for a byte.
+const FIRST_BYTES: u64 = 256 << 10;
+
+/// Text that is looked at before more is asked for. It must be smaller than the first request, or the decoder would wait
+/// for more than that before it splits a row off.
+const BLOCK_BYTES: usize = 64 << 10;
+
+/// Stored bytes of a Parquet file's first row group that are fetched at most.
+const PARQUET_BYTES: u64 = 8 << 20;
+
+/// Where bad rows are left out: so many of them without a good one, and the file counts as unreadable.
+const BAD_ROWS: usize = 64;
+
+/// Reads the first row of a file. What was not looked at is told in a sentence.
+///
+/// # Errors
+/// What a read of the file would fail with.
+pub(super) async fn first_rows(
+    store: &Store,
+    stream: &Stream,
+    object: &ObjectFacts,
+    caps: Caps,
+) -> Result<Option<String>> {
+    let budget = Budget::new(super::DEFAULT_MEMORY_BYTES);
+    if archive::is_archive(stream, object) {
+        return first_member(store, stream, object, caps, &budget).await.map(|()| None);
+    }
+    let mut rows = Rows::new(stream, object);
+    if let FormatOptions::Parquet(_) = &stream.format {
+        return first_batch(store, stream, object, &mut rows).await;
+    }
+    // A workbook is read as a whole or not at all.
+    let whole = object.size <= FIRST_BYTES || stream.format == FormatOptions::Excel;
+    let of = |from, until| ByteStream::new(store, object, from, until, false, &budget);
+    let parts = match whole {
+        true => vec![of(0, None)],
+        false => vec![of(0, Some(FIRST_BYTES)), of(FIRST_BYTES, None)],
+    };
+    let compression = stream.compression.resolve(&object.key);
+    let mut decoder =
+        tollgate_format::open(&stream.format, compression, &Projection::All, object, None, &limits(stream, caps))?;
+    decode(Bodies::new(parts), &mut *decoder, &mut rows).await.map(|()| None)
+}
+
+/// Reads the first row of the first member that belongs to the stream.
+async fn first_member(store: &Store, stream: &Stream, object: &ObjectFacts, caps: Caps, budget: &Budget) -> Result<()> {
+    let archive = Archive::open(store, object, budget).await?;
+    let Some((facts, member)) = archive.members_of(stream).into_iter().next() else { return Ok(()) };
+    let named = |error: Error| error.with("key", &facts.key);
+    member.readable().map_err(named)?;
+    let Range { start, end } = member.range;
+    let middle = end.min(start + FIRST_BYTES);
+    let mut parts = Vec::new();
+    for range in [start..middle, middle..end].into_iter().filter(|range| !range.is_empty()) {
+        let mut part = member.clone();
+        part.range = range;
+        parts.push(archive.stream(store, &part, false, budget));
+    }
+    let opened =
+        tollgate_format::open(&stream.format, Compression::Zip, &Projection::All, &facts, None, &limits(stream, caps));
+    let mut decoder = opened.map_err(named)?;
+    if decoder.access() == Access::Ranges {
+        return Err(named(not_in_archives(&stream.format)));
+    }
+    decode(Bodies::new(parts), &mut *decoder, &mut Rows::new(stream, &facts)).await.map_err(named)
+}
+
+/// As a read has them, but for batches: the first row is looked at as soon as it is there.
+fn limits(stream: &Stream, caps: Caps) -> DecodeLimits {
+    DecodeLimits {
+        batch_rows: 1,
+        batch_bytes: BLOCK_BYTES,
+        on_bad_row: stream.bad_rows.on_bad_row(),
+        caps,
+        array_rows: stream.schemaless,
+        ..DecodeLimits::default()
+    }
+}
+
+/// Feeds a decoder until it has a row, or the file is at its end.
+async fn decode(mut bodies: Bodies, decoder: &mut dyn Decode, rows: &mut Rows) -> Result<()> {
+    let mut offset = 0;
+    loop {
+        match decoder.step()? {
+            Step::Batch(decoded) => {
+                if rows.add(decoded)? {
+                    return rows.verdict();
+                }
+            }
+            Step::Done => return rows.verdict(),
+            Step::NeedRanges(_) => return Err(Error::internal("a decoder of streams asked for ranges")),
+            Step::NeedBytes => match bodies.next().await? {
+                Some(bytes) => {
+                    let length = bytes.len() as u64;
+                    decoder.feed(offset, bytes)?;
+                    offset += length;
+                }
+                None => decoder.finish(),
+            },
+        }
+    }
+}
+
+/// Bodies one after the other. Each is asked for when the one before it is used up.
+struct Bodies(VecDeque<ByteStream>);
+
+impl Bodies {
+    fn new(parts: Vec<ByteStream>) -> Self {
+        Self(parts.into())
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        while let Some(stream) = self.0.front_mut() {
+            if let Some((_, bytes)) = stream.next().await? {
+                return Ok(Some(bytes));
+            }
+            self.0.pop_front();
+        }
+        Ok(None)
+    }
+}
+
+/// Decodes the first batch of a Parquet file, of as many columns as a check may fetch. The types of all are looked at.
+async fn first_batch(store: &Store, stream: &Stream, object: &ObjectFacts, rows: &mut Rows) -> Result<Option<String>> {
+    let limits = match stream.batch_rows {
+        Some(batch_rows) => parquet::Limits { batch_rows, ..parquet::Limits::default() },
+        None => parquet::Limits::default(),
+    };
+    let mut fetched = Fetched { store, object, pieces: Vec::new() };
+    let mut decoder = ParquetDecoder::new(object, &rows.projection, None, limits)?;
+    while decoder.footer().is_none()
+        && let Some(missing) = decoder.step_to_footer()?
+    {
+        fetched.feed(missing, &mut decoder).await?;
+    }
+    let footer = decoder.footer().ok_or_else(|| Error::internal("a Parquet decoder went on without the footer"))?;
+    rows.types(&footer.schema)?;
+    if footer.rows == 0 {
+        return Ok(None);
+    }
+    let columns = decoder.first_row_group();
+    let wanted = columns.iter().filter(|(name, _)| rows.projection.wants(name));
+    let total: u64 = wanted.clone().map(|(_, bytes)| bytes).sum();
+    let chosen = affordable(wanted.clone());
+    let note = (chosen.len() < wanted.clone().count()).then(|| {
+        format!(
+            "stream {}: the values of {} of {} columns of '{}' were checked, and the types of all: its first row group has \
+             {total} bytes, and a check reads {PARQUET_BYTES} at most",
+            stream.name,
+            chosen.len(),
+            wanted.count(),
+            object.key
+        )
+    });
+    if chosen.is_empty() && note.is_some() {
+        return Ok(note);
+    }
+    let mut decoder = ParquetDecoder::new(object, &Projection::Columns(chosen), None, limits)?;
+    decoder.first_row_group_only();
+    loop {
+        match decoder.step()? {
+            Step::NeedRanges(missing) => fetched.feed(missing, &mut decoder).await?,
+            Step::Batch(decoded) => {
+                if rows.add(decoded)? {
+                    break;
+                }
+            }
+            Step::Done => break,
+            Step::NeedBytes => return Err(Error::internal("a decoder of ranges asked for a stream")),
+        }
+    }
+    rows.verdict().map(|()| note)
+}
+
+/// The first columns that can be fetched in one piece of bounded length.
+fn affordable<'a>(columns: impl Iterator<Item = &'a (String, u64)>) -> Vec<String> {
+    let (mut chosen, mut total) = (Vec::new(), 0);
+    for (name, bytes) in columns {
+        if total + bytes <= PARQUET_BYTES {
+            total += bytes;
+            chosen.push(name.clone());
+        } else if !chosen.is_empty() {
+            // The columns after this one would be a request of their own.
+            break;
+        }
+    }
+    chosen
+}
+
+/// Ranges of an object, each of which is asked for once.
+struct Fetched<'a> {
+    store: &'a Store,
+    object: &'a ObjectFacts,
+    pieces: Vec<(u64, Bytes)>,
+}
+
+impl Fetched<'_> {
+    async fn feed(&mut self, wanted: Vec<Range<u64>>, decoder: &mut ParquetDecoder) -> Result<()> {
+        let here = |pieces: &[(u64, Bytes)], range: &Range<u64>| {
+            pieces.iter().any(|(start, bytes)| *start <= range.start && range.end <= start + bytes.len() as u64)
+        };
+        let missing = wanted.iter().filter(|range| !here(&self.pieces, range)).cloned().collect();
+        for range in ranges::merged(missing, ranges::MERGE_GAP_BYTES) {
+            let bytes = fetch::in_one_piece(self.store, self.object, range.clone()).await?;
+            self.pieces.push((range.start, bytes));
+        }
+        for (start, bytes) in &self.pieces {
+            decoder.feed(*start, bytes.clone())?;
+        }
+        Ok(())
+    }
+}
+
+/// What becomes of the rows: lines that nobody sees.
+struct Rows {
+    projection: Projection,
+    flattener: Option<Flattener>,
+    encoder: FileEncoder,
+    lines: Vec<u8>,
+    seen: Sampled,
+}
+
+impl Rows {
+    fn new(stream: &Stream, object: &ObjectFacts) -> Self {
+        let columns = wanted::columns(stream, &Columns::All);
+        let decimal_as_float = matches!(&stream.format, FormatOptions::Parquet(parquet) if parquet.decimal_as_float);
+        // Without a catalog there is nothing to conform to.
+        let options = EncodeOptions::new(&stream.format, stream.schemaless, Validation::Emit)
+            .with_policies(SchemaEvolution::Evolve, stream.bad_rows.on_bad_row());
+        let encoder = StreamEncoder::new(&stream.name, None, &columns, options).file(object, 0);
+        Self {
+            projection: columns_wanted(&columns, stream.flatten.is_some()),
+            flattener: stream.flatten.map(|depth| Flattener::new(depth, decimal_as_float)),
+            encoder,
+            lines: Vec::new(),
+            seen: Sampled::default(),
+        }
+    }
+
+    /// Finds out whether all columns have types that records can have.
+    fn types(&mut self, schema: &arrow::datatypes::SchemaRef) -> Result<()> {
+        let wanted = |name: &str| self.projection.wants(name);
+        let indices: Vec<usize> =
+            schema.fields().iter().enumerate().filter(|(_, field)| wanted(field.name())).map(|(at, _)| at).collect();
+        let schema = schema.project(&indices).map_err(|error| Error::data("the columns' types").caused_by(error))?;
+        let nothing = arrow::record_batch::RecordBatch::new_empty(Arc::new(schema));
+        self.encode(Batch::Arrow(nothing)).map(drop)
+    }
+
+    fn encode(&mut self, batch: Batch) -> Result<usize> {
+        let batch = match &mut self.flattener {
+            Some(flattener) => flattener.flatten(batch)?,
+            None => batch,
+        };
+        self.lines.clear();
+        let encoded = self.encoder.encode(&batch, &mut self.lines)?;
+        if let Some((row, error)) = encoded.stopped {
+            let error = match batch.start_of(row) {
+                Some(start) => error.with("line", start.line + 1).with("byte", start.offset),
+                None => error,
+            };
+            return Err(error.with("row", row + 1));
+        }
+        let refused = encoded.refused.len();
+        if let Some(first) = encoded.refused.into_iter().next() {
+            let reject = Reject { reason: first.reason.into(), raw: first.raw, ..Reject::default() };
+            self.seen.first_bad.get_or_insert(reject);
+        }
+        self.seen.bad_rows += refused;
+        Ok(batch.rows() - refused)
+    }
+
+    /// Takes rows in. Whether that is enough.
+    fn add(&mut self, decoded: Decoded) -> Result<bool> {
+        let bad_rows: u64 = decoded.rejects.iter().map(Reject::rows).sum();
+        self.seen.bad_rows += usize::try_from(bad_rows).unwrap_or(usize::MAX);
+        if let Some(first) = decoded.rejects.into_iter().next() {
+            self.seen.first_bad.get_or_insert(first);
+        }
+        self.seen.rows += self.encode(decoded.batch)?;
+        Ok(self.seen.rows > 0 || self.seen.bad_rows >= BAD_ROWS)
+    }
+
+    /// Whether what was seen can be read.
+    fn verdict(&mut self) -> Result<()> {
+        std::mem::take(&mut self.seen).usable().map(drop)
+    }
+}

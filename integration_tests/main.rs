@@ -15,4 +15,5 @@ mod policies;
 mod pushdown;
 mod read;
 mod s3_door;
+mod state;
 mod support;

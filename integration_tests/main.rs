@@ -16,5 +16,6 @@ mod policies;
 mod pushdown;
 mod read;
 mod s3_door;
+mod state;
 mod support;
 mod verbs;

@@ -1,5 +1,6 @@
 //! Typed options of formats: what a configuration says about the bytes of a stream's files.
 
+pub mod fingerprint;
 pub mod inventory;
 pub mod key_pattern;
 pub mod partition;

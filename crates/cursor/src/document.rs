@@ -8,7 +8,9 @@
 //!               "horizon": {"modified_at": "…", "key": "z.csv"},
 //!               "memory": [{"from_micros": …, "files": 40000, "cells": 9000, "table": true, "set": "(base64)"}],
 //!               "partitions": {"newest": "…", "memory_from": "…", "listings": [{"from": "…", "at": "…"}]},
-//!               "pending": {"b.csv": {"etag": "\"…\"", "modified_at": "…", "rows": 100, "at": "byte", "offset": 4096, "line": 101}}}}
+//!               "archives": {"c.zip": "(base64)"}, "bad_rows": {"good": 950, "bad": 0, "files": {"(number)": [40, 2]}},
+//!               "pending": {"b.csv": {"etag": "\"…\"", "modified_at": "…", "options": "xxh64-1:(16 digits)",
+//!                                     "rows": 100, "at": "byte", "offset": 4096, "line": 101}}}}
 //! ```
 //!
 //! `history` and the cursor text are Airbyte's, so that the connector we replace can read what we write. The part under
@@ -17,14 +19,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::basis::Basis;
 use super::memory::{Memory, SavedPart};
 use super::partitions::PartitionCursor;
-use tollgate_base::batch::Position;
+use super::tally::Tally;
+use tollgate_base::batch::{Place, Position};
 use tollgate_base::error::{Error, Result};
-use tollgate_base::object::Timestamp;
+use tollgate_base::object::{ObjectFacts, Timestamp};
+use tollgate_base::options::fingerprint::Fingerprint;
 use tollgate_base::predicate::Marks;
 
 /// The key of our own part.
@@ -61,9 +66,31 @@ pub struct Pending {
     pub etag: Arc<str>,
     /// Its modification time.
     pub modified_at: Timestamp,
+    /// What the position depends on. Absent in states of earlier versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub options: Option<Fingerprint>,
     /// How far it was read.
     #[serde(flatten)]
     pub position: Position,
+}
+
+impl Pending {
+    /// A file that is read from a position on.
+    pub(super) fn new(object: &ObjectFacts, position: Position, basis: &Basis) -> Self {
+        let (etag, modified_at) = (Arc::clone(&object.etag), object.modified_at);
+        Self { etag, modified_at, options: basis.of_file(&object.key), position }
+    }
+
+    /// A file that was begun, at a place that nobody knows.
+    fn not_understood() -> Self {
+        let place = Place::RowGroup { group: u64::MAX, row: 0 };
+        Self {
+            etag: "".into(),
+            modified_at: Timestamp::default(),
+            options: None,
+            position: Position { rows: 0, place },
+        }
+    }
 }
 
 /// Our own part of the state.
@@ -78,6 +105,12 @@ pub struct Part {
     pub generation: Option<i64>,
     /// Whether the run read everything it was to read.
     pub complete: bool,
+    /// Full refresh: the platform's number of the sync that was completed, the same over its attempts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sync: Option<i64>,
+    /// Full refresh: what decides which rows it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<Fingerprint>,
     /// Full refresh: every selected key up to this one was read, but for those in `pending`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Arc<str>>,
@@ -90,11 +123,20 @@ pub struct Part {
     /// Incremental: another connector forgot what is below the horizon, and no listing was seen whole since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreign: bool,
+    /// Incremental: the first run from a state of version 3 was begun, and none was complete since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub migration: Option<Migration>,
     /// Incremental: nothing older is ever read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before: Option<Timestamp>,
-    /// Files that were begun and not ended, by key.
+    /// Incremental: the members of archives that were read.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub archives: BTreeMap<Arc<str>, String>,
+    /// The rows that count towards limits on bad rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bad_rows: Option<Tally>,
+    /// Files that were begun and not ended, by key.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "read_pending")]
     pub pending: BTreeMap<Arc<str>, Pending>,
     /// Incremental: the record cursor, where the stream has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -131,16 +173,38 @@ impl Part {
             mode: Mode::Incremental,
             generation,
             complete: true,
+            sync: None,
+            selection: None,
             through: None,
             horizon: None,
             memory: Vec::new(),
             foreign: false,
+            migration: None,
             not_before: None,
+            archives: BTreeMap::new(),
+            bad_rows: None,
             pending: BTreeMap::new(),
             record: None,
             partitions: None,
         }
     }
+}
+
+/// Reads the pending files. One that is not understood is one of which nothing is known: it is read from its start, as if
+/// it had changed, for no later sync could go on with it either.
+fn read_pending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Arc<str>, Pending>, D::Error> {
+    let files: BTreeMap<Arc<str>, Value> = BTreeMap::deserialize(deserializer)?;
+    let read = |file| serde_json::from_value(file).unwrap_or_else(|_| Pending::not_understood());
+    Ok(files.into_iter().map(|(key, file)| (key, read(file))).collect())
+}
+
+/// How far the first run from a state of version 3 is. It reads everything that is not older than its bound, whatever the
+/// history says: the times in it are not those of files, until they were read.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Migration {
+    /// The latest file that was begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub begun: Option<Horizon>,
 }
 
 /// A place in (time, key) order.
@@ -175,7 +239,7 @@ impl StreamState {
             return if state.is_null() { Ok(Self::default()) } else { Err(unreadable("stream_state", "an object")) };
         };
         if fields.get(SENTINEL_KEY).and_then(Value::as_bool) == Some(true) {
-            return Ok(Self::default());
+            return Ok(Self { part: read_part(fields)?, ..Self::default() });
         }
         let min_sync_at = match fields.get(MIN_SYNC_KEY).and_then(Value::as_str) {
             Some(text) => Some(Timestamp::parse(text).ok_or_else(|| unreadable(MIN_SYNC_KEY, "a date-time"))?),
@@ -297,7 +361,10 @@ fn part_value(part: &Part) -> Value {
     serde_json::to_value(part).expect("a part has only texts, numbers and maps with text keys")
 }
 
-/// Airbyte's state of a stream that was read as a whole.
-pub(super) fn no_cursor_sentinel() -> Value {
-    json!({ SENTINEL_KEY: true })
+/// Airbyte's state of a stream that was read as a whole. Our part beside it says in which sync, where that is known.
+pub(super) fn no_cursor_sentinel(part: Option<&Part>) -> Value {
+    match part {
+        Some(part) => json!({ SENTINEL_KEY: true, PART_KEY: part_value(part) }),
+        None => json!({ SENTINEL_KEY: true }),
+    }
 }

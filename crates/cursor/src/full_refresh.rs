@@ -1,18 +1,24 @@
 //! The cursor of full refresh: how far the keys were read.
 //!
 //! Files are begun in key order. Every selected key up to `through`, the last one begun, was read, but for the pending
-//! ones. So the document stays small however many files there are, and an interrupted run of the same generation can
-//! go on; any other state means to start over.
+//! ones. So the document stays small however many files there are, and an interrupted run can go on: in the same
+//! generation, with the same selection. Any other state means to start over.
+//!
+//! A finished full refresh is read again by the next sync, which hands back the same state. Only where the platform says
+//! that it is the same sync, by a number that stays the same over the attempts of one, nothing is left to read: another
+//! stream of it failed, and all are tried again. The number 1 says nothing: it is what runners write that count no syncs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::Decision;
 use super::document::{self, Mode, Part, Pending, StreamState};
+use super::tally::Tally;
+use super::{Basis, Decision};
 use tollgate_base::batch::{Place, Position};
 use tollgate_base::object::ObjectFacts;
+use tollgate_base::options::fingerprint::Fingerprint;
 
 /// See the module's text.
 #[derive(Debug, Clone)]
@@ -21,19 +27,77 @@ pub struct FullRefresh {
     through: Option<Arc<str>>,
     pub(super) pending: BTreeMap<Arc<str>, Pending>,
     list_after: Option<Arc<str>>,
+    pub(super) basis: Basis,
+    /// The selection of the run that the state is of.
+    selection: Option<Fingerprint>,
+    sync: Option<i64>,
+    /// The sync in which everything was read.
+    finished_in: Option<i64>,
+    started_over: bool,
+    pub(super) tally: Option<Tally>,
 }
 
 impl FullRefresh {
     /// Goes on from an incomplete full refresh of the same generation, else starts over.
     #[must_use]
     pub fn new(state: StreamState, generation: Option<i64>) -> Self {
-        let resumable =
-            state.part.filter(|part| part.mode == Mode::FullRefresh && !part.complete && part.generation == generation);
-        let (through, pending) = resumable.map(|part| (part.through, part.pending)).unwrap_or_default();
+        let part = state.part.filter(|part| part.mode == Mode::FullRefresh && part.generation == generation);
+        let finished_in = part.as_ref().filter(|part| part.complete).and_then(|part| part.sync);
+        let selection = part.as_ref().and_then(|part| part.selection.clone());
+        let (through, pending, tally) = part
+            .filter(|part| !part.complete)
+            .map(|part| (part.through, part.pending, part.bad_rows))
+            .unwrap_or_default();
         // A pending key must be listed again, so listing can begin only after the keys before the first of them; which
         // key that is, nobody knows, so nothing is saved then.
         let list_after = through.clone().filter(|_| pending.is_empty());
-        Self { generation, through, pending, list_after }
+        Self {
+            generation,
+            through,
+            pending,
+            list_after,
+            basis: Basis::default(),
+            selection,
+            sync: None,
+            finished_in: finished_in.filter(|_| generation.is_some()),
+            started_over: false,
+            tally,
+        }
+    }
+
+    /// Names the options of the run. With another selection than that of the state the full refresh starts over.
+    #[must_use]
+    pub fn based_on(mut self, basis: Basis) -> Self {
+        if self.selection != basis.selection {
+            self.started_over = self.through.is_some() || !self.pending.is_empty();
+            self.finished_in = None;
+            self.start_over();
+        }
+        Self { basis, ..self }
+    }
+
+    /// Names the sync.
+    #[must_use]
+    pub fn in_sync(self, sync: Option<i64>) -> Self {
+        Self { sync: sync.filter(|sync| *sync != 1), ..self }
+    }
+
+    /// Whether an earlier attempt of the same sync read everything.
+    #[must_use]
+    pub fn finished(&self) -> bool {
+        self.finished_in.is_some() && self.finished_in == self.sync
+    }
+
+    /// Whether a run that could have gone on starts over.
+    #[must_use]
+    pub fn started_over(&self) -> bool {
+        self.started_over
+    }
+
+    /// Counts everything as not read.
+    pub(super) fn start_over(&mut self) {
+        (self.through, self.list_after, self.tally) = (None, None, None);
+        self.pending.clear();
     }
 
     pub(super) fn list_after(&self) -> Option<&str> {
@@ -43,21 +107,23 @@ impl FullRefresh {
     /// What is to be done with a listed object.
     #[must_use]
     pub fn decide(&self, object: &ObjectFacts) -> Decision {
+        if self.finished() {
+            return Decision::AlreadyRead;
+        }
         if let Some(pending) = self.pending.get(&*object.key) {
-            return resume(pending, object);
+            return resume(pending, object, &self.basis);
         }
         let read = self.through.as_deref().is_some_and(|through| &*object.key <= through);
         if read { Decision::AlreadyRead } else { Decision::Read }
     }
 
     pub(super) fn decide_member(&self, member: &ObjectFacts) -> Decision {
-        self.pending.get(&*member.key).map_or(Decision::Read, |pending| resume(pending, member))
+        self.pending.get(&*member.key).map_or(Decision::Read, |pending| resume(pending, member, &self.basis))
     }
 
     /// Members are not in the order of keys: they say nothing about what was read.
     pub(super) fn begin_member(&mut self, member: &ObjectFacts, position: Position) {
-        let pending = Pending { etag: Arc::clone(&member.etag), modified_at: member.modified_at, position };
-        self.pending.insert(Arc::clone(&member.key), pending);
+        self.pending.insert(Arc::clone(&member.key), Pending::new(member, position, &self.basis));
     }
 
     pub(super) fn begin(&mut self, object: &ObjectFacts, position: Position) {
@@ -77,19 +143,35 @@ impl FullRefresh {
         document::write_part(&Part {
             mode: Mode::FullRefresh,
             complete: false,
+            selection: self.basis.selection.clone(),
             through: self.through.clone(),
+            bad_rows: self.tally.clone().filter(|tally| !tally.is_empty()),
             pending: self.pending.clone(),
             ..Part::new(self.generation)
         })
     }
+
+    /// The document of a run that read everything.
+    #[must_use]
+    pub fn complete_document(&self) -> Value {
+        let finished = self.sync.filter(|_| self.generation.is_some()).map(|sync| Part {
+            mode: Mode::FullRefresh,
+            sync: Some(sync),
+            selection: self.basis.selection.clone(),
+            ..Part::new(self.generation)
+        });
+        document::no_cursor_sentinel(finished.as_ref())
+    }
 }
 
-/// Whether a pending file can go on: only the same object can. Without an ETag nothing proves that it is the same.
-pub(super) fn resume(pending: &Pending, object: &ObjectFacts) -> Decision {
+/// Whether a pending file can go on: only the same object can, with the same options. Without an ETag nothing proves that
+/// it is the same.
+pub(super) fn resume(pending: &Pending, object: &ObjectFacts, basis: &Basis) -> Decision {
     let same = pending.etag == object.etag && pending.modified_at == object.modified_at && !object.etag.is_empty();
-    match (&pending.position.place, same) {
-        (Place::Start, _) => Decision::Read,
-        (_, true) => Decision::Resume(pending.position.clone()),
-        (_, false) => Decision::Changed,
+    match &pending.position.place {
+        Place::Start => Decision::Read,
+        _ if !same => Decision::Changed,
+        _ if pending.options != basis.of_file(&object.key) => Decision::OtherOptions,
+        _ => Decision::Resume(pending.position.clone()),
     }
 }

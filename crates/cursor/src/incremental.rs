@@ -27,10 +27,12 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::document::{self, Horizon, Mode, Part, Pending, RecordCursor, StreamState};
+use super::archives::{Archives, Told};
+use super::document::{self, Horizon, Migration, Mode, Part, Pending, RecordCursor, StreamState};
 use super::memory::Memory;
 use super::partitions::{Listing, PartitionCursor};
-use super::{Decision, Survey, Window};
+use super::tally::Tally;
+use super::{Basis, Decision, Survey, Window};
 use tollgate_base::batch::Position;
 use tollgate_base::object::{ObjectFacts, Timestamp};
 use tollgate_base::predicate::Marks;
@@ -76,12 +78,17 @@ pub struct Incremental {
     foreign: bool,
     /// Nothing older is ever read: the migration from version 3 said so, or a state whose memory was dropped.
     not_before: Option<Timestamp>,
-    /// The first run from a state of version 3, which reads everything that is not older than the bound.
-    migrates: bool,
+    /// Until a first run from a state of version 3 is complete.
+    migration: Option<Migration>,
     generation: Option<i64>,
     pub(super) limits: Limits,
     record: Option<Box<RecordCursor>>,
     partitions: Option<Box<PartitionCursor>>,
+    pub(super) basis: Basis,
+    archives: Archives,
+    /// The archive and the number of each begun member.
+    open_members: BTreeMap<Arc<str>, (Arc<str>, u64)>,
+    pub(super) tally: Option<Tally>,
 }
 
 /// What is known of an object without its listing.
@@ -104,13 +111,21 @@ impl Incremental {
             return Self::new(StreamState::default(), generation);
         }
         let by_time: BTreeSet<_> = state.history.iter().map(|(key, time)| (*time, Arc::clone(key))).collect();
-        let migrates = state.of_version_3 && state.part.is_none();
+        let foreign = state.part.is_none();
         let part = state.part.unwrap_or_else(|| {
-            let full = by_time.first().filter(|_| by_time.len() >= HISTORY_ENTRIES && !migrates);
+            let full = by_time.first().filter(|_| by_time.len() >= HISTORY_ENTRIES && !state.of_version_3);
             let horizon = full.map(|(modified_at, key)| Horizon { modified_at: *modified_at, key: key.clone() });
             // With our part at hand, the bound in the document is only what we said to others.
-            Part { foreign: horizon.is_some(), horizon, not_before: state.min_sync_at, ..Part::new(generation) }
+            let migration = state.of_version_3.then(Migration::default);
+            Part {
+                migration,
+                foreign: horizon.is_some(),
+                horizon,
+                not_before: state.min_sync_at,
+                ..Part::new(generation)
+            }
         });
+        let archives = if foreign { Archives::of_history(state.history.keys()) } else { Archives::read(part.archives) };
         Self {
             history_bytes: by_time.iter().map(|(_, key)| entry_bytes(key)).sum(),
             history: state.history,
@@ -120,12 +135,22 @@ impl Incremental {
             horizon: part.horizon,
             memory: Memory::read(&part.memory).expect("checked when the state was read"),
             not_before: part.not_before,
-            migrates,
+            migration: part.migration,
             generation,
             limits: Limits::default(),
             record: part.record,
             partitions: part.partitions,
+            basis: Basis::default(),
+            archives,
+            open_members: BTreeMap::new(),
+            tally: part.bad_rows,
         }
+    }
+
+    /// Names the options of the run.
+    #[must_use]
+    pub fn based_on(self, basis: Basis) -> Self {
+        Self { basis, ..self }
     }
 
     /// Follows a column besides the files, from where a state with the same column stood. Without a column what a state
@@ -173,6 +198,7 @@ impl Incremental {
     #[must_use]
     pub fn complete_document(&self) -> Value {
         let mut complete = self.clone();
+        (complete.tally, complete.migration) = (None, None);
         if let Some(record) = &mut complete.record {
             record.bound.merge(&record.reached);
             record.reached = Marks::default();
@@ -181,6 +207,12 @@ impl Incremental {
             partitions.complete();
         }
         complete.document()
+    }
+
+    /// The document of a run that ended well and left files to the next one.
+    #[must_use]
+    pub fn partial_document(&self) -> Value {
+        Self { tally: None, ..self.clone() }.document()
     }
 
     /// Begins to look at a listing.
@@ -192,11 +224,20 @@ impl Incremental {
     /// What is known of a listed object.
     pub(super) fn known(&self, object: &ObjectFacts) -> Known {
         if let Some(pending) = self.pending.get(&*object.key) {
-            return Known::Decided(super::full_refresh::resume(pending, object));
+            return Known::Decided(super::full_refresh::resume(pending, object, &self.basis));
         }
         let too_old = self.not_before.is_some_and(|bound| object.modified_at < bound);
-        if self.migrates {
-            return Known::Decided(if too_old { Decision::BeyondHistory } else { Decision::Read });
+        if let Some(migration) = &self.migration {
+            let begun = migration.begun.as_ref().is_some_and(|begun| before(object, begun));
+            // What version 3 says of a file is not its time: one that was read since has it.
+            match self.history.get(&*object.key) {
+                _ if too_old => return Known::Decided(Decision::BeyondHistory),
+                Some(read_at) if begun && *read_at == object.modified_at => {
+                    return Known::Decided(Decision::AlreadyRead);
+                }
+                None if begun => {}
+                _ => return Known::Decided(Decision::Read),
+            }
         }
         if let Some(read_at) = self.history.get(&*object.key) {
             return Known::Decided(match object.modified_at.cmp(read_at) {
@@ -211,41 +252,67 @@ impl Incremental {
             return Known::Decided(Decision::BeyondHistory);
         }
         match &self.horizon {
-            Some(horizon) if (object.modified_at, &*object.key) <= (horizon.modified_at, &*horizon.key) => {
-                match self.foreign {
-                    true => Known::BeforeFullHistory { earliest: horizon.modified_at },
-                    false => Known::Forgotten,
-                }
-            }
+            Some(horizon) if before(object, horizon) => match self.foreign {
+                true => Known::BeforeFullHistory { earliest: horizon.modified_at },
+                false => Known::Forgotten,
+            },
             _ => Known::Decided(Decision::Read),
         }
     }
 
-    /// What is to be done with a member of an archive, which no listing shows: what the history does not have is read,
-    /// for all that the archive was to be read itself.
-    pub(super) fn decide_member(&self, member: &ObjectFacts) -> Decision {
-        match self.known(member) {
-            Known::Decided(decision) => decision,
-            Known::Forgotten | Known::BeforeFullHistory { .. } => Decision::Read,
+    /// What is to be done with a member of an archive that is to be read itself. No listing shows members, so what is not
+    /// known to have been read is read.
+    pub(super) fn decide_member(&self, archive: &str, member: &ObjectFacts, number: u64) -> Decision {
+        if let Some(pending) = self.pending.get(&*member.key) {
+            return super::full_refresh::resume(pending, member, &self.basis);
         }
+        let read_at = self.history.get(&*member.key);
+        match self.archives.tell(archive, number) {
+            Told::Read => Decision::AlreadyRead,
+            Told::NotRead => Decision::Read,
+            Told::ByTime => match read_at.map(|read_at| member.modified_at.cmp(read_at)) {
+                None | Some(std::cmp::Ordering::Greater) => Decision::Read,
+                Some(std::cmp::Ordering::Equal) => Decision::AlreadyRead,
+                Some(std::cmp::Ordering::Less) => Decision::OlderThanRead,
+            },
+            Told::Unknown if read_at.is_some() => Decision::ReadAgain,
+            Told::Unknown => Decision::Read,
+        }
+    }
+
+    pub(super) fn begin_member(&mut self, member: &ObjectFacts, position: Position, archive: &Arc<str>, number: u64) {
+        self.begin(member, position);
+        self.open_members.insert(Arc::clone(&member.key), (Arc::clone(archive), number));
+    }
+
+    /// All members of an archive were read, in this run or before.
+    pub(super) fn end_members(&mut self, archive: Arc<str>, numbers: Vec<u64>) {
+        self.archives.end(archive, numbers);
     }
 
     /// The same cursor with what a listing left of the memory.
     pub(super) fn with_memory(mut self, memory: Memory) -> Self {
         self.memory = memory;
         self.foreign = false;
-        self.migrates = false;
         self.forget();
         self
     }
 
     pub(super) fn begin(&mut self, object: &ObjectFacts, position: Position) {
-        let pending = Pending { etag: Arc::clone(&object.etag), modified_at: object.modified_at, position };
-        self.pending.insert(Arc::clone(&object.key), pending);
+        if let Some(migration) = &mut self.migration
+            && migration.begun.as_ref().is_none_or(|begun| !before(object, begun))
+        {
+            let (modified_at, key) = (object.modified_at, Arc::clone(&object.key));
+            migration.begun = Some(Horizon { modified_at, key });
+        }
+        self.pending.insert(Arc::clone(&object.key), Pending::new(object, position, &self.basis));
     }
 
     pub(super) fn end(&mut self, key: &str) {
         let Some((key, pending)) = self.pending.remove_entry(key) else { return };
+        if let Some((archive, number)) = self.open_members.remove(&key) {
+            self.archives.add(&archive, number);
+        }
         match self.history.insert(Arc::clone(&key), pending.modified_at) {
             Some(earlier) => _ = self.by_time.remove(&(earlier, Arc::clone(&key))),
             None => self.history_bytes += entry_bytes(&key),
@@ -278,8 +345,10 @@ impl Incremental {
             return usize::MAX;
         }
         let pending: usize =
-            self.pending.iter().map(|(key, pending)| entry_bytes(key) + pending.etag.len() + 250).sum();
-        self.limits.bytes.saturating_sub(self.memory.text_bytes() + pending + 1_000)
+            self.pending.iter().map(|(key, pending)| entry_bytes(key) + pending.etag.len() + 300).sum();
+        let counted = self.tally.as_ref().map_or(0, Tally::text_bytes);
+        let rest = self.memory.text_bytes() + self.archives.text_bytes() + counted + pending;
+        self.limits.bytes.saturating_sub(rest + 1_000)
     }
 
     /// The bound for readers that do not know our part. It never passes a pending file: they must find it again.
@@ -287,9 +356,12 @@ impl Incremental {
         if self.memory.is_empty() {
             return self.not_before;
         }
-        let kept = self.by_time.first().map(|(time, _)| *time);
-        let pending = self.pending.values().map(|pending| pending.modified_at).min();
         let horizon = self.horizon.as_ref().map(|horizon| horizon.modified_at);
+        // Files of one second may be forgotten in part. A bound right after it leaves out all of them: those in the history
+        // were read too.
+        let after = |time: Timestamp| Timestamp::from_micros(time.micros() + 1);
+        let kept = self.by_time.first().map(|(time, _)| if Some(*time) == horizon { after(*time) } else { *time });
+        let pending = self.pending.values().map(|pending| pending.modified_at).min();
         kept.into_iter().chain(pending).min().or(horizon).max(self.not_before)
     }
 
@@ -305,7 +377,10 @@ impl Incremental {
                 horizon: self.horizon.clone(),
                 memory: self.memory.save(),
                 foreign: self.foreign,
+                migration: self.migration.clone(),
                 not_before: self.not_before,
+                archives: self.archives.save(),
+                bad_rows: self.tally.clone().filter(|tally| !tally.is_empty()),
                 pending: self.pending.clone(),
                 record: self.record.clone(),
                 partitions: self.partitions.clone(),
@@ -313,6 +388,11 @@ impl Incremental {
             }),
         })
     }
+}
+
+/// Whether an object comes before a place in (time, key) order, or is at it.
+fn before(object: &ObjectFacts, place: &Horizon) -> bool {
+    (object.modified_at, &*object.key) <= (place.modified_at, &*place.key)
 }
 
 /// Bytes of a history entry in the document.

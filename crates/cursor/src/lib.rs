@@ -7,6 +7,8 @@
 //! What a document guarantees: every row of every file that it does not list as pending, and that it calls read, was
 //! handed to the sink before the document was.
 
+mod archives;
+mod basis;
 mod document;
 mod full_refresh;
 mod incremental;
@@ -14,22 +16,26 @@ mod memory;
 mod partitions;
 mod sketch;
 mod survey;
+mod tally;
 #[cfg(test)]
 mod tests;
 
+pub use basis::Basis;
 pub use document::{Horizon, Mode, Part, Pending, RecordCursor, StreamState};
 pub use full_refresh::FullRefresh;
 pub use incremental::{HISTORY_ENTRIES, Incremental};
 pub use memory::SavedPart;
 pub use partitions::{Listing, PartitionCursor};
 pub use survey::{Seen, Settled, Survey, Ticket, Window};
+pub use tally::Listed;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde_json::Value;
 
-use tollgate_base::batch::Position;
+use self::tally::Tally;
+use tollgate_base::batch::{Place, Position};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::predicate::Marks;
 
@@ -42,6 +48,9 @@ pub enum Decision {
     Resume(Position),
     /// An earlier run stood inside the file, but it is another one now: start over, and say so.
     Changed,
+    /// An earlier run stood inside the file, but with other options, or with options that the state does not name: start
+    /// over, and say so.
+    OtherOptions,
     /// It was read.
     AlreadyRead,
     /// It was read in a newer version. Unexpected; counted and reported.
@@ -60,7 +69,7 @@ impl Decision {
     /// Whether the object will be read.
     #[must_use]
     pub fn reads(&self) -> bool {
-        matches!(self, Self::Read | Self::Resume(_) | Self::Changed | Self::ReadAgain)
+        matches!(self, Self::Read | Self::Resume(_) | Self::Changed | Self::OtherOptions | Self::ReadAgain)
     }
 }
 
@@ -77,7 +86,8 @@ impl Cursor {
     /// Where the reading of an object that is to be read begins.
     #[must_use]
     pub fn start(&self, object: &ObjectFacts) -> Position {
-        match self.pending().get(&*object.key).map(|pending| full_refresh::resume(pending, object)) {
+        let pending = self.pending().get(&*object.key);
+        match pending.map(|pending| full_refresh::resume(pending, object, self.basis())) {
             Some(Decision::Resume(position)) => position,
             _ => Position::default(),
         }
@@ -92,21 +102,110 @@ impl Cursor {
         }
     }
 
-    /// What is to be done with a member of an archive that is read.
-    #[must_use]
-    pub fn decide_member(&self, member: &ObjectFacts) -> Decision {
+    fn basis(&self) -> &Basis {
         match self {
-            Self::Incremental(cursor) => cursor.decide_member(member),
+            Self::Incremental(cursor) => &cursor.basis,
+            Self::FullRefresh(cursor) => &cursor.basis,
+        }
+    }
+
+    /// What is to be done with a member of an archive that is read. `number` stands for what the member is.
+    #[must_use]
+    pub fn decide_member(&self, archive: &str, member: &ObjectFacts, number: u64) -> Decision {
+        match self {
+            Self::Incremental(cursor) => cursor.decide_member(archive, member, number),
             Self::FullRefresh(cursor) => cursor.decide_member(member),
         }
     }
 
     /// A member of a begun archive will be read from here on. In full refresh the archive stands for its members: its
     /// position is the number of them that were read.
-    pub fn begin_member(&mut self, member: &ObjectFacts, from: Position) {
+    pub fn begin_member(&mut self, member: &ObjectFacts, from: Position, archive: &Arc<str>, number: u64) {
+        self.count_anew(&member.key, &from);
         match self {
-            Self::Incremental(cursor) => cursor.begin(member, from),
+            Self::Incremental(cursor) => cursor.begin_member(member, from, archive, number),
             Self::FullRefresh(cursor) => cursor.begin_member(member, from),
+        }
+    }
+
+    /// All members of an archive that belong to the stream were read, in this run or before: those with these numbers.
+    pub fn end_members(&mut self, archive: Arc<str>, numbers: Vec<u64>) {
+        match self {
+            Self::Incremental(cursor) => cursor.end_members(archive, numbers),
+            Self::FullRefresh(_) => {}
+        }
+    }
+
+    /// Counts rows towards limits on bad rows from here on, beside those that the state has: `always`, or only to `keep` the
+    /// bad rows of runs before.
+    pub fn count_bad_rows(&mut self, always: bool, keep: bool) {
+        let tally = self.tally_mut();
+        let known = tally.take();
+        *tally = match always {
+            true => Some(known.unwrap_or_default()),
+            false => known.filter(|known| keep && known.sum().1 > 0),
+        };
+    }
+
+    /// Rows of a begun file were handed to the sink, or left out as bad ones.
+    pub fn add_rows(&mut self, key: &str, good: u64, bad: u64) {
+        if let Some(tally) = self.tally_mut() {
+            tally.add(key, good, bad);
+        }
+    }
+
+    /// Takes those out of the tally of bad rows whose rows count anew or not at all: files of `read` that are read from
+    /// their start, and those that a whole listing does not have.
+    pub fn recount(&mut self, read: impl Iterator<Item = ObjectFacts>, listed: Option<&Listed>) {
+        let Some(mut tally) = self.tally_mut().take() else { return };
+        for object in read.filter(|object| tally.counts(&object.key)).collect::<Vec<_>>() {
+            if self.start(&object).place == Place::Start {
+                tally.recount(&object.key);
+            }
+        }
+        if let Some(listed) = listed {
+            tally.keep(listed);
+        }
+        *self.tally_mut() = Some(tally);
+    }
+
+    /// Whether the bad rows of runs before count, file by file.
+    #[must_use]
+    pub fn counts_files(&self) -> bool {
+        self.tally().is_some_and(|tally| tally.sum().1 > 0)
+    }
+
+    /// The good and the bad rows that runs before left to this one.
+    #[must_use]
+    pub fn rows_counted(&self) -> (u64, u64) {
+        self.tally().map(Tally::sum).unwrap_or_default()
+    }
+
+    fn count_anew(&mut self, key: &str, from: &Position) {
+        if let Some(tally) = self.tally_mut().as_mut().filter(|_| from.place == Place::Start) {
+            tally.recount(key);
+        }
+    }
+
+    fn tally(&self) -> Option<&Tally> {
+        match self {
+            Self::Incremental(cursor) => cursor.tally.as_ref(),
+            Self::FullRefresh(cursor) => cursor.tally.as_ref(),
+        }
+    }
+
+    fn tally_mut(&mut self) -> &mut Option<Tally> {
+        match self {
+            Self::Incremental(cursor) => &mut cursor.tally,
+            Self::FullRefresh(cursor) => &mut cursor.tally,
+        }
+    }
+
+    /// The next run of a full refresh starts over: what this one read is not all of it, in a way that no position tells.
+    pub fn start_over(&mut self) {
+        match self {
+            Self::Incremental(_) => {}
+            Self::FullRefresh(cursor) => cursor.start_over(),
         }
     }
 
@@ -122,6 +221,7 @@ impl Cursor {
     /// A file will be read from here on. Files are begun in commit order: (modification time, key) for incremental,
     /// key for full refresh.
     pub fn begin(&mut self, object: &ObjectFacts, from: Position) {
+        self.count_anew(&object.key, &from);
         match self {
             Self::Incremental(cursor) => cursor.begin(object, from),
             Self::FullRefresh(cursor) => cursor.begin(object, from),
@@ -130,6 +230,9 @@ impl Cursor {
 
     /// Rows of a begun file were handed to the sink; this is the position behind them.
     pub fn advance(&mut self, key: &str, position: Position) {
+        if position.place == Place::Start {
+            self.count_anew(key, &position);
+        }
         if let Some(entry) = self.pending_mut().get_mut(key) {
             entry.position = position;
         }
@@ -147,6 +250,18 @@ impl Cursor {
     /// A pending file is not in the bucket any more.
     pub fn forget(&mut self, key: &str) {
         self.pending_mut().remove(key);
+        if let Some(tally) = self.tally_mut() {
+            tally.recount(key);
+        }
+    }
+
+    /// A begun file turned out to be archived. One of which rows were read stays pending: when it is restored, it goes on
+    /// there. Of any other there is nothing to remember.
+    pub fn put_off(&mut self, key: &str) {
+        let begun = self.pending().get(key).is_some_and(|pending| pending.position.place != Place::Start);
+        if !begun {
+            self.forget(key);
+        }
     }
 
     /// The files that were begun and not ended.
@@ -168,6 +283,9 @@ impl Cursor {
     /// All rows of a begun file were handed to the sink. A file that failed is never ended: it stays pending at its
     /// last position, and the next run goes on there.
     pub fn end(&mut self, key: &str) {
+        if let Some(tally) = self.tally_mut() {
+            tally.end(key);
+        }
         match self {
             Self::Incremental(cursor) => cursor.end(key),
             Self::FullRefresh(cursor) => cursor.end(key),
@@ -188,7 +306,7 @@ impl Cursor {
     #[must_use]
     pub fn partial_document(&self) -> Value {
         match self {
-            Self::Incremental(cursor) => cursor.document(),
+            Self::Incremental(cursor) => cursor.partial_document(),
             Self::FullRefresh(_) => self.complete_document(),
         }
     }
@@ -198,7 +316,7 @@ impl Cursor {
     pub fn complete_document(&self) -> Value {
         match self {
             Self::Incremental(cursor) => cursor.complete_document(),
-            Self::FullRefresh(_) => document::no_cursor_sentinel(),
+            Self::FullRefresh(cursor) => cursor.complete_document(),
         }
     }
 }

@@ -136,8 +136,8 @@ impl Survey {
 
     /// Takes note of a listed object that cannot be read for now, such as an archived one. If it was read before, it is
     /// not forgotten.
-    pub fn see_unreadable(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) {
-        self.look(object, partition_ends_at, false);
+    pub fn see_unreadable(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Seen {
+        self.look(object, partition_ends_at, false)
     }
 
     fn look(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>, readable: bool) -> Seen {
@@ -157,7 +157,9 @@ impl Survey {
             Known::BeforeFullHistory { earliest } => {
                 // The rule of the connector that left this history: what it read there it has forgotten as well.
                 let read_from = earliest.min(self.window.unknown_from());
-                if object.modified_at >= read_from { Decision::Read } else { Decision::BeyondHistory }
+                // Of the second of its earliest entry, that connector compares keys, and this one comes before it.
+                let reads = object.modified_at >= read_from && object.modified_at != earliest;
+                if reads { Decision::Read } else { Decision::BeyondHistory }
             }
         };
         // What counts as read from now on is remembered, so that objects that appear late are told from it.

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 
 use super::*;
 use tollgate_base::batch::Place;
+use tollgate_base::options::Compression;
+use tollgate_base::options::fingerprint::Canonical;
 
 mod simulation;
 use tollgate_base::object::{StorageClass, Timestamp};
@@ -226,7 +228,9 @@ fn archived_files_are_not_forgotten() {
     read_all(&mut run, &files);
     let Cursor::Incremental(cursor) = incremental(&run.document()) else { panic!() };
     let mut survey = cursor.survey(window());
-    files.iter().for_each(|object| survey.see_unreadable(object, None));
+    for object in &files {
+        survey.see_unreadable(object, None);
+    }
     let mut restored = survey.settle().finish();
     assert_eq!(read_all(&mut restored, &files), Vec::<String>::new());
 }
@@ -325,4 +329,356 @@ fn files_of_partitions_that_are_not_listed_are_not_forgotten() {
     let again = run_of_days(&mut state, &files, None, 32, true);
     assert_eq!(again, ["d01/late", "d01/slow"], "and none of the 72,000");
     assert_eq!(run_of_days(&mut state, &files, None, 33, true), Vec::<String>::new());
+}
+
+/// The basis of a run with these options, compression `auto`.
+fn basis(options: &str, globs: &str) -> Basis {
+    let positions = Canonical::default().with("options", options);
+    let members = Canonical::default().with("globs", globs);
+    let selection = members.clone().and(&positions);
+    Basis::new(positions, members, Compression::Auto, &selection)
+}
+
+fn incremental_with(state: &Value, basis: Basis) -> Cursor {
+    Cursor::Incremental(Incremental::new(StreamState::read(state).unwrap(), None).based_on(basis))
+}
+
+fn full_refresh_with(state: &Value, generation: i64, basis: Basis) -> FullRefresh {
+    FullRefresh::new(StreamState::read(state).unwrap(), Some(generation)).based_on(basis)
+}
+
+#[test]
+fn a_position_made_with_other_options_is_not_resumed() {
+    let mut run = incremental_with(&json!({}), basis("utf8", "**"));
+    for key in ["a", "b.zip", "begun"] {
+        run.begin(&object(key, 1), Position::default());
+        if key != "begun" {
+            run.advance(key, at_byte(3, 30));
+        }
+    }
+    let state = run.document();
+    let next = |basis| incremental_with(&state, basis);
+    let same = next(basis("utf8", "**"));
+    assert_eq!(decide(&same, &object("a", 1)), Decision::Resume(at_byte(3, 30)));
+    assert_eq!(decide(&same, &object("b.zip", 1)), Decision::Resume(at_byte(3, 30)));
+    let other = next(basis("latin1", "**"));
+    assert_eq!(decide(&other, &object("a", 1)), Decision::OtherOptions);
+    assert_eq!(other.start(&object("a", 1)), Position::default());
+    assert_eq!(decide(&other, &object("a", 2)), Decision::Changed, "what it is now is not what was read");
+    assert_eq!(decide(&other, &object("begun", 1)), Decision::Read, "nothing was read of it");
+    let narrowed = next(basis("utf8", "*.zip#a"));
+    assert_eq!(
+        decide(&narrowed, &object("a", 1)),
+        Decision::Resume(at_byte(3, 30)),
+        "globs move no position in a file"
+    );
+    assert_eq!(decide(&narrowed, &object("b.zip", 1)), Decision::OtherOptions, "they choose members");
+    // States of earlier versions do not name the options.
+    let mut older = state.clone();
+    older["tollgate"]["pending"]["a"].as_object_mut().unwrap().remove("options");
+    assert_eq!(decide(&incremental_with(&older, basis("utf8", "**")), &object("a", 1)), Decision::OtherOptions);
+}
+
+#[test]
+fn a_pending_file_that_is_not_understood_is_read_from_its_start_and_fails_nothing() {
+    let mut run = incremental(&json!({}));
+    run.begin(&object("a", 1), Position::default());
+    run.advance("a", at_byte(3, 30));
+    for odd in [json!(5), json!({"at": "page", "rows": 3}), json!(null), json!({"at": "byte", "offset": "x"})] {
+        let mut state = run.document();
+        state["tollgate"]["pending"]["a"] = odd;
+        let mut next = incremental(&state);
+        assert_eq!(decide(&next, &object("a", 1)), Decision::Changed);
+        assert_eq!(decide(&incremental(&next.document()), &object("a", 1)), Decision::Changed, "nor after another run");
+        assert_eq!(read_all(&mut next, &[object("a", 1)]), ["a"]);
+        assert_eq!(decide(&incremental(&next.document()), &object("a", 1)), Decision::AlreadyRead);
+    }
+}
+
+#[test]
+fn a_full_refresh_with_another_selection_starts_over() {
+    let mut run = Cursor::FullRefresh(full_refresh_with(&json!({}), 7, basis("utf8", "a/*")));
+    for key in ["a/1", "a/2"] {
+        run.begin(&object(key, 1), Position::default());
+        run.end(key);
+    }
+    let state = run.document();
+    let same = full_refresh_with(&state, 7, basis("utf8", "a/*"));
+    assert_eq!((same.decide(&object("a/1", 1)), same.started_over()), (Decision::AlreadyRead, false));
+    let mut older = state.clone();
+    older["tollgate"].as_object_mut().unwrap().remove("selection");
+    for (state, options, globs) in [(&state, "utf8", "**"), (&state, "latin1", "a/*"), (&older, "utf8", "a/*")] {
+        let other = full_refresh_with(state, 7, basis(options, globs));
+        assert_eq!((other.decide(&object("a/1", 1)), other.list_after()), (Decision::Read, None));
+        assert!(other.started_over());
+    }
+    assert!(!full_refresh_with(&json!({}), 7, basis("utf8", "**")).started_over(), "there was nothing to go on with");
+}
+
+#[test]
+fn a_finished_full_refresh_is_read_again_but_not_by_another_attempt_of_the_same_sync() {
+    let run = |state: &Value, generation, sync| {
+        let state = StreamState::read(state).unwrap();
+        FullRefresh::new(state, generation).based_on(basis("utf8", "**")).in_sync(sync)
+    };
+    let finished = run(&json!({}), Some(4), Some(70)).complete_document();
+    assert_eq!(finished["__ab_no_cursor_state_message"], json!(true));
+    let again = run(&finished, Some(4), Some(70));
+    assert!(again.finished() && again.decide(&object("a", 1)) == Decision::AlreadyRead);
+    assert_eq!(again.complete_document(), finished);
+    for (generation, sync) in
+        [(Some(4), Some(71)), (Some(5), Some(70)), (Some(4), None), (None, Some(70)), (None, None)]
+    {
+        assert!(!run(&finished, generation, sync).finished(), "{generation:?} {sync:?}");
+    }
+    let state = StreamState::read(&finished).unwrap();
+    let other = FullRefresh::new(state, Some(4)).based_on(basis("utf8", "a/*")).in_sync(Some(70));
+    assert!(!other.finished(), "another selection has other files");
+    // Runners that count no syncs write 1 in each.
+    for (generation, sync) in [(Some(1), Some(1)), (None, Some(70)), (Some(4), None)] {
+        let finished = run(&json!({}), generation, sync).complete_document();
+        assert_eq!(finished, json!({"__ab_no_cursor_state_message": true}));
+        assert!(!run(&finished, generation, sync).finished());
+    }
+    assert_eq!(decide(&incremental(&finished), &object("a", 1)), Decision::Read);
+}
+
+fn bad_rows(cursor: &Cursor) -> u64 {
+    cursor.rows_counted().1
+}
+
+#[test]
+fn bad_rows_of_runs_that_did_not_end_well_count_until_their_file_is_read_again_or_gone() {
+    let start = |state: &Value| {
+        let mut cursor = incremental(state);
+        cursor.count_bad_rows(true, false);
+        cursor
+    };
+    let mut run = start(&json!({}));
+    for (key, good, bad) in [("a", 10, 2), ("b", 20, 0), ("c", 30, 3), ("d", 40, 4)] {
+        run.begin(&object(key, 1), Position::default());
+        run.add_rows(key, good, bad);
+        if key != "d" {
+            run.end(key);
+        } else {
+            run.advance(key, at_byte(44, 440));
+        }
+    }
+    let state = run.document();
+    let files = |keys: &[(&str, i64)]| keys.iter().map(|(key, second)| object(key, *second)).collect::<Vec<_>>();
+    let after = |read: &[(&str, i64)], listed: &[(&str, i64)]| {
+        let mut next = start(&state);
+        let mut keys = Listed::default();
+        listed.iter().for_each(|(key, _)| keys.see(key));
+        next.recount(files(read).into_iter(), Some(&keys));
+        next.rows_counted()
+    };
+    let all = [("a", 1), ("b", 1), ("c", 1), ("d", 1)];
+    assert_eq!(after(&[("d", 1)], &all), (100, 9), "it goes on in the middle of d");
+    assert_eq!(after(&[("a", 5), ("d", 1)], &all), (90, 7), "a was repaired");
+    assert_eq!(after(&[("d", 5)], &all), (60, 5), "d was repaired");
+    assert_eq!(after(&[], &all[..3]), (60, 5), "d is gone");
+    let mut next = start(&state);
+    next.begin(&object("a", 5), Position::default());
+    next.add_rows("a", 12, 0);
+    next.end("a");
+    assert_eq!(next.rows_counted(), (102, 7), "the rows of its new version count");
+    assert_eq!(bad_rows(&start(&next.complete_document())), 0, "a run that ended well has settled it");
+    assert_eq!(bad_rows(&start(&next.document())), 7);
+    // Who sets no limit and skips bad rows tolerates them; who skips none does not.
+    let carried = |keep| {
+        let mut cursor = incremental(&state);
+        cursor.count_bad_rows(false, keep);
+        bad_rows(&cursor)
+    };
+    assert_eq!((carried(false), carried(true)), (0, 9));
+}
+
+#[test]
+fn the_count_of_bad_rows_by_file_is_bounded() {
+    let mut run = incremental(&json!({}));
+    run.count_bad_rows(true, false);
+    for index in 0..5_000 {
+        let key = format!("k{index}");
+        run.begin(&object(&key, index), Position::default());
+        run.add_rows(&key, 1, 1);
+        run.end(&key);
+    }
+    let state = run.document();
+    assert!(state["tollgate"]["bad_rows"].to_string().len() < 45_000);
+    let mut next = incremental(&state);
+    next.count_bad_rows(true, false);
+    assert_eq!(next.rows_counted(), (5_000, 5_000));
+}
+
+/// Reads members of an archive that is to be read; returns those that were.
+fn read_members(run: &mut Cursor, archive: &str, members: &[(&str, i64, u64)], end: bool) -> Vec<String> {
+    let key: Arc<str> = archive.into();
+    let mut read = Vec::new();
+    for (name, second, number) in members {
+        let member = object(&format!("{archive}#{name}"), *second);
+        if run.decide_member(archive, &member, *number).reads() {
+            run.begin_member(&member, Position::default(), &key, *number);
+            run.end(&member.key);
+            read.push((*name).to_owned());
+        }
+    }
+    if end {
+        run.end_members(Arc::clone(&key), members.iter().map(|(_, _, number)| *number).collect());
+        run.end(archive);
+    }
+    read
+}
+
+#[test]
+fn members_of_a_replaced_archive_are_told_by_what_they_hold() {
+    let mut run = incremental(&json!({}));
+    run.begin(&object("z.zip", 100), Position::default());
+    assert_eq!(read_members(&mut run, "z.zip", &[("a", 0, 1), ("b", 0, 2)], true), ["a", "b"]);
+    let state = run.document();
+    let replaced = |members: &[(&str, i64, u64)]| {
+        let mut next = incremental(&state);
+        assert_eq!(decide(&next, &object("z.zip", 200)), Decision::Read);
+        next.begin(&object("z.zip", 200), Position::default());
+        let read = read_members(&mut next, "z.zip", members, true);
+        (read, next.document())
+    };
+    assert_eq!(replaced(&[("a", 0, 3), ("b", 0, 4)]).0, ["a", "b"], "all changed, their times did not");
+    assert_eq!(replaced(&[("a", 0, 1), ("b", 0, 4), ("c", 0, 5)]).0, ["b", "c"]);
+    assert_eq!(replaced(&[("a", -50, 3), ("b", 0, 2)]).0, ["a"], "an earlier time is no reason to leave it out");
+    // What the archive held before the last time is no proof.
+    let (_, state) = replaced(&[("a", 0, 3), ("b", 0, 2)]);
+    let mut back = incremental(&state);
+    back.begin(&object("z.zip", 300), Position::default());
+    assert_eq!(read_members(&mut back, "z.zip", &[("a", 0, 1), ("b", 0, 2)], true), ["a"]);
+}
+
+#[test]
+fn a_cut_archive_goes_on_and_one_that_is_replaced_meanwhile_too() {
+    let mut run = incremental(&json!({}));
+    run.begin(&object("z.zip", 100), Position::default());
+    assert_eq!(read_members(&mut run, "z.zip", &[("a", 0, 1)], false), ["a"]);
+    let state = run.document();
+    assert_eq!(read_members(&mut incremental(&state), "z.zip", &[("a", 0, 1), ("b", 0, 2)], true), ["b"]);
+    assert_eq!(read_members(&mut incremental(&state), "z.zip", &[("a", 0, 3), ("b", 0, 2)], true), ["a", "b"]);
+    // A state that does not have what the members were.
+    let mut older = state.clone();
+    older["tollgate"].as_object_mut().unwrap().remove("archives");
+    let older = incremental(&older);
+    let member = object("z.zip#a", 0);
+    assert_eq!(older.decide_member("z.zip", &member, 1), Decision::ReadAgain);
+}
+
+#[test]
+fn what_is_kept_of_archives_is_bounded_and_what_is_forgotten_is_said() {
+    let mut run = incremental(&json!({}));
+    let members: Vec<(String, i64, u64)> = (0..30_000).map(|index| (format!("m{index}"), 0, index)).collect();
+    let members: Vec<_> = members.iter().map(|(name, second, number)| (name.as_str(), *second, *number)).collect();
+    run.begin(&object("large.zip", 100), Position::default());
+    assert_eq!(read_members(&mut run, "large.zip", &members, true).len(), members.len());
+    run.begin(&object("small.zip", 100), Position::default());
+    read_members(&mut run, "small.zip", &members[..10], true);
+    let state = run.document();
+    assert!(state.to_string().len() < 1_000_000);
+    let archives = &state["tollgate"]["archives"];
+    assert!(archives.get("large.zip").is_none() && archives.get("small.zip").is_some(), "{archives}");
+    let mut next = incremental(&state);
+    next.begin(&object("small.zip", 200), Position::default());
+    assert_eq!(read_members(&mut next, "small.zip", &members[..10], true), Vec::<String>::new());
+    let last = object("large.zip#m9999", 0);
+    assert_eq!(next.decide_member("large.zip", &last, 77_777), Decision::ReadAgain);
+}
+
+#[test]
+fn files_of_the_earliest_second_in_a_full_history_are_told_by_their_keys() {
+    // 10,003 files of one second, of which the connector we replace remembers the last 10,000.
+    let files: Vec<_> = (0..10_003).map(|index| object(&format!("k{index:06}"), 0)).collect();
+    let history: serde_json::Map<_, _> =
+        files[3..].iter().map(|file| (file.key.to_string(), Value::String(file.modified_at.to_string()))).collect();
+    let state =
+        json!({"history": history, "_ab_source_file_last_modified": format!("{}_k010002", files[0].modified_at)});
+    let mut run = incremental(&state);
+    let later = object("k010003", 0);
+    let listed: Vec<_> = files.iter().chain([&later]).cloned().collect();
+    assert_eq!(read_all(&mut run, &listed), ["k010003"]);
+    assert_eq!(read_all(&mut incremental(&run.document()), &listed), Vec::<String>::new());
+}
+
+#[test]
+fn the_way_back_reads_no_file_of_the_second_in_which_the_history_begins_again() {
+    let files: Vec<_> = (0..HISTORY_ENTRIES as i64 + 500).map(|i| object(&format!("k{i:06}"), i / 700)).collect();
+    let mut run = incremental(&json!({}));
+    read_all(&mut run, &files);
+    let state = run.document();
+    let bound = Timestamp::parse(state["v3_min_sync_date"].as_str().unwrap()).unwrap();
+    // The rule of the connector we replace, with a history that is not full.
+    let read_there = files.iter().filter(|file| {
+        let known = state["history"].get(&*file.key).is_some();
+        !known && file.modified_at >= bound
+    });
+    assert_eq!(read_there.count(), 0, "{bound}");
+    let earliest = files.iter().filter(|file| state["history"].get(&*file.key).is_some());
+    assert!(earliest.map(|file| file.modified_at).min().unwrap() < bound);
+}
+
+#[test]
+fn a_migration_from_version_3_that_is_cut_goes_on_as_one() {
+    let state = json!({
+        "history": {"2026-11-21": ["a.csv", "b.csv", "c.csv"]},
+        "_ab_source_file_last_modified": "2026-11-21T11:00:00Z",
+    });
+    let listed = |key: &str, time: &str| ObjectFacts { modified_at: Timestamp::parse(time).unwrap(), ..object(key, 0) };
+    let files = [
+        listed("old.csv", "2026-11-21T09:00:00Z"),
+        listed("a.csv", "2026-11-21T10:10:00Z"),
+        listed("b.csv", "2026-11-21T10:20:00Z"),
+        listed("c.csv", "2026-11-21T10:30:00Z"),
+        listed("d.csv", "2026-11-21T11:30:00Z"),
+    ];
+    // Cut before the first file, inside, and after the last one.
+    for cut in 0..=4 {
+        let mut run = incremental(&state);
+        let decisions = list(&mut run, &files);
+        let to_read: Vec<_> = files.iter().zip(decisions).filter(|(_, decision)| decision.reads()).collect();
+        let mut read: Vec<String> = Vec::new();
+        for (file, _) in to_read.into_iter().take(cut) {
+            run.begin(file, Position::default());
+            run.end(&file.key);
+            read.push(file.key.to_string());
+        }
+        let mut next = incremental(&run.document());
+        read.extend(read_all(&mut next, &files));
+        assert_eq!(read, ["a.csv", "b.csv", "c.csv", "d.csv"], "cut after {cut} files");
+        let mut last = incremental(&next.complete_document());
+        assert_eq!(read_all(&mut last, &files), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_file_that_was_read_needs_no_access_when_it_is_archived() {
+    let files: Vec<_> = (0..30_000).map(|i| object(&format!("k{i:06}"), i)).collect();
+    let mut run = incremental(&json!({}));
+    read_all(&mut run, &files[1..]);
+    let Cursor::Incremental(cursor) = incremental(&run.document()) else { panic!() };
+    let mut survey = cursor.survey(window());
+    let seen: Vec<_> = files.iter().map(|object| survey.see_unreadable(object, None)).collect();
+    let settled = survey.settle();
+    let to_read = seen.into_iter().zip(&files).filter(|(seen, _)| match seen {
+        Seen::Decided(decision) => decision.reads(),
+        Seen::Open(ticket) => settled.judge(*ticket).reads(),
+    });
+    assert_eq!(to_read.map(|(_, object)| &*object.key).collect::<Vec<_>>(), ["k000000"]);
+}
+
+#[test]
+fn a_begun_file_that_is_archived_goes_on_when_it_is_restored() {
+    let mut run = incremental(&json!({}));
+    run.begin(&object("a", 1), Position::default());
+    run.begin(&object("b", 1), Position::default());
+    run.advance("a", at_byte(3, 30));
+    run.put_off("a");
+    run.put_off("b");
+    let next = incremental(&run.document());
+    assert_eq!(decide(&next, &object("a", 1)), Decision::Resume(at_byte(3, 30)));
+    assert!(next.pending().get("b").is_none(), "nothing was read of it");
 }

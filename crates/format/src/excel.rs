@@ -22,7 +22,7 @@ use bytes::Bytes;
 use calamine::{Cell, DataRef, ExcelDateTime, Reader, Xlsb, Xlsx};
 
 use super::compression::{Filled, Source};
-use super::text::foreign_position;
+use super::text::{foreign_position, refused_position};
 use super::{Access, Decode, DecodeLimits, Step};
 use tollgate_base::batch::{
     Batch, Decoded, Frame, InferredColumn, InferredType, JsonField, JsonKind, JsonRows, Place, Position, Span,
@@ -360,8 +360,8 @@ impl SheetRows {
         }
         self.end_batch()?;
         if self.skip > 0 {
-            return Err(Error::new(ErrorKind::Changed, "the position to resume from lies behind the end of the sheet")
-                .with("missing_rows", self.skip));
+            let error = Error::new(ErrorKind::Changed, "the position to resume from lies behind the end of the sheet");
+            return Err(refused_position(error.with("missing_rows", self.skip)));
         }
         let columns = self.columns.into_iter().map(|column| InferredColumn::new(column.name, column.kind));
         Ok(Sheet { batches: self.batches, columns: columns.collect() })

@@ -32,6 +32,7 @@ use self::excel::ExcelDecoder;
 use self::json_document::DocumentSplitter;
 use self::jsonl::JsonSplitter;
 use self::text::{Beginning, Splitter, TextDecoder};
+pub use self::text::{beyond_the_end, position_refused};
 use tollgate_base::batch::{Decoded, InferredColumn, Position};
 use tollgate_base::error::Result;
 use tollgate_base::object::ObjectFacts;

@@ -33,8 +33,27 @@ use tollgate_base::options::{Compression, InferenceDepth, OnBadRow};
 
 /// The error for a position that another format's decoder gave.
 pub(crate) fn foreign_position() -> Error {
-    Error::config("the state has a position of another format in this file")
+    refused_position(Error::config("the state has a position of another format in this file"))
         .hint("reset the stream, or use the format that it was read with before")
+}
+
+/// Marks an error as one about the position to resume from: the file itself can be read.
+pub(crate) fn refused_position(error: Error) -> Error {
+    error.with(POSITION, REFUSED)
+}
+
+/// Whether an error says that the position to resume from is none of the file. No row was handed over then.
+pub fn position_refused(error: &Error) -> bool {
+    error.get(POSITION) == Some(REFUSED)
+}
+
+const POSITION: &str = "position";
+const REFUSED: &str = "not in this file";
+
+/// The error for a position after the end of the text: better than an end without the rows that should be there.
+pub fn beyond_the_end(offset: u64) -> Error {
+    let error = Error::new(ErrorKind::Changed, "the position to resume from lies after the end of the file");
+    refused_position(error.with("offset", offset))
 }
 
 /// Spans have 32 bits; a row may not come near that.
@@ -275,6 +294,7 @@ impl Block {
             match filled {
                 Ok(Filled::Full) if self.data.len() < wanted + 3 => continue,
                 Ok(Filled::NeedBytes) => return false,
+                Ok(Filled::End) if self.skip > 0 => self.failure = Some(beyond_the_end(self.base + self.skip)),
                 Ok(filled) => self.check(filled == Filled::End),
                 Err(failure) => {
                     self.check(false);
@@ -454,7 +474,8 @@ impl Beginning {
                     (compression, None) => (first, compression),
                 };
                 if frame.decoded > *offset {
-                    return Err(Error::config("a position lies before its compressed member").with("offset", offset));
+                    let error = Error::config("a position lies before its compressed member");
+                    return Err(refused_position(error.with("offset", offset)));
                 }
                 Ok(Self { rows: position.rows, offset: *offset, frame, compression })
             }

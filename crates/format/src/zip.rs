@@ -8,10 +8,12 @@
 //! [`Directory`] is handed bytes and says which it needs next: the tail, and the directory where the tail does not hold
 //! it. Data of members is decompressed in `compression`, from their local headers on.
 
+use std::hash::Hasher as _;
 use std::ops::Range;
 
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::Timestamp;
+use twox_hash::XxHash64;
 
 /// An archive up to this size is read whole, with one request.
 pub const SMALL_BYTES: u64 = 1 << 20;
@@ -19,6 +21,9 @@ pub const SMALL_BYTES: u64 = 1 << 20;
 const TAIL_BYTES: u64 = 128 << 10;
 /// A directory that is longer is refused: it is held in memory.
 const DIRECTORY_BYTES_AT_MOST: u64 = 64 << 20;
+
+/// The first time that DOS can write, 1980-01-01, in seconds since 1970.
+const FIRST_TIME: i64 = 315_532_800;
 
 const END: &[u8; 4] = b"PK\x05\x06";
 const END_BYTES: usize = 22;
@@ -42,11 +47,31 @@ pub struct Member {
     pub stored_bytes: u64,
     /// Bytes of its text.
     pub bytes: u64,
+    /// The checksum of its text.
+    crc: u32,
     method: u16,
     flags: u16,
 }
 
 impl Member {
+    /// A number that stands for what the member is: its name, time, checksum and size. Part of saved states.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        let mut hasher = XxHash64::with_seed(0);
+        hasher.write(self.name.as_bytes());
+        hasher.write(&self.modified_at.micros().to_le_bytes());
+        hasher.write(&self.crc.to_le_bytes());
+        hasher.write(&self.bytes.to_le_bytes());
+        hasher.finish()
+    }
+
+    /// Whether its archive says when it was last changed: many programs that make archives write the first time that the
+    /// format has.
+    #[must_use]
+    pub fn dated(&self) -> bool {
+        self.modified_at != Timestamp::from_seconds(FIRST_TIME, 0)
+    }
+
     /// Whether it stands for a folder.
     #[must_use]
     pub fn folder(&self) -> bool {
@@ -236,6 +261,7 @@ impl Directory {
             range: start..start,
             stored_bytes: stored,
             bytes: length,
+            crc: u32_at(bytes, at + 16),
             method: half(10),
             flags,
         };
@@ -315,7 +341,7 @@ fn dos_time(date: u16, time: u16) -> Timestamp {
     let (year, month, day) = (1980 + (date >> 9), date >> 5 & 15, date & 31);
     let (hour, minute, second) = (time >> 11, time >> 5 & 63, (time & 31) * 2);
     let written = format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}");
-    Timestamp::parse(&written).unwrap_or(Timestamp::from_seconds(315_532_800, 0))
+    Timestamp::parse(&written).unwrap_or(Timestamp::from_seconds(FIRST_TIME, 0))
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

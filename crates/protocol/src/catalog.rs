@@ -26,6 +26,8 @@ pub struct ConfiguredStream {
     pub sync_mode: SyncMode,
     /// The platform's count of how often the stream was cleared.
     pub generation: Option<i64>,
+    /// The platform's number of the sync: the same over its attempts.
+    pub sync: Option<i64>,
     /// The column that the user chose as the cursor: a path of one name, or of several where it lies inside another.
     pub cursor_field: Vec<String>,
 }
@@ -61,6 +63,8 @@ struct WrittenStream {
     sync_mode: String,
     #[serde(default)]
     generation_id: Option<i64>,
+    #[serde(default)]
+    sync_id: Option<i64>,
     #[serde(default)]
     cursor_field: Option<Vec<String>>,
 }
@@ -112,6 +116,7 @@ impl WrittenStream {
             namespace: self.stream.namespace,
             sync_mode,
             generation: self.generation_id,
+            sync: self.sync_id,
             cursor_field: self.cursor_field.unwrap_or_default(),
         })
     }

@@ -2,10 +2,28 @@
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use tollgate_base::error::{Error, Result};
 use tollgate_base::schema::MODIFIED_COLUMN;
+
+/// Messages that a run prints besides STATE.
+const OTHER_MESSAGES: [&str; 7] = ["RECORD", "LOG", "TRACE", "CONTROL", "CATALOG", "SPEC", "CONNECTION_STATUS"];
+
+/// Names of parts of a message, and of the state of one stream.
+const NO_STREAMS: [&str; 11] = [
+    "type",
+    "stream",
+    "global",
+    "global_",
+    "sourceStats",
+    "destinationStats",
+    "id",
+    "history",
+    "tollgate",
+    MODIFIED_COLUMN,
+    "stream_descriptor",
+];
 
 /// The states of streams by name. Streams without one are absent.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -14,25 +32,28 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// Reads a state file: a list of STREAM states, or with one GLOBAL state (also under the key `global_`, as some
-    /// platforms write it); nothing, `[]`, `{}` and `null` mean no state. One state without the list, and the legacy
-    /// form `{"stream name": {…}}`, are read too.
+    /// Reads a state file, in every form that platforms hand over and that `read` prints:
+    ///
+    /// * a list of STREAM states, or with one GLOBAL state (also under the key `global_`, as some platforms write it);
+    /// * one such state without the list, and the legacy form `{"stream name": {…}}`;
+    /// * whole messages, in a list or one behind the other, such as the lines of a run: of each stream the last STATE
+    ///   holds, and messages of other types are passed over;
+    /// * nothing, `[]`, `{}` and `null`, which mean no state.
     ///
     /// # Errors
-    /// `Config` where it is not JSON or none of these forms.
+    /// `Config` where it is not JSON, or where any part of it is none of these.
     pub fn read(bytes: &[u8]) -> Result<Self> {
-        if bytes.iter().all(u8::is_ascii_whitespace) {
-            return Ok(Self::default());
-        }
-        let value: Value = serde_json::from_slice(bytes).map_err(|error| {
-            Error::config("the state file is not JSON").caused_by(error).hint("pass the list of states of the last run")
-        })?;
         let mut file = Self::default();
-        match &value {
-            Value::Null => {}
-            Value::Array(states) => states.iter().try_for_each(|state| file.add(state))?,
-            Value::Object(_) => file.add(&value)?,
-            _ => return Err(unreadable()),
+        for value in serde_json::Deserializer::from_slice(bytes).into_iter::<Value>() {
+            let value = value.map_err(|error| {
+                let error = Error::config("the state file is not JSON").caused_by(error);
+                error.hint("pass the list of states of the last run")
+            })?;
+            match &value {
+                Value::Null => {}
+                Value::Array(states) => states.iter().try_for_each(|state| file.add(state))?,
+                state => file.add(state)?,
+            }
         }
         Ok(file)
     }
@@ -46,31 +67,48 @@ impl StateFile {
     fn add(&mut self, state: &Value) -> Result<()> {
         let fields = state.as_object().ok_or_else(unreadable)?;
         let present = |key: &str| fields.get(key).filter(|value| !value.is_null());
-        if let Some(stream) = present("stream").filter(|stream| stream.get("stream_descriptor").is_some()) {
-            return self.add_stream(stream);
+        let global = || present("global").or_else(|| present("global_"));
+        match (present("type").and_then(Value::as_str), present("type").is_some_and(|kind| !kind.is_object())) {
+            (Some("STATE"), _) => self.add(present("state").ok_or_else(unreadable)?),
+            (Some(kind), _) if OTHER_MESSAGES.contains(&kind) => Ok(()),
+            (Some("STREAM"), _) => self.add_stream(present("stream").ok_or_else(unreadable)?),
+            (Some("GLOBAL"), _) => self.add_global(global().ok_or_else(unreadable)?),
+            (Some("LEGACY"), _) => self.add_legacy(present("data").and_then(Value::as_object).ok_or_else(unreadable)?),
+            (_, true) => Err(unreadable()),
+            (_, false) => match (present("stream"), global(), present("state").or_else(|| present("data"))) {
+                (Some(stream), ..) if stream.get("stream_descriptor").is_some() => self.add_stream(stream),
+                (_, Some(global), _) if global.get("stream_states").is_some() => self.add_global(global),
+                (.., Some(inner)) if fields.len() == 1 && inner.is_object() => self.add(inner),
+                _ => self.add_legacy(fields),
+            },
         }
-        if let Some(global) = present("global").or_else(|| present("global_")) {
-            let states = global.get("stream_states").and_then(Value::as_array).ok_or_else(unreadable)?;
-            return states.iter().try_for_each(|stream| self.add_stream(stream));
-        }
-        let legacy = present("data").and_then(Value::as_object).unwrap_or(fields);
-        // The state of a stream without the stream's name: reading everything again would be a surprise.
-        if fields.contains_key("history") || fields.contains_key(MODIFIED_COLUMN) {
-            return Err(unreadable());
-        }
-        let known = ["type", "data", "stream", "global", "global_", "sourceStats", "destinationStats", "id"];
-        for (name, state) in legacy.iter().filter(|(name, state)| state.is_object() && !known.contains(&name.as_str()))
-        {
+    }
+
+    fn add_global(&mut self, global: &Value) -> Result<()> {
+        let states = global.get("stream_states").and_then(Value::as_array).ok_or_else(unreadable)?;
+        states.iter().try_for_each(|stream| self.add_stream(stream))
+    }
+
+    /// The states of streams by their names.
+    fn add_legacy(&mut self, states: &Map<String, Value>) -> Result<()> {
+        for (name, state) in states.iter().filter(|(_, state)| !state.is_null()) {
+            // A part of a message, or of the state of a stream without the stream's name: not to understand it, and read
+            // everything again, would be a surprise.
+            if !state.is_object() || NO_STREAMS.contains(&name.as_str()) {
+                return Err(unreadable());
+            }
             self.streams.insert(name.clone(), state.clone());
         }
         Ok(())
     }
 
+    /// Of several states of a stream the last one holds.
     fn add_stream(&mut self, stream: &Value) -> Result<()> {
         let name = stream.pointer("/stream_descriptor/name").and_then(Value::as_str).ok_or_else(unreadable)?;
-        if let Some(state) = stream.get("stream_state").filter(|state| !state.is_null()) {
-            self.streams.insert(name.to_owned(), state.clone());
-        }
+        match stream.get("stream_state").filter(|state| !state.is_null()) {
+            Some(state) => self.streams.insert(name.to_owned(), state.clone()),
+            None => self.streams.remove(name),
+        };
         Ok(())
     }
 }
@@ -105,6 +143,15 @@ mod tests {
         }
         for wrong in [
             "5",
+            "[[]]",
+            r#"{"s":5}"#,
+            r#"{"s":{},"type":"UNKNOWN"}"#,
+            r#"{"type":"STATE","state":{"type":"STREAM"}}"#,
+            r#"[{"type":"STATE"}]"#,
+            r#"[{"type":"LEGACY","data":null}]"#,
+            r#"{"sourceStats":{"recordCount":1.0}}"#,
+            r#"{"tollgate":{"version":2}}"#,
+            "{} {\"a\"",
             r#"{"history":{"a.csv":"2024-01-15T10:00:00.000000Z"}}"#,
             "[5]",
             "{\"a\"",
@@ -112,5 +159,28 @@ mod tests {
         ] {
             assert!(StateFile::read(wrong.as_bytes()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn whole_messages_are_read_in_every_form_that_they_are_kept_in() {
+        let state = |name: &str, number: u64| {
+            json!({"type": "STATE", "state": {
+                "type": "STREAM",
+                "stream": {"stream_descriptor": {"name": name}, "stream_state": {"history": {}, "n": number}},
+                "sourceStats": {"recordCount": 1.0},
+            }})
+        };
+        let record = json!({"type": "RECORD", "record": {"stream": "s", "data": {"type": "STATE"}, "emitted_at": 1}});
+        let messages = [record.clone(), state("s", 1), state("t", 2), record, state("s", 3)];
+        let lines = messages.iter().map(|message| format!("{message}\n")).collect::<String>();
+        for text in [json!(messages).to_string(), lines.clone(), lines.trim_end().replace('\n', "\r\n")] {
+            let file = StateFile::read(text.as_bytes()).unwrap();
+            let number = |name| file.stream(name).map(|state| state["n"].clone());
+            assert_eq!((number("s"), number("t"), file.streams.len()), (Some(json!(3)), Some(json!(2)), 2), "{text}");
+        }
+        let one = StateFile::read(state("s", 1).to_string().as_bytes()).unwrap();
+        assert!(one.stream("s").is_some());
+        let inner = StateFile::read(json!({"state": state("s", 1)["state"]}).to_string().as_bytes()).unwrap();
+        assert_eq!(inner, one);
     }
 }

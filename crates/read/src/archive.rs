@@ -66,7 +66,7 @@ impl Archive {
 
     /// The members that belong to a stream, in the order in which they are read: the oldest first. Where a pattern
     /// matches the archive itself, all of them do.
-    pub(super) fn members_of(&self, stream: &job::Stream) -> Vec<(ObjectFacts, Member)> {
+    pub(super) fn members_of(&self, stream: &job::Stream) -> Members {
         let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
             .by_expression(stream.key_pattern.as_ref());
         let every = Selection::new(&["**".to_owned()], stream.start_at, stream.skip_markers);
@@ -76,13 +76,21 @@ impl Archive {
             let pattern = stream.archive_pattern.as_ref();
             !member.folder() && pattern.is_none_or(|pattern| pattern.matches(&member.name))
         };
-        let facts = self.members.iter().filter(named).map(|member| (self.facts(member), member));
-        let mut wanted: Vec<_> = facts
-            .filter(|(facts, _)| selection.verdict(facts) == Verdict::Selected)
-            .map(|(facts, member)| (facts, member.clone()))
-            .collect();
-        wanted.sort_by(|(one, _), (two, _)| (one.modified_at, &one.key).cmp(&(two.modified_at, &two.key)));
-        wanted
+        let mut members = Members::default();
+        for member in self.members.iter().filter(named) {
+            let facts = self.facts(member);
+            // A member without a time is as old as its archive.
+            let modified_at = if member.dated() { facts.modified_at } else { self.object.modified_at };
+            match selection.verdict(&ObjectFacts { modified_at, ..facts.clone() }) {
+                Verdict::Selected => members.wanted.push((facts, member.clone())),
+                Verdict::TooOld => members.too_old += 1,
+                Verdict::Marker => members.markers += 1,
+                Verdict::OtherKey | Verdict::NotSampled => {}
+            }
+        }
+        let order = |facts: &ObjectFacts| (facts.modified_at, Arc::clone(&facts.key));
+        members.wanted.sort_by(|(one, _), (two, _)| order(one).cmp(&order(two)));
+        members
     }
 
     /// A member as a file.
@@ -107,6 +115,16 @@ impl Archive {
     }
 }
 
+/// The members of an archive that belong to a stream, and how many of the others are left out, and why.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    pub(super) wanted: Vec<(ObjectFacts, Member)>,
+    /// They are older than the start date.
+    pub(super) too_old: u64,
+    /// They are marks of other tools.
+    pub(super) markers: u64,
+}
+
 /// Reads the members of an archive one after the other, and ends it when none is left. `cursor` decides, as it was when
 /// the run began.
 pub(super) async fn read(
@@ -122,14 +140,20 @@ pub(super) async fn read(
     let key = Arc::clone(&object.key);
     let opened = Archive::open(&store, &object, &shared.budgets.fetched).await;
     let archive = opened.map_err(|error| error.with("stream", &shared.stream.name).with("key", &key))?;
-    let members = archive.members_of(&shared.stream);
+    let Members { wanted: members, too_old, markers } = archive.members_of(&shared.stream);
+    shared.report.add_members_left_out(too_old, markers);
     let mut failed = Failed::default();
     for (index, (facts, member)) in members.iter().enumerate() {
         if shared.stop.requested() {
             return Ok(FileEnd::Stopped);
         }
-        let Some(begin) = begin_of(&cursor, facts, index, &from, &shared) else { continue };
-        shared.outgoing.send(Event::BeginMember { object: facts.clone(), from: begin.clone() }).await;
+        let number = member.number();
+        let done = (index as u64) < members_before(&from);
+        let Some(begin) = (if done { None } else { begin_of(&cursor, (&key, facts, number), &shared) }) else {
+            continue;
+        };
+        let (object, from, of) = (facts.clone(), begin.clone(), Arc::clone(&key));
+        shared.outgoing.send(Event::BeginMember { object, from, archive: of, number }).await;
         let archive_after = (failed.count == 0).then(|| (Arc::clone(&key), members_done(index + 1)));
         let read = match member.readable() {
             Ok(()) => {
@@ -160,6 +184,8 @@ pub(super) async fn read(
         shared.outgoing.send(Event::Forget { key: Arc::clone(pending) }).await;
     }
     shared.progress.file_done();
+    let numbers = members.iter().map(|(_, member)| member.number()).collect();
+    shared.outgoing.send(Event::EndMembers { archive: Arc::clone(&key), numbers }).await;
     shared.outgoing.send(Event::End { key }).await;
     Ok(FileEnd::Read)
 }
@@ -187,29 +213,25 @@ fn members_done(count: usize) -> Position {
     Position { rows: 0, place: Place::RowGroup { group: count as u64, row: 0 } }
 }
 
-/// Where to begin in a member; `None` when it was read.
+/// The members that an earlier run read, by the position of their archive, which is the same archive, read with the same
+/// options.
+fn members_before(archive: &Position) -> u64 {
+    match &archive.place {
+        Place::RowGroup { group, .. } => *group,
+        _ => 0,
+    }
+}
+
+/// Where to begin in a member of an archive; `None` when it was read.
 fn begin_of(
     cursor: &Cursor,
-    member: &ObjectFacts,
-    index: usize,
-    archive: &Position,
+    (archive, member, number): (&str, &ObjectFacts, u64),
     shared: &Shared,
 ) -> Option<Position> {
-    let done = match (cursor, &archive.place) {
-        (Cursor::FullRefresh(_), Place::RowGroup { group, .. }) => *group,
-        _ => 0,
-    };
-    if (index as u64) < done {
-        return None;
-    }
-    let decision = match cursor.decide_member(member) {
-        // A member's own time may be years before its archive appeared; that the archive is read says that it is new.
-        Decision::BeyondHistory => Decision::Read,
-        decision => decision,
-    };
+    let decision = cursor.decide_member(archive, member, number);
     shared.report.add_member(&decision);
     match decision {
-        Decision::Read | Decision::Changed | Decision::ReadAgain => Some(Position::default()),
+        Decision::Read | Decision::Changed | Decision::OtherOptions | Decision::ReadAgain => Some(Position::default()),
         Decision::Resume(position) => Some(position),
         Decision::AlreadyRead | Decision::OlderThanRead | Decision::BeyondHistory | Decision::InDoubt => None,
     }

@@ -26,16 +26,31 @@ const EXAMPLE_CHARS: usize = 80;
 /// Counts good and bad rows, and knows when there are too many bad ones. Tasks of files share it.
 #[derive(Debug, Default)]
 pub(super) struct Tolerance {
+    /// No bad row is left out.
+    none: bool,
     max_rows: Option<u64>,
     max_percent: Option<f64>,
     good: AtomicU64,
     bad: AtomicU64,
+    /// Bad rows of the runs before.
+    carried: AtomicU64,
     exceeded: AtomicBool,
 }
 
 impl Tolerance {
     pub(super) fn new(bad_rows: &BadRows) -> Self {
-        Self { max_rows: bad_rows.max_rows, max_percent: bad_rows.max_percent, ..Self::default() }
+        let none = bad_rows.action == BadRowAction::Fail;
+        Self { none, max_rows: bad_rows.max_rows, max_percent: bad_rows.max_percent, ..Self::default() }
+    }
+
+    /// Takes over the rows of runs before this one, which did not end well.
+    pub(super) fn carry(&self, good: u64, bad: u64) {
+        self.carried.store(bad, Ordering::Relaxed);
+        // What an earlier run left out is not tolerated by one that leaves out nothing.
+        if self.none && bad > 0 {
+            self.exceeded.store(true, Ordering::Relaxed);
+        }
+        self.add(good, bad);
     }
 
     /// Counts the rows of a batch. Whether the stream goes on.
@@ -63,6 +78,10 @@ impl Tolerance {
         let mut error = Error::new(ErrorKind::Data, "the stream has more bad rows than it may")
             .with("bad_rows", bad)
             .with("rows", good + bad);
+        let carried = self.carried.load(Ordering::Relaxed);
+        if carried > 0 {
+            error = error.with("bad_rows_of_earlier_runs", carried);
+        }
         if let Some(most) = self.max_rows {
             error = error.with("max_bad_rows", most);
         }

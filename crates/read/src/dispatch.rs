@@ -1,6 +1,6 @@
 //! Which file is read next: the listing, the cursor's decisions and the commit order put together.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use super::emit::{Event, Outgoing};
@@ -11,7 +11,9 @@ use super::stop::Stop;
 use tollgate_base::batch::Position;
 use tollgate_base::error::Result;
 use tollgate_base::object::{ObjectFacts, Timestamp};
-use tollgate_cursor::{Cursor, Decision, FullRefresh, Incremental, Listing as Listed, Seen, Ticket, Window};
+use tollgate_cursor::{
+    Cursor, Decision, FullRefresh, Incremental, Listed as ListedKeys, Listing as Listed, Seen, Ticket, Window,
+};
 use tollgate_plan::files::FileList;
 use tollgate_plan::walk::WalkReport;
 
@@ -21,6 +23,7 @@ pub(super) struct DecisionCounts {
     pub(super) read: u64,
     pub(super) resumed: u64,
     pub(super) changed: u64,
+    pub(super) other_options: u64,
     pub(super) already_read: u64,
     pub(super) older: u64,
     /// One of those.
@@ -44,6 +47,7 @@ impl DecisionCounts {
             Decision::Read => &mut self.read,
             Decision::Resume(_) => &mut self.resumed,
             Decision::Changed => &mut self.changed,
+            Decision::OtherOptions => &mut self.other_options,
             Decision::AlreadyRead => &mut self.already_read,
             Decision::OlderThanRead => &mut self.older,
             Decision::BeyondHistory => &mut self.beyond_history,
@@ -60,7 +64,6 @@ pub(super) struct Files {
     cursor: Arc<Cursor>,
     source: Source,
     pub(super) decisions: DecisionCounts,
-    seen_pending: HashSet<Arc<str>>,
     /// How many may still be handed out; for development.
     left: Option<u64>,
     /// Whether the last one of the listing was seen.
@@ -95,6 +98,8 @@ impl Files {
         let mut partitions = Partitions::new(&files, window.listed_at);
         // What of the list only the whole listing tells.
         let mut open: Vec<(u32, Ticket)> = Vec::new();
+        let mut archived: Vec<Ticket> = Vec::new();
+        let mut keys = files.cursor.counts_files().then(ListedKeys::default);
         loop {
             let Some(page) = stop.unless(files.listing.next_page()).await else { return Ok(None) };
             let Some(page) = page? else { break };
@@ -102,9 +107,16 @@ impl Files {
                 files.decisions.below_new += u64::from(!files.cursor.has_read(&key));
             }
             for object in files.listing.take_unread() {
-                survey.see_unreadable(&object, partitions.ends_at(&files, &object));
+                keys.iter_mut().for_each(|keys| keys.see(&object.key));
+                let seen = survey.see_unreadable(&object, partitions.ends_at(&files, &object));
+                match seen {
+                    _ if !object.storage_class.archived() => {}
+                    Seen::Decided(decision) => files.listing.counts.archived += u64::from(decision.reads()),
+                    Seen::Open(ticket) => archived.push(ticket),
+                }
             }
             for object in page {
+                keys.iter_mut().for_each(|keys| keys.see(&object.key));
                 match survey.see(&object, partitions.ends_at(&files, &object)) {
                     Seen::Decided(decision) if !files.count(&object, &decision) => continue,
                     Seen::Decided(_) => {}
@@ -114,6 +126,9 @@ impl Files {
             }
         }
         let settled = survey.settle();
+        // What was read before needs no access.
+        let unread = archived.into_iter().filter(|ticket| settled.judge(*ticket).reads()).count();
+        files.listing.counts.archived += unread as u64;
         let mut not_to_read = HashSet::new();
         for (index, ticket) in open {
             if !files.count_decision(&settled.judge(ticket)) {
@@ -124,6 +139,11 @@ impl Files {
         let mut cursor = settled.finish();
         if let Cursor::Incremental(cursor) = &mut cursor {
             cursor.listed(partitions.listing);
+        }
+        if let Some(keys) = keys {
+            // Where older partitions are not listed, nobody knows which files are not there any more.
+            let whole = files.partitions().listed_from.is_none();
+            cursor.recount((0..list.len()).filter_map(|at| list.get(at)), Some(&keys).filter(|_| whole));
         }
         files.cursor = Arc::new(cursor);
         let order = list.by_modification().into_iter();
@@ -169,12 +189,12 @@ impl Files {
     }
 
     fn new(listing: Listing, cursor: Cursor, source: Source) -> Self {
+        let listing = listing.watching(cursor.pending().keys());
         Self {
             listing,
             cursor: Arc::new(cursor),
             source,
             decisions: DecisionCounts::default(),
-            seen_pending: HashSet::new(),
             left: None,
             listed_all: false,
         }
@@ -210,7 +230,9 @@ impl Files {
                 self.listed_all = true;
                 return Ok(None);
             };
-            self.listing.take_unread();
+            let unread = self.listing.take_unread();
+            let archived = unread.iter().filter(|object| object.storage_class.archived());
+            self.listing.counts.archived += archived.count() as u64;
             listed.retain(|object| self.reads_in_key_order(object));
             let page = listed.into_iter().map(|object| (object.clone(), self.cursor.start(&object))).collect();
             self.source = Source::Streaming { page };
@@ -264,8 +286,8 @@ impl Files {
         if !self.listed_all {
             return 0;
         }
-        let pending: &BTreeMap<_, _> = self.cursor.pending();
-        let vanished: Vec<_> = pending.keys().filter(|key| !self.seen_pending.contains(*key)).cloned().collect();
+        let pending = self.cursor.pending().keys();
+        let vanished: Vec<_> = pending.filter(|key| self.listing.lacks(key)).cloned().collect();
         for key in &vanished {
             outgoing.send(Event::Forget { key: Arc::clone(key) }).await;
         }
@@ -281,15 +303,6 @@ impl Files {
 
     /// Counts what was decided of an object; whether it is to be read.
     fn count(&mut self, object: &ObjectFacts, decision: &Decision) -> bool {
-        if self.cursor.pending().contains_key(&object.key) {
-            self.seen_pending.insert(Arc::clone(&object.key));
-        }
-        if !self.cursor.pending().is_empty() {
-            // Members of an archive are there as long as it is, until it was read.
-            let inside: Arc<str> = format!("{}#", object.key).into();
-            let members = self.cursor.pending().range(Arc::clone(&inside)..).map(|(key, _)| key);
-            self.seen_pending.extend(members.take_while(|key| key.starts_with(&*inside)).cloned());
-        }
         if *decision == Decision::OlderThanRead {
             self.decisions.first_older.get_or_insert_with(|| Arc::clone(&object.key));
         }

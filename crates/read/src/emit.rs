@@ -44,17 +44,23 @@ pub(super) enum Event {
     /// A file will be read.
     Begin { object: ObjectFacts, from: Position },
     /// A member of a begun archive will be read.
-    BeginMember { object: ObjectFacts, from: Position },
+    BeginMember { object: ObjectFacts, from: Position, archive: Arc<str>, number: u64 },
     /// A begun archive was read up to here.
     Advance { key: Arc<str>, after: Position },
-    /// Lines of a begun file, and the position behind them.
-    Rows { key: Arc<str>, lines: Vec<u8>, rows: u64, after: Position, reservation: Reservation },
+    /// All members of a begun archive were read, in this run or before: those with these numbers.
+    EndMembers { archive: Arc<str>, numbers: Vec<u64> },
+    /// Lines of a begun file, and the position behind them and behind bad rows.
+    Rows { key: Arc<str>, lines: Vec<u8>, rows: u64, bad_rows: u64, after: Position, reservation: Reservation },
     /// The greatest values of the followed column in the rows of the next [`Event::Rows`].
     Reach { marks: Marks },
     /// All rows of a begun file were sent.
     End { key: Arc<str> },
     /// A pending file is not in the bucket any more.
     Forget { key: Arc<str> },
+    /// A begun file is archived.
+    PutOff { key: Arc<str> },
+    /// A full refresh that fails has left out what the next run could not find again: it starts over.
+    StartOver,
     /// Time went by.
     Tick,
     /// The stream ends: last STATE, COMPLETE or INCOMPLETE. `whole`: nothing was left to the next run.
@@ -163,16 +169,21 @@ impl Emitter {
                 self.with_current(|current| current.cursor.begin(&object, from));
                 Ok(())
             }
-            Event::BeginMember { object, from } => {
-                self.with_current(|current| current.cursor.begin_member(&object, from));
+            Event::BeginMember { object, from, archive, number } => {
+                self.with_current(|current| current.cursor.begin_member(&object, from, &archive, number));
+                Ok(())
+            }
+            Event::EndMembers { archive, numbers } => {
+                self.with_current(|current| current.cursor.end_members(archive, numbers));
                 Ok(())
             }
             Event::Advance { key, after } => {
                 self.with_current(|current| current.cursor.advance(&key, after));
                 Ok(())
             }
-            Event::Rows { key, lines, rows, after, reservation } => {
+            Event::Rows { key, lines, rows, bad_rows, after, reservation } => {
                 self.rows(&key, lines, rows, after)?;
+                self.with_current(|current| current.cursor.add_rows(&key, rows, bad_rows));
                 drop(reservation);
                 self.state_if_due()
             }
@@ -186,6 +197,14 @@ impl Emitter {
             }
             Event::Forget { key } => {
                 self.with_current(|current| current.cursor.forget(&key));
+                Ok(())
+            }
+            Event::PutOff { key } => {
+                self.with_current(|current| current.cursor.put_off(&key));
+                Ok(())
+            }
+            Event::StartOver => {
+                self.with_current(|current| current.cursor.start_over());
                 Ok(())
             }
             Event::Tick => self.state_if_due(),

@@ -84,7 +84,7 @@ async fn estimate_stream(
     let before = usage_of(till.ledger());
     let parallel = job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1);
     let whole = job.spending.limits.any();
-    let cursor = cursor(configured, stream, states)?;
+    let cursor = cursor(job, configured, stream, states)?;
     let wanted = Wanted::of(configured, stream, &cursor)?;
     let files = list(store, stream, cursor, now, whole, &Stop::default()).await?;
     let mut estimate = StreamEstimate {

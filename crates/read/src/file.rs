@@ -133,8 +133,35 @@ pub(super) async fn read(
     Ok(end)
 }
 
-/// As [`read`], for a file whose bytes come from `origin`; requests go to `store`.
+/// As [`read`], for a file whose bytes come from `origin`; requests go to `store`. A file that does not have the position
+/// is read from its start: with the position it would fail in every later sync.
 pub(super) async fn read_from(
+    shared: &Shared,
+    object: ObjectFacts,
+    from: Position,
+    store: Store,
+    origin: Origin,
+) -> Result<FileEnd> {
+    let again = match &origin {
+        Origin::Object { alone, until } => Some(Origin::Object { alone: *alone, until: *until }),
+        // Its bytes are used up: it is the next run that begins at the start.
+        Origin::Member { .. } => None,
+    };
+    let ended = read_once(shared, object.clone(), from, store.clone(), origin).await;
+    let Err(error) = ended else { return ended };
+    if !format::position_refused(&error) {
+        return Err(error);
+    }
+    shared.report.add_refused_position(&object.key);
+    let (key, start) = (Arc::clone(&object.key), Position::default());
+    shared.outgoing.send(Event::Advance { key, after: start.clone() }).await;
+    match again {
+        Some(origin) => read_once(shared, object, start, store, origin).await,
+        None => Err(error),
+    }
+}
+
+async fn read_once(
     shared: &Shared,
     object: ObjectFacts,
     from: Position,
@@ -190,6 +217,7 @@ pub(super) async fn leave_out(
     let raw = object.key.as_bytes().to_vec();
     let reject = [Reject { reason: reason.into(), raw, ..Reject::default() }];
     let goes_on = shared.tolerance.add(0, 1);
+    let bad_rows = reject.iter().map(Reject::rows).sum();
     shared.report.add_bad_rows(&object.key, &reject);
     if !goes_on {
         return Ok(FileEnd::Stopped);
@@ -204,6 +232,9 @@ pub(super) async fn leave_out(
         written.inspect_err(|_| shared.report.add_unwritten())?;
     }
     shared.progress.file_done();
+    let (key, reservation) = (Arc::clone(&object.key), shared.budgets.output.reserve(0).await);
+    let (lines, after) = (Vec::new(), from.clone());
+    shared.outgoing.send(Event::Rows { key, lines, rows: 0, bad_rows, after, reservation }).await;
     shared.outgoing.send(Event::End { key: object.key }).await;
     Ok(FileEnd::Read)
 }
@@ -226,7 +257,7 @@ async fn conclude(
         Ok(end) => Ok(end),
         Err(error) if error.get("storage") == Some("archived") => {
             shared.report.add_archived();
-            shared.outgoing.send(Event::Forget { key }).await;
+            shared.outgoing.send(Event::PutOff { key }).await;
             Ok(FileEnd::Read)
         }
         Err(error)
@@ -307,6 +338,8 @@ struct FileTask<'a> {
     store: Store,
     lines: Vec<u8>,
     rows: u64,
+    /// Bad rows since something was handed on.
+    bad_rows: u64,
     /// Rows decoded since something was handed on.
     decoded: u64,
     after: Position,
@@ -350,6 +383,7 @@ impl<'a> FileTask<'a> {
             store,
             lines: Vec::new(),
             rows: 0,
+            bad_rows: 0,
             decoded: 0,
             after: from,
             letters,
@@ -360,6 +394,11 @@ impl<'a> FileTask<'a> {
 
     async fn run(&mut self) -> Result<FileEnd> {
         match self.decoder.access() {
+            Access::Stream { from }
+                if from > self.object.size && matches!(self.origin, Some(Origin::Object { .. })) =>
+            {
+                Err(format::beyond_the_end(from))
+            }
             Access::Stream { from } => self.run_stream(from).await,
             Access::Ranges => self.run_ranges().await,
         }
@@ -523,7 +562,8 @@ impl<'a> FileTask<'a> {
     /// Takes in what a batch came to: its lines, which begin at `start`, its rejects, and the position behind them. When
     /// there are too many bad rows, the batch counts as not read.
     async fn take(&mut self, rows: u64, mut rejects: Vec<Reject>, after: Position, start: usize) -> Result<()> {
-        if !self.shared.tolerance.add(rows, rejects.iter().map(Reject::rows).sum()) {
+        let bad_rows = rejects.iter().map(Reject::rows).sum();
+        if !self.shared.tolerance.add(rows, bad_rows) {
             self.lines.truncate(start);
             self.shared.report.add_bad_rows(&self.object.key, &rejects);
             return Ok(());
@@ -539,6 +579,7 @@ impl<'a> FileTask<'a> {
             }
         }
         self.rows += rows;
+        self.bad_rows += bad_rows;
         self.after = after;
         // Rows that are left out make no lines, and yet the position moves.
         if self.lines.len() >= BLOCK_BYTES || self.decoded >= UNSAID_ROWS {
@@ -554,7 +595,7 @@ impl<'a> FileTask<'a> {
             letters.flush().await?;
         }
         let lines = std::mem::take(&mut self.lines);
-        if lines.is_empty() && self.rows == 0 && self.after == Position::default() {
+        if lines.is_empty() && self.rows == 0 && self.bad_rows == 0 && self.after == Position::default() {
             return Ok(());
         }
         let reservation = self.shared.budgets.output.reserve(lines.capacity()).await;
@@ -564,11 +605,11 @@ impl<'a> FileTask<'a> {
             self.shared.outgoing.send(Event::Reach { marks }).await;
         }
         self.decoded = 0;
-        let rows = std::mem::take(&mut self.rows);
+        let (rows, bad_rows) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bad_rows));
         self.shared.progress.add_rows(rows, lines.len() as u64);
         let key = Arc::clone(&self.object.key);
         let after = self.after.clone();
-        self.shared.outgoing.send(Event::Rows { key, lines, rows, after, reservation }).await;
+        self.shared.outgoing.send(Event::Rows { key, lines, rows, bad_rows, after, reservation }).await;
         Ok(())
     }
 }

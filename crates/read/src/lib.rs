@@ -16,6 +16,7 @@
 
 mod archive;
 mod bad_rows;
+mod basis;
 mod check;
 mod discover;
 mod dispatch;

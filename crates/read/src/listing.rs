@@ -4,7 +4,7 @@
 //! pages are asked for, so that a listing of many prefixes takes the time of a few.
 
 use std::cmp::Ordering;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::iter::Peekable;
 use std::sync::Arc;
 
@@ -51,6 +51,9 @@ pub(super) struct Listing {
     /// Keys of files that lie below the record cursor as a whole.
     below: Vec<Arc<str>>,
     from_inventory: Option<FromInventory>,
+    /// Keys that are looked for, and whether they were seen, wanted or not.
+    watched: HashMap<Arc<str>, bool>,
+    list_prefix: Option<String>,
     keys: Keys,
     /// What is wanted of rows, where keys may tell.
     rules: Option<Rules>,
@@ -165,6 +168,8 @@ impl Listing {
             unread: Vec::new(),
             below: Vec::new(),
             from_inventory,
+            watched: HashMap::new(),
+            list_prefix: stream.list_prefix.clone(),
             keys,
             rules: None,
         }
@@ -247,6 +252,25 @@ impl Listing {
         Self { rules, ..self }
     }
 
+    /// Looks for these keys, and for the archives of those that are members.
+    pub(super) fn watching<'k>(self, keys: impl Iterator<Item = &'k Arc<str>>) -> Self {
+        let watched = keys.flat_map(|key| archives_of(key).map(Arc::from).chain([Arc::clone(key)]));
+        Self { watched: watched.map(|key| (key, false)).collect(), ..self }
+    }
+
+    /// At the end of the listing: whether a watched key is not there. One that is not listed at all may be, and so may the
+    /// member of an archive that is.
+    pub(super) fn lacks(&self, key: &str) -> bool {
+        let listed = |key: &str| {
+            let named = key.ends_with(".zip") || self.selection.patterns().iter().any(|pattern| pattern.matches(key));
+            let below = self.list_prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix.as_str()));
+            named && below && matches!(self.prepared.wanted(key), Wanted::Wanted | Wanted::Open)
+        };
+        let seen = |key: &str| self.watched.get(key).copied().unwrap_or(false);
+        let mut names = archives_of(key).chain([key]);
+        names.clone().any(listed) && !names.any(seen)
+    }
+
     /// How keys are read.
     pub(super) fn keys(&self) -> &Keys {
         &self.keys
@@ -307,13 +331,14 @@ impl Listing {
     }
 
     fn select(&mut self, object: &ObjectFacts) -> bool {
+        if let Some(seen) = self.watched.get_mut(&*object.key) {
+            *seen = true;
+        }
         match self.selection.verdict(object) {
             Verdict::Selected if self.letter(object) => self.counts.letters += 1,
             Verdict::Selected | Verdict::NotSampled if !self.in_wanted_partition(object) => {}
-            Verdict::Selected if object.storage_class.archived() => {
-                self.counts.archived += 1;
-                self.unread.push(object.clone());
-            }
+            // Whoever knows what was read counts those that are not.
+            Verdict::Selected if object.storage_class.archived() => self.unread.push(object.clone()),
             Verdict::Selected if !self.has_wanted_rows(object) => self.unread.push(object.clone()),
             Verdict::Selected => {
                 self.counts.selected += 1;
@@ -399,6 +424,11 @@ impl Pending {
     fn new(node: Node) -> Self {
         Self { node, page: None }
     }
+}
+
+/// The keys of the archives that a key can be a member of.
+fn archives_of(key: &str) -> impl Iterator<Item = &str> + Clone {
+    key.match_indices('#').map(|(at, _)| &key[..at])
 }
 
 /// What the keys of the stream's dead letters begin with, where they lie among its files.

@@ -34,7 +34,7 @@ pub(super) async fn run(
     for configured in &catalog.streams {
         // What is wrong with a stream is said when its turn comes.
         let Ok(stream) = stream_named(&reader.job.streams, &configured.name) else { continue };
-        let Ok(cursor) = cursor(configured, stream, states) else { continue };
+        let Ok(cursor) = cursor(reader.job, configured, stream, states) else { continue };
         let now = reader.options.clock.now();
         let files = list(&reader.store, stream, cursor, now, true, stop).await;
         let Some(files) = files.map_err(|error| error.with("stream", &stream.name))? else { return Ok(listed) };
@@ -70,7 +70,7 @@ async fn look(
     listed: &mut Listed,
 ) -> Result<()> {
     let Some((files, plan)) = listed.get_mut(&configured.name) else { return Ok(()) };
-    let wanted = Wanted::of(configured, stream, &cursor(configured, stream, states)?)?;
+    let wanted = Wanted::of(configured, stream, &cursor(reader.job, configured, stream, states)?)?;
     plan::look(plan, (stream, files.keys()), &reader.store, &wanted).await
 }
 

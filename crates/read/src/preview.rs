@@ -82,7 +82,7 @@ pub async fn preview(
         Some(catalog) => {
             for configured in &catalog.streams {
                 let stream = stream_named(&job.streams, &configured.name)?;
-                let cursor = super::stream::cursor(configured, stream, states)?;
+                let cursor = super::stream::cursor(job, configured, stream, states)?;
                 previews.push(stream_preview(stream, store, cursor, clock).await?);
             }
         }

@@ -36,6 +36,10 @@ struct Counts {
     overwritten: u64,
     archived_when_read: u64,
     members: DecisionCounts,
+    members_too_old: u64,
+    member_markers: u64,
+    refused_positions: u64,
+    first_refused: Option<Arc<str>>,
     bad_rows: BadRowCounts,
     left_out: LeftOut,
     /// What lies below the record cursor in files that were not read before.
@@ -84,6 +88,22 @@ impl Report {
     /// A member of an archive.
     pub(super) fn add_member(&self, decision: &Decision) {
         self.change(|counts| *counts.members.of(decision) += 1);
+    }
+
+    /// Members of an archive that are left out by what the archive says of them.
+    pub(super) fn add_members_left_out(&self, too_old: u64, markers: u64) {
+        self.change(|counts| {
+            counts.members_too_old += too_old;
+            counts.member_markers += markers;
+        });
+    }
+
+    /// A file does not have the position that the state has of it.
+    pub(super) fn add_refused_position(&self, key: &Arc<str>) {
+        self.change(|counts| {
+            counts.refused_positions += 1;
+            counts.first_refused.get_or_insert_with(|| Arc::clone(key));
+        });
     }
 
     pub(super) fn add_vanished(&self, vanished: usize) {
@@ -200,7 +220,7 @@ impl Counts {
                     listing.objects,
                     listing.pages,
                     listing.selected,
-                    decisions.read + decisions.changed + decisions.read_again,
+                    decisions.read + decisions.changed + decisions.other_options + decisions.read_again,
                     decisions.resumed,
                     decisions.already_read,
                 ),
@@ -251,7 +271,29 @@ impl Counts {
             decisions.changed,
             "objects changed since the last run stopped inside them; they are read from the start",
         );
-        say(Level::Info, members.read + members.resumed + members.changed, "members of zip archives to read");
+        say(
+            Level::Warn,
+            decisions.other_options + members.other_options,
+            "unfinished files are read again from their start: their positions were made with other options (encoding, \
+             delimiter, quoting, header, compression, flattening, filter), or the state does not say with which",
+        );
+        if let Some(key) = &self.first_refused {
+            let refused = format!(
+                "unfinished files are read again from their start: the state has positions that they do not have, as of \
+                 '{key}'"
+            );
+            say(Level::Warn, self.refused_positions, &refused);
+        }
+        let members_to_read = members.read + members.resumed + members.changed + members.other_options;
+        say(Level::Info, members_to_read, "members of zip archives to read");
+        say(
+            Level::Warn,
+            members.read_again,
+            "members of changed zip archives are read although some of them may have been read before: the state does not \
+             have what they were",
+        );
+        say(Level::Info, self.members_too_old, "members of zip archives skipped: older than the start date");
+        say(Level::Info, self.member_markers, "members of zip archives skipped: marks of other tools or empty");
         say(Level::Info, members.already_read, "members of zip archives were read before");
         say(
             Level::Warn,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::bad_rows::Tolerance;
+use super::basis;
 use super::dispatch::Files;
 use super::emit::{self, Emitted, Event, Outgoing};
 use super::file::{Assignment, FileEnd, Shared};
@@ -27,7 +28,7 @@ use tollgate_base::object::{ObjectFacts, Timestamp};
 use tollgate_base::options::{FormatOptions, Projection, SchemaEvolution};
 use tollgate_base::schema::Columns;
 use tollgate_base::spending::{GB, OnArchived, OnLimit};
-use tollgate_config::job::{Job, Stream, ValidationPolicy};
+use tollgate_config::job::{BadRowAction, BadRows, Job, Stream, ValidationPolicy};
 use tollgate_cost::usage::Operation;
 use tollgate_cost::{Shortage, Till, Usage, usage_of, usage_since};
 use tollgate_cursor::{Cursor, FullRefresh, Incremental, StreamState, Window};
@@ -182,7 +183,7 @@ struct StreamRun<'a> {
 impl StreamRun<'_> {
     async fn read(mut self, configured: &ConfiguredStream, states: &StateFile) {
         let prepared = stream_named(&self.reader.job.streams, &configured.name).and_then(|stream| {
-            let cursor = cursor(configured, stream, states)?;
+            let cursor = cursor(self.reader.job, configured, stream, states)?;
             let shared = self.shared(stream, configured, &cursor)?;
             Ok((stream, cursor, shared))
         });
@@ -199,8 +200,14 @@ impl StreamRun<'_> {
         self.outgoing.send(opened).await;
         self.progress.begin(&configured, &self.reader.till);
         let failed_before = self.failures.count;
-        if let Err(error) = self.read_files(stream, cursor, &shared).await {
+        self.say_beginning(stream, &cursor).await;
+        if !matches!(&cursor, Cursor::FullRefresh(cursor) if cursor.finished())
+            && let Err(error) = self.read_files(stream, cursor, &shared).await
+        {
             self.fail(error.with("stream", &stream.name)).await;
+        }
+        if shared.tolerance.verdict().is_err() {
+            self.outgoing.send(Event::StartOver).await;
         }
         // In part, a full refresh must not take the place of what the destination has.
         let partial = self.limited && configured.sync_mode == SyncMode::FullRefresh;
@@ -208,6 +215,23 @@ impl StreamRun<'_> {
         shared.report.log(self.outgoing, stream).await;
         let whole = !self.limited && stream.dev_max_files.is_none() && stream.dev_sampling.is_none();
         self.close(&stream.name, complete, whole).await;
+    }
+
+    /// Says where a full refresh begins, where that is not at its start or was not expected to be.
+    async fn say_beginning(&self, stream: &Stream, cursor: &Cursor) {
+        let Cursor::FullRefresh(cursor) = cursor else { return };
+        let (level, text) = if cursor.finished() {
+            (Level::Info, "an earlier attempt of this sync (`sync_id`) read all of it: nothing is left to read")
+        } else if cursor.started_over() {
+            (
+                Level::Warn,
+                "the full refresh starts over: what it selects, or how it is read, is not what it was when the last run \
+                 was interrupted, or the state does not say",
+            )
+        } else {
+            return;
+        };
+        self.outgoing.log(level, format!("stream {}: {text}", stream.name)).await;
     }
 
     fn shared(&self, stream: &Stream, configured: &ConfiguredStream, cursor: &Cursor) -> Result<Arc<Shared>> {
@@ -277,6 +301,7 @@ impl StreamRun<'_> {
             self.outgoing.log(Level::Warn, text).await;
         }
         self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
+        self.carry_bad_rows(&files, shared).await;
         let plan = plan.or_else(|| plan::of_files(&files, stream, self.reader.parallel_files()));
         self.announce(plan.as_ref(), shared).await;
         let (listed, limit) = self.read_each(&mut files, plan.is_some(), shared).await;
@@ -294,11 +319,26 @@ impl StreamRun<'_> {
         shared.report.add_listing(files.counts(), files.decisions.clone());
         let archived = shared.report.archived();
         if stream.on_archived == OnArchived::Fail && archived > 0 && listed.is_ok() {
+            // Full refresh knows only up to which key it has read.
+            self.outgoing.send(Event::StartOver).await;
             let message = format!("{archived} objects of the stream are archived and cannot be read");
             let error = Error::new(ErrorKind::Unsupported, message).with("stream", &stream.name);
             self.fail(error.hint("restore them, or set `on_archived` to 'skip'")).await;
         }
         listed
+    }
+
+    /// Counts the bad rows of earlier runs that did not end well.
+    async fn carry_bad_rows(&self, files: &Files, shared: &Shared) {
+        let (good, bad) = files.cursor().rows_counted();
+        shared.tolerance.carry(good, bad);
+        if bad > 0 {
+            let text = format!(
+                "stream {}: {bad} bad rows that earlier runs skipped count as well: those runs did not end well",
+                shared.stream.name
+            );
+            self.outgoing.log(Level::Warn, text).await;
+        }
     }
 
     /// Says how much is to come, where that is known before the first file.
@@ -642,14 +682,22 @@ pub(super) async fn list_with(
     Ok(files.map(|files| files.at_most(stream.dev_max_files)))
 }
 
-pub(super) fn cursor(configured: &ConfiguredStream, stream: &Stream, states: &StateFile) -> Result<Cursor> {
+pub(super) fn cursor(job: &Job, configured: &ConfiguredStream, stream: &Stream, states: &StateFile) -> Result<Cursor> {
     let state = states.stream(&configured.name).map_or_else(|| Ok(StreamState::default()), StreamState::read)?;
-    Ok(match configured.sync_mode {
+    let basis = basis::of(job, stream);
+    let mut cursor = match configured.sync_mode {
         SyncMode::Incremental => {
-            let mut cursor = Incremental::new(state, configured.generation);
+            let mut cursor = Incremental::new(state, configured.generation).based_on(basis);
             cursor.follow(stream.pushdown.cursor_field.as_deref());
             Cursor::Incremental(cursor)
         }
-        SyncMode::FullRefresh => Cursor::FullRefresh(FullRefresh::new(state, configured.generation)),
-    })
+        SyncMode::FullRefresh => {
+            let cursor = FullRefresh::new(state, configured.generation).based_on(basis);
+            Cursor::FullRefresh(cursor.in_sync(configured.sync))
+        }
+    };
+    let BadRows { action, max_rows, max_percent } = &stream.bad_rows;
+    let none = *action == BadRowAction::Fail;
+    cursor.count_bad_rows(!none && (max_rows.is_some() || max_percent.is_some()), none);
+    Ok(cursor)
 }

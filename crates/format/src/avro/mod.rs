@@ -37,7 +37,7 @@ use self::loss::Lost;
 use self::schema::Schema;
 use self::value::{Fault, Input, TOO_LONG, Writer};
 use super::compression::{Caps, Filled, Source};
-use super::text::foreign_position;
+use super::text::{foreign_position, refused_position};
 use super::{Access, Decode, DecodeLimits, Step};
 use tollgate_base::batch::{
     Batch, Decoded, Frame, InferredColumn, JsonField, JsonKind, JsonRows, Place, Position, Span,
@@ -525,9 +525,8 @@ fn truncated() -> Error {
 
 /// A position that is not one says that the file is another one: better an error than missing rows.
 fn changed(resume: Resume) -> Error {
-    Error::new(ErrorKind::Changed, "the position to resume from is not one of this Avro file")
-        .with("block_byte", resume.offset)
-        .with("block_row", resume.row)
+    let error = Error::new(ErrorKind::Changed, "the position to resume from is not one of this Avro file");
+    refused_position(error.with("block_byte", resume.offset).with("block_row", resume.row))
 }
 
 /// Reads a header from a container's first bytes, with its length. `None` where more bytes are needed.

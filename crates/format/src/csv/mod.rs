@@ -15,7 +15,7 @@ mod walk;
 
 use std::sync::Arc;
 
-use super::text::{Origin, Rejects, Split, Stop, behind_line, foreign_position};
+use super::text::{Origin, Rejects, Split, Stop, behind_line, foreign_position, refused_position};
 use header::{Header, Names, Progress};
 use tollgate_base::batch::{Place, Position, RowStart, Span, TextOrigin, TextRows};
 use tollgate_base::error::{Error, Result};
@@ -126,7 +126,7 @@ impl CsvSplitter {
             };
             splitter.line = *line;
             splitter.header = Header::Done;
-            splitter.names = Names::of(Arc::clone(columns))?;
+            splitter.names = Names::of(Arc::clone(columns)).map_err(refused_position)?;
         }
         Ok(splitter)
     }

@@ -41,6 +41,7 @@ pub use self::footer::Footer;
 use self::footer::{Opened, chunk_range, metadata_range, open};
 use self::guard::{check_pages, guarded};
 use self::plan::{Draft, Plan, Slice, Start};
+use crate::text::{foreign_position, refused_position};
 use crate::{Access, Decode, Pruned, Step};
 use tollgate_base::batch::{Batch, Decoded, Place, Position};
 use tollgate_base::error::{Error, ErrorKind, Result};
@@ -147,9 +148,7 @@ impl ParquetDecoder {
                 row: usize::try_from(*row).unwrap_or(usize::MAX),
             },
             Some(Place::Byte { .. } | Place::Block { .. }) => {
-                return Err(Error::config("the state has a position of another format in this Parquet file")
-                    .with("key", &object.key)
-                    .hint("reset the stream, or use the format that it was read with before"));
+                return Err(foreign_position().with("key", &object.key));
             }
         };
         let mut fed = Fed::default();
@@ -303,9 +302,8 @@ impl ParquetDecoder {
         if inside {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Changed, "the position to resume from lies behind the end of the file")
-            .with("row_group", self.next.group)
-            .with("row", self.next.row))
+        let error = Error::new(ErrorKind::Changed, "the position to resume from lies behind the end of the file");
+        Err(refused_position(error.with("row_group", self.next.group).with("row", self.next.row)))
     }
 
     fn read_index(&mut self) -> Result<()> {

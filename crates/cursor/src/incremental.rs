@@ -165,6 +165,12 @@ impl Incremental {
         }
     }
 
+    pub(super) fn forget_reached(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.reached = Marks::default();
+        }
+    }
+
     /// The document of a run that read everything it was to read: what was reached bounds the next run.
     #[must_use]
     pub fn complete_document(&self) -> Value {
@@ -273,8 +279,11 @@ impl Incremental {
         if self.history_bytes < self.limits.bytes / 4 && self.pending.len() < 100 {
             return usize::MAX;
         }
-        let pending: usize =
-            self.pending.iter().map(|(key, pending)| entry_bytes(key) + pending.etag.len() + 250).sum();
+        let pending: usize = self
+            .pending
+            .iter()
+            .map(|(key, pending)| entry_bytes(key) + pending.etag.len() + 250 + proof_bytes(pending))
+            .sum();
         self.limits.bytes.saturating_sub(self.memory.text_bytes() + pending + 1_000)
     }
 
@@ -309,6 +318,11 @@ impl Incremental {
             }),
         })
     }
+}
+
+/// Bytes of a proof in the document, about.
+fn proof_bytes(pending: &Pending) -> usize {
+    if pending.position.proof.is_some() { 240 } else { 0 }
 }
 
 /// Bytes of a history entry in the document.

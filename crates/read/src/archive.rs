@@ -179,7 +179,7 @@ impl Failed {
 
 /// The position of an archive of which so many members were read.
 fn members_done(count: usize) -> Position {
-    Position { rows: 0, place: Place::RowGroup { group: count as u64, row: 0 } }
+    Position::new(0, Place::RowGroup { group: count as u64, row: 0 })
 }
 
 /// Where to begin in a member; `None` when it was read.

@@ -1,0 +1,184 @@
+//! The checksum of an object, computed while its bytes arrive.
+//!
+//! A server tells the checksum of a whole object and of nothing less. So it is computed over all bytes, whatever number of
+//! requests brings them, and even over several runs: see [`Proof`]. Where the server keeps none, a checksum of our own still
+//! tells whether a later run is given the bytes that an earlier one was given.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_smithy_checksums::ChecksumAlgorithm;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use crc_fast::{CrcAlgorithm, Digest};
+
+use tollgate_base::batch::{Proof, ProofAlgorithm};
+use tollgate_base::error::{Error, ErrorKind, Result};
+
+/// Places that are kept for proofs at most. Where there are more, every second one is dropped.
+const MOST_PLACES: usize = 4096;
+
+/// See the module's text.
+pub struct Checksum {
+    sum: Sum,
+    /// Bytes of the object that were seen.
+    at: u64,
+    /// The object's size.
+    size: u64,
+    expected: Option<Arc<str>>,
+    /// Offsets and the states before them, ascending: a later run may begin at each.
+    places: VecDeque<(u64, u64)>,
+    /// What an earlier run saw: at this offset, this state.
+    earlier: Option<(u64, u64)>,
+}
+
+enum Sum {
+    Crc(ProofAlgorithm, Digest),
+    /// Its state cannot be saved.
+    Sha(Box<dyn aws_smithy_checksums::http::HttpChecksum>),
+    Done,
+}
+
+impl Checksum {
+    /// The checksum that an answer with a whole object of `size` bytes promises.
+    pub(super) fn promised(answer: &GetObjectOutput, size: u64) -> Option<Self> {
+        let crc = |algorithm| Sum::Crc(algorithm, Digest::new(crc_of(algorithm)));
+        let sha = |algorithm: ChecksumAlgorithm| Sum::Sha(algorithm.into_impl());
+        let (sum, expected) = if let Some(text) = answer.checksum_crc64_nvme() {
+            (crc(ProofAlgorithm::Crc64nvme), text)
+        } else if let Some(text) = answer.checksum_crc32_c() {
+            (crc(ProofAlgorithm::Crc32c), text)
+        } else if let Some(text) = answer.checksum_crc32() {
+            (crc(ProofAlgorithm::Crc32), text)
+        } else if let Some(text) = answer.checksum_sha1() {
+            (sha(ChecksumAlgorithm::Sha1), text)
+        } else {
+            (sha(ChecksumAlgorithm::Sha256), answer.checksum_sha256()?)
+        };
+        // That of an object in parts is made of those of its parts, and says nothing of its bytes as a whole.
+        let whole = BASE64.decode(expected).is_ok();
+        whole.then(|| Self::new(sum, size, Some(expected.into())))
+    }
+
+    /// A checksum of our own, of an object or a part of it of which the server keeps none.
+    #[must_use]
+    pub fn own(size: u64) -> Self {
+        let algorithm = ProofAlgorithm::Crc64nvme;
+        Self::new(Sum::Crc(algorithm, Digest::new(crc_of(algorithm))), size, None)
+    }
+
+    /// The checksum that an earlier run began, at the byte from which it is to be gone on with.
+    #[must_use]
+    pub fn resumed(proof: &Proof, size: u64) -> Self {
+        let digest = Digest::new_with_init_state(crc_of(proof.algorithm), proof.from_state);
+        let checksum = Self::new(Sum::Crc(proof.algorithm, digest), size, proof.expected.clone());
+        let places = VecDeque::from([(proof.from, proof.from_state)]);
+        Self { at: proof.from, places, earlier: Some((proof.until, proof.until_state)), ..checksum }
+    }
+
+    fn new(sum: Sum, size: u64, expected: Option<Arc<str>>) -> Self {
+        let places = sum.state().map(|state| (0, state)).into_iter().collect();
+        Self { sum, at: 0, size, expected, places, earlier: None }
+    }
+
+    /// Whether the server keeps a checksum of the object.
+    #[must_use]
+    pub fn promised_by_server(&self) -> bool {
+        self.expected.is_some()
+    }
+
+    /// Takes the next bytes, before anybody uses them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Transient`] where these are not the bytes that an earlier run was given, or, with the object's last
+    /// byte, where the checksum is not the promised one. Rows that were made of bytes before are suspect then.
+    pub fn update(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some((until, state)) = self.earlier
+            && let Some(length) = until.checked_sub(self.at).filter(|length| *length <= bytes.len() as u64)
+        {
+            let (before, after) = bytes.split_at(length as usize);
+            self.add(before);
+            self.earlier = None;
+            if self.sum.state() != Some(state) {
+                let message = "the server sent other bytes than in an earlier run, under the same ETag";
+                return Err(self.wrong(message));
+            }
+            self.add(after);
+        } else {
+            self.add(bytes);
+        }
+        match self.at >= self.size {
+            true => self.complete(),
+            false => Ok(()),
+        }
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        match &mut self.sum {
+            Sum::Crc(_, digest) => digest.update(bytes),
+            Sum::Sha(sum) => sum.update(bytes),
+            Sum::Done => {}
+        }
+        self.at += bytes.len() as u64;
+        let Some(state) = self.sum.state() else { return };
+        if self.places.len() >= MOST_PLACES {
+            let mut index = 0;
+            self.places.retain(|_| {
+                index += 1;
+                index % 2 == 1
+            });
+        }
+        self.places.push_back((self.at, state));
+    }
+
+    fn complete(&mut self) -> Result<()> {
+        let found = match std::mem::replace(&mut self.sum, Sum::Done) {
+            Sum::Crc(ProofAlgorithm::Crc64nvme, digest) => digest.finalize().to_be_bytes().to_vec(),
+            Sum::Crc(_, digest) => (digest.finalize() as u32).to_be_bytes().to_vec(),
+            Sum::Sha(sum) => sum.finalize().to_vec(),
+            Sum::Done => return Ok(()),
+        };
+        let Some(expected) = &self.expected else { return Ok(()) };
+        if BASE64.decode(&**expected).is_ok_and(|expected| expected == found) {
+            return Ok(());
+        }
+        let error = self.wrong("the bytes that arrived do not have the checksum that the server keeps");
+        Err(error.with("checksum", BASE64.encode(found)).with("expected_checksum", expected))
+    }
+
+    fn wrong(&self, message: &str) -> Error {
+        let error = Error::new(ErrorKind::Transient, message).with("byte", self.at);
+        error.with_suspect_rows().hint("run it again; if it stays, the object is damaged")
+    }
+
+    /// The proof for a position at which decoding goes on from byte `from` on. Places must not go down from call to call.
+    pub fn proof(&mut self, from: u64) -> Option<Box<Proof>> {
+        while self.places.get(1).is_some_and(|(place, _)| *place <= from) {
+            self.places.pop_front();
+        }
+        let &(place, from_state) = self.places.front().filter(|(place, _)| *place <= from)?;
+        let Sum::Crc(algorithm, digest) = &self.sum else { return None };
+        // What an earlier run saw behind these bytes still holds.
+        let (until, until_state) = self.earlier.unwrap_or((self.at, digest.get_state()));
+        let expected = self.expected.clone();
+        Some(Box::new(Proof { algorithm: *algorithm, expected, from: place, from_state, until, until_state }))
+    }
+}
+
+impl Sum {
+    fn state(&self) -> Option<u64> {
+        match self {
+            Self::Crc(_, digest) => Some(digest.get_state()),
+            Self::Sha(_) | Self::Done => None,
+        }
+    }
+}
+
+fn crc_of(algorithm: ProofAlgorithm) -> CrcAlgorithm {
+    match algorithm {
+        ProofAlgorithm::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+        ProofAlgorithm::Crc32c => CrcAlgorithm::Crc32Iscsi,
+        ProofAlgorithm::Crc64nvme => CrcAlgorithm::Crc64Nvme,
+    }
+}

@@ -274,8 +274,10 @@ impl Files {
         if !self.cursor.pending().is_empty() {
             // Members of an archive are there as long as it is, until it was read.
             let inside: Arc<str> = format!("{}#", object.key).into();
-            let members = self.cursor.pending().range(Arc::clone(&inside)..).map(|(key, _)| key);
-            self.seen_pending.extend(members.take_while(|key| key.starts_with(&*inside)).cloned());
+            let members = self.cursor.pending().range(Arc::clone(&inside)..);
+            let members = members.take_while(|(key, _)| key.starts_with(&*inside));
+            let members = members.filter(|(_, pending)| pending.etag == object.etag);
+            self.seen_pending.extend(members.map(|(key, _)| Arc::clone(key)));
         }
         if *decision == Decision::OlderThanRead {
             self.decisions.first_older.get_or_insert_with(|| Arc::clone(&object.key));

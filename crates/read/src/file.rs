@@ -295,8 +295,8 @@ struct FileTask<'a> {
     rows: u64,
     /// Rows decoded since something was handed on.
     decoded: u64,
-    /// Rows of the file that were handed on, in this run and before.
-    handed_on: u64,
+    /// Rows of the file that were handed on, in this run and before; `None` where no position was.
+    handed_on: Option<u64>,
     /// Where the batches of `lines` end.
     batches: Vec<BatchEnd>,
     after: Position,
@@ -344,7 +344,7 @@ impl<'a> FileTask<'a> {
             batches: Vec::new(),
             rows: 0,
             decoded: 0,
-            handed_on: from.rows,
+            handed_on: (from != Position::default()).then_some(from.rows),
             after: from,
             letters,
             flattener,
@@ -571,7 +571,7 @@ impl<'a> FileTask<'a> {
         self.shared.progress.add_rows(rows, lines.len() as u64);
         let key = Arc::clone(&self.object.key);
         let (after, batches) = (self.after.clone(), std::mem::take(&mut self.batches));
-        self.handed_on = after.rows;
+        self.handed_on = Some(after.rows);
         self.shared.outgoing.send(Event::Rows { key, lines, rows, after, batches, reservation }).await;
         Ok(())
     }
@@ -581,18 +581,19 @@ impl<'a> FileTask<'a> {
     async fn retract(&mut self, error: Error) -> Error {
         (self.lines, self.rows) = (Vec::new(), 0);
         self.batches.clear();
-        if self.handed_on == 0 {
-            return error;
-        }
+        let Some(handed_on) = self.handed_on else { return error };
         let key = Arc::clone(&self.object.key);
-        let rows = format!("1-{}", self.handed_on);
+        let rows = format!("1-{handed_on}");
         let message = format!(
             "stream {}: rows {rows} of {key} were emitted before its bytes proved to be damaged, and may be wrong; the next \
              run reads the file again from its start",
             self.shared.stream.name
         );
-        self.shared.outgoing.log(Level::Warn, message).await;
         self.shared.outgoing.send(Event::Rewind { key }).await;
+        if handed_on == 0 {
+            return error;
+        }
+        self.shared.outgoing.log(Level::Warn, message).await;
         error.with("suspect_rows", rows)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::archive::MembersLeftOut;
 use super::bad_rows::BadRowCounts;
 use super::dispatch::DecisionCounts;
 use super::emit::Outgoing;
@@ -36,6 +37,7 @@ struct Counts {
     overwritten: u64,
     archived_when_read: u64,
     members: DecisionCounts,
+    members_left_out: MembersLeftOut,
     bad_rows: BadRowCounts,
     left_out: LeftOut,
     pruned: Pruned,
@@ -64,6 +66,17 @@ impl Report {
     /// A member of an archive.
     pub(super) fn add_member(&self, decision: &Decision) {
         self.change(|counts| *counts.members.of(decision) += 1);
+    }
+
+    /// Members of an archive that do not belong to the stream.
+    pub(super) fn add_members_left_out(&self, left_out: MembersLeftOut) {
+        self.change(|counts| {
+            let sum = &mut counts.members_left_out;
+            sum.unmatched += left_out.unmatched;
+            sum.hidden += left_out.hidden;
+            sum.markers += left_out.markers;
+            sum.too_old += left_out.too_old;
+        });
     }
 
     pub(super) fn add_vanished(&self, vanished: usize) {
@@ -207,6 +220,13 @@ impl Counts {
         );
         say(Level::Info, members.read + members.resumed + members.changed, "members of zip archives to read");
         say(Level::Info, members.already_read, "members of zip archives were read before");
+        let MembersLeftOut { unmatched, hidden, markers, too_old } = self.members_left_out;
+        say(Level::Info, unmatched, "members of zip archives match no pattern");
+        let what =
+            "members of zip archives left out: a part of their names begins with a dot, which no wildcard matches";
+        say(Level::Warn, hidden, what);
+        say(Level::Info, markers, "members of zip archives left out as marks of other tools");
+        say(Level::Warn, too_old, "members of zip archives left out as older than the start date");
         say(
             Level::Warn,
             members.older,

@@ -182,3 +182,71 @@ fn crc_of(algorithm: ProofAlgorithm) -> CrcAlgorithm {
         ProofAlgorithm::Crc64nvme => CrcAlgorithm::Crc64Nvme,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As [`Checksum::promised`], of an object with this content.
+    fn promised(algorithm: ProofAlgorithm, content: &[u8]) -> Checksum {
+        let mut digest = Digest::new(crc_of(algorithm));
+        digest.update(content);
+        let expected = match algorithm {
+            ProofAlgorithm::Crc64nvme => BASE64.encode(digest.finalize().to_be_bytes()),
+            _ => BASE64.encode((digest.finalize() as u32).to_be_bytes()),
+        };
+        let sum = Sum::Crc(algorithm, Digest::new(crc_of(algorithm)));
+        Checksum::new(sum, content.len() as u64, Some(expected.into()))
+    }
+
+    const ALGORITHMS: [ProofAlgorithm; 3] = [ProofAlgorithm::Crc32, ProofAlgorithm::Crc32c, ProofAlgorithm::Crc64nvme];
+
+    #[test]
+    fn a_checksum_is_continued_from_each_place_by_a_later_run() {
+        let content: Vec<u8> = (0..10_000u32).map(|number| (number * 31 % 251) as u8).collect();
+        for (algorithm, from) in ALGORITHMS.into_iter().zip([0usize, 1, 4321].into_iter().cycle()) {
+            let mut first = promised(algorithm, &content);
+            content[..6000].chunks(700).for_each(|piece| first.update(piece).unwrap());
+            let proof = first.proof(from as u64).unwrap();
+            assert!(proof.from <= from as u64 && proof.from + 700 > from as u64 && proof.until == 6000, "{proof:?}");
+            let saved = serde_json::to_string(&proof).unwrap();
+            let proof: Proof = serde_json::from_str(&saved).unwrap();
+            let rest = |wrong: Option<usize>| {
+                let mut second = Checksum::resumed(&proof, content.len() as u64);
+                let mut rest = content[proof.from as usize..].to_vec();
+                if let Some(at) = wrong {
+                    rest[at - proof.from as usize] ^= 1;
+                }
+                rest.chunks(999).try_for_each(|piece| second.update(piece))
+            };
+            rest(None).unwrap();
+            let of_earlier_run = rest(Some(from + 5)).unwrap_err();
+            assert!(of_earlier_run.suspects_rows() && of_earlier_run.to_string().contains("other bytes"), "{saved}");
+            let of_this_run = rest(Some(9_999)).unwrap_err();
+            assert!(of_this_run.suspects_rows() && of_this_run.to_string().contains("do not have the checksum"));
+        }
+    }
+
+    #[test]
+    fn a_wrong_byte_of_an_earlier_run_is_found_at_the_end() {
+        let content = vec![7u8; 5000];
+        let mut first = promised(ProofAlgorithm::Crc32c, &content);
+        let mut wrong = content[..3000].to_vec();
+        wrong[10] = 8;
+        first.update(&wrong).unwrap();
+        let mut second = Checksum::resumed(&first.proof(3000).unwrap(), 5000);
+        assert!(second.update(&content[3000..]).is_err());
+    }
+
+    #[test]
+    fn places_stay_few_and_a_position_before_all_of_them_has_no_proof() {
+        let mut checksum = Checksum::own(1 << 30);
+        for _ in 0..100_000 {
+            checksum.update(&[1; 10]).unwrap();
+        }
+        assert!(checksum.places.len() <= MOST_PLACES);
+        let proof = checksum.proof(500_000).unwrap();
+        assert!(proof.from <= 500_000 && proof.from > 490_000, "{proof:?}");
+        assert_eq!(checksum.proof(400_000), None, "it is before the last one that was asked for");
+    }
+}

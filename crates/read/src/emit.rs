@@ -30,7 +30,7 @@ const QUEUE_EVENTS: usize = 64;
 const LINGER: Duration = Duration::from_millis(1);
 
 /// After a signal, the time for the rest of a batch that is being written. Then the line that is being written is the last one.
-const PATIENCE: Duration = Duration::from_millis(1500);
+const PATIENCE: Duration = Duration::from_millis(2500);
 
 /// Emptied buffers that are kept for the next blocks.
 const SPARE_BUFFERS: usize = 24;

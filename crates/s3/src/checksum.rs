@@ -16,7 +16,7 @@ use crc_fast::{CrcAlgorithm, Digest};
 use tollgate_base::batch::{Proof, ProofAlgorithm};
 use tollgate_base::error::{Error, ErrorKind, Result};
 
-/// Places that are kept for proofs at most. Where there are more, every second one is dropped.
+/// Places that are kept for proofs at most. Where there are more, those that remain lie twice as far apart.
 const MOST_PLACES: usize = 4096;
 
 /// See the module's text.
@@ -29,6 +29,8 @@ pub struct Checksum {
     expected: Option<Arc<str>>,
     /// Offsets and the states before them, ascending: a later run may begin at each.
     places: VecDeque<(u64, u64)>,
+    /// Bytes between two of them at least.
+    spacing: u64,
     /// What an earlier run saw: at this offset, this state.
     earlier: Option<(u64, u64)>,
 }
@@ -79,7 +81,7 @@ impl Checksum {
 
     fn new(sum: Sum, size: u64, expected: Option<Arc<str>>) -> Self {
         let places = sum.state().map(|state| (0, state)).into_iter().collect();
-        Self { sum, at: 0, size, expected, places, earlier: None }
+        Self { sum, at: 0, size, expected, places, spacing: 0, earlier: None }
     }
 
     /// Whether the server keeps a checksum of the object.
@@ -123,13 +125,18 @@ impl Checksum {
         self.at += bytes.len() as u64;
         let Some(state) = self.sum.state() else { return };
         if self.places.len() >= MOST_PLACES {
-            let mut index = 0;
-            self.places.retain(|_| {
-                index += 1;
-                index % 2 == 1
+            let total = self.places.back().map_or(0, |(last, _)| last - self.places[0].0);
+            self.spacing = 2 * total / MOST_PLACES as u64;
+            let (spacing, mut kept) = (self.spacing, None);
+            self.places.retain(|(place, _)| {
+                let keep = kept.is_none_or(|kept| place - kept >= spacing);
+                kept = if keep { Some(*place) } else { kept };
+                keep
             });
         }
-        self.places.push_back((self.at, state));
+        if self.places.back().is_none_or(|(last, _)| self.at - last >= self.spacing) {
+            self.places.push_back((self.at, state));
+        }
     }
 
     fn complete(&mut self) -> Result<()> {

@@ -228,7 +228,10 @@ fn a_terminated_run_says_incomplete_and_no_error() {
     // Slow enough that the first stream is not done when the signal comes.
     bench.server.faults().add(Fault::new(Action::SlowBody { bytes_per_second: 500_000 }));
     let mut child = start(bench.read_command(&config(&bench), &catalog("incremental", &STREAMS), None));
-    let mut text = read(&mut child, 100);
+    let mut text = Vec::new();
+    while memchr::memmem::find(&text, b"STARTED").is_none() {
+        text.extend(read(&mut child, 1));
+    }
     signal(&child, "-TERM");
     text.extend(read(&mut child, u64::MAX));
     assert_eq!(child.wait().unwrap().signal(), Some(15));

@@ -87,7 +87,8 @@ impl Body {
     /// Asks for a part of an object. Nothing is sent where there is nothing to read.
     pub(super) async fn open(store: Store, object: ObjectFacts, span: Span) -> Result<Self> {
         let (stream, fruitless, checksum) = (Stream::Done, 0, None);
-        let mut body = Self { store, object, span, stream, fruitless, fruitless_since: None, fruitful: false, checksum };
+        let mut body =
+            Self { store, object, span, stream, fruitless, fruitless_since: None, fruitful: false, checksum };
         if body.span.len() > 0 {
             let answer = body.request().await?;
             if !body.span.ranged {

@@ -2,10 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
 
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use crate::support::testkit::{Action, Fault, When};
-use crate::support::{Bench, Output, catalog, finish, gzipped};
+use crate::support::testkit::{Action, Algorithm, Fault, ObjectOptions, When};
+use crate::support::{BUCKET, Bench, Output, catalog, finish, gzipped, parse, time};
 use arrow::array::{RecordBatch, StringArray};
 use parquet::arrow::ArrowWriter;
 use serde_json::{Value, json};
@@ -157,4 +161,196 @@ fn random_throttling_over_many_files_loses_nothing() {
     let mut ids: Vec<usize> = output.column("id").iter().map(|id| id.parse().unwrap()).collect();
     ids.sort_unstable();
     assert_eq!(ids, (0..200).collect::<Vec<_>>());
+}
+
+/// Rows that are several blocks of lines, so that the first are handed on long before the last are read.
+const LONG_ROWS: usize = 30_000;
+
+fn long_csv() -> Vec<u8> {
+    let pad = "x".repeat(90);
+    let rows = (0..LONG_ROWS).map(|id| format!("{id:07},{pad}\n"));
+    std::iter::once("id,pad\n".to_owned()).chain(rows).collect::<String>().into_bytes()
+}
+
+fn put_with_checksum(bench: &Bench, key: &str, content: &[u8], algorithm: Algorithm) {
+    let options = ObjectOptions { checksum: Some(algorithm), ..ObjectOptions::modified_at(time(1)) };
+    bench.server.store().put(BUCKET, key, content.to_vec(), options);
+}
+
+fn states(output: &Output) -> Value {
+    let states = output.of_type("STATE");
+    json!([states.last().expect("a STATE")["state"]])
+}
+
+#[track_caller]
+fn assert_long_rows(output: &Output) {
+    let ids = output.column("id");
+    assert_eq!(ids.len(), LONG_ROWS);
+    assert!(ids.iter().enumerate().all(|(row, id)| *id == format!("{row:07}")));
+}
+
+/// Whether a run failed since bytes were wrong, said which rows are suspect, and left the file at its start.
+#[track_caller]
+fn assert_rewound(output: &Output, words: &str) {
+    let [error] = output.errors()[..] else { panic!("one TRACE ERROR: {:?}", output.errors()) };
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains(words) && message.contains("suspect_rows '1-"), "{message}");
+    assert_eq!(output.code, Some(1));
+    assert_eq!(output.statuses().last(), Some(&"INCOMPLETE"));
+    let pending = &states(output)[0]["stream"]["stream_state"]["tollgate"]["pending"];
+    let [file] = pending.as_object().unwrap().values().collect::<Vec<_>>()[..] else { panic!("{pending}") };
+    assert_eq!((&file["at"], &file["rows"]), (&json!("start"), &json!(0)), "{pending}");
+}
+
+#[test]
+fn a_checksum_mismatch_is_not_committed_and_healed_by_the_next_run() {
+    let algorithms = [Algorithm::Crc32, Algorithm::Crc32c, Algorithm::Crc64Nvme, Algorithm::Sha1, Algorithm::Sha256];
+    for (algorithm, mode) in algorithms.into_iter().zip(["incremental", "full_refresh"].into_iter().cycle()) {
+        let bench = Bench::new();
+        put_with_checksum(&bench, "f/a.csv", &long_csv(), algorithm);
+        bench.server.faults().add(Fault::new(Action::FlipByte(1000)).times(1).when(When::get("f/a.csv")));
+        let (config, catalog) = (config(&bench, "csv"), catalog("s", mode));
+        let first = bench.read(&config, &catalog, None);
+        assert!(first.data().len() > LONG_ROWS / 2, "rows were handed on before the mismatch showed");
+        assert_rewound(&first, "do not have the checksum");
+        assert_long_rows(&bench.read(&config, &catalog, Some(&states(&first))).ok());
+    }
+}
+
+#[test]
+fn a_small_object_with_a_wrong_byte_gives_no_row_at_all() {
+    let bench = Bench::new();
+    put_with_checksum(&bench, "f/a.csv", b"id,pad\n1,x\n2,y\n", Algorithm::Crc32);
+    bench.server.faults().add(Fault::new(Action::FlipByte(9)).when(When::get("f/a.csv")));
+    let output = bench.read(&config(&bench, "csv"), &catalog("s", "incremental"), None);
+    assert_eq!((output.code, output.data().len()), (Some(1), 0), "{output:#?}");
+}
+
+#[test]
+fn the_checksum_is_checked_although_the_body_broke_off() {
+    for (wrong_byte, is_right) in [(None, true), (Some(5000), false)] {
+        let bench = Bench::new();
+        put_with_checksum(&bench, "f/a.csv", &long_csv(), Algorithm::Crc64Nvme);
+        bench.server.faults().add(Fault::new(Action::ShortBody(1_000_000)).times(1).when(When::get("f/a.csv")));
+        if let Some(byte) = wrong_byte {
+            let rest = When { range: Some(true), ..When::get("f/a.csv") };
+            bench.server.faults().add(Fault::new(Action::FlipByte(byte)).times(1).when(rest));
+        }
+        let output = bench.read(&config(&bench, "csv"), &catalog("s", "incremental"), None);
+        match is_right {
+            true => assert_long_rows(&output.ok()),
+            false => assert_rewound(&output, "do not have the checksum"),
+        }
+    }
+}
+
+/// Runs until so many bytes were printed, and is terminated then.
+fn read_in_part(bench: &Bench, config: &Value, catalog: &Value, bytes: u64) -> Output {
+    let mut command = bench.read_command(config, catalog, None);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let mut text = Vec::new();
+    let mut stdout = child.stdout.take().unwrap();
+    (&mut stdout).take(bytes).read_to_end(&mut text).unwrap();
+    assert!(Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap().success());
+    stdout.read_to_end(&mut text).unwrap();
+    assert_eq!(child.wait().unwrap().signal(), Some(15));
+    parse(&text)
+}
+
+#[test]
+fn rows_of_an_interrupted_run_are_verified_by_the_next_one() {
+    let stored = |csv: &[u8]| {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+        gzip.write_all(csv).unwrap();
+        gzip.finish().unwrap()
+    };
+    let cases = [
+        ("f/a.csv", long_csv(), Some(Algorithm::Crc32), "do not have the checksum"),
+        ("f/a.csv", long_csv(), Some(Algorithm::Crc64Nvme), "do not have the checksum"),
+        ("f/a.csv.gz", stored(&long_csv()), Some(Algorithm::Crc32c), "other bytes than in an earlier run"),
+        // What is decoded again is compared even where the server keeps no checksum.
+        ("f/a.csv.gz", stored(&long_csv()), None, "other bytes than in an earlier run"),
+    ];
+    for (key, content, algorithm, words) in cases {
+        for wrong in [false, true] {
+            let bench = Bench::new();
+            match algorithm {
+                Some(algorithm) => put_with_checksum(&bench, key, &content, algorithm),
+                None => bench.put(key, &content, 1),
+            }
+            if wrong {
+                bench.server.faults().add(Fault::new(Action::FlipByte(1003)).times(1).when(When::get(key)));
+            }
+            let (config, catalog) = (config(&bench, "csv"), catalog("s", "incremental"));
+            let first = read_in_part(&bench, &config, &catalog, 1_500_000);
+            let rows = first.data().len();
+            assert!(rows > 0 && rows < LONG_ROWS, "{rows}");
+            let second = bench.read(&config, &catalog, Some(&states(&first)));
+            if wrong {
+                assert_rewound(&second, words);
+                assert_long_rows(&bench.read(&config, &catalog, Some(&states(&second))).ok());
+                continue;
+            }
+            let second = second.ok();
+            let ids: Vec<_> = first.column("id").into_iter().chain(second.column("id")).collect();
+            assert_eq!(ids, (0..LONG_ROWS).map(|id| format!("{id:07}")).collect::<Vec<_>>(), "{key}");
+        }
+    }
+}
+
+#[test]
+fn a_wrong_crc_of_gzip_takes_the_file_back_to_its_start() {
+    let bench = Bench::new();
+    let content = gzipped(&long_csv());
+    bench.put("f/a.csv.gz", &content, 1);
+    let wrong = Fault::new(Action::FlipByte(content.len() as u64 - 6)).times(1).when(When::get("f/a.csv.gz"));
+    bench.server.faults().add(wrong);
+    let (config, catalog) = (config(&bench, "csv"), catalog("s", "incremental"));
+    let first = bench.read(&config, &catalog, None);
+    assert_rewound(&first, "is damaged");
+    assert_long_rows(&bench.read(&config, &catalog, Some(&states(&first))).ok());
+}
+
+#[test]
+fn a_wrong_crc_of_a_zip_member_takes_the_member_back_to_its_start() {
+    for mode in ["incremental", "full_refresh"] {
+        let bench = Bench::new();
+        let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+        // Not a small archive, which is held as a whole.
+        let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        archive.start_file("a.csv", stored).unwrap();
+        archive.write_all(&long_csv()).unwrap();
+        let content = archive.finish().unwrap().into_inner();
+        bench.put("f/a.zip", &content, 1);
+        let member = When { range: Some(true), ..When::get("f/a.zip") };
+        // The first range is the directory's.
+        bench.server.faults().add(Fault::new(Action::FlipByte(1003)).skip(1).times(1).when(member));
+        let (config, catalog) = (config(&bench, "csv"), catalog("s", mode));
+        let first = bench.read(&config, &catalog, None);
+        let [error] = first.errors()[..] else { panic!("one TRACE ERROR: {:?}", first.errors()) };
+        assert!(error["message"].as_str().unwrap().contains("suspect_rows '1-"), "{error}");
+        assert_long_rows(&bench.read(&config, &catalog, Some(&states(&first))).ok());
+    }
+}
+
+#[test]
+fn a_page_of_parquet_with_a_wrong_checksum_is_an_error_and_gives_no_row() {
+    for (name, whole_groups) in [("v1", 200), ("v2", 0)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join(format!("integration_tests/fixtures/page_checksums/{name}.parquet"));
+        let mut content = std::fs::read(path).unwrap();
+        let bench = Bench::new();
+        bench.put("f/a.parquet", &content, 1);
+        let (config, catalog) = (config(&bench, "parquet"), catalog("s", "incremental"));
+        assert_eq!(bench.read(&config, &catalog, None).ok().data().len(), 300);
+        let at = memchr::memmem::find(&content, b"padding-25").unwrap();
+        content[at] = b'q';
+        bench.put("f/a.parquet", &content, 1);
+        let output = bench.read(&config, &catalog, None);
+        assert_eq!((output.code, output.data().len()), (Some(1), whole_groups), "{name}");
+        let [error] = output.errors()[..] else { panic!("one TRACE ERROR: {output:#?}") };
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("does not have the checksum") && message.contains("\"pad\""), "{message}");
+    }
 }

@@ -228,7 +228,10 @@ fn a_terminated_run_says_incomplete_and_no_error() {
     // Slow enough that the first stream is not done when the signal comes.
     bench.server.faults().add(Fault::new(Action::SlowBody { bytes_per_second: 500_000 }));
     let mut child = start(bench.read_command(&config(&bench), &catalog("incremental", &STREAMS), None));
-    let mut text = read(&mut child, 100);
+    let mut text = Vec::new();
+    while memchr::memmem::find(&text, b"STARTED").is_none() {
+        text.extend(read(&mut child, 1));
+    }
     signal(&child, "-TERM");
     text.extend(read(&mut child, u64::MAX));
     assert_eq!(child.wait().unwrap().signal(), Some(15));
@@ -249,4 +252,96 @@ fn a_stdout_that_is_closed_while_nothing_is_written_ends_the_run() {
     let since = Instant::now();
     assert_eq!(child.wait().unwrap().code(), Some(1));
     assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+}
+
+/// Reads what a child prints at so many bytes per second, and terminates it when `before_signal` bytes were read.
+fn read_slowly(child: &mut Child, bytes_per_second: usize, before_signal: usize) -> (Vec<u8>, Duration) {
+    const PIECE: usize = 16 << 10;
+    let (mut text, mut piece, mut since) = (Vec::new(), vec![0; PIECE], None);
+    let mut stdout = child.stdout.take().unwrap();
+    loop {
+        let read = stdout.read(&mut piece).unwrap();
+        if read == 0 {
+            return (text, since.map_or(Duration::ZERO, |since: Instant| since.elapsed()));
+        }
+        text.extend_from_slice(&piece[..read]);
+        if text.len() >= before_signal && since.is_none() {
+            signal(child, "-TERM");
+            since = Some(Instant::now());
+        }
+        std::thread::sleep(Duration::from_secs_f64(read as f64 / bytes_per_second as f64));
+    }
+}
+
+#[test]
+fn a_terminated_run_with_a_slow_reader_writes_its_state_and_drops_what_is_queued() {
+    let bench = Bench::new();
+    let pad = "x".repeat(200);
+    for file in 0..16 {
+        let rows: String = (0..10_000).map(|row| format!("{file:02}-{row:05},{pad}\n")).collect();
+        bench.put(&format!("csv/{file:02}.csv"), format!("id,pad\n{rows}"), 1);
+    }
+    let catalog = catalog("incremental", &["csv"]);
+    // A reader who takes a few MB/s, and one who takes less than a batch in the time that there is.
+    for (bytes_per_second, exact) in [(3_000_000, true), (150_000, false)] {
+        let mut child = start(bench.read_command(&config(&bench), &catalog, None));
+        let (text, drained) = read_slowly(&mut child, bytes_per_second, 800_000);
+        assert_eq!(child.wait().unwrap().signal(), Some(15));
+        assert!(drained < Duration::from_secs(5), "{drained:?}");
+        assert!(text.len() < 2_500_000, "{} bytes were printed", text.len());
+        let first = whole_lines(text.clone());
+        assert_eq!(first.text.len(), text.len(), "the last line is whole");
+        assert_eq!(first.statuses().last(), Some(&"INCOMPLETE"));
+        let states = first.of_type("STATE");
+        let second = bench.read(&config(&bench), &catalog, Some(&json!([states.last().unwrap()["state"]]))).ok();
+        let mut ids: Vec<_> = first.column("id").into_iter().chain(second.column("id")).collect();
+        let all = ids.len();
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 160_000, "a row is missing");
+        assert!(!exact || all == ids.len(), "{} rows came twice", all - ids.len());
+    }
+}
+
+#[test]
+fn a_stdout_that_does_not_block_is_waited_for() {
+    let bench = Bench::new();
+    fill(&bench);
+    let catalog = catalog("full_refresh", &STREAMS);
+    let expected = bench.read(&config(&bench), &catalog, None).ok().data().len();
+    let (mut reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+    // Both ends of a pair have flags of their own.
+    writer.set_nonblocking(true).unwrap();
+    let mut command = bench.read_command(&config(&bench), &catalog, None);
+    command.stdin(Stdio::null()).stdout(std::os::fd::OwnedFd::from(writer)).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    let (mut text, mut piece) = (Vec::new(), vec![0; 1 << 20]);
+    loop {
+        let read = reader.read(&mut piece).unwrap();
+        if read == 0 {
+            break;
+        }
+        text.extend_from_slice(&piece[..read]);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(parse(&text).data().len(), expected);
+}
+
+#[test]
+fn a_stdout_that_is_closed_at_the_start_is_no_success() {
+    let bench = Bench::new();
+    fill(&bench);
+    let read = bench.read_command(&config(&bench), &catalog("incremental", &STREAMS), None);
+    let mut spec = Command::new(crate::support::program());
+    spec.arg("spec");
+    for command in [read, spec] {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$0\" \"$@\" >&-"]).arg(command.get_program()).args(command.get_args());
+        let output = shell.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("standard output is closed"), "{output:?}");
+    }
+    assert_eq!(bench.requests(), (0, 0));
 }

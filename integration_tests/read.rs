@@ -1,5 +1,6 @@
 //! Whole reads: a configuration, objects in a bucket, and the messages that must come out.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use crate::support::testkit::{Content, ObjectOptions, VirtualBucket, VirtualObject};
@@ -333,6 +334,86 @@ fn a_member_of_a_large_zip_archive_is_read_by_its_range() {
         assert_eq!(output.column("id").len(), 600);
         assert_eq!(bench.requests(), (2, 1), "the directory and one member");
     }
+}
+
+/// A zip archive of stored members.
+fn zip_of(members: &[(String, String)]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for (name, text) in members {
+        archive.start_file(name.as_str(), options).unwrap();
+        archive.write_all(text.as_bytes()).unwrap();
+    }
+    archive.finish().unwrap().into_inner()
+}
+
+#[test]
+fn many_small_members_of_a_zip_archive_are_fetched_together() {
+    let bench = Bench::new();
+    let members: Vec<_> = (0..3000).map(|id| (format!("{id:04}.csv"), format!("id\n{id}\n"))).collect();
+    // Larger than what is read whole.
+    bench.put("z/a.zip", [vec![b'x'; 2 << 20], zip_of(&members)].concat(), 9);
+    for mode in ["full_refresh", "incremental"] {
+        bench.server.log().clear();
+        let output = bench.read(&bench.config(csv_stream(&["**/*.csv"])), &catalog("s", mode), None).ok();
+        let ids: Vec<usize> = output.column("id").iter().map(|id| id.parse().unwrap()).collect();
+        assert_eq!(ids, (0..3000).collect::<Vec<_>>());
+        assert_eq!(bench.requests(), (3, 1), "the directory in two parts, and all members at once");
+    }
+}
+
+#[test]
+fn members_of_a_zip_archive_that_no_wildcard_matches_are_counted() {
+    let bench = Bench::new();
+    let member = |name: &str| (name.to_owned(), "id\n1\n".to_owned());
+    let names = ["a.csv", "b/.hidden.csv", "b/../c.csv", ".d/e.csv", "b/_SUCCESS"];
+    bench.put("z/a.zip", zip_of(&names.map(member)), 9);
+    let output = bench.read(&bench.config(csv_stream(&["**"])), &catalog("s", "incremental"), None).ok();
+    // Behind the archive's key, a dot at the very beginning begins no part of the key.
+    let read = ["z/a.zip#.d/e.csv", "z/a.zip#a.csv", "z/a.zip#b/_SUCCESS"];
+    assert_eq!(sorted(output.column("_ab_source_file_url")), read);
+    let left_out = "2 members of zip archives left out: a part of their names begins with a dot";
+    assert!(output.logs().iter().any(|line| line.contains(left_out)), "{:#?}", output.logs());
+}
+
+#[test]
+fn two_members_of_one_name_in_a_zip_archive_are_two_files() {
+    let bench = Bench::new();
+    let member = |name: &str, id: u32| (name.to_owned(), format!("id\n{id}\n"));
+    let mut archive = zip_of(&[member("one.csv", 1), member("two.csv", 2), member("one.csv#2", 3)]);
+    while let Some(at) = memchr::memmem::find(&archive, b"two.csv") {
+        archive[at..at + 7].copy_from_slice(b"one.csv");
+    }
+    bench.put("z/a.zip", archive, 9);
+    let config = bench.config(csv_stream(&["**"]));
+    let first = bench.read(&config, &catalog("s", "incremental"), None).ok();
+    assert_eq!(sorted(first.column("id")), ["1", "2", "3"]);
+    let history = &first.state()[0]["stream"]["stream_state"]["history"];
+    let keys: Vec<_> = history.as_object().unwrap().keys().filter(|key| key.contains('#')).collect();
+    assert_eq!(keys, ["z/a.zip#one.csv", "z/a.zip#one.csv#2", "z/a.zip#one.csv#2#2"], "{history:#}");
+}
+
+#[test]
+fn overlapping_members_of_a_zip_archive_are_refused() {
+    let bench = Bench::new();
+    let text = "id\n".to_owned() + &"7\n".repeat(5000);
+    let archive = zip_of(&[("a.csv".to_owned(), text)]);
+    // A hundred entries of the directory for the same bytes.
+    let end = archive.len() - 22;
+    let number = |at: usize| u32::from_le_bytes(archive[at..at + 4].try_into().unwrap()) as usize;
+    let (length, start) = (number(end + 12), number(end + 16));
+    let mut bomb = archive[..start].to_vec();
+    (0..100).for_each(|_| bomb.extend_from_slice(&archive[start..start + length]));
+    let mut ending = archive[end..].to_vec();
+    ending[8..10].copy_from_slice(&100u16.to_le_bytes());
+    ending[10..12].copy_from_slice(&100u16.to_le_bytes());
+    ending[12..16].copy_from_slice(&(100 * length as u32).to_le_bytes());
+    bomb.extend(ending);
+    bench.put("z/a.zip", bomb, 9);
+    let output = bench.read(&bench.config(csv_stream(&["**"])), &catalog("s", "incremental"), None);
+    assert_eq!((output.code, output.data().len()), (Some(1), 0));
+    let message = output.errors()[0]["message"].as_str().unwrap();
+    assert!(message.contains("members of the zip archive overlap"), "{message}");
 }
 
 #[test]

@@ -60,16 +60,20 @@ pub(super) fn told(error: &Error, format: Layout) -> Ending {
     }
 }
 
-/// Waits for SIGTERM or SIGINT and gives its number.
-pub(super) async fn wait_for_signal() -> i32 {
+/// Listens for SIGTERM and SIGINT from now on, and gives the number of the first that comes. A future that listens only when
+/// it is first polled would leave a gap in which a signal ends the process at once.
+pub(super) fn wait_for_signal() -> impl Future<Output = i32> + Send {
     let [terminate, interrupt] = SIGNALS;
-    match (signal(terminate), signal(interrupt)) {
-        (Ok(mut terminated), Ok(mut interrupted)) => tokio::select! {
-            _ = terminated.recv() => terminate.as_raw_value(),
-            _ = interrupted.recv() => interrupt.as_raw_value(),
-        },
-        // Without handlers the signals keep their default: they end the process.
-        _ => std::future::pending().await,
+    let listening = (signal(terminate), signal(interrupt));
+    async move {
+        match listening {
+            (Ok(mut terminated), Ok(mut interrupted)) => tokio::select! {
+                _ = terminated.recv() => terminate.as_raw_value(),
+                _ = interrupted.recv() => interrupt.as_raw_value(),
+            },
+            // Without handlers the signals keep their default: they end the process.
+            _ => std::future::pending().await,
+        }
     }
 }
 

@@ -33,7 +33,7 @@ pub(super) fn run(files: &ReadFiles) -> Ending {
     let stop = Stop::default();
     watch_stdout(stop.clone());
     let run = async move {
-        tokio::spawn(request_on_signal(stop.clone()));
+        tokio::spawn(request_on_signal(stop.clone(), wait_for_signal()));
         tokio::select! {
             ending = read(&mut job, &catalog, &states, &stop, (options, patience), bill.as_deref()) => ending,
             ending = too_late(&stop) => ending,
@@ -95,8 +95,8 @@ fn ending(failures: Failures, stop: &Stop) -> Ending {
     }
 }
 
-async fn request_on_signal(stop: Stop) {
-    stop.request(StopReason::Signal(wait_for_signal().await));
+async fn request_on_signal(stop: Stop, signal: impl Future<Output = i32>) {
+    stop.request(StopReason::Signal(signal.await));
 }
 
 /// Ends a run that does not drain in time: a reader of stdout may be as stuck as a server.

@@ -7,13 +7,18 @@ use s3s::crypto::{Checksum, Crc32, Crc32c, Crc64Nvme, Sha1, Sha256};
 use s3s::dto::CompleteMultipartUploadOutput;
 use s3s::{S3ErrorCode, S3Request, S3Result, s3_error};
 
-/// One of S3's algorithms.
+/// One of S3's checksum algorithms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Algorithm {
+pub enum Algorithm {
+    /// CRC-32 as in gzip.
     Crc32,
+    /// CRC-32C.
     Crc32c,
+    /// CRC-64/NVME.
     Crc64Nvme,
+    /// SHA-1.
     Sha1,
+    /// SHA-256.
     Sha256,
 }
 
@@ -51,6 +56,11 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// The checksum that a writer who gives it would give.
+    pub(crate) fn of(algorithm: Algorithm, bytes: &[u8]) -> Self {
+        Self { algorithm, text: STANDARD.encode_to_string(algorithm.of(bytes)) }
+    }
+
     /// The header that tells it.
     pub(crate) fn insert_into(&self, headers: &mut HeaderMap) {
         if let Ok(value) = HeaderValue::from_str(&self.text) {

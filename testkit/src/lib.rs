@@ -32,6 +32,7 @@ mod target;
 mod virtual_bucket;
 
 pub use access::{Access, Rule, User};
+pub use checksums::Algorithm;
 pub use content::{Content, Generate};
 pub use faults::{Action, Fault, FaultId, Faults, When};
 pub use request_log::{Entry, RequestLog};

@@ -14,7 +14,7 @@ use md5::{Digest as _, Md5};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::checksums::Known;
+use crate::checksums::{Algorithm, Known};
 use crate::content::Content;
 use crate::multipart::Upload;
 use crate::virtual_bucket::VirtualBucket;
@@ -50,6 +50,8 @@ pub struct ObjectOptions {
     pub content_encoding: Option<String>,
     /// User metadata: names without `x-amz-meta-`.
     pub metadata: BTreeMap<String, String>,
+    /// The checksum that is kept beside the bytes; none when absent.
+    pub checksum: Option<Algorithm>,
 }
 
 impl ObjectOptions {
@@ -276,7 +278,9 @@ impl Store {
             Content::Generated { size_bytes, .. } => md5_hex(format!("{key} {size_bytes}").as_bytes()),
         });
         let modified_s = unix_seconds(options.modified_at.unwrap_or_else(|| self.now()));
+        let checksum = options.checksum.map(|algorithm| Known::of(algorithm, &content.to_bytes()));
         let mut object = Object::new(content, etag.clone(), modified_s);
+        object.checksum = checksum;
         if let Some(class) = options.storage_class {
             object.storage_class = class;
         }

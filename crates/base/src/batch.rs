@@ -380,6 +380,82 @@ pub struct Position {
     /// The place behind them.
     #[serde(flatten)]
     pub place: Place,
+    /// The checksum of the bytes that these rows were made of, where they are not verified yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<Box<Proof>>,
+}
+
+impl Position {
+    /// A position whose rows need no further proof.
+    #[must_use]
+    pub fn new(rows: u64, place: Place) -> Self {
+        Self { rows, place, proof: None }
+    }
+
+    /// The stored byte from which the object must be fetched to go on here, where its decoder reads from byte `from` on.
+    #[must_use]
+    pub fn fetched_from(&self, from: u64) -> u64 {
+        self.proof.as_ref().filter(|proof| proof.covers(from)).map_or(from, |proof| proof.from)
+    }
+}
+
+/// A checksum that was computed over the first bytes of an object and is not complete. A later run that goes on in the
+/// middle of the object completes it, so that it verifies the rows of both runs.
+///
+/// `from` is a byte at or before the one where decoding goes on, `until` one at or after the last that rows were made of.
+/// The later run fetches the bytes between them again: at `until` it knows whether these are the bytes that the
+/// earlier run had, and at the end of the object whether all of them are right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proof {
+    /// How it is computed.
+    pub algorithm: ProofAlgorithm,
+    /// The checksum of the whole object in base64, where the server keeps one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<Arc<str>>,
+    /// The byte from which the object is to be fetched.
+    pub from: u64,
+    /// The state of the checksum before that byte.
+    #[serde(with = "hexadecimal")]
+    pub from_state: u64,
+    /// Bytes of the object that were seen.
+    pub until: u64,
+    /// The state of the checksum behind them.
+    #[serde(with = "hexadecimal")]
+    pub until_state: u64,
+}
+
+impl Proof {
+    /// Whether it holds for a decoder that reads from byte `from` on.
+    #[must_use]
+    pub fn covers(&self, from: u64) -> bool {
+        self.from <= from && from <= self.until
+    }
+}
+
+/// The checksums of S3 that can be continued from a saved state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProofAlgorithm {
+    /// CRC-32 as in gzip.
+    Crc32,
+    /// CRC-32C.
+    Crc32c,
+    /// CRC-64/NVME.
+    Crc64nvme,
+}
+
+/// Numbers of 64 bits as text: many readers of JSON have only doubles.
+mod hexadecimal {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(number: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{number:x}"))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(from)?;
+        u64::from_str_radix(&text, 16).map_err(serde::de::Error::custom)
+    }
 }
 
 /// A batch and the position after it.
@@ -445,6 +521,6 @@ impl Decoded {
             }
             _ => return None,
         };
-        Some(Position { rows, place })
+        Some(Position::new(rows, place))
     }
 }

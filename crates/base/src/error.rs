@@ -83,13 +83,15 @@ struct Inner {
     message: String,
     context: Vec<(&'static str, String)>,
     hint: Option<String>,
+    suspects_rows: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// A new error. `message` is a short fact: lower case, no final stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self(Box::new(Inner { kind, message: message.into(), context: Vec::new(), hint: None, source: None }))
+        let (context, hint, suspects_rows, source) = (Vec::new(), None, false, None);
+        Self(Box::new(Inner { kind, message: message.into(), context, hint, suspects_rows, source }))
     }
 
     /// Shorthand for [`ErrorKind::Config`].
@@ -129,6 +131,27 @@ impl Error {
     pub fn caused_by(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.0.source = Some(source.into());
         self
+    }
+
+    /// Says that rows which came before the error may be wrong too: the bytes that they were made of do not have the
+    /// checksum that they should have.
+    #[must_use]
+    pub fn with_suspect_rows(mut self) -> Self {
+        self.0.suspects_rows = true;
+        self
+    }
+
+    /// Takes [`Error::with_suspect_rows`] back, where no row was made of these bytes.
+    #[must_use]
+    pub fn without_suspect_rows(mut self) -> Self {
+        self.0.suspects_rows = false;
+        self
+    }
+
+    /// Whether rows that came before the error may be wrong too.
+    #[must_use]
+    pub fn suspects_rows(&self) -> bool {
+        self.0.suspects_rows
     }
 
     /// The kind.

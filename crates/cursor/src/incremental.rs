@@ -194,6 +194,12 @@ impl Incremental {
         }
     }
 
+    pub(super) fn forget_reached(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.reached = Marks::default();
+        }
+    }
+
     /// The document of a run that read everything it was to read: what was reached bounds the next run.
     #[must_use]
     pub fn complete_document(&self) -> Value {
@@ -344,8 +350,11 @@ impl Incremental {
         if self.history_bytes < self.limits.bytes / 4 && self.pending.len() < 100 {
             return usize::MAX;
         }
-        let pending: usize =
-            self.pending.iter().map(|(key, pending)| entry_bytes(key) + pending.etag.len() + 300).sum();
+        let pending: usize = self
+            .pending
+            .iter()
+            .map(|(key, pending)| entry_bytes(key) + pending.etag.len() + 300 + proof_bytes(pending))
+            .sum();
         let counted = self.tally.as_ref().map_or(0, Tally::text_bytes);
         let rest = self.memory.text_bytes() + self.archives.text_bytes() + counted + pending;
         self.limits.bytes.saturating_sub(rest + 1_000)
@@ -393,6 +402,11 @@ impl Incremental {
 /// Whether an object comes before a place in (time, key) order, or is at it.
 fn before(object: &ObjectFacts, place: &Horizon) -> bool {
     (object.modified_at, &*object.key) <= (place.modified_at, &*place.key)
+}
+
+/// Bytes of a proof in the document, about.
+fn proof_bytes(pending: &Pending) -> usize {
+    if pending.position.proof.is_some() { 240 } else { 0 }
 }
 
 /// Bytes of a history entry in the document.

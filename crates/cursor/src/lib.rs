@@ -238,6 +238,17 @@ impl Cursor {
         }
     }
 
+    /// Rows of a begun file that were handed to the sink turned out to be suspect: the next run reads it from its start.
+    /// What their values reached is forgotten too, for the whole run: a bound that is too low leaves out fewer rows.
+    pub fn rewind(&mut self, key: &str) {
+        if let Some(entry) = self.pending_mut().get_mut(key) {
+            entry.position = Position::default();
+        }
+        if let Self::Incremental(cursor) = self {
+            cursor.forget_reached();
+        }
+    }
+
     /// Rows with these greatest values of the followed column were handed to the sink, or will be before the run counts as
     /// complete.
     pub fn reach(&mut self, marks: &Marks) {

@@ -21,7 +21,7 @@ fn object(key: &str, second: i64) -> ObjectFacts {
 }
 
 fn at_byte(rows: u64, offset: u64) -> Position {
-    Position { rows, place: Place::Byte { offset, line: rows, columns: None, frame: None } }
+    Position::new(rows, Place::Byte { offset, line: rows, columns: None, frame: None })
 }
 
 fn incremental(state: &Value) -> Cursor {

@@ -116,7 +116,7 @@ impl ExcelDecoder {
         let next = self.sheet.as_mut().and_then(|sheet| sheet.batches.pop_front());
         let Some(rows) = next else { return Ok(Step::Done) };
         self.rows += rows.row_ends.len() as u64;
-        let after = Position { rows: self.rows, place: Place::RowGroup { group: 0, row: self.rows } };
+        let after = Position::new(self.rows, Place::RowGroup { group: 0, row: self.rows });
         Ok(Step::Batch(Decoded::new(Batch::Json(rows), after, Vec::new())))
     }
 

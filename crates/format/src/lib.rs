@@ -33,7 +33,7 @@ use self::json_document::DocumentSplitter;
 use self::jsonl::JsonSplitter;
 use self::text::{Beginning, Splitter, TextDecoder};
 pub use self::text::{beyond_the_end, position_refused};
-use tollgate_base::batch::{Decoded, InferredColumn, Position};
+use tollgate_base::batch::{Decoded, InferredColumn, Place, Position};
 use tollgate_base::error::Result;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Compression, FormatOptions, InferenceDepth, OnBadRow, Projection};
@@ -245,6 +245,19 @@ pub fn open(
     let beginning = Beginning::of(resume, compression)?;
     let expected = compression::expected_window_bytes(beginning.compression, object.size);
     Ok(Box::new(TextDecoder::new(splitter, encoding, &beginning, limits)?.expecting(expected)))
+}
+
+/// The stored byte from which a decoder reads that goes on at a place of an object with this compression, and whether it
+/// meets rows there that were handed over before.
+#[must_use]
+pub fn reads_from(place: &Place, compression: Compression) -> (u64, bool) {
+    match place {
+        Place::Byte { frame: Some(frame), .. } => (frame.stored, true),
+        // Where the first bytes tell that there is compression, there is a frame.
+        Place::Byte { offset, .. } if matches!(compression, Compression::None | Compression::Auto) => (*offset, false),
+        Place::Block { offset, row } => (offset.saturating_sub(avro::MARKER_BYTES as u64), *row > 0),
+        Place::Start | Place::Byte { .. } | Place::RowGroup { .. } => (0, true),
+    }
 }
 
 #[cfg(test)]

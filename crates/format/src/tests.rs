@@ -561,7 +561,7 @@ fn a_position_of_another_format_is_refused() {
     let place = Place::RowGroup { group: 0, row: 3 };
     let options = [csv(CsvOptions::default()), FormatOptions::Jsonl, FormatOptions::Json];
     for options in options {
-        let position = Position { rows: 3, place: place.clone() };
+        let position = Position::new(3, place.clone());
         let opened =
             open(&options, Compression::None, &Projection::All, &object(), Some(&position), &DecodeLimits::default());
         assert_eq!(opened.err().map(|error| error.kind()), Some(ErrorKind::Config));

@@ -543,7 +543,7 @@ impl TextDecoder {
             columns: self.splitter.columns(),
             frame: self.block.frame_of(offset),
         };
-        Decoded::new(batch, Position { rows: self.rows_done, place }, rejects)
+        Decoded::new(batch, Position::new(self.rows_done, place), rejects)
     }
 
     /// What to do when the splitter cannot go on with the text there is. `Some` ends the object.

@@ -231,6 +231,14 @@ impl Directory {
                     .with("byte", member.range.start));
             }
         }
+        // Each byte belongs to one member. Entries that share theirs make any number of rows out of a small archive.
+        let stored = members.iter().fold(0u64, |sum, member| sum.saturating_add(member.stored_bytes));
+        if stored > place.range.start {
+            return Err(Error::data("members of the zip archive overlap")
+                .with("member_bytes", stored)
+                .with("archive_bytes", place.range.start)
+                .hint("write the archive again; tools that are in common use do not make such archives"));
+        }
         Ok(members)
     }
 

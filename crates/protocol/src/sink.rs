@@ -1,6 +1,11 @@
 //! Where messages go: the only place that writes to stdout, and, for a person at a terminal, to stderr.
 
 use std::io::{self, IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 
 /// Takes whole lines, in the order in which they must appear.
 pub trait Sink: Send {
@@ -10,17 +15,76 @@ pub trait Sink: Send {
     /// # Errors
     /// When nobody reads any more.
     fn write(&mut self, lines: &[u8]) -> io::Result<()>;
+
+    /// Writes lines up to an index that `end` gives, and asks it again, with the number of bytes written, as often as
+    /// it can: it may have changed its mind. Returns the bytes that were written.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    fn write_up_to(&mut self, lines: &[u8], end: &mut dyn FnMut(usize) -> usize) -> io::Result<usize> {
+        let end = end(0).min(lines.len());
+        self.write(&lines[..end])?;
+        Ok(end)
+    }
 }
 
-/// Standard output. Blocks of lines go out in one system call each; there is no buffer that a crash could lose.
+/// Bytes of one system call, which takes as long as its reader takes to make room for them.
+const CALL_BYTES: usize = 64 << 10;
+
+/// Keeps lines of several threads apart.
+static WRITING: Mutex<()> = Mutex::new(());
+
+static CLOSED_AT_START: AtomicBool = AtomicBool::new(false);
+
+/// Takes note of whether there is a standard output. Rust opens `/dev/null` in the place of one that is closed before `main`
+/// begins, so this must be called earlier.
+pub fn note_closed_stdout() {
+    let flags = rustix::io::fcntl_getfd(rustix::stdio::stdout());
+    CLOSED_AT_START.store(flags == Err(Errno::BADF), Ordering::Relaxed);
+}
+
+/// Whether standard output was closed when the process began: then nobody will see a message. Says so on stderr.
+#[must_use]
+pub fn closed_at_start() -> bool {
+    let closed = CLOSED_AT_START.load(Ordering::Relaxed);
+    if closed {
+        _ = writeln!(io::stderr().lock(), "standard output is closed: there is nobody to write messages to");
+    }
+    closed
+}
+
+/// Standard output. There is no buffer that a crash could lose. Where it does not block and is full, it is waited for.
 #[derive(Debug, Default)]
 pub struct Stdout;
 
 impl Sink for Stdout {
     fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        let mut stdout = io::stdout().lock();
-        stdout.write_all(lines)?;
-        stdout.flush()
+        self.write_up_to(lines, &mut |_| lines.len()).map(drop)
+    }
+
+    fn write_up_to(&mut self, lines: &[u8], end: &mut dyn FnMut(usize) -> usize) -> io::Result<usize> {
+        let _apart = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        let stdout = rustix::stdio::stdout();
+        let mut written = 0;
+        loop {
+            let end = end(written).min(lines.len());
+            if written >= end {
+                return Ok(written);
+            }
+            match rustix::io::write(stdout, &lines[written..end.min(written + CALL_BYTES)]) {
+                Ok(bytes) => written += bytes,
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => wait_for_room(stdout)?,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+fn wait_for_room(stdout: rustix::fd::BorrowedFd<'_>) -> io::Result<()> {
+    match poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], None) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

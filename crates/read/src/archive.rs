@@ -1,13 +1,15 @@
 //! Zip archives: each member is a file of its own, as in the connector we replace.
 //!
 //! ```text
-//!   archive ─ tail read ─▶ directory ─▶ members of the stream, oldest first ─▶ one ranged GET each ─▶ file
-//!      └ a small one is read whole, once                └ `archive.zip#folder/name` in records and state
+//!   archive ─ tail read ─▶ directory ─▶ members of the stream, oldest first ─▶ one ranged GET each, or one for ─▶ file
+//!      └ a small one is read whole, once   └ `archive.zip#folder/name`           several small neighbours
 //! ```
 //!
 //! The archive is in the state too: while members are left it is pending, and when all are read it counts as read, so
 //! that the next run need not look into it.
 
+use std::collections::HashSet;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -22,10 +24,17 @@ use tollgate_base::options::Compression;
 use tollgate_config::job;
 use tollgate_cursor::{Cursor, Decision};
 use tollgate_format::zip::{Directory, Found, Member};
+use tollgate_plan::ranges;
 use tollgate_plan::select::{Selection, Verdict};
 use tollgate_protocol::message::Level;
 use tollgate_runtime::memory::{Budget, Reservation};
 use tollgate_s3::Store;
+
+/// Members that follow one another are fetched with one request up to this many bytes.
+const JOINED_BYTES: u64 = 4 << 20;
+
+/// Bytes between them that nobody wants: fetching so many takes about as long as another request.
+const JOINED_WASTE_BYTES: u64 = ranges::MERGE_GAP_BYTES;
 
 /// Failed members that get a line of their own in the log.
 const LOGGED_FAILURES: usize = 10;
@@ -65,32 +74,37 @@ impl Archive {
     }
 
     /// The members that belong to a stream, in the order in which they are read: the oldest first. Where a pattern
-    /// matches the archive itself, all of them do.
-    pub(super) fn members_of(&self, stream: &job::Stream) -> Members {
+    /// matches the archive itself, all of them do, but for names that no wildcard matches.
+    pub(super) fn members_of(&self, stream: &job::Stream) -> Chosen {
         let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
             .by_expression(stream.key_pattern.as_ref());
         let every = Selection::new(&["**".to_owned()], stream.start_at, stream.skip_markers);
         let by_name = selection.verdict(&self.object) == Verdict::OtherKey;
         let selection = if by_name { selection } else { every };
-        let named = |member: &&Member| {
-            let pattern = stream.archive_pattern.as_ref();
-            !member.folder() && pattern.is_none_or(|pattern| pattern.matches(&member.name))
-        };
-        let mut members = Members::default();
-        for member in self.members.iter().filter(named) {
-            let facts = self.facts(member);
+        let (mut members, mut left_out) = (Vec::new(), MembersLeftOut::default());
+        let mut keys = HashSet::new();
+        for member in self.members.iter().filter(|member| !member.folder()) {
+            if stream.archive_pattern.as_ref().is_some_and(|pattern| !pattern.matches(&member.name)) {
+                left_out.unmatched += 1;
+                continue;
+            }
+            let mut facts = self.facts(member);
             // A member without a time is as old as its archive.
             let modified_at = if member.dated() { facts.modified_at } else { self.object.modified_at };
             match selection.verdict(&ObjectFacts { modified_at, ..facts.clone() }) {
-                Verdict::Selected => members.wanted.push((facts, member.clone())),
-                Verdict::TooOld => members.too_old += 1,
-                Verdict::Marker => members.markers += 1,
-                Verdict::OtherKey | Verdict::NotSampled => {}
+                Verdict::Selected | Verdict::NotSampled => {
+                    facts.key = unlike(facts.key, &keys);
+                    keys.insert(Arc::clone(&facts.key));
+                    members.push((facts, member.clone()));
+                }
+                Verdict::OtherKey if hidden(&member.name) => left_out.hidden += 1,
+                Verdict::OtherKey => left_out.unmatched += 1,
+                Verdict::Marker => left_out.markers += 1,
+                Verdict::TooOld => left_out.too_old += 1,
             }
         }
-        let order = |facts: &ObjectFacts| (facts.modified_at, Arc::clone(&facts.key));
-        members.wanted.sort_by(|(one, _), (two, _)| order(one).cmp(&order(two)));
-        members
+        members.sort_by(|(one, _), (two, _)| (one.modified_at, &one.key).cmp(&(two.modified_at, &two.key)));
+        Chosen { members, left_out }
     }
 
     /// A member as a file.
@@ -101,6 +115,14 @@ impl Archive {
             modified_at: member.modified_at,
             ..self.object.clone()
         }
+    }
+
+    /// Fetches a range of the archive that holds several members.
+    async fn join(&self, store: &Store, range: Range<u64>, shared: &Shared) -> Result<Joined> {
+        let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
+        let held = shared.budgets.fetched.reserve(length).await;
+        let bytes = fetch::in_one_piece(store, &self.object, range.clone()).await?;
+        Ok(Joined { range, bytes, _held: held })
     }
 
     /// The bytes of a member, from its local header on.
@@ -115,14 +137,66 @@ impl Archive {
     }
 }
 
-/// The members of an archive that belong to a stream, and how many of the others are left out, and why.
-#[derive(Debug, Default)]
-pub(super) struct Members {
-    pub(super) wanted: Vec<(ObjectFacts, Member)>,
-    /// They are older than the start date.
-    pub(super) too_old: u64,
-    /// They are marks of other tools.
+/// The members of an archive that belong to a stream, and how many do not.
+pub(super) struct Chosen {
+    pub(super) members: Vec<(ObjectFacts, Member)>,
+    pub(super) left_out: MembersLeftOut,
+}
+
+/// Members that are not read, by reason.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct MembersLeftOut {
+    /// No pattern matches.
+    pub(super) unmatched: u64,
+    /// A part of the name begins with a dot, `..` among them: no wildcard matches it.
+    pub(super) hidden: u64,
+    /// Marks of other tools.
     pub(super) markers: u64,
+    /// Older than the start date.
+    pub(super) too_old: u64,
+}
+
+fn hidden(name: &str) -> bool {
+    name.split('/').any(|part| part.starts_with('.'))
+}
+
+/// A key that is not among others. An archive may have several members of one name; the state must tell them apart.
+fn unlike(key: Arc<str>, others: &HashSet<Arc<str>>) -> Arc<str> {
+    let numbered = (2u64..).map(|number| format!("{key}#{number}").into());
+    std::iter::once(Arc::clone(&key)).chain(numbered).find(|key| !others.contains(key)).unwrap_or_else(|| key.clone())
+}
+
+/// Bytes of several members.
+struct Joined {
+    range: Range<u64>,
+    bytes: Bytes,
+    _held: Reservation,
+}
+
+impl Joined {
+    /// Those of one of them.
+    fn of(&self, member: &Member) -> Option<Bytes> {
+        let start = member.range.start.checked_sub(self.range.start)?;
+        let end = member.range.end.checked_sub(self.range.start)?;
+        (end <= self.bytes.len() as u64).then(|| self.bytes.slice(start as usize..end as usize))
+    }
+}
+
+/// The bytes to fetch for the first of some members that are read one after the other: its own, and those of the members
+/// behind it that lie near.
+fn joined_range<'m>(mut members: impl Iterator<Item = &'m Member>) -> Range<u64> {
+    let Some(first) = members.next() else { return 0..0 };
+    let (mut joined, mut wanted) = (first.range.clone(), first.range.end - first.range.start);
+    for member in members {
+        let next = joined.start.min(member.range.start)..joined.end.max(member.range.end);
+        wanted += member.range.end - member.range.start;
+        let bytes = next.end - next.start;
+        if bytes > JOINED_BYTES || bytes.saturating_sub(wanted) > JOINED_WASTE_BYTES {
+            break;
+        }
+        joined = next;
+    }
+    joined
 }
 
 /// Reads the members of an archive one after the other, and ends it when none is left. `cursor` decides, as it was when
@@ -140,24 +214,46 @@ pub(super) async fn read(
     let key = Arc::clone(&object.key);
     let opened = Archive::open(&store, &object, &shared.budgets.fetched).await;
     let archive = opened.map_err(|error| error.with("stream", &shared.stream.name).with("key", &key))?;
-    let Members { wanted: members, too_old, markers } = archive.members_of(&shared.stream);
-    shared.report.add_members_left_out(too_old, markers);
+    let Chosen { members, left_out } = archive.members_of(&shared.stream);
+    shared.report.add_members_left_out(left_out);
+    let done = members_before(&from);
+    let begin = |(index, (facts, member)): (usize, &(ObjectFacts, Member))| {
+        let read_before = (index as u64) < done;
+        (!read_before).then(|| begin_of(&cursor, (&key, facts, member.number()), &shared)).flatten()
+    };
+    let begins: Vec<Option<Position>> = members.iter().enumerate().map(begin).collect();
     let mut failed = Failed::default();
+    let mut joined: Option<Joined> = None;
     for (index, (facts, member)) in members.iter().enumerate() {
         if shared.stop.requested() {
             return Ok(FileEnd::Stopped);
         }
-        let number = member.number();
-        let done = (index as u64) < members_before(&from);
-        let Some(begin) = (if done { None } else { begin_of(&cursor, (&key, facts, number), &shared) }) else {
-            continue;
-        };
+        let Some(begin) = begins[index].clone() else { continue };
+        if archive.content.is_none() && joined.as_ref().is_none_or(|joined| joined.of(member).is_none()) {
+            // Given back before more is asked for.
+            drop(joined.take());
+            let rest = members[index..].iter().zip(&begins[index..]);
+            let range = joined_range(rest.filter(|(_, begin)| begin.is_some()).map(|((_, member), _)| member));
+            if range != member.range {
+                let Some(fetched) = shared.stop.unless(archive.join(&store, range, &shared)).await else {
+                    return Ok(FileEnd::Stopped);
+                };
+                let placed = |error: Error| error.with("stream", &shared.stream.name).with("key", &key);
+                joined = Some(fetched.map_err(placed)?);
+            }
+        }
         let (object, from, of) = (facts.clone(), begin.clone(), Arc::clone(&key));
+        let number = member.number();
         shared.outgoing.send(Event::BeginMember { object, from, archive: of, number }).await;
         let archive_after = (failed.count == 0).then(|| (Arc::clone(&key), members_done(index + 1)));
         let read = match member.readable() {
             Ok(()) => {
-                let bytes = Box::new(archive.stream(&store, member, alone, &shared.budgets.fetched));
+                let budget = &shared.budgets.fetched;
+                let bytes = match joined.as_ref().and_then(|joined| joined.of(member)) {
+                    Some(bytes) => Stream::of_bytes(&store, &archive.object, bytes, budget),
+                    None => archive.stream(&store, member, alone, budget),
+                };
+                let bytes = Box::new(bytes);
                 let origin = Origin::Member { bytes, archive_after };
                 Box::pin(file::read_from(&shared, facts.clone(), begin, store.clone(), origin)).await
             }
@@ -178,9 +274,11 @@ pub(super) async fn read(
     if let Some(error) = failed.first {
         return Err(if failed.count > 1 { error.with("failed_members", failed.count) } else { error });
     }
-    // What the state remembers of members that are not there any more is of no use.
+    // What the state remembers of members that are not there any more is of no use. An object may have a key of that form too.
     let inside = format!("{key}#");
-    for pending in cursor.pending().keys().filter(|pending| pending.starts_with(&inside)) {
+    let left =
+        cursor.pending().iter().filter(|(pending, of)| pending.starts_with(&inside) && of.etag == object.etag);
+    for (pending, _) in left {
         shared.outgoing.send(Event::Forget { key: Arc::clone(pending) }).await;
     }
     shared.progress.file_done();
@@ -210,7 +308,7 @@ impl Failed {
 
 /// The position of an archive of which so many members were read.
 fn members_done(count: usize) -> Position {
-    Position { rows: 0, place: Place::RowGroup { group: count as u64, row: 0 } }
+    Position::new(0, Place::RowGroup { group: count as u64, row: 0 })
 }
 
 /// The members that an earlier run read, by the position of their archive, which is the same archive, read with the same

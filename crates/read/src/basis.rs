@@ -8,6 +8,7 @@
 use serde_json::Value;
 
 use tollgate_base::options::fingerprint::Canonical;
+use tollgate_base::options::key_pattern::KeyPattern;
 use tollgate_base::options::{CsvHeader, CsvOptions, FormatOptions};
 use tollgate_base::predicate::Predicate;
 use tollgate_config::job::{Delivery, Job, Stream};
@@ -63,6 +64,8 @@ fn members(stream: &Stream) -> Canonical {
         .with("globs", stream.globs.as_slice())
         .with("start_at", stream.start_at.map(|at| at.to_string()))
         .with("skip_markers", stream.skip_markers)
+        .with("key_pattern", stream.key_pattern.as_ref().map(KeyPattern::as_str))
+        .with("archive_pattern", stream.archive_pattern.as_ref().map(KeyPattern::as_str))
 }
 
 /// Which files are read, besides what [`members`] has.

@@ -29,6 +29,9 @@ const QUEUE_EVENTS: usize = 64;
 /// several events each, and to wake a thread costs more than to write their lines.
 const LINGER: Duration = Duration::from_millis(1);
 
+/// After a signal, the time for the rest of a batch that is being written. Then the line that is being written is the last one.
+const PATIENCE: Duration = Duration::from_millis(2500);
+
 /// Emptied buffers that are kept for the next blocks.
 const SPARE_BUFFERS: usize = 24;
 
@@ -49,10 +52,21 @@ pub(super) enum Event {
     Advance { key: Arc<str>, after: Position },
     /// All members of a begun archive were read, in this run or before: those with these numbers.
     EndMembers { archive: Arc<str>, numbers: Vec<u64> },
-    /// Lines of a begun file, and the position behind them and behind bad rows.
-    Rows { key: Arc<str>, lines: Vec<u8>, rows: u64, bad_rows: u64, after: Position, reservation: Reservation },
+    /// Lines of a begun file, and the position behind them and behind bad rows. `batches`: where writing can end before the
+    /// last of them.
+    Rows {
+        key: Arc<str>,
+        lines: Vec<u8>,
+        rows: u64,
+        bad_rows: u64,
+        after: Position,
+        batches: Vec<BatchEnd>,
+        reservation: Reservation,
+    },
     /// The greatest values of the followed column in the rows of the next [`Event::Rows`].
     Reach { marks: Marks },
+    /// Rows of a begun file that were sent before are suspect: the next run reads it from its start.
+    Rewind { key: Arc<str> },
     /// All rows of a begun file were sent.
     End { key: Arc<str> },
     /// A pending file is not in the bucket any more.
@@ -65,6 +79,17 @@ pub(super) enum Event {
     Tick,
     /// The stream ends: last STATE, COMPLETE or INCOMPLETE. `whole`: nothing was left to the next run.
     Close { complete: bool, whole: bool, done: oneshot::Sender<Emitted> },
+}
+
+/// The end of a batch among the lines of [`Event::Rows`].
+#[derive(Debug)]
+pub(super) struct BatchEnd {
+    /// Bytes of the lines up to it.
+    pub(super) bytes: usize,
+    /// Rows in these.
+    pub(super) rows: u64,
+    /// The position behind them.
+    pub(super) after: Position,
 }
 
 /// What was written for a stream.
@@ -107,7 +132,8 @@ pub(super) fn start(sink: Box<dyn Sink>, options: ReadOptions, stop: Stop) -> (O
     let (events, receiver) = mpsc::channel(QUEUE_EVENTS);
     let spare = Arc::new(Mutex::new(Vec::new()));
     let ReadOptions { clock, state_bytes } = options;
-    let emitter = Emitter { sink, clock, state_bytes, spare: Arc::clone(&spare), current: None };
+    let (spare_of_emitter, stop_of_emitter) = (Arc::clone(&spare), stop.clone());
+    let emitter = Emitter { sink, clock, state_bytes, stop: stop_of_emitter, spare: spare_of_emitter, current: None };
     let thread = std::thread::Builder::new()
         .name("emitter".to_owned())
         .spawn(move || {
@@ -131,6 +157,7 @@ struct Emitter {
     sink: Box<dyn Sink>,
     clock: Clock,
     state_bytes: u64,
+    stop: Stop,
     spare: Arc<Mutex<Vec<Vec<u8>>>>,
     current: Option<Current>,
 }
@@ -139,6 +166,8 @@ struct Emitter {
 struct Current {
     stream: Arc<ConfiguredStream>,
     cursor: Box<Cursor>,
+    /// Whether a part of it was left to the next run after it was sent.
+    cut: bool,
     emitted: Emitted,
     records_since_state: u64,
     bytes_since_state: u64,
@@ -157,7 +186,22 @@ impl Emitter {
         Ok(())
     }
 
+    /// Whether an event comes too late: after a signal, rows that are not begun are left to the next run, and what the cursor
+    /// would learn after them with them. A slow reader would not take them in time.
+    fn too_late(&self, event: &Event) -> bool {
+        let moves = match event {
+            Event::Listed { .. } | Event::Begin { .. } | Event::BeginMember { .. } | Event::Advance { .. } => true,
+            Event::Rows { .. } | Event::Reach { .. } | Event::End { .. } | Event::Forget { .. } => true,
+            Event::Line(_) | Event::Open { .. } | Event::Rewind { .. } | Event::Tick | Event::Close { .. } => false,
+        };
+        moves && signaled(&self.stop)
+    }
+
     fn handle(&mut self, event: Event) -> io::Result<()> {
+        if self.too_late(&event) {
+            self.with_current(|current| current.cut = true);
+            return Ok(());
+        }
         match event {
             Event::Line(line) => self.sink.write(line.as_bytes()),
             Event::Open { stream, cursor } => self.open(stream, cursor),
@@ -181,14 +225,18 @@ impl Emitter {
                 self.with_current(|current| current.cursor.advance(&key, after));
                 Ok(())
             }
-            Event::Rows { key, lines, rows, bad_rows, after, reservation } => {
-                self.rows(&key, lines, rows, after)?;
+            Event::Rows { key, lines, rows, bad_rows, after, batches, reservation } => {
+                self.rows(&key, lines, rows, after, &batches)?;
                 self.with_current(|current| current.cursor.add_rows(&key, rows, bad_rows));
                 drop(reservation);
                 self.state_if_due()
             }
             Event::Reach { marks } => {
                 self.with_current(|current| current.cursor.reach(&marks));
+                Ok(())
+            }
+            Event::Rewind { key } => {
+                self.with_current(|current| current.cursor.rewind(&key));
                 Ok(())
             }
             Event::End { key } => {
@@ -228,6 +276,7 @@ impl Emitter {
         self.current = Some(Current {
             stream,
             cursor,
+            cut: false,
             emitted: Emitted::default(),
             records_since_state: 0,
             bytes_since_state: 0,
@@ -236,20 +285,33 @@ impl Emitter {
         Ok(())
     }
 
-    fn rows(&mut self, key: &str, lines: Vec<u8>, rows: u64, after: Position) -> io::Result<()> {
+    fn rows(&mut self, key: &str, lines: Vec<u8>, rows: u64, after: Position, batches: &[BatchEnd]) -> io::Result<()> {
         let Some(current) = &mut self.current else { return Ok(()) };
         if current.emitted.records == 0 && rows > 0 {
             self.sink.write(marked(&current.stream, "RUNNING").as_bytes())?;
             self.sink.write(message::stream_status(&current.stream, Status::Running, self.clock.now()).as_bytes())?;
         }
+        let mut written = 0;
         if !lines.is_empty() {
-            self.sink.write(&lines)?;
+            let mut ending = Ending { lines: &lines, batches, stop: &self.stop, clock: self.clock, since: None };
+            written = self.sink.write_up_to(&lines, &mut |written| ending.end(written))?;
         }
-        current.cursor.advance(key, after);
-        current.emitted.records += rows;
-        current.emitted.bytes += lines.len() as u64;
-        current.records_since_state += rows;
-        current.bytes_since_state += lines.len() as u64;
+        let mut records = rows;
+        if written == lines.len() {
+            current.cursor.advance(key, after);
+        } else {
+            current.cut = true;
+            let whole = batches.iter().rev().find(|batch| batch.bytes <= written);
+            let (from, rows) = whole.map_or((0, 0), |batch| (batch.bytes, batch.rows));
+            records = rows + memchr::memchr_iter(b'\n', &lines[from..written]).count() as u64;
+            if let Some(whole) = whole {
+                current.cursor.advance(key, whole.after.clone());
+            }
+        }
+        current.emitted.records += records;
+        current.emitted.bytes += written as u64;
+        current.records_since_state += records;
+        current.bytes_since_state += written as u64;
         self.keep(lines);
         Ok(())
     }
@@ -286,6 +348,8 @@ impl Emitter {
 
     fn close(&mut self, complete: bool, whole: bool) -> io::Result<Emitted> {
         let Some(current) = &self.current else { return Ok(Emitted::default()) };
+        // Whoever closes it may not know yet that a signal came.
+        let complete = complete && !current.cut;
         let document = match (complete, whole) {
             (true, true) => current.cursor.complete_document(),
             (true, false) => current.cursor.partial_document(),
@@ -299,6 +363,40 @@ impl Emitter {
         let finished = format!("Finished syncing {}", current.stream.name);
         self.sink.write(message::log(Level::Info, &finished).as_bytes())?;
         Ok(current.emitted)
+    }
+}
+
+fn signaled(stop: &Stop) -> bool {
+    matches!(stop.reason(), Some(StopReason::Signal(_)))
+}
+
+/// Tells how far a block of lines is written: to its end, unless a signal comes meanwhile.
+struct Ending<'a> {
+    lines: &'a [u8],
+    batches: &'a [BatchEnd],
+    stop: &'a Stop,
+    clock: Clock,
+    /// The time since the signal was noticed.
+    since: Option<Stopwatch>,
+}
+
+impl Ending<'_> {
+    /// Where to end, when so many bytes are written. A STATE covers rows up to the end of a batch: where the reader is fast
+    /// enough, that is where the output ends, so that no row comes again.
+    fn end(&mut self, written: usize) -> usize {
+        if !signaled(self.stop) {
+            return self.lines.len();
+        }
+        if written == 0 {
+            return 0;
+        }
+        let clock = self.clock;
+        if self.since.get_or_insert_with(|| clock.stopwatch()).elapsed() < PATIENCE {
+            let ends = self.batches.iter().map(|batch| batch.bytes);
+            return ends.filter(|end| *end >= written).min().unwrap_or(self.lines.len());
+        }
+        let rest = &self.lines[written - 1..];
+        memchr::memchr(b'\n', rest).map_or(self.lines.len(), |at| written + at)
     }
 }
 

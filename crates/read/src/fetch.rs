@@ -3,16 +3,17 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::stop::Stop;
+use tollgate_base::batch::Proof;
 use tollgate_base::error::{Error, Result};
 use tollgate_base::object::ObjectFacts;
 use tollgate_format::Decode;
 use tollgate_plan::ranges;
 use tollgate_runtime::memory::{Budget, Reservation};
-use tollgate_s3::{Body, Store};
+use tollgate_s3::{Body, Checksum, Store};
 
 /// Requests for ranges of one file at the same time.
 const PARALLEL_RANGES: usize = 4;
@@ -30,6 +31,12 @@ pub(super) struct Stream {
     base: u64,
     /// One past the last byte.
     end: u64,
+    /// The first byte to hand on. Those before it are fetched for their checksum alone.
+    wanted_from: u64,
+    /// The checksum of the bytes so far, where the server keeps one or a later run may want to compare them.
+    checksum: Option<Checksum>,
+    /// Whether there is to be one of our own where the server keeps none.
+    remembers: bool,
     /// Whether no other file waits.
     alone: bool,
     /// Requests that are not begun.
@@ -73,6 +80,9 @@ impl Stream {
             offset: from,
             base: 0,
             end: until.unwrap_or(object.size),
+            wanted_from: from,
+            checksum: None,
+            remembers: false,
             alone,
             ahead: VecDeque::new(),
             current: None,
@@ -101,6 +111,32 @@ impl Stream {
         stream
     }
 
+    /// Goes on with the checksum of an earlier run, whose proof holds for the byte where this begins.
+    pub(super) fn prove(mut self, proof: Option<&Proof>) -> Self {
+        let from = self.offset - self.base;
+        if let Some(proof) = proof.filter(|proof| proof.covers(from)) {
+            self.checksum = Some(Checksum::resumed(proof, self.object.size - self.base));
+            if proof.from < from {
+                self.offset = self.base + proof.from;
+                self.pause();
+            }
+        }
+        self
+    }
+
+    /// Computes a checksum of our own where the server keeps none: for bytes that a later run may have to decode again.
+    pub(super) fn remember(mut self) -> Self {
+        self.remembers = true;
+        self
+    }
+
+    /// The proof for a position at which decoding goes on from a byte on. `repeats`: the later run decodes text again that
+    /// was handed over, so that it matters whether the bytes are the same, even where the server keeps no checksum.
+    pub(super) fn proof(&mut self, from: u64, repeats: bool) -> Option<Box<Proof>> {
+        let checksum = self.checksum.as_mut().filter(|checksum| repeats || checksum.promised_by_server())?;
+        checksum.proof(from)
+    }
+
     /// The next bytes and their offset in the object, or in the part of it that is read; `None` at its end.
     pub(super) async fn next(&mut self) -> Result<Option<(u64, Bytes)>> {
         loop {
@@ -112,13 +148,23 @@ impl Stream {
                 Some(Current::Part(pieces, _) | Current::Held(pieces)) => pieces.next(),
                 None => None,
             };
-            let Some(bytes) = piece else {
+            let Some(mut bytes) = piece else {
                 self.current = None;
                 continue;
             };
-            let offset = self.offset - self.base;
+            if self.checksum.is_none() && self.remembers && self.offset == self.base {
+                self.checksum = Some(Checksum::own(self.object.size - self.base));
+            }
+            if let Some(checksum) = &mut self.checksum {
+                checksum.update(&bytes).map_err(|error| error.with("bucket", self.store.bucket()))?;
+            }
+            let start = self.offset;
             self.offset += bytes.len() as u64;
-            return Ok(Some((offset, bytes)));
+            let before = self.wanted_from.saturating_sub(start).min(bytes.len() as u64);
+            bytes.advance(before as usize);
+            if !bytes.is_empty() {
+                return Ok(Some((start + before - self.base, bytes)));
+            }
         }
     }
 
@@ -148,7 +194,12 @@ impl Stream {
         if self.ahead.is_empty() && self.parts.len() == 1 {
             let range = self.parts.pop_front().expect("there is one part");
             let reservation = self.budget.reserve(BODY_BYTES).await;
-            let body = self.store.get(&self.object, range).await?;
+            let mut body = self.store.get(&self.object, range).await?;
+            // Computed here, since more than this body may bring the rest.
+            let promised = body.take_checksum();
+            if self.checksum.is_none() && self.offset == 0 {
+                self.checksum = promised;
+            }
             self.current = Some(Current::Body(Box::new(body), reservation));
             return Ok(true);
         }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::Budgets;
 use super::bad_rows::Tolerance;
-use super::emit::{Event, Outgoing};
+use super::emit::{BatchEnd, Event, Outgoing};
 use super::fetch::{Ahead, Stream, feed_ranges};
 use super::inventory;
 use super::keys::Keys;
@@ -185,9 +185,13 @@ async fn read_once(
         );
         shared.outgoing.log(Level::Info, message).await;
     }
-    let ended = task.run().await;
-    let flushed = task.flush().await;
-    let ended = ended.and_then(|end| flushed.map(|()| end));
+    let ended = match task.run().await {
+        Err(error) if error.suspects_rows() => Err(task.retract(error).await),
+        ended => {
+            let flushed = task.flush().await;
+            ended.and_then(|end| flushed.map(|()| end))
+        }
+    };
     shared.report.add_file(&task.report());
     if let Some(pick) = &mut task.pick {
         pick.settle(|column| task.decoder.has(column));
@@ -334,6 +338,9 @@ struct FileTask<'a> {
     pick: Option<FilePick>,
     /// `None` when it is being read.
     origin: Option<Origin>,
+    /// The bytes of a file that is read in order, while it is.
+    bytes: Option<Box<Stream>>,
+    compression: Compression,
     /// The bucket, with requests that are charged to this file's account.
     store: Store,
     lines: Vec<u8>,
@@ -342,6 +349,10 @@ struct FileTask<'a> {
     bad_rows: u64,
     /// Rows decoded since something was handed on.
     decoded: u64,
+    /// Rows of the file that were handed on, in this run and before; `None` where no position was.
+    handed_on: Option<u64>,
+    /// Where the batches of `lines` end.
+    batches: Vec<BatchEnd>,
     after: Position,
     letters: Option<Letters>,
     flattener: Option<Flattener>,
@@ -380,11 +391,15 @@ impl<'a> FileTask<'a> {
             encoder,
             pick: shared.pick.as_ref().map(|pick| pick.file_given(|name| wanted::known(&constants, name))),
             origin: Some(origin),
+            bytes: None,
+            compression,
             store,
             lines: Vec::new(),
+            batches: Vec::new(),
             rows: 0,
             bad_rows: 0,
             decoded: 0,
+            handed_on: (from != Position::default()).then_some(from.rows),
             after: from,
             letters,
             flattener,
@@ -406,18 +421,22 @@ impl<'a> FileTask<'a> {
 
     async fn run_stream(&mut self, from: u64) -> Result<FileEnd> {
         let shared = self.shared;
-        let (mut bytes, until) = match self.origin.take() {
+        let (bytes, until) = match self.origin.take() {
             Some(Origin::Object { alone, until }) => {
                 let budget = &shared.budgets.fetched;
-                (Box::new(Stream::new(&self.store, &self.object, from, until, alone, budget)), until)
+                (Stream::new(&self.store, &self.object, from, until, alone, budget), until)
             }
-            Some(Origin::Member { bytes, .. }) => (bytes, None),
+            Some(Origin::Member { bytes, .. }) => (*bytes, None),
             None => return Err(Error::internal("a file was read twice")),
         };
+        let bytes = bytes.prove(self.after.proof.as_deref());
+        let bytes = if self.compression == Compression::None { bytes } else { bytes.remember() };
+        self.bytes = Some(Box::new(bytes));
         let mut held = Held::default();
         while self.goes_on() {
             let wanted = self.decoder.held_bytes();
-            if wanted > held.bytes && shared.stop.unless(held.grow(wanted, &mut bytes, shared)).await.is_none() {
+            let Some(bytes) = &mut self.bytes else { return Err(Error::internal("a file lost its bytes")) };
+            if wanted > held.bytes && shared.stop.unless(held.grow(wanted, bytes, shared)).await.is_none() {
                 break;
             }
             match self.decoder.step()? {
@@ -581,6 +600,11 @@ impl<'a> FileTask<'a> {
         self.rows += rows;
         self.bad_rows += bad_rows;
         self.after = after;
+        let (from, repeats) = tollgate_format::reads_from(&self.after.place, self.compression);
+        self.after.proof = self.bytes.as_mut().and_then(|bytes| bytes.proof(from, repeats));
+        if self.lines.len() > start {
+            self.batches.push(BatchEnd { bytes: self.lines.len(), rows: self.rows, after: self.after.clone() });
+        }
         // Rows that are left out make no lines, and yet the position moves.
         if self.lines.len() >= BLOCK_BYTES || self.decoded >= UNSAID_ROWS {
             self.flush().await?;
@@ -608,9 +632,31 @@ impl<'a> FileTask<'a> {
         let (rows, bad_rows) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bad_rows));
         self.shared.progress.add_rows(rows, lines.len() as u64);
         let key = Arc::clone(&self.object.key);
-        let after = self.after.clone();
-        self.shared.outgoing.send(Event::Rows { key, lines, rows, bad_rows, after, reservation }).await;
+        let (after, batches) = (self.after.clone(), std::mem::take(&mut self.batches));
+        self.handed_on = Some(after.rows);
+        self.shared.outgoing.send(Event::Rows { key, lines, rows, bad_rows, after, batches, reservation }).await;
         Ok(())
+    }
+
+    /// Lets go of rows that were not handed on, and has the next run read the file from its start: its bytes turned out not
+    /// to be what they should be, and nobody knows which of them are wrong.
+    async fn retract(&mut self, error: Error) -> Error {
+        (self.lines, self.rows) = (Vec::new(), 0);
+        self.batches.clear();
+        let Some(handed_on) = self.handed_on else { return error };
+        let key = Arc::clone(&self.object.key);
+        let rows = format!("1-{handed_on}");
+        let message = format!(
+            "stream {}: rows {rows} of {key} were emitted before its bytes proved to be damaged, and may be wrong; the next \
+             run reads the file again from its start",
+            self.shared.stream.name
+        );
+        self.shared.outgoing.send(Event::Rewind { key }).await;
+        if handed_on == 0 {
+            return error;
+        }
+        self.shared.outgoing.log(Level::Warn, message).await;
+        error.with("suspect_rows", rows)
     }
 }
 

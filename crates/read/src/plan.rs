@@ -44,7 +44,10 @@ impl<'a> Approach<'a> {
         let limits = DecodeLimits::default();
         let decoder =
             tollgate_format::open(&self.stream.format, compression, &Projection::All, object, resume, &limits);
-        let access = decoder.map_or(Access::Stream { from: 0 }, |decoder| decoder.access());
+        let access = match decoder.map_or(Access::Stream { from: 0 }, |decoder| decoder.access()) {
+            Access::Stream { from: decoded_from } => Access::Stream { from: from.fetched_from(decoded_from) },
+            Access::Ranges => Access::Ranges,
+        };
         if resume.is_none() {
             self.from_start = Some(access);
         }

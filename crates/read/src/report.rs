@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use super::archive::MembersLeftOut;
 use super::bad_rows::BadRowCounts;
 use super::dispatch::DecisionCounts;
 use super::emit::Outgoing;
@@ -36,8 +37,7 @@ struct Counts {
     overwritten: u64,
     archived_when_read: u64,
     members: DecisionCounts,
-    members_too_old: u64,
-    member_markers: u64,
+    members_left_out: MembersLeftOut,
     refused_positions: u64,
     first_refused: Option<Arc<str>>,
     bad_rows: BadRowCounts,
@@ -90,11 +90,14 @@ impl Report {
         self.change(|counts| *counts.members.of(decision) += 1);
     }
 
-    /// Members of an archive that are left out by what the archive says of them.
-    pub(super) fn add_members_left_out(&self, too_old: u64, markers: u64) {
+    /// Members of an archive that do not belong to the stream.
+    pub(super) fn add_members_left_out(&self, left_out: MembersLeftOut) {
         self.change(|counts| {
-            counts.members_too_old += too_old;
-            counts.member_markers += markers;
+            let sum = &mut counts.members_left_out;
+            sum.unmatched += left_out.unmatched;
+            sum.hidden += left_out.hidden;
+            sum.markers += left_out.markers;
+            sum.too_old += left_out.too_old;
         });
     }
 
@@ -292,9 +295,14 @@ impl Counts {
             "members of changed zip archives are read although some of them may have been read before: the state does not \
              have what they were",
         );
-        say(Level::Info, self.members_too_old, "members of zip archives skipped: older than the start date");
-        say(Level::Info, self.member_markers, "members of zip archives skipped: marks of other tools or empty");
         say(Level::Info, members.already_read, "members of zip archives were read before");
+        let MembersLeftOut { unmatched, hidden, markers, too_old } = self.members_left_out;
+        say(Level::Info, unmatched, "members of zip archives match no pattern");
+        let what =
+            "members of zip archives left out: a part of their names begins with a dot, which no wildcard matches";
+        say(Level::Warn, hidden, what);
+        say(Level::Info, markers, "members of zip archives left out as marks of other tools");
+        say(Level::Warn, too_old, "members of zip archives left out as older than the start date");
         say(
             Level::Warn,
             members.older,

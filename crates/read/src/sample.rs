@@ -129,7 +129,7 @@ async fn archive_sample(
     // The directory takes two at most.
     *gets = gets.saturating_sub(2);
     let (mut all, mut found) = (Sampled::default(), Vec::new());
-    for (facts, member) in archive.members_of(stream).wanted.iter().rev().take(SAMPLE_MEMBERS) {
+    for (facts, member) in archive.members_of(stream).members.iter().rev().take(SAMPLE_MEMBERS) {
         member.readable()?;
         *gets = gets.saturating_sub(1);
         let mut member = member.clone();

@@ -146,10 +146,11 @@ impl Transfer {
         });
         let lines = line.into_bytes();
         let reservation = shared.budgets.output.reserve(lines.len()).await;
-        let after = Position { rows: 1, place: Place::RowGroup { group: 0, row: 1 } };
+        let after = Position::new(1, Place::RowGroup { group: 0, row: 1 });
         let key = Arc::clone(&object.key);
         shared.progress.add_rows(1, lines.len() as u64);
-        shared.outgoing.send(Event::Rows { key, lines, rows: 1, bad_rows: 0, after, reservation }).await;
+        let batches = Vec::new();
+        shared.outgoing.send(Event::Rows { key, lines, rows: 1, bad_rows: 0, after, batches, reservation }).await;
         Ok(())
     }
 }

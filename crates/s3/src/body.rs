@@ -2,7 +2,8 @@
 //!
 //! The SDK retries until an answer begins and leaves the body to its reader. Here a body that is reset, ends early or stalls
 //! goes on with a ranged GET from the next byte, pinned to the same ETag, until as many attempts in a row as the options
-//! allow, or all of them in the time that they allow, brought no byte or came too slowly.
+//! allow, or all of them in the time that they allow, brought no byte or came too slowly. The checksum that the server keeps
+//! of the whole object is computed over all of these answers.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,6 +14,7 @@ use aws_sdk_s3::primitives::{ByteStream, ByteStreamError};
 use bytes::Bytes;
 use tokio::time::Instant;
 
+use super::checksum::Checksum;
 use super::fault;
 use super::retry::backoff;
 use super::store::Store;
@@ -25,7 +27,7 @@ pub(super) struct Span {
     next: u64,
     end: u64,
     /// Whether the request says which bytes it wants. The whole object is asked for without, so that the server may send the
-    /// object's checksum, which the SDK then checks.
+    /// object's checksum.
     ranged: bool,
 }
 
@@ -69,6 +71,8 @@ pub struct Body {
     fruitless_since: Option<Instant>,
     /// Whether this attempt brought a byte.
     fruitful: bool,
+    /// Of the whole object, where all of it is read and the server keeps one.
+    checksum: Option<Checksum>,
 }
 
 enum Stream {
@@ -82,10 +86,15 @@ enum Stream {
 impl Body {
     /// Asks for a part of an object. Nothing is sent where there is nothing to read.
     pub(super) async fn open(store: Store, object: ObjectFacts, span: Span) -> Result<Self> {
-        let (stream, fruitless) = (Stream::Done, 0);
-        let mut body = Self { store, object, span, stream, fruitless, fruitless_since: None, fruitful: false };
+        let (stream, fruitless, checksum) = (Stream::Done, 0, None);
+        let mut body =
+            Self { store, object, span, stream, fruitless, fruitless_since: None, fruitful: false, checksum };
         if body.span.len() > 0 {
-            body.stream = Stream::Open(body.request().await?);
+            let answer = body.request().await?;
+            if !body.span.ranged {
+                body.checksum = Checksum::promised(&answer, body.object.size);
+            }
+            body.stream = Stream::Open(answer.body);
         }
         Ok(body)
     }
@@ -94,7 +103,8 @@ impl Body {
     ///
     /// # Errors
     /// [`ErrorKind::Changed`] and [`ErrorKind::NotFound`] where the object is no longer the one that was listed,
-    /// [`ErrorKind::Transient`] where no attempt brings another byte, [`ErrorKind::Limit`] where the gate refuses to go on.
+    /// [`ErrorKind::Transient`] where no attempt brings another byte or the object does not have its checksum,
+    /// [`ErrorKind::Limit`] where the gate refuses to go on.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             match &mut self.stream {
@@ -107,6 +117,11 @@ impl Body {
                 Stream::Broken => self.resume().await?,
             }
         }
+    }
+
+    /// Leaves the checksum of the whole object to a caller who reads it with more than this body.
+    pub fn take_checksum(&mut self) -> Option<Checksum> {
+        self.checksum.take()
     }
 
     /// The offset in the object of the next byte.
@@ -122,17 +137,19 @@ impl Body {
         }
         self.span.advance(bytes.len() as u64);
         self.fruitful = true;
+        // With the last bytes, before anybody uses them.
+        if let Some(checksum) = &mut self.checksum
+            && let Err(error) = checksum.update(&bytes)
+        {
+            self.stream = Stream::Done;
+            return Err(self.place(error));
+        }
         Ok(bytes)
     }
 
     /// The stream ended, well or not.
     fn close(&mut self, error: Option<ByteStreamError>) -> Result<()> {
         self.stream = Stream::Done;
-        if let Some(error) = error.as_ref().filter(|error| fault::checksum_mismatch(*error)) {
-            let message = "the bytes that arrived do not have the checksum that the server keeps";
-            let error = Error::new(ErrorKind::Transient, message).caused_by(fault::chain(error));
-            return Err(self.place(error.hint("run it again; if it stays, the object is damaged")));
-        }
         if self.span.len() == 0 {
             return Ok(()); // every byte is here, so a break behind them does not matter
         }
@@ -157,8 +174,8 @@ impl Body {
         self.span.ranged = true;
         let opened = self.request().await;
         match opened {
-            Ok(stream) => {
-                self.stream = Stream::Open(stream);
+            Ok(answer) => {
+                self.stream = Stream::Open(answer.body);
                 Ok(())
             }
             Err(error) => {
@@ -176,11 +193,11 @@ impl Body {
         }
     }
 
-    async fn request(&self) -> Result<ByteStream> {
+    async fn request(&self) -> Result<GetObjectOutput> {
         let output = Box::pin(self.store.open(&self.object, &self.span)).await;
         let output = output.map_err(|error| self.place(error))?;
         self.check(&output).map_err(|error| self.place(error))?;
-        Ok(output.body)
+        Ok(output)
     }
 
     /// Not every server heeds `If-Match` and `Range`. Reading on regardless would mix two objects.

@@ -8,15 +8,19 @@ use aws_sdk_s3::config::endpoint::{DefaultResolver, Endpoint, EndpointFuture, Pa
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    AppName, BehaviorVersion, Builder, IdentityCache, Region, SharedCredentialsProvider, SharedHttpClient,
-    StalledStreamProtectionConfig,
+    AppName, BehaviorVersion, Builder, ConfigBag, IdentityCache, Intercept, Region, ResponseChecksumValidation,
+    RuntimeComponents, SharedCredentialsProvider, SharedHttpClient, StalledStreamProtectionConfig,
 };
+use aws_sdk_s3::error::BoxError;
 use aws_smithy_async::rt::sleep::TokioSleep;
 use aws_smithy_async::time::{SharedTimeSource, StaticTimeSource, SystemTimeSource};
 use aws_smithy_http_client::proxy::ProxyConfig;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::{Provider, TlsContext, TrustStore};
 use aws_smithy_http_client::{Builder as HttpBuilder, Connector};
+
+use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
+use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
 use super::options::StoreOptions;
 use tollgate_base::connection::Connection;
@@ -76,6 +80,9 @@ pub(super) fn client(
         .retry_config(RetryConfig::disabled())
         .identity_cache(identities.build())
         .timeout_config(timeouts.build())
+        // The SDK checks the answer to one request; an object may come in several, so `checksum` does it.
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        .interceptor(AskForChecksum)
         // The meter notices stalls, for listings too, and unlike this one only while someone waits.
         .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
         .app_name(AppName::new(APP_NAME).expect("the name has only letters"))
@@ -113,6 +120,30 @@ impl ResolveEndpoint for OneEndpoint {
             let endpoint = ResolveEndpoint::resolve_endpoint(&self.rules, params).await?;
             Ok(self.found.get_or_init(|| endpoint).clone())
         })
+    }
+}
+
+/// Asks for the checksum of each object that is fetched as a whole. The SDK's own setting would check it as well.
+#[derive(Debug)]
+struct AskForChecksum;
+
+#[dyn_dispatch_hint]
+impl Intercept for AskForChecksum {
+    fn name(&self) -> &'static str {
+        "AskForChecksum"
+    }
+
+    fn modify_before_signing(
+        &self,
+        context: &mut BeforeTransmitInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let request = context.request_mut();
+        if request.uri().contains("x-id=GetObject") && !request.headers().contains_key("range") {
+            request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
+        }
+        Ok(())
     }
 }
 

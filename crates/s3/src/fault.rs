@@ -327,11 +327,6 @@ fn network_kind(error: &(dyn StdError + 'static)) -> Network {
     Network::Other
 }
 
-/// Whether a body did not have the checksum that the server keeps of it.
-pub(super) fn checksum_mismatch(error: &(dyn StdError + 'static)) -> bool {
-    causes(error).any(|cause| cause.is::<aws_smithy_checksums::body::validate::Error>())
-}
-
 /// Whether a body was given up since it came too slowly. Its bytes are no progress.
 pub(super) fn too_slow(error: &(dyn StdError + 'static)) -> bool {
     causes(error).any(|cause| cause.is::<TooSlow>())

@@ -6,11 +6,11 @@
 //!     │  region found out once (region)          errors explained (fault)
 //!     ▼
 //!     │  one attempt after the other (retry)
-//!   SDK client: signing, checksums               built in client, credentials in identity
+//!   SDK client: signing                          built in client, credentials in identity
 //!     ▼  each attempt
 //!   Meter: gate asks the budget ─▶ HTTP ─▶ answer ─▶ ledger row
 //!     ▼                                       └─▶ body: bytes counted as they arrive, stalls noticed
-//!   Body: pieces of the object, continued by a ranged GET where the stream broke
+//!   Body: pieces of the object, continued by a ranged GET where the stream broke, with one checksum over all of them
 //! ```
 
 // The futures of the SDK are nested deeply, and ours lie around them.
@@ -18,6 +18,7 @@
 
 mod authorities;
 mod body;
+mod checksum;
 mod client;
 mod fault;
 mod identity;
@@ -34,6 +35,7 @@ mod store;
 mod tests;
 
 pub use body::Body;
+pub use checksum::Checksum;
 pub use listing::{ListPage, ListRequest};
 pub use observe::{Attempted, Observer};
 pub use options::StoreOptions;

@@ -97,7 +97,8 @@ fn whole(compression: Compression, stored: &[u8], caps: Caps) -> Result<Vec<u8>>
     let mut data = Vec::new();
     loop {
         let target = (data.len() * 2).clamp(STEP_BYTES, MOST_BLOCK_BYTES * 8);
-        if source.read(&mut data, target)? == Filled::End {
+        // A block is decompressed as a whole before a row is made of it.
+        if source.read(&mut data, target).map_err(Error::without_suspect_rows)? == Filled::End {
             return Ok(data);
         }
     }

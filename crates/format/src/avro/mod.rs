@@ -48,7 +48,7 @@ use tollgate_base::options::{AvroOptions, Compression, InferenceDepth, OnBadRow,
 
 const MAGIC: &[u8] = b"Obj\x01";
 /// Bytes of the marker behind the header and each block.
-const MARKER_BYTES: usize = 16;
+pub(super) const MARKER_BYTES: usize = 16;
 /// Bytes that are looked at first for a header; nearly all fit.
 const HEADER_BYTES: usize = 64 << 10;
 /// Bytes of a header at most: a schema of many thousand columns.
@@ -411,7 +411,7 @@ impl AvroDecoder {
 
     fn batch(&self, rows: JsonRows, place: Place, lost: Vec<Lost>) -> Step {
         let rejects = lost.into_iter().map(|lost| lost.reject(self.source.plain())).collect();
-        let after = Position { rows: self.rows, place };
+        let after = Position::new(self.rows, place);
         Step::Batch(Decoded::new(Batch::Json(rows), after, rejects))
     }
 

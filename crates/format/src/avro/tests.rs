@@ -456,7 +456,7 @@ fn a_position_of_another_file_is_noticed() {
     let whole = Reading { limits: DecodeLimits { batch_rows: 5, ..DecodeLimits::default() }, ..Reading::new(&file) };
     let positions = whole.run(|| 10_000).positions;
     let resumed = |place: Place| {
-        let resume = Some(Position { rows: 3, place });
+        let resume = Some(Position::new(3, place));
         Reading { resume, ..Reading::new(&file) }.run(|| 10_000).error.expect("an error").kind()
     };
     let (offset, row) = place_of(&positions[1]);

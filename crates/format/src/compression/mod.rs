@@ -301,7 +301,7 @@ impl Source {
 
     fn damaged(&self, reason: &str) -> Error {
         let message = format!("the {} data is damaged", self.compression.name());
-        Error::data(message).with("byte", self.used).with("reason", reason)
+        Error::data(message).with("byte", self.used).with("reason", reason).with_suspect_rows()
     }
 }
 

@@ -123,10 +123,10 @@ fn what_is_no_workbook_is_an_error() {
     assert_eq!(old.kind(), ErrorKind::Unsupported, "{old}");
     assert!(old.to_string().contains("the old format xls"), "{old}");
     let place = Place::Block { offset: 1, row: 1 };
-    let foreign = run(b"", Some(&Position { rows: 1, place }), &DecodeLimits::default(), 1).error.unwrap();
+    let foreign = run(b"", Some(&Position::new(1, place)), &DecodeLimits::default(), 1).error.unwrap();
     assert_eq!(foreign.kind(), ErrorKind::Config);
     let file = fs::read(Path::new(FOLDER).join("many.xlsx")).unwrap();
-    let beyond = Position { rows: 701, place: Place::RowGroup { group: 0, row: 701 } };
+    let beyond = Position::new(701, Place::RowGroup { group: 0, row: 701 });
     assert_eq!(run(&file, Some(&beyond), &DecodeLimits::default(), 999).error.unwrap().kind(), ErrorKind::Changed);
     for cut in (0..file.len()).step_by(97) {
         assert!(run(&file[..cut], None, &DecodeLimits::default(), 4096).error.is_some(), "cut at {cut}");

@@ -24,10 +24,12 @@ struct Announced {
     decoded: u64,
     values: u64,
     dictionary: bool,
+    /// The CRC-32 of its stored bytes.
+    checksum: Option<u32>,
 }
 
-/// Looks at the headers of the pages in a part of a column chunk, which begins with one, before the library reserves the
-/// memory that they ask for: a few bytes can announce two gibibytes.
+/// Looks at the pages in a part of a column chunk, which begins with one: at their headers, before the library reserves the
+/// memory that they ask for, since a few bytes can announce two gibibytes; and at their checksums, which it ignores.
 pub(super) fn check_pages(mut bytes: &[u8], chunk: &ColumnChunkMetaData) -> Result<()> {
     let most = most_decoded(chunk.compression());
     let chunk_values = u64::try_from(chunk.num_values()).unwrap_or(0);
@@ -50,13 +52,31 @@ pub(super) fn check_pages(mut bytes: &[u8], chunk: &ColumnChunkMetaData) -> Resu
         if !page.dictionary {
             values += page.values;
         }
-        let Some(rest) = usize::try_from(page.stored).ok().and_then(|stored| walk.rest.get(stored..)) else {
+        let Some((stored, rest)) =
+            usize::try_from(page.stored).ok().and_then(|stored| walk.rest.split_at_checked(stored))
+        else {
             return Err(Error::data("a Parquet page is longer than what is left of its column chunk")
                 .with("stored_bytes", page.stored));
         };
+        check_sum(&page, stored)?;
         bytes = rest;
     }
     Ok(())
+}
+
+/// Compares the checksum of a page, which its writer need not give, with its bytes.
+fn check_sum(page: &Announced, stored: &[u8]) -> Result<()> {
+    let Some(expected) = page.checksum else { return Ok(()) };
+    let mut sum = flate2::Crc::new();
+    sum.update(stored);
+    if sum.sum() == expected {
+        return Ok(());
+    }
+    Err(Error::data("a Parquet page does not have the checksum that its header gives")
+        .with("page_bytes", stored.len())
+        .with("checksum", format!("{:08x}", sum.sum()))
+        .with("expected_checksum", format!("{expected:08x}"))
+        .hint("the file was damaged after it was written: write it again, or upload it again"))
 }
 
 /// How many bytes a codec can make of so many.
@@ -79,6 +99,7 @@ fn announced(walk: &mut Walk<'_>) -> Option<Announced> {
         match (field, kind) {
             (2, kind::I32) => page.decoded = u64::try_from(walk.zigzag()?).ok()?,
             (3, kind::I32) => page.stored = u64::try_from(walk.zigzag()?).ok()?,
+            (4, kind::I32) => page.checksum = Some(i32::try_from(walk.zigzag()?).ok()?.cast_unsigned()),
             (5 | 7 | 8, kind::STRUCT) => {
                 page.dictionary = field == 7;
                 page.values = first_number(walk)?;

@@ -397,7 +397,7 @@ impl ParquetDecoder {
         // Behind a group's last row it is still that group: where a row of it is refused later, the place before that
         // row can be told from the place behind the batch.
         let place = Place::RowGroup { group: group as u64, row: row as u64 };
-        Ok(Decoded::new(Batch::Arrow(batch), Position { rows: self.rows, place }, Vec::new()))
+        Ok(Decoded::new(Batch::Arrow(batch), Position::new(self.rows, place), Vec::new()))
     }
 
     /// Adds where it happened.

@@ -335,7 +335,7 @@ fn what_is_no_parquet_is_told_with_the_key() {
 #[test]
 fn a_position_that_the_file_does_not_have_is_an_error() {
     let file = file(&table(1000), 300, WriterVersion::PARQUET_1_0);
-    let at = |place| Position { rows: 1, place };
+    let at = |place| Position::new(1, place);
     for (place, kind) in [
         (Place::RowGroup { group: 4, row: 1 }, ErrorKind::Changed),
         (Place::RowGroup { group: 9, row: 0 }, ErrorKind::Changed),

@@ -188,3 +188,23 @@ async fn a_wrong_checksum_is_an_error_after_all_bytes() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_checksum_is_checked_over_all_answers_of_a_body_that_broke_off() {
+    for (rest, right) in [(b"c", true), (b"d", false)] {
+        let server = Server::start(move |number, _| match number {
+            0 => {
+                let headers = [("ETag", "\"e1\""), ("x-amz-checksum-crc32", "NSRBwg==")];
+                Reply::head(200, &headers, 3).send(b"ab").close()
+            }
+            _ => Reply::new(206, &[("ETag", "\"e1\""), ("Content-Range", "bytes 2-2/3")], rest),
+        });
+        let (store, _) = store(&server).await;
+        let result = read_all(&store, &object("k", 3), None).await;
+        assert_eq!(server.requests()[1].header("x-amz-checksum-mode"), None, "no server tells that of a range");
+        match result {
+            Ok(bytes) => assert!(right && bytes == b"abc"),
+            Err(error) => assert!(!right && error.suspects_rows(), "{error:?}"),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! The checksum of an object, computed while its bytes arrive.
+//!
+//! A server tells the checksum of a whole object and of nothing less. So it is computed over all bytes, whatever number of
+//! requests brings them, and even over several runs: see [`Proof`]. Where the server keeps none, a checksum of our own still
+//! tells whether a later run is given the bytes that an earlier one was given.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_smithy_checksums::ChecksumAlgorithm;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use crc_fast::{CrcAlgorithm, Digest};
+
+use tollgate_base::batch::{Proof, ProofAlgorithm};
+use tollgate_base::error::{Error, ErrorKind, Result};
+
+/// Places that are kept for proofs at most. Where there are more, those that remain lie twice as far apart.
+const MOST_PLACES: usize = 4096;
+
+/// See the module's text.
+pub struct Checksum {
+    sum: Sum,
+    /// Bytes of the object that were seen.
+    at: u64,
+    /// The object's size.
+    size: u64,
+    expected: Option<Arc<str>>,
+    /// Offsets and the states before them, ascending: a later run may begin at each.
+    places: VecDeque<(u64, u64)>,
+    /// Bytes between two of them at least.
+    spacing: u64,
+    /// What an earlier run saw: at this offset, this state.
+    earlier: Option<(u64, u64)>,
+}
+
+enum Sum {
+    Crc(ProofAlgorithm, Digest),
+    /// Its state cannot be saved.
+    Sha(Box<dyn aws_smithy_checksums::http::HttpChecksum>),
+    Done,
+}
+
+impl Checksum {
+    /// The checksum that an answer with a whole object of `size` bytes promises.
+    pub(super) fn promised(answer: &GetObjectOutput, size: u64) -> Option<Self> {
+        let crc = |algorithm| Sum::Crc(algorithm, Digest::new(crc_of(algorithm)));
+        let sha = |algorithm: ChecksumAlgorithm| Sum::Sha(algorithm.into_impl());
+        let (sum, expected) = if let Some(text) = answer.checksum_crc64_nvme() {
+            (crc(ProofAlgorithm::Crc64nvme), text)
+        } else if let Some(text) = answer.checksum_crc32_c() {
+            (crc(ProofAlgorithm::Crc32c), text)
+        } else if let Some(text) = answer.checksum_crc32() {
+            (crc(ProofAlgorithm::Crc32), text)
+        } else if let Some(text) = answer.checksum_sha1() {
+            (sha(ChecksumAlgorithm::Sha1), text)
+        } else {
+            (sha(ChecksumAlgorithm::Sha256), answer.checksum_sha256()?)
+        };
+        // That of an object in parts is made of those of its parts, and says nothing of its bytes as a whole.
+        let whole = BASE64.decode(expected).is_ok();
+        whole.then(|| Self::new(sum, size, Some(expected.into())))
+    }
+
+    /// A checksum of our own, of an object or a part of it of which the server keeps none.
+    #[must_use]
+    pub fn own(size: u64) -> Self {
+        let algorithm = ProofAlgorithm::Crc64nvme;
+        Self::new(Sum::Crc(algorithm, Digest::new(crc_of(algorithm))), size, None)
+    }
+
+    /// The checksum that an earlier run began, at the byte from which it is to be gone on with.
+    #[must_use]
+    pub fn resumed(proof: &Proof, size: u64) -> Self {
+        let digest = Digest::new_with_init_state(crc_of(proof.algorithm), proof.from_state);
+        let checksum = Self::new(Sum::Crc(proof.algorithm, digest), size, proof.expected.clone());
+        let places = VecDeque::from([(proof.from, proof.from_state)]);
+        Self { at: proof.from, places, earlier: Some((proof.until, proof.until_state)), ..checksum }
+    }
+
+    fn new(sum: Sum, size: u64, expected: Option<Arc<str>>) -> Self {
+        let places = sum.state().map(|state| (0, state)).into_iter().collect();
+        Self { sum, at: 0, size, expected, places, spacing: 0, earlier: None }
+    }
+
+    /// Whether the server keeps a checksum of the object.
+    #[must_use]
+    pub fn promised_by_server(&self) -> bool {
+        self.expected.is_some()
+    }
+
+    /// Takes the next bytes, before anybody uses them.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Transient`] where these are not the bytes that an earlier run was given, or, with the object's last
+    /// byte, where the checksum is not the promised one. Rows that were made of bytes before are suspect then.
+    pub fn update(&mut self, bytes: &[u8]) -> Result<()> {
+        if let Some((until, state)) = self.earlier
+            && let Some(length) = until.checked_sub(self.at).filter(|length| *length <= bytes.len() as u64)
+        {
+            let (before, after) = bytes.split_at(length as usize);
+            self.add(before);
+            self.earlier = None;
+            if self.sum.state() != Some(state) {
+                let message = "the server sent other bytes than in an earlier run, under the same ETag";
+                return Err(self.wrong(message));
+            }
+            self.add(after);
+        } else {
+            self.add(bytes);
+        }
+        match self.at >= self.size {
+            true => self.complete(),
+            false => Ok(()),
+        }
+    }
+
+    fn add(&mut self, bytes: &[u8]) {
+        match &mut self.sum {
+            Sum::Crc(_, digest) => digest.update(bytes),
+            Sum::Sha(sum) => sum.update(bytes),
+            Sum::Done => {}
+        }
+        self.at += bytes.len() as u64;
+        let Some(state) = self.sum.state() else { return };
+        if self.places.len() >= MOST_PLACES {
+            let total = self.places.back().map_or(0, |(last, _)| last - self.places[0].0);
+            self.spacing = 2 * total / MOST_PLACES as u64;
+            let (spacing, mut kept) = (self.spacing, None);
+            self.places.retain(|(place, _)| {
+                let keep = kept.is_none_or(|kept| place - kept >= spacing);
+                kept = if keep { Some(*place) } else { kept };
+                keep
+            });
+        }
+        if self.places.back().is_none_or(|(last, _)| self.at - last >= self.spacing) {
+            self.places.push_back((self.at, state));
+        }
+    }
+
+    fn complete(&mut self) -> Result<()> {
+        let found = match std::mem::replace(&mut self.sum, Sum::Done) {
+            Sum::Crc(ProofAlgorithm::Crc64nvme, digest) => digest.finalize().to_be_bytes().to_vec(),
+            Sum::Crc(_, digest) => (digest.finalize() as u32).to_be_bytes().to_vec(),
+            Sum::Sha(sum) => sum.finalize().to_vec(),
+            Sum::Done => return Ok(()),
+        };
+        let Some(expected) = &self.expected else { return Ok(()) };
+        if BASE64.decode(&**expected).is_ok_and(|expected| expected == found) {
+            return Ok(());
+        }
+        let error = self.wrong("the bytes that arrived do not have the checksum that the server keeps");
+        Err(error.with("checksum", BASE64.encode(found)).with("expected_checksum", expected))
+    }
+
+    fn wrong(&self, message: &str) -> Error {
+        let error = Error::new(ErrorKind::Transient, message).with("byte", self.at);
+        error.with_suspect_rows().hint("run it again; if it stays, the object is damaged")
+    }
+
+    /// The proof for a position at which decoding goes on from byte `from` on. Places must not go down from call to call.
+    pub fn proof(&mut self, from: u64) -> Option<Box<Proof>> {
+        while self.places.get(1).is_some_and(|(place, _)| *place <= from) {
+            self.places.pop_front();
+        }
+        let &(place, from_state) = self.places.front().filter(|(place, _)| *place <= from)?;
+        let Sum::Crc(algorithm, digest) = &self.sum else { return None };
+        // What an earlier run saw behind these bytes still holds.
+        let (until, until_state) = self.earlier.unwrap_or((self.at, digest.get_state()));
+        let expected = self.expected.clone();
+        Some(Box::new(Proof { algorithm: *algorithm, expected, from: place, from_state, until, until_state }))
+    }
+}
+
+impl Sum {
+    fn state(&self) -> Option<u64> {
+        match self {
+            Self::Crc(_, digest) => Some(digest.get_state()),
+            Self::Sha(_) | Self::Done => None,
+        }
+    }
+}
+
+fn crc_of(algorithm: ProofAlgorithm) -> CrcAlgorithm {
+    match algorithm {
+        ProofAlgorithm::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+        ProofAlgorithm::Crc32c => CrcAlgorithm::Crc32Iscsi,
+        ProofAlgorithm::Crc64nvme => CrcAlgorithm::Crc64Nvme,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As [`Checksum::promised`], of an object with this content.
+    fn promised(algorithm: ProofAlgorithm, content: &[u8]) -> Checksum {
+        let mut digest = Digest::new(crc_of(algorithm));
+        digest.update(content);
+        let expected = match algorithm {
+            ProofAlgorithm::Crc64nvme => BASE64.encode(digest.finalize().to_be_bytes()),
+            _ => BASE64.encode((digest.finalize() as u32).to_be_bytes()),
+        };
+        let sum = Sum::Crc(algorithm, Digest::new(crc_of(algorithm)));
+        Checksum::new(sum, content.len() as u64, Some(expected.into()))
+    }
+
+    const ALGORITHMS: [ProofAlgorithm; 3] = [ProofAlgorithm::Crc32, ProofAlgorithm::Crc32c, ProofAlgorithm::Crc64nvme];
+
+    #[test]
+    fn a_checksum_is_continued_from_each_place_by_a_later_run() {
+        let content: Vec<u8> = (0..10_000u32).map(|number| (number * 31 % 251) as u8).collect();
+        for (algorithm, from) in ALGORITHMS.into_iter().zip([0usize, 1, 4321].into_iter().cycle()) {
+            let mut first = promised(algorithm, &content);
+            content[..6000].chunks(700).for_each(|piece| first.update(piece).unwrap());
+            let proof = first.proof(from as u64).unwrap();
+            assert!(proof.from <= from as u64 && proof.from + 700 > from as u64 && proof.until == 6000, "{proof:?}");
+            let saved = serde_json::to_string(&proof).unwrap();
+            let proof: Proof = serde_json::from_str(&saved).unwrap();
+            let rest = |wrong: Option<usize>| {
+                let mut second = Checksum::resumed(&proof, content.len() as u64);
+                let mut rest = content[proof.from as usize..].to_vec();
+                if let Some(at) = wrong {
+                    rest[at - proof.from as usize] ^= 1;
+                }
+                rest.chunks(999).try_for_each(|piece| second.update(piece))
+            };
+            rest(None).unwrap();
+            let of_earlier_run = rest(Some(from + 5)).unwrap_err();
+            assert!(of_earlier_run.suspects_rows() && of_earlier_run.to_string().contains("other bytes"), "{saved}");
+            let of_this_run = rest(Some(9_999)).unwrap_err();
+            assert!(of_this_run.suspects_rows() && of_this_run.to_string().contains("do not have the checksum"));
+        }
+    }
+
+    #[test]
+    fn a_wrong_byte_of_an_earlier_run_is_found_at_the_end() {
+        let content = vec![7u8; 5000];
+        let mut first = promised(ProofAlgorithm::Crc32c, &content);
+        let mut wrong = content[..3000].to_vec();
+        wrong[10] = 8;
+        first.update(&wrong).unwrap();
+        let mut second = Checksum::resumed(&first.proof(3000).unwrap(), 5000);
+        assert!(second.update(&content[3000..]).is_err());
+    }
+
+    #[test]
+    fn places_stay_few_and_a_position_before_all_of_them_has_no_proof() {
+        let mut checksum = Checksum::own(1 << 30);
+        for _ in 0..100_000 {
+            checksum.update(&[1; 10]).unwrap();
+        }
+        assert!(checksum.places.len() <= MOST_PLACES);
+        let proof = checksum.proof(500_000).unwrap();
+        assert!(proof.from <= 500_000 && proof.from > 490_000, "{proof:?}");
+        assert_eq!(checksum.proof(400_000), None, "it is before the last one that was asked for");
+    }
+}

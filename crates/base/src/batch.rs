@@ -259,10 +259,14 @@ pub enum InferredType {
     Array,
     /// Members by name.
     Object,
+    /// Values of several types that no other type holds, where a catalog must hold for each of them.
+    Mixed,
 }
 
 impl InferredType {
     /// The nearest type that holds the values of both.
+    ///
+    /// Values of a narrower type keep it: a column of integers may have booleans, and one of strings anything.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         let rank = |kind: Self| match kind {
@@ -271,10 +275,11 @@ impl InferredType {
             Self::Integer => Some(2),
             Self::Number => Some(3),
             Self::String => Some(4),
-            Self::Date | Self::Timestamp | Self::Time | Self::Array | Self::Object => None,
+            Self::Date | Self::Timestamp | Self::Time | Self::Array | Self::Object | Self::Mixed => None,
         };
         match (rank(self), rank(other)) {
             _ if self == other => self,
+            _ if self == Self::Mixed || other == Self::Mixed => Self::Mixed,
             (Some(one), Some(two)) => {
                 if one > two {
                     self
@@ -285,6 +290,20 @@ impl InferredType {
             (Some(0), None) => other,
             (None, Some(0)) => self,
             _ => Self::String,
+        }
+    }
+
+    /// The nearest type of JSON that holds the values of both as they are.
+    #[must_use]
+    pub fn merge_exactly(self, other: Self) -> Self {
+        let text = |kind| matches!(kind, Self::String | Self::Date | Self::Timestamp | Self::Time);
+        let number = |kind| matches!(kind, Self::Integer | Self::Number);
+        match (self, other) {
+            (Self::Null, kind) | (kind, Self::Null) => kind,
+            _ if self == other => self,
+            _ if text(self) && text(other) => Self::String,
+            _ if number(self) && number(other) => Self::Number,
+            _ => Self::Mixed,
         }
     }
 }

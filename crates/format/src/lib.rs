@@ -15,6 +15,7 @@ mod json_document;
 mod json_scan;
 mod jsonl;
 pub mod parquet;
+mod quiet;
 mod text;
 mod transcode;
 pub mod zip;

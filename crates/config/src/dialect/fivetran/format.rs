@@ -29,11 +29,11 @@ impl Written {
             Some("json") => Ok(FormatOptions::Json),
             Some("parquet") => {
                 let decimal_as_float = defaults::PARQUET_DECIMAL_AS_FLOAT.of(DIALECT);
-                Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float }))
+                Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float, ..ParquetOptions::default() }))
             }
             Some("avro") => {
                 let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.of(DIALECT);
-                Ok(FormatOptions::Avro(AvroOptions { double_as_string }))
+                Ok(FormatOptions::Avro(AvroOptions { double_as_string, ..AvroOptions::default() }))
             }
             Some("xlsx" | "xlsb" | "spreadsheet") => Ok(FormatOptions::Excel),
             Some(other @ ("xml" | "log" | "unstructured")) => {

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::support::{Bench, Output, catalog};
+use crate::support::{Bench, Output, catalog, catalog_with, gzipped};
 use arrow::array::{ArrayRef, BinaryArray, FixedSizeBinaryArray, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use parquet::arrow::ArrowWriter;
@@ -121,6 +121,96 @@ fn binary_columns_have_a_text_by_option() {
     let config = bench.config(stream(json!({"filetype": "parquet"}), json!({})));
     let message = message(&bench.read(&config, &catalog("s", "full_refresh"), None));
     assert!(message.contains("not UTF-8") && message.contains("binary_encoding"), "{message}");
+}
+
+/// The letters that a read writes.
+fn letters(bench: &Bench, format: Value, policies: Value, properties: Value) -> Vec<Value> {
+    let folder = bench.folder.join("letters");
+    let mut policies = policies;
+    policies["on_error"] = json!("dead_letter");
+    policies["dead_letter_path"] = json!(folder);
+    bench.read(&bench.config(stream(format, policies)), &catalog_with("s", "full_refresh", properties), None).ok();
+    let files: Vec<_> = std::fs::read_dir(folder.join("s/d")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let text = std::fs::read_to_string(&files[0]).unwrap();
+    std::fs::remove_dir_all(&folder).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn offsets_of_dead_letters_name_their_unit_where_they_do_not_count_bytes_of_the_object() {
+    let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    for (encoding, content, offset, unit) in [
+        ("utf8", "a,b\né,1\n2\n".as_bytes().to_vec(), 9, Value::Null),
+        ("latin1", b"a,b\n\xe9,1\n2\n".to_vec(), 9, json!("bytes of the text in UTF-8")),
+        ("utf_16_le", utf16("a,b\né,1\n2\n"), 9, json!("bytes of the text in UTF-8")),
+    ] {
+        let bench = Bench::new();
+        bench.put("d/a.csv", content, 1);
+        let format = json!({"filetype": "csv", "encoding": encoding});
+        let letters = letters(&bench, format, json!({}), json!({}));
+        assert_eq!((&letters[0]["offset"], &letters[0]["offset_unit"]), (&json!(offset), &unit), "{encoding}");
+    }
+    let bench = Bench::new();
+    bench.put("d/a.csv.gz", gzipped(b"a,b\n1\n"), 1);
+    let letters = letters(&bench, json!({"filetype": "csv"}), json!({}), json!({}));
+    let expected = (&json!(4), &json!("bytes of the decompressed text"));
+    assert_eq!((&letters[0]["offset"], &letters[0]["offset_unit"]), expected);
+}
+
+#[test]
+fn letters_of_a_frozen_schema_hold_the_text_of_the_source() {
+    let integer = json!({"type": ["null", "integer"]});
+    let text = json!({"type": ["null", "string"]});
+    let policies = || json!({"schema_evolution": "freeze"});
+    let rows = ["x ,  plain", "\"y\",\"two\r\nlines\"", "z,\"a \"\"quoted\"\" word\"", "\"w\",\"\""];
+    let content = format!("id,t\r\n1,good\r\n{}\r\n2,\"go\"\"od\"\r\n{}", rows[..3].join("\r\n"), rows[3]);
+    for escape in ["", "\\"] {
+        let bench = Bench::new();
+        bench.put("d/a.csv", &content, 1);
+        let format = json!({"filetype": "csv", "escape_char": escape});
+        let letters = letters(&bench, format, policies(), json!({"id": integer, "t": text}));
+        assert_eq!(
+            letters.iter().map(|letter| letter["raw"].as_str().unwrap()).collect::<Vec<_>>(),
+            rows,
+            "{escape:?}"
+        );
+    }
+    let rows = ["{ \"id\" : \"x\", \"t\":\"}\" }", "{\"id\":true}"];
+    let bench = Bench::new();
+    bench.put("d/a.jsonl", format!("{{\"id\":1}}\n  {} \n{}\n{{\"id\":2}}\n", rows[0], rows[1]), 1);
+    let letters = letters(&bench, json!({"filetype": "jsonl"}), policies(), json!({"id": integer, "t": text}));
+    assert_eq!(letters.iter().map(|letter| letter["raw"].as_str().unwrap()).collect::<Vec<_>>(), rows);
+}
+
+#[test]
+fn a_good_line_after_a_truncated_one_is_read() {
+    let cuts = [
+        "{\"a\":1,\"b\":",
+        "{\"a\":1,",
+        "{\"a\":[",
+        "{\"a\":{\"b\":1",
+        "{\"a\":\"x",
+        "{\"a\":1",
+        "{",
+        "{\"a\":{\"b\":",
+    ];
+    for cut in cuts {
+        for end in ["\n", "\r\n"] {
+            for behind in ["", "{\"id\":3}"] {
+                let bench = Bench::new();
+                bench.put("d/a.jsonl", format!("{{\"id\":1}}{end}{cut}{end}{{\"id\":2}}{end}{behind}"), 1);
+                let config = bench.config(stream(json!({"filetype": "jsonl"}), json!({"on_error": "skip"})));
+                let output = bench.read(&config, &catalog("s", "full_refresh"), None).ok();
+                let expected = if behind.is_empty() { &["1", "2"][..] } else { &["1", "2", "3"] };
+                assert_eq!(output.column("id"), expected, "{cut:?} {end:?}");
+                assert!(
+                    output.logs().iter().any(|line| line.contains("1 bad rows in 1 files")),
+                    "{:#?}",
+                    output.logs()
+                );
+            }
+        }
+    }
 }
 
 /// What a catalog of compatible types says otherwise than its records are: the connector that we replace has these types, and

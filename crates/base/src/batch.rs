@@ -79,6 +79,9 @@ pub struct TextRows {
     pub origin: TextOrigin,
     /// Rows among them that were padded or cut to the width of the header.
     pub adjusted: usize,
+    /// The texts of the rows that taking quotes and escapes out has changed, by the first byte of the row; `None` where nobody
+    /// asked for them.
+    pub originals: Option<Vec<(u32, Box<[u8]>)>>,
 }
 
 impl TextRows {
@@ -174,6 +177,7 @@ impl Batch {
                 rows.data.capacity()
                     + rows.fields.capacity() * size_of::<Span>()
                     + rows.starts.capacity() * size_of::<RowStart>()
+                    + rows.originals.iter().flatten().map(|(_, text)| text.len()).sum::<usize>()
             }
             Self::Json(rows) => {
                 rows.data.capacity()
@@ -205,13 +209,16 @@ pub struct Reject {
     pub line: Option<u64>,
     /// Bytes before it, of the decoded text or of the object where nothing is decoded.
     pub offset: Option<u64>,
+    /// What the offset counts, where that is not the bytes of the object.
+    pub offset_unit: Option<&'static str>,
     /// Its number among the object's rows, from 1, for formats that count them.
     pub row: Option<u64>,
     /// Rows behind it that are lost with it, since nobody knows where they begin.
     pub more_rows: u64,
     /// Why, as a short fact that is the same for all rows of one kind: rejects are counted by it.
     pub reason: Cow<'static, str>,
-    /// Its text as it stands in the file, line end included; for a row that an encoder refuses, a JSON object.
+    /// Its text as it stands in the file, line end included. Of a row that an encoder refuses, its text without the line end,
+    /// or a JSON object where the file has no text of it.
     pub raw: Vec<u8>,
     /// Whether `raw` is only the beginning of a row that is longer than any row may be.
     pub cut: bool,

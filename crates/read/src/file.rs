@@ -500,6 +500,8 @@ impl<'a> FileTask<'a> {
             .map(|(row, error)| (decoded.before(row, &self.after, &left_out), placed(error, &decoded, row, &left_out)));
         let Decoded { mut rejects, after, .. } = decoded;
         rejects.extend(refused);
+        let unit = self.decoder.offset_unit();
+        rejects.iter_mut().for_each(|reject| reject.offset_unit = unit);
         let Some((before, error)) = stopped else {
             return self.take(lines, rejects, after, start).await;
         };

@@ -27,7 +27,7 @@ use tollgate_base::object::{ObjectFacts, Timestamp};
 use tollgate_base::options::{FormatOptions, Projection, SchemaEvolution};
 use tollgate_base::schema::Columns;
 use tollgate_base::spending::{GB, OnArchived, OnLimit};
-use tollgate_config::job::{Job, Stream, ValidationPolicy};
+use tollgate_config::job::{BadRowAction, Job, Stream, ValidationPolicy};
 use tollgate_cost::usage::Operation;
 use tollgate_cost::{Shortage, Till, Usage, usage_of, usage_since};
 use tollgate_cursor::{Cursor, FullRefresh, Incremental, StreamState, Window};
@@ -235,6 +235,7 @@ impl StreamRun<'_> {
                 batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows),
                 caps: self.reader.job.caps,
                 array_rows: stream.schemaless,
+                keep_source: matches!(stream.bad_rows.action, BadRowAction::DeadLetter(_)),
                 ..Default::default()
             },
             stream: stream.clone(),

@@ -114,7 +114,7 @@ impl JsonEncoder {
             if unfit.looks()
                 && let Some(misfit) = self.misfit(fields, &rows.data, columns, frame.added)
             {
-                if encoded.unfit(unfit, row, &misfit, || raw(fields, &rows.data)) {
+                if encoded.unfit(unfit, row, &misfit, || source(rows, row).unwrap_or_else(|| raw(fields, &rows.data))) {
                     break;
                 }
                 continue;
@@ -298,6 +298,15 @@ fn write(line: &mut Line, member: &Member, field: &JsonField, data: &[u8], schem
         return;
     }
     line.member(&member.prefix, data, field.value.start as usize, field.value.end as usize);
+}
+
+/// The text of a row as it stands in the file; `None` where nobody knows where it begins.
+#[cold]
+fn source(rows: &JsonRows, row: usize) -> Option<Vec<u8>> {
+    let text = rows.data.get(rows.starts.get(row)?.byte as usize..)?;
+    // The row was read before; what stands behind it may be anything.
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<&serde_json::value::RawValue>();
+    values.next()?.ok().map(|row| row.get().as_bytes().to_vec())
 }
 
 /// A row as the JSON object that it was, without white space between its members.

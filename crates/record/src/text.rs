@@ -310,9 +310,13 @@ fn short_number(data: &[u8], start: usize, end: usize) -> bool {
         && (!whole_zero || length == 1)
 }
 
-/// A row as a JSON object of texts.
+/// The text of a row as it stands in the file, without its line end; a JSON object of texts where it was not kept.
 #[cold]
 fn raw(rows: &TextRows, row: usize) -> Vec<u8> {
+    if let Some(source) = source(rows, row) {
+        let end = source.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
+        return source[..end].to_vec();
+    }
     let mut object = vec![b'{'];
     for (name, field) in rows.columns.iter().zip(rows.row(row)).filter(|(_, field)| !field.absent()) {
         write_key(name, &mut object);
@@ -321,6 +325,17 @@ fn raw(rows: &TextRows, row: usize) -> Vec<u8> {
     }
     close(&mut object);
     object
+}
+
+fn source(rows: &TextRows, row: usize) -> Option<&[u8]> {
+    let (originals, start) = (rows.originals.as_ref()?, rows.starts.get(row)?.byte);
+    if let Ok(found) = originals.binary_search_by_key(&start, |(at, _)| *at) {
+        return Some(&originals[found].1);
+    }
+    // Its fields stand as they stood, and none of them has a line end.
+    let last = rows.row(row).iter().rfind(|field| !field.absent())?.end as usize;
+    let end = memchr::memchr2(b'\n', b'\r', &rows.data[last..]).map_or(rows.data.len(), |length| last + length);
+    rows.data.get(start as usize..end)
 }
 
 /// Ends an object, whose members all have a comma behind them.

@@ -7,6 +7,7 @@ mod config;
 mod cost;
 mod edges;
 mod faults;
+mod formats;
 mod growth;
 mod interruption;
 mod inventory;

@@ -79,6 +79,9 @@ pub struct TextRows {
     pub origin: TextOrigin,
     /// Rows among them that were padded or cut to the width of the header.
     pub adjusted: usize,
+    /// The texts of the rows that taking quotes and escapes out has changed, by the first byte of the row; `None` where nobody
+    /// asked for them.
+    pub originals: Option<Vec<(u32, Box<[u8]>)>>,
 }
 
 impl TextRows {
@@ -174,6 +177,7 @@ impl Batch {
                 rows.data.capacity()
                     + rows.fields.capacity() * size_of::<Span>()
                     + rows.starts.capacity() * size_of::<RowStart>()
+                    + rows.originals.iter().flatten().map(|(_, text)| text.len()).sum::<usize>()
             }
             Self::Json(rows) => {
                 rows.data.capacity()
@@ -205,13 +209,16 @@ pub struct Reject {
     pub line: Option<u64>,
     /// Bytes before it, of the decoded text or of the object where nothing is decoded.
     pub offset: Option<u64>,
+    /// What the offset counts, where that is not the bytes of the object.
+    pub offset_unit: Option<&'static str>,
     /// Its number among the object's rows, from 1, for formats that count them.
     pub row: Option<u64>,
     /// Rows behind it that are lost with it, since nobody knows where they begin.
     pub more_rows: u64,
     /// Why, as a short fact that is the same for all rows of one kind: rejects are counted by it.
     pub reason: Cow<'static, str>,
-    /// Its text as it stands in the file, line end included; for a row that an encoder refuses, a JSON object.
+    /// Its text as it stands in the file, line end included. Of a row that an encoder refuses, its text without the line end,
+    /// or a JSON object where the file has no text of it.
     pub raw: Vec<u8>,
     /// Whether `raw` is only the beginning of a row that is longer than any row may be.
     pub cut: bool,
@@ -259,10 +266,14 @@ pub enum InferredType {
     Array,
     /// Members by name.
     Object,
+    /// Values of several types that no other type holds, where a catalog must hold for each of them.
+    Mixed,
 }
 
 impl InferredType {
     /// The nearest type that holds the values of both.
+    ///
+    /// Values of a narrower type keep it: a column of integers may have booleans, and one of strings anything.
     #[must_use]
     pub fn merge(self, other: Self) -> Self {
         let rank = |kind: Self| match kind {
@@ -271,10 +282,11 @@ impl InferredType {
             Self::Integer => Some(2),
             Self::Number => Some(3),
             Self::String => Some(4),
-            Self::Date | Self::Timestamp | Self::Time | Self::Array | Self::Object => None,
+            Self::Date | Self::Timestamp | Self::Time | Self::Array | Self::Object | Self::Mixed => None,
         };
         match (rank(self), rank(other)) {
             _ if self == other => self,
+            _ if self == Self::Mixed || other == Self::Mixed => Self::Mixed,
             (Some(one), Some(two)) => {
                 if one > two {
                     self
@@ -285,6 +297,20 @@ impl InferredType {
             (Some(0), None) => other,
             (None, Some(0)) => self,
             _ => Self::String,
+        }
+    }
+
+    /// The nearest type of JSON that holds the values of both as they are.
+    #[must_use]
+    pub fn merge_exactly(self, other: Self) -> Self {
+        let text = |kind| matches!(kind, Self::String | Self::Date | Self::Timestamp | Self::Time);
+        let number = |kind| matches!(kind, Self::Integer | Self::Number);
+        match (self, other) {
+            (Self::Null, kind) | (kind, Self::Null) => kind,
+            _ if self == other => self,
+            _ if text(self) && text(other) => Self::String,
+            _ if number(self) && number(other) => Self::Number,
+            _ => Self::Mixed,
         }
     }
 }

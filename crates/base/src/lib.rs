@@ -3,6 +3,7 @@
 //! Plain values: no tokio, no S3 client, no clock, no environment.
 
 pub mod batch;
+pub mod bytes_text;
 pub mod calendar;
 pub mod connection;
 pub mod error;

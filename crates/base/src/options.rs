@@ -118,11 +118,26 @@ impl Default for CsvOptions {
     }
 }
 
+/// The text of binary values, which JSON does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BinaryEncoding {
+    /// The text that they are in UTF-8; a value that is none is an error.
+    #[default]
+    Utf8,
+    /// Base64 of RFC 4648 with padding, and UUIDs in their usual form.
+    Base64,
+    /// Two lower-case digits per byte, and UUIDs in their usual form.
+    Hex,
+}
+
 /// Options of Parquet.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct ParquetOptions {
     /// Decimals as JSON numbers instead of strings.
     pub decimal_as_float: bool,
+    /// The text of binary values.
+    pub binary_encoding: BinaryEncoding,
 }
 
 /// Options of Avro.
@@ -130,6 +145,8 @@ pub struct ParquetOptions {
 pub struct AvroOptions {
     /// Doubles as strings, with the digits that they have.
     pub double_as_string: bool,
+    /// The text of binary values.
+    pub binary_encoding: BinaryEncoding,
 }
 
 /// The compression around a whole object.

@@ -8,7 +8,7 @@ use super::dialect::Dialect;
 use super::job::ValidationPolicy;
 use tollgate_base::options::partition::{PartitionColumns as Hive, Partitions};
 use tollgate_base::options::{
-    Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, InferenceDepth, SchemaEvolution,
+    BinaryEncoding, Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, InferenceDepth, SchemaEvolution,
 };
 use tollgate_base::spending::{Network, OnArchived, OnLimit};
 
@@ -98,6 +98,7 @@ pub(super) const KMS_REQUESTS: Row<bool> = Row::all(false);
 pub(super) const LATE_WINDOW_DAYS: Row<u32> = Row::all(7);
 /// Parts of a column's name at most where nested objects are flattened.
 pub(super) const JSON_MAX_DEPTH: Row<u64> = Row::all(10);
+pub(super) const BINARY_ENCODING: Row<BinaryEncoding> = Row::all(BinaryEncoding::Utf8);
 pub(super) const SCHEMA_EVOLUTION: Row<SchemaEvolution> = Row::all(SchemaEvolution::Evolve);
 pub(super) const INFERENCE: Row<InferenceDepth> = Row::all(InferenceDepth::Compatible);
 pub(super) const USE_SSL: Row<bool> = Row::all(true);

@@ -11,7 +11,8 @@ use tollgate_base::connection::{Connection, Credentials};
 use tollgate_base::options::inventory::{MARGIN_SECONDS, OnGap};
 use tollgate_base::options::key_pattern::KeyPattern;
 use tollgate_base::options::{
-    Caps, Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, InferenceDepth, SchemaEvolution,
+    BinaryEncoding, Caps, Compression, CsvHeader, CsvInference, CsvOptions, FormatOptions, InferenceDepth,
+    SchemaEvolution,
 };
 use tollgate_base::predicate::{Lookback, Predicate};
 use tollgate_base::spending::{GB, OnArchived, OnLimit, Spending};
@@ -219,6 +220,7 @@ fn format(format: &FormatOptions) -> Value {
             object.insert("filetype".to_owned(), "parquet".into());
             let default = defaults::PARQUET_DECIMAL_AS_FLOAT.of(Dialect::Airbyte);
             put(&mut object, "decimal_as_float", changed(options.decimal_as_float, default));
+            put(&mut object, "binary_encoding", binary_encoding(options.binary_encoding));
             Value::Object(object)
         }
         FormatOptions::Avro(options) => {
@@ -226,6 +228,7 @@ fn format(format: &FormatOptions) -> Value {
             object.insert("filetype".to_owned(), "avro".into());
             let default = defaults::AVRO_DOUBLE_AS_STRING.of(Dialect::Airbyte);
             put(&mut object, "double_as_string", changed(options.double_as_string, default));
+            put(&mut object, "binary_encoding", binary_encoding(options.binary_encoding));
             Value::Object(object)
         }
     }
@@ -245,6 +248,15 @@ fn by_key(stream: &Stream) -> Value {
     let json_alone = of("json").is_some_and(|json| json.schemaless && !stream.schemaless);
     put(&mut object, "schemaless_json", Some(true).filter(|_| json_alone));
     Value::Object(object)
+}
+
+fn binary_encoding(encoding: BinaryEncoding) -> Option<&'static str> {
+    let encoding = changed(encoding, defaults::BINARY_ENCODING.of(Dialect::Airbyte))?;
+    Some(match encoding {
+        BinaryEncoding::Utf8 => "utf8",
+        BinaryEncoding::Base64 => "base64",
+        BinaryEncoding::Hex => "hex",
+    })
 }
 
 fn csv(csv: &CsvOptions) -> Value {

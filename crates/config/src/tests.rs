@@ -424,7 +424,8 @@ fn options_of_csv() {
 
 #[test]
 fn options_of_streams() {
-    let parquet = |decimal_as_float| FormatOptions::Parquet(ParquetOptions { decimal_as_float });
+    let parquet =
+        |decimal_as_float| FormatOptions::Parquet(ParquetOptions { decimal_as_float, ..ParquetOptions::default() });
     let of = |changes: Value| stream(&airbyte_stream(changes));
     assert_eq!(of(json!({"format": {"filetype": "parquet"}})).format, parquet(false));
     assert_eq!(of(json!({"format": {"filetype": "parquet", "decimal_as_float": true}})).format, parquet(true));
@@ -446,6 +447,8 @@ fn options_of_streams() {
     assert_eq!(of(json!({"compression": "gzip", "skip_markers": true})).compression, Compression::Gzip);
     let types = of(json!({"input_schema": r#"{"a": "Float", "b": "string"}"#})).input_schema.expect("types");
     assert_eq!(types, [("a".to_owned(), "number".to_owned()), ("b".to_owned(), "string".to_owned())]);
+    let spaced = of(json!({"input_schema": r#"{" a ": " String ", "b": "INTEGER"}"#})).input_schema.expect("types");
+    assert_eq!(spaced, [("a".to_owned(), "string".to_owned()), ("b".to_owned(), "integer".to_owned())]);
     assert_eq!(of(json!({"input_schema": "{}"})).input_schema, None);
     assert_eq!(of(json!({"input_schema": ""})).input_schema, None);
     let dated = stream(&airbyte(json!({"start_date": "2021-01-01T05:00:00+05:00"})));

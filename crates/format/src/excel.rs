@@ -15,13 +15,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io::{Cursor, Read};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use calamine::{Cell, DataRef, ExcelDateTime, Reader, Xlsb, Xlsx};
 
 use super::compression::{Filled, Source};
+use super::quiet::caught;
 use super::text::{foreign_position, refused_position};
 use super::{Access, Decode, DecodeLimits, Step};
 use tollgate_base::batch::{
@@ -171,17 +171,14 @@ fn too_large(name: &'static str, bytes: u64, limit: u64) -> Error {
 
 /// Reads the first sheet. Calamine may panic where bytes are not what they promise; for us that is a data error.
 fn read_sheet(bytes: Vec<u8>, projection: &Projection, limits: &DecodeLimits, skip: u64) -> Result<Sheet> {
-    let read = AssertUnwindSafe(|| {
+    let read = || {
         let bytes = Bytes::from(bytes);
         check_unpacked(&bytes)?;
         let mut rows = SheetRows::new(projection, limits, skip);
         first_sheet(bytes, &mut rows)?;
         rows.finish()
-    });
-    match catch_unwind(read) {
-        Ok(result) => result,
-        Err(_) => Err(damaged("the library that reads it gave up")),
-    }
+    };
+    caught(read).unwrap_or_else(|panic| Err(damaged("the library that reads it gave up").caused_by(panic)))
 }
 
 fn damaged(reason: impl ToString) -> Error {

@@ -15,6 +15,7 @@ mod json_document;
 mod json_scan;
 mod jsonl;
 pub mod parquet;
+mod quiet;
 mod text;
 mod transcode;
 pub mod zip;
@@ -132,6 +133,11 @@ pub trait Decode: Send {
         None
     }
 
+    /// What the offsets of rejects and rows count, where that is not the bytes of the object.
+    fn offset_unit(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Rows that were not decoded, since no row among them can be wanted.
     fn pruned(&self) -> Pruned {
         Pruned::default()
@@ -192,6 +198,8 @@ pub struct DecodeLimits {
     /// Whether a line of JSON may be an array, as it may where rows go out as they are. Such a row has one field, whose key is
     /// [`Span::ABSENT`](tollgate_base::batch::Span::ABSENT).
     pub array_rows: bool,
+    /// Whether the texts of rows are kept as they stand in the file, for those that an encoder may refuse.
+    pub keep_source: bool,
 }
 
 impl Default for DecodeLimits {
@@ -205,6 +213,7 @@ impl Default for DecodeLimits {
             caps: Caps::default(),
             on_bad_row,
             array_rows: false,
+            keep_source: false,
         }
     }
 }
@@ -225,7 +234,7 @@ pub fn open(
     let (splitter, encoding) = match options {
         FormatOptions::Csv(options) => {
             let encoding = TextEncoding::of_label(&options.encoding)?;
-            (Splitter::Csv(CsvSplitter::new(options, resume, limits.on_bad_row)?), encoding)
+            (Splitter::Csv(CsvSplitter::new(options, resume, limits)?), encoding)
         }
         FormatOptions::Jsonl => (Splitter::Json(JsonSplitter::new(resume, limits)), TextEncoding::Utf8),
         FormatOptions::Json => (Splitter::Document(DocumentSplitter::new(resume)), TextEncoding::Utf8),

@@ -703,6 +703,14 @@ impl Decode for TextDecoder {
         Some(csv.columns()?.iter().map(|name| InferredColumn::new(&**name, InferredType::Null)).collect())
     }
 
+    fn offset_unit(&self) -> Option<&'static str> {
+        match (&self.block.transcoder, self.block.source.plain()) {
+            (Some(_), _) => Some("bytes of the text in UTF-8"),
+            (None, false) => Some("bytes of the decompressed text"),
+            (None, true) => None,
+        }
+    }
+
     fn held_bytes(&self) -> u64 {
         self.block.source.window_bytes().max(self.expected_bytes)
     }

@@ -179,6 +179,9 @@ fn example(key: &str, reject: &Reject) -> String {
     for (name, number) in [("line", reject.line), ("byte", reject.offset), ("row", reject.row)] {
         if let Some(number) = number {
             place.push_str(&format!(", {name} {number}"));
+            if let Some(unit) = reject.offset_unit.filter(|_| name == "byte") {
+                place.push_str(&format!(" ({unit})"));
+            }
         }
     }
     format!("{place}: {shown:?}")

@@ -64,8 +64,8 @@ fn members(stream: &Stream) -> Canonical {
         .with("globs", stream.globs.as_slice())
         .with("start_at", stream.start_at.map(|at| at.to_string()))
         .with("skip_markers", stream.skip_markers)
-        .with("key_pattern", stream.key_pattern.as_ref().map(KeyPattern::as_str))
-        .with("archive_pattern", stream.archive_pattern.as_ref().map(KeyPattern::as_str))
+        .with("key_pattern", stream.key_pattern.as_ref().map(KeyPattern::text))
+        .with("archive_pattern", stream.archive_pattern.as_ref().map(KeyPattern::text))
 }
 
 /// Which files are read, besides what [`members`] has.

@@ -113,11 +113,16 @@ async fn data_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut V
         if sampled.bad_rows > 0 {
             notes.push((Level::Warn, format!("{} rows of '{}' are bad and tell nothing", sampled.bad_rows, file.key)));
         }
+        let only_bad = sampled.rows == 0 && sampled.bad_rows > 0;
         let with_constants = |columns| partition::with_constants(columns, &file.key, stream, layout.as_deref());
-        if !sampled.columns.is_empty() {
+        if let Some(reject) = sampled.first_bad.filter(|_| only_bad || sampled.columns.is_empty()) {
+            let error = Error::data(reject.reason).with("key", &file.key);
+            failed = Some(match reject.line {
+                Some(line) => error.with("line", line),
+                None => error,
+            });
+        } else if !sampled.columns.is_empty() {
             found.push((file.key.clone(), with_constants(sampled.columns)));
-        } else if let Some(reject) = sampled.first_bad {
-            failed = Some(Error::data(reject.reason).with("key", &file.key));
         } else if sampled.fault.is_none() {
             empty.push((file.key.clone(), with_constants(Vec::new())));
         }
@@ -141,13 +146,20 @@ async fn data_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut V
     if let Some(error) = failed.filter(|_| found.is_empty()) {
         return Err(nothing_inferred(error, files.len()));
     }
+    if unasked > 0 && found.is_empty() && empty.is_empty() {
+        let message = "the first records of the sampled files are too long to find the stream's columns";
+        return Err(Error::config(message)
+            .with("requests", MOST_GETS)
+            .hint("give the columns in `input_schema`, or set `schemaless`"));
+    }
     found.append(&mut empty);
     // In the order of their keys, so that columns have the same order each time.
     found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let mut columns = infer::merge(found.iter().map(|(_, columns)| columns.as_slice()));
+    let mut columns = infer::merge(found.iter().map(|(_, columns)| columns.as_slice()), stream.inference);
     if matches!(stream.format, FormatOptions::Csv(_)) {
-        // Of columns of headers without rows.
-        let untold = columns.iter_mut().filter(|column| column.kind == InferredType::Null);
+        // Columns of headers without rows, and texts of several types, which are all texts.
+        let untold = |kind| matches!(kind, InferredType::Null | InferredType::Mixed);
+        let untold = columns.iter_mut().filter(|column| untold(column.kind));
         untold.for_each(|column| column.kind = InferredType::String);
     }
     if let Some(names) = &stream.pushdown.columns {
@@ -167,7 +179,8 @@ async fn newest(stream: &Stream, store: &Store, mut prepared: Prepared) -> Resul
     let count = stream.schema_sample_files.unwrap_or(SAMPLE_FILES).clamp(1, SAMPLE_FILES);
     Box::pin(inventory::top_up(store, stream, &mut prepared, None)).await?;
     let mut listing = Listing::new(store, stream, prepared, None);
-    let mut newest: BinaryHeap<Reverse<(Timestamp, Arc<str>)>> = BinaryHeap::new();
+    // Of files of one second the first keys count as newer: the connector we replace takes those.
+    let mut newest: BinaryHeap<Reverse<(Timestamp, Reverse<Arc<str>>)>> = BinaryHeap::new();
     let mut kept: HashMap<Arc<str>, ObjectFacts> = HashMap::new();
     let mut listed = 0;
     while let Some(mut page) = listing.next_page().await? {
@@ -178,17 +191,17 @@ async fn newest(stream: &Stream, store: &Store, mut prepared: Prepared) -> Resul
                 return Ok((vec![object], None));
             }
             listed += 1;
-            newest.push(Reverse((object.modified_at, object.key.clone())));
+            newest.push(Reverse((object.modified_at, Reverse(object.key.clone()))));
             kept.insert(object.key.clone(), object);
             if newest.len() > count
-                && let Some(Reverse((_, oldest))) = newest.pop()
+                && let Some(Reverse((_, Reverse(oldest)))) = newest.pop()
             {
                 kept.remove(&oldest);
             }
         }
     }
     let mut files: Vec<ObjectFacts> = kept.into_values().collect();
-    files.sort_unstable_by(|a, b| (b.modified_at, &b.key).cmp(&(a.modified_at, &a.key)));
+    files.sort_unstable_by(|a, b| (b.modified_at, &a.key).cmp(&(a.modified_at, &b.key)));
     Ok((files, Some(listed)))
 }
 

@@ -19,7 +19,7 @@ use super::wanted;
 use tollgate_base::batch::{Decoded, Place, Position, Reject};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
-use tollgate_base::options::{Compression, FormatOptions, Projection};
+use tollgate_base::options::{Compression, FormatOptions, ParquetOptions, Projection};
 use tollgate_base::predicate::Predicate;
 use tollgate_config::job;
 use tollgate_cost::usage::Row;
@@ -378,11 +378,11 @@ impl<'a> FileTask<'a> {
             decoder.sample(part);
         }
         let encoder = shared.encoder.file_with(&object, shared.clock.now().millis(), &partition::constants(&constants));
-        let decimal_as_float = match &stream.format {
-            FormatOptions::Parquet(parquet) => parquet.decimal_as_float,
-            _ => false,
+        let parquet = match &stream.format {
+            FormatOptions::Parquet(parquet) => *parquet,
+            _ => ParquetOptions::default(),
         };
-        let flattener = stream.flatten.map(|depth| Flattener::new(depth, decimal_as_float));
+        let flattener = stream.flatten.map(|depth| Flattener::new(depth, parquet));
         let letters = shared.letters.clone().map(|to| Letters::new(to, &stream.name, &object, &from));
         Ok(Self {
             shared,
@@ -564,6 +564,8 @@ impl<'a> FileTask<'a> {
             .map(|(row, error)| (decoded.before(row, &self.after, &left_out), placed(error, &decoded, row, &left_out)));
         let Decoded { mut rejects, after, .. } = decoded;
         rejects.extend(refused);
+        let unit = self.decoder.offset_unit();
+        rejects.iter_mut().for_each(|reject| reject.offset_unit = unit);
         let Some((before, error)) = stopped else {
             return self.take(lines, rejects, after, start).await;
         };

@@ -201,6 +201,9 @@ struct Letter<'a> {
     line: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     offset: Option<u64>,
+    /// What the offset counts, where that is not the bytes of the object.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offset_unit: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     row: Option<u64>,
     /// How many rows are lost, where it is not the one.
@@ -316,6 +319,7 @@ impl Letters {
             last_modified: self.object.modified_at.to_string(),
             line: reject.line,
             offset: reject.offset,
+            offset_unit: reject.offset_unit.filter(|_| reject.offset.is_some()),
             row: reject.row,
             rows: (reject.more_rows > 0).then(|| reject.rows()),
             reason: &reject.reason,

@@ -2,18 +2,17 @@
 
 use std::ops::Range;
 
-use bytes::Bytes;
-
 use super::Stop;
 use super::archive::{self, Archive};
 use super::wanted::{self, Wanted};
 use tollgate_base::batch::{Decoded, InferredColumn, Reject};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
-use tollgate_base::options::{Compression, FormatOptions, InferenceDepth, OnBadRow, Projection};
+use tollgate_base::options::{Compression, FormatOptions, InferenceDepth, OnBadRow, ParquetOptions, Projection};
 use tollgate_config::job::Stream;
 use tollgate_format::infer::{self, Inference};
 use tollgate_format::parquet::{self, Footer, ParquetDecoder};
+use tollgate_format::zip::Member;
 use tollgate_format::{Decode, DecodeLimits, Step};
 use tollgate_plan::estimate::ColumnarFile;
 use tollgate_plan::partition::columns::Constant;
@@ -35,6 +34,9 @@ pub(super) struct SampleLimits {
 /// Rows that a decoder hands over at once while sampling: few, since the sample ends in the middle of a row and rows
 /// that were not handed over by then are lost.
 const BATCH_ROWS: usize = 64;
+
+/// A sample without a whole row is followed by one that ends so many times as far.
+const SAMPLE_GROWTH: u64 = 4;
 
 /// Members of an archive that are sampled.
 const SAMPLE_MEMBERS: usize = 3;
@@ -96,8 +98,8 @@ pub(super) async fn columns(
     }
     if declares(stream) {
         *gets -= 1;
-        let columns = declared(store, stream, object, limits).await.map_err(named)?;
-        return Ok(Some(Sampled { columns, ..Sampled::default() }));
+        let columns = declared(store, stream, object, limits, gets).await.map_err(named)?;
+        return Ok(columns.map(|columns| Sampled { columns, ..Sampled::default() }));
     }
     *gets -= 1;
     let compression = stream.compression.resolve(&object.key);
@@ -110,9 +112,9 @@ pub(super) async fn columns(
         &decode_limits(stream, limits),
     );
     let mut decoder = decoder.map_err(named)?;
-    let whole = object.size <= limits.bytes;
-    let body = store.get(object, (!whole).then_some(0..limits.bytes)).await.map_err(named)?;
-    let sampled = Taking::new(stream, limits).all_of(Body::Object(body), whole, &mut *decoder).await.map_err(named)?;
+    let mut body = Bytewise::new(Source::Object(store, object), limits.bytes).await.map_err(named)?;
+    let sampled = Taking::new(stream, limits).all_of(&mut body, &mut *decoder, gets).await.map_err(named)?;
+    let Some(sampled) = sampled else { return Ok(None) };
     Ok(Some(Sampled { fault: sampled.fault.map(named), ..sampled }))
 }
 
@@ -132,9 +134,6 @@ async fn archive_sample(
     for (facts, member) in archive.members_of(stream).members.iter().rev().take(SAMPLE_MEMBERS) {
         member.readable()?;
         *gets = gets.saturating_sub(1);
-        let mut member = member.clone();
-        let whole = member.range.end - member.range.start <= limits.bytes;
-        member.range.end = member.range.end.min(member.range.start + limits.bytes);
         let mut decoder = tollgate_format::open(
             &stream.format,
             Compression::Zip,
@@ -143,15 +142,16 @@ async fn archive_sample(
             None,
             &decode_limits(stream, limits),
         )?;
-        let bytes = Body::Member(archive.stream(store, &member, false, &budget));
-        let sampled = Taking::new(stream, limits).all_of(bytes, whole, &mut *decoder).await?;
+        let source = Source::Member { store, archive: &archive, member, budget: &budget };
+        let mut body = Bytewise::new(source, limits.bytes).await?;
+        let sampled = Taking::new(stream, limits).all_of(&mut body, &mut *decoder, gets).await?.unwrap_or_default();
         all.rows += sampled.rows;
         all.bad_rows += sampled.bad_rows;
         all.first_bad = all.first_bad.or(sampled.first_bad);
         all.fault = all.fault.or(sampled.fault);
         found.push(sampled.columns);
     }
-    Ok(Sampled { columns: infer::merge(found.iter().map(Vec::as_slice)), ..all })
+    Ok(Sampled { columns: infer::merge(found.iter().map(Vec::as_slice), stream.inference), ..all })
 }
 
 /// The footer of a Parquet file; `None` where it is longer than the requests that are left can bring.
@@ -189,34 +189,30 @@ pub(super) async fn columnar_file(
     Ok(ColumnarFile::new(object, metadata_start, parquet::TAIL_BYTES, &groups, footer.rows))
 }
 
-/// The columns that a file declares in its first bytes, or that its decoder knows when it has read all of it.
+/// The columns that a file declares in its first bytes, or that its decoder knows when it has read all of it. `None` where
+/// the requests that are left do not suffice.
 async fn declared(
     store: &Store,
     stream: &Stream,
     object: &ObjectFacts,
     limits: SampleLimits,
-) -> Result<Vec<InferredColumn>> {
+    gets: &mut usize,
+) -> Result<Option<Vec<InferredColumn>>> {
     let compression = stream.compression.resolve(&object.key);
     let decode = DecodeLimits::default();
     let mut decoder = tollgate_format::open(&stream.format, compression, &Projection::All, object, None, &decode)?;
     // A workbook is read as a whole or not at all.
-    let whole = object.size <= limits.bytes || stream.format == FormatOptions::Excel;
-    let mut body = store.get(object, (!whole).then_some(0..limits.bytes)).await?;
-    let mut offset = 0;
+    let first_bytes = if stream.format == FormatOptions::Excel { object.size } else { limits.bytes };
+    let mut body = Bytewise::new(Source::Object(store, object), first_bytes).await?;
     loop {
         let step = decoder.step();
         if let Some(columns) = decoder.columns(stream.inference) {
-            return Ok(columns);
+            return Ok(Some(columns));
         }
         let Step::NeedBytes = step? else { return Err(Error::internal("a file has rows and no columns")) };
-        match body.next().await? {
-            Some(bytes) => {
-                let length = bytes.len() as u64;
-                decoder.feed(offset, bytes)?;
-                offset += length;
-            }
-            // Where the sample ends in the header, this says that it is cut off.
-            None => decoder.finish(),
+        // A header that is longer than a sample is read to its end.
+        if !body.feed(&mut *decoder).await? && !body.go_on(&mut *decoder, gets).await? {
+            return Ok(None);
         }
     }
 }
@@ -236,42 +232,84 @@ fn decode_limits(stream: &Stream, sample: SampleLimits) -> DecodeLimits {
     DecodeLimits { batch_rows: BATCH_ROWS, on_bad_row, array_rows, ..DecodeLimits::default() }
 }
 
-/// Where the bytes of a sample come from.
+/// What the bytes of a sample are taken from.
+enum Source<'a> {
+    Object(&'a Store, &'a ObjectFacts),
+    Member { store: &'a Store, archive: &'a Archive, member: &'a Member, budget: &'a Budget },
+}
+
+/// The first bytes of an object or a member, and more where these have no whole row.
+struct Bytewise<'a> {
+    source: Source<'a>,
+    body: Body,
+    /// Bytes that the requests so far ask for.
+    asked: u64,
+    size: u64,
+    /// Where the next bytes begin.
+    offset: u64,
+}
+
 enum Body {
     Object(tollgate_s3::Body),
     Member(super::fetch::Stream),
 }
 
-impl Body {
-    async fn next(&mut self) -> Result<Option<Bytes>> {
+impl Source<'_> {
+    fn size(&self) -> u64 {
         match self {
-            Self::Object(body) => body.next().await,
-            Self::Member(stream) => Ok(stream.next().await?.map(|(_, bytes)| bytes)),
+            Self::Object(_, object) => object.size,
+            Self::Member { member, .. } => member.range.end - member.range.start,
+        }
+    }
+
+    async fn open(&self, range: Range<u64>) -> Result<Body> {
+        match self {
+            Self::Object(store, object) => {
+                let part = (range != (0..object.size)).then_some(range);
+                store.get(object, part).await.map(Body::Object)
+            }
+            Self::Member { store, archive, member, budget } => {
+                let (start, mut part) = (member.range.start, Member::clone(member));
+                part.range = start + range.start..start + range.end;
+                Ok(Body::Member(archive.stream(store, &part, false, budget)))
+            }
         }
     }
 }
 
-/// Reads batches from the beginning of a file. A sample that ends before the file does is not an error.
-async fn stream_rows(mut body: Body, whole: bool, decoder: &mut dyn Decode, taking: &mut Taking) -> Result<()> {
-    let mut offset = 0;
-    loop {
-        match decoder.step()? {
-            Step::Batch(decoded) => {
-                if !taking.add(decoded)? {
-                    return Ok(());
-                }
-            }
-            Step::Done | Step::NeedRanges(_) => return Ok(()),
-            Step::NeedBytes => match body.next().await? {
-                Some(bytes) => {
-                    let length = bytes.len() as u64;
-                    decoder.feed(offset, bytes)?;
-                    offset += length;
-                }
-                None if whole => decoder.finish(),
-                None => return Ok(()),
-            },
+impl<'a> Bytewise<'a> {
+    async fn new(source: Source<'a>, bytes: u64) -> Result<Self> {
+        let size = source.size();
+        let asked = bytes.min(size);
+        let body = source.open(0..asked).await?;
+        Ok(Self { source, body, asked, size, offset: 0 })
+    }
+
+    /// Feeds the next bytes of the request. `false`: there are no more.
+    async fn feed(&mut self, decoder: &mut dyn Decode) -> Result<bool> {
+        let bytes = match &mut self.body {
+            Body::Object(body) => body.next().await?,
+            Body::Member(stream) => stream.next().await?.map(|(_, bytes)| bytes),
+        };
+        let Some(bytes) = bytes else { return Ok(false) };
+        let length = bytes.len() as u64;
+        decoder.feed(self.offset, bytes)?;
+        self.offset += length;
+        Ok(true)
+    }
+
+    /// Asks for more than all requests before brought, or says that the file ends here. `false`: there may be no more requests.
+    async fn go_on(&mut self, decoder: &mut dyn Decode, gets: &mut usize) -> Result<bool> {
+        if self.asked == self.size {
+            decoder.finish();
+            return Ok(true);
         }
+        let Some(left) = gets.checked_sub(1) else { return Ok(false) };
+        *gets = left;
+        let end = self.asked.saturating_mul(SAMPLE_GROWTH).min(self.size);
+        self.body = self.source.open(self.asked..end).await?;
+        self.asked = end;
+        Ok(true)
     }
 }
 
@@ -294,23 +332,55 @@ struct Taking {
 impl Taking {
     fn new(stream: &Stream, limits: SampleLimits) -> Self {
         let inference = Inference::with_depth(&stream.format, stream.inference);
-        let flattener = stream.flatten.map(|depth| Flattener::new(depth, false));
+        let flattener = stream.flatten.map(|depth| Flattener::new(depth, ParquetOptions::default()));
         let headed = matches!(stream.format, FormatOptions::Csv(_));
         Self { inference, flattener, headed, sampled: Sampled::default(), limit_rows: limits.rows }
     }
 
-    /// All that the sample tells. A fault of the data ends it and is a part of it.
-    async fn all_of(mut self, body: Body, whole: bool, decoder: &mut dyn Decode) -> Result<Sampled> {
-        match stream_rows(body, whole, decoder, &mut self).await {
-            Ok(()) if self.headed && self.sampled.rows + self.sampled.bad_rows == 0 => {
+    /// All that the sample tells. A fault of the data ends it and is a part of it. `None` where the requests that are left do
+    /// not reach the end of the first row.
+    async fn all_of(
+        mut self,
+        body: &mut Bytewise<'_>,
+        decoder: &mut dyn Decode,
+        gets: &mut usize,
+    ) -> Result<Option<Sampled>> {
+        match self.rows_of(body, decoder, gets).await {
+            Ok(false) => return Ok(None),
+            Ok(true) if self.headed && self.sampled.rows + self.sampled.bad_rows == 0 => {
                 let columns = decoder.columns(InferenceDepth::Compatible).unwrap_or_default();
-                return Ok(Sampled { columns, ..self.sampled });
+                return Ok(Some(Sampled { columns, ..self.sampled }));
             }
-            Ok(()) => {}
+            Ok(true) => {}
             Err(error) if error.kind() == ErrorKind::Data => self.sampled.fault = Some(error),
             Err(error) => return Err(error),
         }
-        Ok(self.done())
+        Ok(Some(self.done()))
+    }
+
+    /// Takes the rows from the beginning of a file. A sample that ends before the file does is not an error, but it has a row
+    /// where the file has one: without any, a catalog would have no columns, or wrong types.
+    async fn rows_of(&mut self, body: &mut Bytewise<'_>, decoder: &mut dyn Decode, gets: &mut usize) -> Result<bool> {
+        loop {
+            match decoder.step()? {
+                Step::Batch(decoded) => {
+                    if !self.add(decoded)? {
+                        return Ok(true);
+                    }
+                }
+                Step::Done | Step::NeedRanges(_) => return Ok(true),
+                Step::NeedBytes if body.feed(decoder).await? => {}
+                Step::NeedBytes => {
+                    let some = self.sampled.rows + self.sampled.bad_rows > 0;
+                    if some && body.asked < body.size {
+                        return Ok(true);
+                    }
+                    if !body.go_on(decoder, gets).await? {
+                        return Ok(false);
+                    }
+                }
+            }
+        }
     }
 
     /// Takes a batch in. Whether there is room for more.

@@ -259,6 +259,7 @@ impl StreamRun<'_> {
                 batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows),
                 caps: self.reader.job.caps,
                 array_rows: stream.schemaless,
+                keep_source: matches!(stream.bad_rows.action, BadRowAction::DeadLetter(_)),
                 ..Default::default()
             },
             stream: stream.clone(),

@@ -1,8 +1,14 @@
-//! Whether a record is what the catalog says: Airbyte's validation policies.
+//! Whether a record is what the catalog says: Airbyte's validation policies, and the policies of evolution.
 //!
-//! A value conforms when its type is the column's or narrower: null < boolean < integer < number < string < object; a
-//! column that the catalog does not have never conforms. Unlike in the connector we replace, an array conforms to a
-//! column of arrays whatever its items are.
+//! There are two rules ([`Fit`]). A column that the catalog does not have conforms to neither, null conforms to both, and
+//! both leave out what lies inside of arrays and objects.
+//!
+//! `validation_policy` takes a type that is narrower than the column's: boolean < integer < number < string. An array
+//! column takes arrays and an object column takes objects, nothing else does. The CDK has this rule for a type that is
+//! written alone (`"object"`). For a list of types (`["null", "object"]`) it stops at the first column that is not null,
+//! takes any scalar for an object and no array for an array; those are not imitated.
+//!
+//! `schema_evolution` takes the column's own type: a boolean is no integer, and a number is no string.
 
 use arrow::datatypes::DataType;
 
@@ -23,6 +29,25 @@ pub enum Validation {
     Skip,
     /// Its file ends there, as with a bad row.
     Stop,
+}
+
+/// When a value conforms to a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum Fit {
+    /// Its type is the column's or a narrower one.
+    #[default]
+    Narrower,
+    /// Its type is the column's. An integer is a number, and a number without a fraction is an integer.
+    Exact,
+}
+
+impl Fit {
+    pub(super) fn of(evolution: SchemaEvolution) -> Self {
+        match evolution {
+            SchemaEvolution::Evolve => Self::Narrower,
+            SchemaEvolution::Freeze | SchemaEvolution::Rescue => Self::Exact,
+        }
+    }
 }
 
 /// What happens to a row that does not conform: validation, evolution and what bad rows do, together.
@@ -111,18 +136,32 @@ pub(super) fn listed_type(columns: &Columns, name: &str) -> Option<ColumnType> {
     }
 }
 
-/// Whether a JSON value conforms to a column.
-pub(super) fn json_conforms(value: JsonKind, column: ColumnType) -> bool {
+/// Whether a JSON value, which has this text, conforms to a column.
+pub(super) fn json_conforms(fit: Fit, value: JsonKind, text: &[u8], column: ColumnType) -> bool {
+    conforms(fit, value, column)
+        || (fit == Fit::Exact && (value, column) == (JsonKind::Number, ColumnType::Integer) && whole(text))
+}
+
+fn conforms(fit: Fit, value: JsonKind, column: ColumnType) -> bool {
     match (value, column) {
-        (JsonKind::Null, _) | (_, ColumnType::Any | ColumnType::Object) => true,
-        (JsonKind::Array, column) => column == ColumnType::Array || text(column),
-        (_, ColumnType::Array) => false,
+        (JsonKind::Null, _) | (_, ColumnType::Any) => true,
+        (JsonKind::Array, column) => column == ColumnType::Array,
+        (JsonKind::Object, column) => column == ColumnType::Object,
+        (_, ColumnType::Array | ColumnType::Object) => false,
+        (JsonKind::Integer, ColumnType::Number) => true,
+        (value, column) if fit == Fit::Exact => rank_of_json(value) == rank(column),
         (value, column) => rank_of_json(value) <= rank(column),
     }
 }
 
+/// Whether a JSON number has no fraction: `7.0` and `7e2`.
+fn whole(text: &[u8]) -> bool {
+    let number: Option<f64> = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+    number.is_some_and(|number| number.is_finite() && number.fract() == 0.0)
+}
+
 /// Whether the values of an Arrow column conform to a column of the catalog; nulls always do.
-pub(super) fn arrow_conforms(kind: &DataType, decimal_as_float: bool, column: ColumnType) -> bool {
+pub(super) fn arrow_conforms(fit: Fit, kind: &DataType, decimal_as_float: bool, column: ColumnType) -> bool {
     let value = match kind {
         DataType::Null => JsonKind::Null,
         DataType::Boolean => JsonKind::Boolean,
@@ -135,22 +174,17 @@ pub(super) fn arrow_conforms(kind: &DataType, decimal_as_float: bool, column: Co
         | DataType::ListView(_)
         | DataType::LargeListView(_) => JsonKind::Array,
         DataType::Struct(_) | DataType::Map(_, _) => JsonKind::Object,
-        DataType::Dictionary(_, values) => return arrow_conforms(values, decimal_as_float, column),
-        DataType::RunEndEncoded(_, values) => return arrow_conforms(values.data_type(), decimal_as_float, column),
+        // The catalog of the connector we replace types dictionaries as objects, whatever their values are.
+        DataType::Dictionary(_, _) if column == ColumnType::Object => return true,
+        DataType::Dictionary(_, values) => return arrow_conforms(fit, values, decimal_as_float, column),
+        DataType::RunEndEncoded(_, values) => {
+            return arrow_conforms(fit, values.data_type(), decimal_as_float, column);
+        }
         _ => JsonKind::String,
     };
-    // The catalog of the connector we replace types durations as integers.
+    // And durations as integers.
     let duration = matches!(kind, DataType::Duration(_)) && column == ColumnType::Integer;
-    duration || json_conforms(value, column)
-}
-
-/// Whether a text that could not be cast conforms: it went out as a string.
-pub(super) fn misfit_conforms(column: ColumnType) -> bool {
-    json_conforms(JsonKind::String, column)
-}
-
-fn text(column: ColumnType) -> bool {
-    matches!(column, ColumnType::String | ColumnType::Date | ColumnType::Timestamp | ColumnType::Time)
+    duration || conforms(fit, value, column)
 }
 
 fn rank_of_json(value: JsonKind) -> u8 {
@@ -159,8 +193,7 @@ fn rank_of_json(value: JsonKind) -> u8 {
         JsonKind::Boolean => 1,
         JsonKind::Integer => 2,
         JsonKind::Number => 3,
-        JsonKind::String | JsonKind::Array => 4,
-        JsonKind::Object => 5,
+        JsonKind::String | JsonKind::Array | JsonKind::Object => 4,
     }
 }
 
@@ -170,8 +203,7 @@ fn rank(column: ColumnType) -> u8 {
         ColumnType::Boolean => 1,
         ColumnType::Integer => 2,
         ColumnType::Number => 3,
-        ColumnType::String | ColumnType::Date | ColumnType::Timestamp | ColumnType::Time | ColumnType::Array => 4,
-        ColumnType::Object | ColumnType::Any => 5,
+        _ => 4,
     }
 }
 
@@ -180,7 +212,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_conforms_to_its_type_and_wider_ones() {
+    fn skip_record_takes_the_columns_type_and_narrower_ones() {
         use ColumnType as C;
         use JsonKind as J;
         for (value, column, expected) in [
@@ -192,13 +224,45 @@ mod tests {
             (J::Integer, C::String, true),
             (J::Array, C::Array, true),
             (J::Integer, C::Array, false),
-            (J::Array, C::String, true),
+            (J::Array, C::String, false),
+            (J::Array, C::Date, false),
+            (J::Array, C::Object, false),
             (J::Object, C::String, false),
             (J::Object, C::Object, true),
-            (J::String, C::Object, true),
+            (J::Object, C::Array, false),
+            (J::String, C::Object, false),
+            (J::Integer, C::Object, false),
+            (J::Integer, C::Null, false),
             (J::Object, C::Any, true),
         ] {
-            assert_eq!(json_conforms(value, column), expected, "{value:?} {column:?}");
+            assert_eq!(json_conforms(Fit::Narrower, value, b"1.0", column), expected, "{value:?} {column:?}");
+        }
+    }
+
+    #[test]
+    fn freeze_and_rescue_take_the_columns_own_type() {
+        use ColumnType as C;
+        use JsonKind as J;
+        for (value, text, column, expected) in [
+            (J::Null, "null", C::Integer, true),
+            (J::Boolean, "true", C::Integer, false),
+            (J::Boolean, "true", C::Boolean, true),
+            (J::Integer, "5", C::String, false),
+            (J::Integer, "5", C::Number, true),
+            (J::Integer, "5", C::Boolean, false),
+            (J::Number, "7.0", C::Integer, true),
+            (J::Number, "-7.5e1", C::Integer, true),
+            (J::Number, "7.5", C::Integer, false),
+            (J::Number, "1e400", C::Integer, false),
+            (J::Number, "7.5", C::Number, true),
+            (J::String, "\"x\"", C::Date, true),
+            (J::String, "\"x\"", C::Object, false),
+            (J::Array, "[]", C::String, false),
+            (J::Object, "{}", C::Object, true),
+            (J::Boolean, "true", C::Any, true),
+        ] {
+            let conforms = json_conforms(Fit::Exact, value, text.as_bytes(), column);
+            assert_eq!(conforms, expected, "{text} {column:?}");
         }
     }
 }

@@ -15,6 +15,7 @@ use memchr::memchr2;
 use super::arrow::json_texts;
 use tollgate_base::batch::{Batch, JsonField, JsonKind, JsonRows, Span};
 use tollgate_base::error::{Error, Result};
+use tollgate_base::options::ParquetOptions;
 
 /// What stands between the parts of a name.
 const SEPARATOR: char = '_';
@@ -23,7 +24,7 @@ const SEPARATOR: char = '_';
 #[derive(Debug)]
 pub struct Flattener {
     max_depth: usize,
-    decimal_as_float: bool,
+    options: ParquetOptions,
     /// The schema of the last batch with columns, and what it became.
     schema: Option<(SchemaRef, SchemaRef)>,
     renamed: BTreeMap<String, u64>,
@@ -32,8 +33,8 @@ pub struct Flattener {
 impl Flattener {
     /// Names of columns have `max_depth` parts at most, which is at least 1.
     #[must_use]
-    pub fn new(max_depth: usize, decimal_as_float: bool) -> Self {
-        Self { max_depth: max_depth.max(1), decimal_as_float, schema: None, renamed: BTreeMap::new() }
+    pub fn new(max_depth: usize, options: ParquetOptions) -> Self {
+        Self { max_depth: max_depth.max(1), options, schema: None, renamed: BTreeMap::new() }
     }
 
     /// The names that were taken already, with how often that was.
@@ -97,8 +98,8 @@ impl Flattener {
             }
         };
         let mut columns = Vec::with_capacity(to.fields().len());
-        for column in batch.columns() {
-            self.add_column(column, 1, &mut columns)?;
+        for (field, column) in batch.schema_ref().fields().iter().zip(batch.columns()) {
+            self.add_column(field, column, 1, &mut columns)?;
         }
         self.schema = Some((from, Arc::clone(&to)));
         let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
@@ -106,18 +107,21 @@ impl Flattener {
             .map_err(|error| Error::internal("flattened columns do not fit their schema").caused_by(error))
     }
 
-    fn add_column(&self, column: &ArrayRef, depth: usize, columns: &mut Vec<ArrayRef>) -> Result<()> {
+    fn add_column(&self, field: &Field, column: &ArrayRef, depth: usize, columns: &mut Vec<ArrayRef>) -> Result<()> {
         let Some(object) = column.as_any().downcast_ref::<StructArray>() else {
             columns.push(Arc::clone(column));
             return Ok(());
         };
         if depth == self.max_depth {
-            let texts: StringArray = json_texts(column, self.decimal_as_float)?;
+            let texts: StringArray = json_texts(field, column, self.options)?;
             columns.push(Arc::new(texts));
             return Ok(());
         }
-        for member in object.columns() {
-            self.add_column(&with_nulls_of(object, member)?, depth + 1, columns)?;
+        let DataType::Struct(fields) = field.data_type() else {
+            return Err(Error::internal("a struct has a field of another type"));
+        };
+        for (field, member) in fields.iter().zip(object.columns()) {
+            self.add_column(field, &with_nulls_of(object, member)?, depth + 1, columns)?;
         }
         Ok(())
     }
@@ -175,8 +179,10 @@ fn add_fields(fields: &Fields, prefix: &str, depth: usize, max_depth: usize, fla
                 add_fields(members, &format!("{name}{SEPARATOR}"), depth + 1, max_depth, flat);
             }
             DataType::Struct(_) => flat.push((Arc::new(Field::new(name, DataType::Utf8, true)), true)),
-            kind if prefix.is_empty() => flat.push((Arc::new(Field::new(name, kind.clone(), true)), false)),
-            kind => flat.push((Arc::new(Field::new(name, kind.clone(), true)), true)),
+            kind => {
+                let plain = Field::new(name, kind.clone(), true).with_metadata(field.metadata().clone());
+                flat.push((Arc::new(plain), !prefix.is_empty()));
+            }
         }
     }
 }
@@ -364,7 +370,7 @@ mod tests {
     }
 
     fn flat(rows: &[&str], max_depth: usize) -> (Vec<String>, BTreeMap<String, u64>) {
-        let mut flattener = Flattener::new(max_depth, false);
+        let mut flattener = Flattener::new(max_depth, ParquetOptions::default());
         let Batch::Json(flat) = flattener.flatten(Batch::Json(json(rows))).unwrap() else { panic!("JSON stays JSON") };
         let text = |span: Span| String::from_utf8(span.of(&flat.data).to_vec()).unwrap();
         let shown = (0..flat.row_ends.len()).map(|row| {
@@ -445,7 +451,7 @@ mod tests {
         let schema =
             Arc::new(Schema::new(vec![field("a", DataType::Struct(outer_fields)), field("a_l", DataType::Int64)]));
         let batch = RecordBatch::try_new(schema, vec![Arc::new(outer), numbers]).unwrap();
-        let mut flattener = Flattener::new(10, false);
+        let mut flattener = Flattener::new(10, ParquetOptions::default());
         let Batch::Arrow(flat) = flattener.flatten(Batch::Arrow(batch.clone())).unwrap() else {
             panic!("columns stay")
         };
@@ -455,7 +461,7 @@ mod tests {
         assert!(flat.column(1).is_null(0) && flat.column(1).is_null(1) && !flat.column(1).is_null(2));
         assert_eq!(flattener.renamed().iter().collect::<Vec<_>>(), [(&"a_l".to_owned(), &1)]);
 
-        let mut flattener = Flattener::new(1, false);
+        let mut flattener = Flattener::new(1, ParquetOptions::default());
         let Batch::Arrow(flat) = flattener.flatten(Batch::Arrow(batch)).unwrap() else { panic!("columns stay") };
         let texts = flat.column(0).as_any().downcast_ref::<StringArray>().unwrap();
         assert_eq!((texts.is_null(0), texts.value(1)), (true, r#"{"b":null,"l":null}"#));

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::conform::{Misfit, Unfit, json_conforms, listed_type};
+use super::conform::{Fit, Misfit, Unfit, json_conforms, listed_type};
 use super::line::{Line, Piece};
 use super::rescued::Rescued;
 use super::text::close;
@@ -36,6 +36,9 @@ pub(super) struct JsonEncoder {
     rescued: Rescued,
     /// Rows that had a key more than once.
     repeated: u64,
+    /// Numbers that are a null, since JSON has no text for them.
+    not_finite: u64,
+    fit: Fit,
 }
 
 /// A key that was met.
@@ -67,6 +70,8 @@ impl JsonEncoder {
             line: Line::new(prefix),
             rescued: Rescued::new(),
             repeated: 0,
+            not_finite: 0,
+            fit: options.fit(),
         }
     }
 
@@ -75,14 +80,20 @@ impl JsonEncoder {
         std::mem::take(&mut self.repeated)
     }
 
+    /// Numbers since the last call that went out as null: NaN and the infinities.
+    pub(super) fn take_not_finite(&mut self) -> u64 {
+        std::mem::take(&mut self.not_finite)
+    }
+
     pub(super) fn encode(
         &mut self,
         rows: &JsonRows,
         columns: &Columns,
-        unfit: Unfit,
+        options: &EncodeOptions,
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
     ) -> Encoded {
+        let unfit = options.unfit();
         let mut encoded = Encoded::default();
         for row in 0..rows.row_ends.len() {
             let fields = rows.row(row);
@@ -103,7 +114,7 @@ impl JsonEncoder {
             if unfit.looks()
                 && let Some(misfit) = self.misfit(fields, &rows.data, columns, frame.added)
             {
-                if encoded.unfit(unfit, row, &misfit, || raw(fields, &rows.data)) {
+                if encoded.unfit(unfit, row, &misfit, || source(rows, row).unwrap_or_else(|| raw(fields, &rows.data))) {
                     break;
                 }
                 continue;
@@ -155,7 +166,7 @@ impl JsonEncoder {
             let index = self.member_behind(before, data, field, columns, added);
             before = index + 1;
             let kind = self.members[index].kind;
-            if !kind.is_some_and(|kind| json_conforms(field.kind, kind)) {
+            if !kind.is_some_and(|kind| json_conforms(self.fit, field.kind, field.value.of(data), kind)) {
                 return Some(Misfit { column: unescaped(field.key.of(data)).into(), expected: kind });
             }
         }
@@ -170,7 +181,8 @@ impl JsonEncoder {
         self.line.restart();
         for (index, field) in chosen {
             let member = &self.members[index];
-            if member.kind.is_some_and(|kind| json_conforms(field.kind, kind)) {
+            if member.kind.is_some_and(|kind| json_conforms(self.fit, field.kind, field.value.of(data), kind)) {
+                self.not_finite += u64::from(not_finite(field, data));
                 write(&mut self.line, member, field, data, self.schemaless);
             } else if field.kind != JsonKind::Null {
                 self.rescued.json(&member.prefix, field.value.of(data));
@@ -194,6 +206,7 @@ impl JsonEncoder {
                 return false;
             }
             *met = self.row;
+            self.not_finite += u64::from(not_finite(field, data));
             write(&mut self.line, member, field, data, self.schemaless);
         }
         true
@@ -273,12 +286,27 @@ impl JsonEncoder {
     }
 }
 
+/// Whether a field is a number of Avro that JSON has no text for. A number never begins with this letter otherwise.
+#[inline(always)]
+fn not_finite(field: &JsonField, data: &[u8]) -> bool {
+    field.kind == JsonKind::Number && data[field.value.start as usize] == b'n'
+}
+
 #[inline(always)]
 fn write(line: &mut Line, member: &Member, field: &JsonField, data: &[u8], schemaless: bool) {
     if !member.written || (field.kind == JsonKind::Null && !schemaless) {
         return;
     }
     line.member(&member.prefix, data, field.value.start as usize, field.value.end as usize);
+}
+
+/// The text of a row as it stands in the file; `None` where nobody knows where it begins.
+#[cold]
+fn source(rows: &JsonRows, row: usize) -> Option<Vec<u8>> {
+    let text = rows.data.get(rows.starts.get(row)?.byte as usize..)?;
+    // The row was read before; what stands behind it may be anything.
+    let mut values = serde_json::Deserializer::from_slice(text).into_iter::<&serde_json::value::RawValue>();
+    values.next()?.ok().map(|row| row.get().as_bytes().to_vec())
 }
 
 /// A row as the JSON object that it was, without white space between its members.

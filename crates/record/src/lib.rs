@@ -6,6 +6,7 @@
 //! ```
 
 pub mod arrow;
+
 mod cast;
 mod conform;
 pub mod flatten;
@@ -22,6 +23,7 @@ use std::io::Write as _;
 use std::sync::Arc;
 
 use self::arrow::ArrowEncoder;
+use self::conform::Fit;
 use self::conform::Misfit;
 use self::conform::Unfit;
 pub use self::conform::Validation;
@@ -33,7 +35,7 @@ use tollgate_base::batch::Batch;
 use tollgate_base::error::{Error, Result};
 use tollgate_base::json_string::{write_key, write_string};
 use tollgate_base::object::ObjectFacts;
-use tollgate_base::options::{CsvOptions, FormatOptions, OnBadRow, Projection, SchemaEvolution};
+use tollgate_base::options::{CsvOptions, FormatOptions, OnBadRow, ParquetOptions, Projection, SchemaEvolution};
 use tollgate_base::schema::{Columns, MODIFIED_COLUMN, RESCUED_COLUMN, URL_COLUMN};
 
 /// How rows become records, besides the catalog's columns.
@@ -43,8 +45,8 @@ pub struct EncodeOptions {
     pub schemaless: bool,
     /// What texts mean.
     pub csv: CsvOptions,
-    /// Decimals as numbers.
-    pub decimal_as_float: bool,
+    /// The texts of Arrow values.
+    pub parquet: ParquetOptions,
     /// What happens to records that are not what the catalog says.
     pub validation: Validation,
     /// What happens to fields that the catalog does not have as they are.
@@ -71,14 +73,14 @@ impl EncodeOptions {
     /// The options of a format.
     #[must_use]
     pub fn new(format: &FormatOptions, schemaless: bool, validation: Validation) -> Self {
-        let (csv, decimal_as_float) = match format {
-            FormatOptions::Csv(csv) => (csv.clone(), false),
-            FormatOptions::Parquet(parquet) => (CsvOptions::default(), parquet.decimal_as_float),
-            _ => (CsvOptions::default(), false),
+        let (csv, parquet) = match format {
+            FormatOptions::Csv(csv) => (csv.clone(), ParquetOptions::default()),
+            FormatOptions::Parquet(parquet) => (CsvOptions::default(), *parquet),
+            _ => Default::default(),
         };
         // A row as it is has no columns that a catalog could know.
         let validation = if schemaless { Validation::Emit } else { validation };
-        Self { schemaless, csv, decimal_as_float, validation, ..Self::default() }
+        Self { schemaless, csv, parquet, validation, ..Self::default() }
     }
 
     /// With these policies for fields and rows.
@@ -90,6 +92,10 @@ impl EncodeOptions {
 
     fn unfit(&self) -> Unfit {
         Unfit::new(self.validation, self.evolution, self.on_bad_row)
+    }
+
+    fn fit(&self) -> Fit {
+        Fit::of(self.evolution)
     }
 }
 
@@ -181,6 +187,8 @@ struct Shared {
     prefix: Vec<u8>,
     columns: Columns,
     options: EncodeOptions,
+    /// Whether the catalog has the column of rescued data.
+    rescued_listed: bool,
 }
 
 impl StreamEncoder {
@@ -200,11 +208,14 @@ impl StreamEncoder {
         } else {
             columns.clone()
         };
+        let mut rescued_listed = true;
         if let (SchemaEvolution::Rescue, Columns::Listed(listed)) = (options.evolution, &mut columns) {
+            let all = listed.len();
             // A column of this name in a file is one that the catalog does not have.
             listed.retain(|column| column.name != RESCUED_COLUMN);
+            rescued_listed = listed.len() < all;
         }
-        Self(Arc::new(Shared { prefix, columns, options }))
+        Self(Arc::new(Shared { prefix, columns, options, rescued_listed }))
     }
 
     /// An encoder for one file.
@@ -339,15 +350,20 @@ impl FileEncoder {
                 encoder.encode(rows, &shared.columns, &shared.options, &frame, out, &mut self.report)
             }
             (Rows::Json(encoder), Batch::Json(rows)) => {
-                encoder.encode(rows, &shared.columns, shared.options.unfit(), &frame, out)
+                encoder.encode(rows, &shared.columns, &shared.options, &frame, out)
             }
             _ => return Err(Error::internal("the batches of a file have different shapes")),
         };
-        if let Rows::Json(encoder) = rows {
-            self.report.add_repeated_keys(encoder.take_repeated());
+        match rows {
+            Rows::Json(encoder) => {
+                self.report.add_repeated_keys(encoder.take_repeated());
+                self.report.add_not_finite("", encoder.take_not_finite(), "");
+            }
+            Rows::Arrow(encoder) => self.report.add_not_finite("", encoder.take_not_finite(), ""),
+            Rows::Text(_) => {}
         }
         let done = encoded.stopped.as_ref().map_or(batch.rows(), |(row, _)| *row);
-        self.report.add_rescued(encoded.rescued);
+        self.report.add_rescued(encoded.rescued, shared.rescued_listed);
         self.report.add_skipped(done as u64 - encoded.lines - encoded.refused.len() as u64);
         Ok(encoded)
     }

@@ -19,6 +19,10 @@ pub struct FileReport {
     skipped: u64,
     adjusted: u64,
     rescued: u64,
+    /// Whether the catalog has no column for what was rescued.
+    rescued_unlisted: bool,
+    /// Values that JSON has no number for, with the first text, by column; where nobody knows the column it has no name.
+    not_finite: BTreeMap<String, (u64, String)>,
     /// Rows that had a key more than once.
     repeated_keys: u64,
     /// Names that stand more than once in a header, with the number of files.
@@ -55,9 +59,19 @@ impl FileReport {
         self.adjusted += rows;
     }
 
-    /// Counts rows of which something went to the column of rescued data.
-    pub(super) fn add_rescued(&mut self, rows: u64) {
+    /// Counts rows of which something went to the column of rescued data, which the catalog has or has not.
+    pub(super) fn add_rescued(&mut self, rows: u64, listed: bool) {
         self.rescued += rows;
+        self.rescued_unlisted |= rows > 0 && !listed;
+    }
+
+    /// Counts values of a column that went out as null, since they are NaN, infinite or beyond a double.
+    pub(super) fn add_not_finite(&mut self, column: &str, count: u64, example: &str) {
+        if count == 0 {
+            return;
+        }
+        let known = self.not_finite.entry(column.to_owned());
+        known.or_insert_with(|| (0, example.chars().take(EXAMPLE_CHARS).collect())).0 += count;
     }
 
     /// Counts rows that had a key more than once.
@@ -87,6 +101,10 @@ impl FileReport {
         self.skipped += other.skipped;
         self.adjusted += other.adjusted;
         self.rescued += other.rescued;
+        self.rescued_unlisted |= other.rescued_unlisted;
+        for (column, (values, example)) in &other.not_finite {
+            self.add_not_finite(column, *values, example);
+        }
         self.repeated_keys += other.repeated_keys;
         for (name, times) in &other.repeated_names {
             count(&mut self.repeated_names, name, *times);
@@ -119,8 +137,14 @@ impl FileReport {
         let adjusted = (self.adjusted > 0).then(|| {
             format!("{} rows had more or fewer fields than their header and were cut or left incomplete", self.adjusted)
         });
-        let rescued = (self.rescued > 0)
-            .then(|| format!("{} records have fields in the column '{RESCUED_COLUMN}'", self.rescued));
+        let rescued = (self.rescued > 0).then(|| {
+            let lost = if self.rescued_unlisted {
+                ", which the catalog does not have: refresh the schema, or the destination may drop them"
+            } else {
+                ""
+            };
+            format!("{} records have fields in the column '{RESCUED_COLUMN}'{lost}", self.rescued)
+        });
         let repeated_keys = (self.repeated_keys > 0)
             .then(|| format!("{} rows had a key more than once; the last value was emitted", self.repeated_keys));
         let repeated_names = (!self.repeated_names.is_empty()).then(|| {
@@ -136,7 +160,12 @@ impl FileReport {
             format!("columns that the catalog does not have were left out: {names}; refresh the schema to get them")
         });
         let counts = [skipped, adjusted, rescued, repeated_keys, repeated_names, unlisted, renamed];
-        self.misfits.iter().map(note).chain(counts.into_iter().flatten()).collect()
+        let not_finite = self.not_finite.iter().map(|(column, (count, example))| {
+            let of = if column.is_empty() { String::new() } else { format!(" of column '{column}'") };
+            let shown = if example.is_empty() { String::new() } else { format!(", for example '{example}'") };
+            format!("{count} values{of} are NaN, infinite or out of range and were emitted as null{shown}")
+        });
+        self.misfits.iter().map(note).chain(not_finite).chain(counts.into_iter().flatten()).collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Inferred types → the types of a catalog.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use tollgate_base::batch::{InferredColumn, InferredType, Nested};
 use tollgate_base::schema::ColumnType;
@@ -19,6 +19,7 @@ pub fn column_type(kind: InferredType) -> ColumnType {
         InferredType::Time => ColumnType::Time,
         InferredType::Array => ColumnType::Array,
         InferredType::Object => ColumnType::Object,
+        InferredType::Mixed => ColumnType::Any,
     }
 }
 
@@ -29,6 +30,9 @@ pub fn properties(inferred: &[InferredColumn]) -> Map<String, Value> {
 }
 
 fn property(column: &InferredColumn) -> Value {
+    if column.kind == InferredType::Mixed {
+        return json!({"type": ["null", "boolean", "integer", "number", "string", "array", "object"]});
+    }
     let mut property = column_type(column.kind).to_property();
     match &column.nested {
         Nested::Fields(fields) if !fields.is_empty() => property["properties"] = Value::Object(properties(fields)),

@@ -103,7 +103,7 @@ fn text_is_cast_to_the_types_of_the_catalog_and_failures_are_counted() {
     );
     let (_, encoder) = encode(&csv, &columns, false, text);
     let notes = encoder.report().notes();
-    assert_eq!(notes.len(), 5, "{notes:?}");
+    assert_eq!(notes.len(), 6, "{notes:?}");
     assert!(notes[0].contains("2 values of column 'a'") && notes[0].contains("'x'"), "{notes:?}");
 }
 
@@ -254,4 +254,109 @@ fn a_catalog_with_a_byte_order_mark_in_the_first_name_keeps_that_column() {
     assert_eq!(members(&csv, &old, "\u{feff}a,b\n1,x\n"), ["\"\u{feff}a\":\"1\",\"b\":\"x\""]);
     let new = listed(&[("a", ColumnType::String), ("b", ColumnType::String)]);
     assert_eq!(members(&csv, &new, "\u{feff}a,b\n1,x\n"), ["\"a\":\"1\",\"b\":\"x\""]);
+}
+
+/// What a file's rows become under these policies: lines, refused reasons and notes.
+fn under(
+    format: &FormatOptions,
+    columns: &Columns,
+    (validation, evolution, on_bad_row): (Validation, SchemaEvolution, OnBadRow),
+    text: &str,
+) -> (Vec<serde_json::Value>, Vec<String>, Vec<String>) {
+    let mut decoder =
+        open(format, Compression::None, &Projection::All, &object(), None, &DecodeLimits::default()).unwrap();
+    decoder.feed(0, Bytes::copy_from_slice(text.as_bytes())).unwrap();
+    decoder.finish();
+    let options = EncodeOptions::new(format, false, validation).with_policies(evolution, on_bad_row);
+    let mut encoder = StreamEncoder::new("s", None, columns, options).file(&object(), 1);
+    let (mut out, mut refused) = (Vec::new(), Vec::new());
+    while let Step::Batch(decoded) = decoder.step().unwrap() {
+        let encoded = encoder.encode(&decoded.batch, &mut out).unwrap();
+        refused.extend(encoded.refused.into_iter().map(|refused| refused.reason));
+    }
+    let lines = String::from_utf8(out).unwrap();
+    let data = |line: &str| {
+        let mut data = serde_json::from_str::<serde_json::Value>(line).unwrap()["record"]["data"].take();
+        data.as_object_mut().unwrap().retain(|key, _| !key.starts_with("_ab_"));
+        data
+    };
+    (lines.lines().map(data).collect(), refused, encoder.report().notes())
+}
+
+const SKIP: (Validation, SchemaEvolution, OnBadRow) = (Validation::Skip, SchemaEvolution::Evolve, OnBadRow::Stop);
+const FREEZE: (Validation, SchemaEvolution, OnBadRow) = (Validation::Emit, SchemaEvolution::Freeze, OnBadRow::Collect);
+const RESCUE: (Validation, SchemaEvolution, OnBadRow) = (Validation::Emit, SchemaEvolution::Rescue, OnBadRow::Stop);
+
+#[test]
+fn skip_record_leaves_out_an_array_in_a_string_column_and_a_string_in_an_object_column() {
+    let columns = listed(&[("s", ColumnType::String), ("o", ColumnType::Object)]);
+    let text = "{\"s\":\"x\",\"o\":{}}\n{\"s\":[1]}\n{\"o\":\"x\"}\n{\"o\":1}\n{\"o\":[]}\n{\"s\":1,\"o\":null}\n";
+    let (data, _, notes) = under(&FormatOptions::Jsonl, &columns, SKIP, text);
+    assert_eq!(data, [serde_json::json!({"s": "x", "o": {}}), serde_json::json!({"s": 1})]);
+    assert_eq!(notes, ["Records in file did not pass validation policy: 4 records were left out"]);
+    let csv = FormatOptions::Csv(CsvOptions::default());
+    let (data, _, notes) = under(&csv, &columns, SKIP, "o\n{}\n1\n[]\nx\n\"{\"\"a\"\":1}\"\n");
+    assert_eq!(data, [serde_json::json!({"o": {}}), serde_json::json!({"o": {"a": 1}})]);
+    assert_eq!(notes, ["Records in file did not pass validation policy: 3 records were left out"]);
+}
+
+#[test]
+fn freeze_and_rescue_do_not_accept_mistyped_values() {
+    let columns = listed(&[
+        ("id", ColumnType::Integer),
+        ("s", ColumnType::String),
+        ("n", ColumnType::Number),
+        ("_rescued", ColumnType::Object),
+    ]);
+    let text = "{\"id\":true}\n{\"s\":5}\n{\"id\":7.0,\"s\":\"x\",\"n\":5}\n{\"n\":false}\n";
+    let (data, refused, _) = under(&FormatOptions::Jsonl, &columns, FREEZE, text);
+    assert_eq!(data, [serde_json::json!({"id": 7.0, "s": "x", "n": 5})]);
+    assert_eq!(refused.len(), 3);
+    let (data, _, notes) = under(&FormatOptions::Jsonl, &columns, RESCUE, text);
+    let expected = [
+        serde_json::json!({"_rescued": {"id": true}}),
+        serde_json::json!({"_rescued": {"s": 5}}),
+        serde_json::json!({"id": 7.0, "s": "x", "n": 5}),
+        serde_json::json!({"_rescued": {"n": false}}),
+    ];
+    assert_eq!(data, expected);
+    assert_eq!(notes, ["3 records have fields in the column '_rescued'"]);
+}
+
+#[test]
+fn numbers_that_json_does_not_have_are_counted_refused_or_rescued() {
+    let csv = FormatOptions::Csv(CsvOptions::default());
+    let columns = listed(&[("n", ColumnType::Number), ("_rescued", ColumnType::Object)]);
+    let text = "n\n1\nNaN\n1e400\n-inf\n";
+    let note = "3 values of column 'n' are NaN, infinite or out of range and were emitted as null, for example 'NaN'";
+    for policies in [(Validation::Emit, SchemaEvolution::Evolve, OnBadRow::Stop), SKIP] {
+        let (data, refused, notes) = under(&csv, &columns, policies, text);
+        assert_eq!((data.len(), refused.len()), (4, 0), "{policies:?}");
+        assert_eq!(notes, [note], "{policies:?}");
+    }
+    let (data, refused, notes) = under(&csv, &columns, FREEZE, text);
+    assert_eq!((data, refused.len()), (vec![serde_json::json!({"n": 1})], 3));
+    assert_eq!(notes, [""; 0], "nothing was emitted as null");
+    let (data, _, notes) = under(&csv, &columns, RESCUE, text);
+    assert_eq!(data[1], serde_json::json!({"_rescued": {"n": "NaN"}}));
+    assert_eq!(notes, ["3 records have fields in the column '_rescued'"]);
+}
+
+#[test]
+fn rows_that_are_not_emitted_are_not_said_to_be_emitted_as_strings() {
+    let csv = FormatOptions::Csv(CsvOptions::default());
+    let columns = listed(&[("a", ColumnType::Integer), ("n", ColumnType::Number)]);
+    for policies in [FREEZE, SKIP] {
+        let (data, _, notes) = under(&csv, &columns, policies, "a,n\n1,1\nx,NaN\n2,y\n");
+        assert_eq!(data, [serde_json::json!({"a": 1, "n": 1})]);
+        assert!(!notes.iter().any(|note| note.contains("were emitted as")), "{notes:?}");
+    }
+}
+
+#[test]
+fn rescue_says_when_the_catalog_has_no_column_for_it() {
+    let columns = listed(&[("a", ColumnType::Integer)]);
+    let (data, _, notes) = under(&FormatOptions::Jsonl, &columns, RESCUE, "{\"a\":1,\"b\":2}\n");
+    assert_eq!(data, [serde_json::json!({"a": 1, "_rescued": {"b": 2}})]);
+    assert!(notes[0].contains("which the catalog does not have: refresh the schema"), "{notes:?}");
 }

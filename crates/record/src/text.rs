@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::cast::{Cast, Outcome};
-use super::conform::{Misfit, Unfit, listed_type, misfit_conforms};
+use super::conform::{Fit, Misfit, Unfit, listed_type};
 use super::line::{Line, Piece};
 use super::rescued::Rescued;
 use super::{Added, EncodeOptions, Encoded, FileReport, Frame, Unlisted};
@@ -27,6 +27,8 @@ pub(super) struct TextEncoder {
     /// The texts of booleans.
     words: Vec<(Piece, bool)>,
     line: Line,
+    /// What was counted of the row that is being written, by the place of its member.
+    counted: Vec<(usize, Written)>,
     /// A value that is not written straight into the line.
     spare: Vec<u8>,
 }
@@ -47,15 +49,34 @@ struct Member {
     /// Texts of this batch that are not of the column's type, and the first of them.
     misfits: u64,
     example: String,
+    /// Texts of this batch that are a number which JSON does not have, and the first of them.
+    not_finite: u64,
+    not_finite_example: String,
+}
+
+impl Member {
+    /// Takes back what was counted of a row, which is not emitted after all.
+    #[cold]
+    fn uncount(&mut self, written: Written) {
+        match written {
+            Written::AsText => self.misfits -= 1,
+            Written::NotFinite => self.not_finite -= 1,
+            Written::Well | Written::OtherJson => {}
+        }
+    }
 }
 
 /// What became of a field.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Written {
     /// It is in the line, or is a null that is left out.
     Well,
     /// It is in the line as a string, since it is no value of the column's type.
     AsText,
+    /// It is in the line, and is JSON of another type than the column's.
+    OtherJson,
+    /// It is in the line as a null, since JSON has no such number.
+    NotFinite,
 }
 
 impl TextEncoder {
@@ -70,6 +91,7 @@ impl TextEncoder {
             rescued: Rescued::new(),
             words,
             line: Line::new(prefix),
+            counted: Vec::new(),
             spare: Vec::new(),
         }
     }
@@ -97,6 +119,9 @@ impl TextEncoder {
         for member in self.members.iter_mut().filter(|member| member.misfits > 0) {
             report.add_misfits(&member.name, member.kind, std::mem::take(&mut member.misfits), &member.example);
         }
+        for member in self.members.iter_mut().filter(|member| member.not_finite > 0) {
+            report.add_not_finite(&member.name, std::mem::take(&mut member.not_finite), &member.not_finite_example);
+        }
         report.add_adjusted(rows.adjusted as u64);
         encoded
     }
@@ -108,13 +133,14 @@ impl TextEncoder {
         frame: &Frame<'_>,
         out: &mut Vec<u8>,
     ) -> Encoded {
-        let unfit = options.unfit();
+        let (unfit, fit) = (options.unfit(), options.fit());
         let mut encoded = Encoded::default();
         let mut members = std::mem::take(&mut self.members);
         for row in 0..rows.rows {
             let fields = rows.row(row);
             // The first member, by its place, that does not conform.
             let mut misfit = None;
+            self.counted.clear();
             self.line.restart();
             for (place, member) in members.iter_mut().enumerate() {
                 let field = fields[member.index];
@@ -124,21 +150,32 @@ impl TextEncoder {
                 let mark = self.line.mark();
                 if member.cast == Cast::String && !member.nullable {
                     self.line.text_member(&member.text_key, &rows.data, field.start as usize, field.end as usize);
-                } else if self.write(member, &rows.data, field, options) == Written::AsText {
-                    if misfit_conforms(member.kind) {
-                        continue;
-                    }
-                    misfit.get_or_insert(place);
-                    if unfit == Unfit::Rescue {
-                        self.line.cut_to(mark);
-                        member.misfits -= 1;
-                        self.rescued.text(&member.key, field.of(&rows.data));
-                    }
+                    continue;
+                }
+                let written = self.write(member, &rows.data, field, options);
+                if written == Written::Well || unfit == Unfit::Emit {
+                    continue;
+                }
+                let conforms = written == Written::NotFinite && fit == Fit::Narrower;
+                if conforms || unfit != Unfit::Rescue {
+                    self.counted.push((place, written));
+                }
+                if conforms {
+                    continue;
+                }
+                misfit.get_or_insert(place);
+                if unfit == Unfit::Rescue {
+                    self.line.cut_to(mark);
+                    member.uncount(written);
+                    self.rescued.text(&member.key, field.of(&rows.data));
                 }
             }
             if unfit == Unfit::Rescue {
                 encoded.rescued += u64::from(self.write_rescued(rows, fields));
             } else if unfit.looks() && (misfit.is_some() || !self.unlisted.is_empty()) {
+                for (place, written) in self.counted.drain(..) {
+                    members[place].uncount(written);
+                }
                 let misfit = self.misfit(rows, &members, misfit);
                 if encoded.unfit(unfit, row, &misfit, || raw(rows, row)) {
                     break;
@@ -226,8 +263,16 @@ impl TextEncoder {
         self.line.piece(&member.key);
         self.line.copy(&self.spare, 0, self.spare.len());
         self.line.bytes([b',']);
+        if outcome == Outcome::NotFinite {
+            if member.not_finite == 0 {
+                member.not_finite_example = text.into_owned();
+            }
+            member.not_finite += 1;
+            return Written::NotFinite;
+        }
         if outcome == Outcome::Written && member.kind != ColumnType::Null {
-            return Written::Well;
+            let other = member.cast == Cast::Object && !self.spare.starts_with(b"{");
+            return if other { Written::OtherJson } else { Written::Well };
         }
         if member.misfits == 0 {
             member.example = text.into_owned();
@@ -265,9 +310,13 @@ fn short_number(data: &[u8], start: usize, end: usize) -> bool {
         && (!whole_zero || length == 1)
 }
 
-/// A row as a JSON object of texts.
+/// The text of a row as it stands in the file, without its line end; a JSON object of texts where it was not kept.
 #[cold]
 fn raw(rows: &TextRows, row: usize) -> Vec<u8> {
+    if let Some(source) = source(rows, row) {
+        let end = source.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
+        return source[..end].to_vec();
+    }
     let mut object = vec![b'{'];
     for (name, field) in rows.columns.iter().zip(rows.row(row)).filter(|(_, field)| !field.absent()) {
         write_key(name, &mut object);
@@ -276,6 +325,17 @@ fn raw(rows: &TextRows, row: usize) -> Vec<u8> {
     }
     close(&mut object);
     object
+}
+
+fn source(rows: &TextRows, row: usize) -> Option<&[u8]> {
+    let (originals, start) = (rows.originals.as_ref()?, rows.starts.get(row)?.byte);
+    if let Ok(found) = originals.binary_search_by_key(&start, |(at, _)| *at) {
+        return Some(&originals[found].1);
+    }
+    // Its fields stand as they stood, and none of them has a line end.
+    let last = rows.row(row).iter().rfind(|field| !field.absent())?.end as usize;
+    let end = memchr::memchr2(b'\n', b'\r', &rows.data[last..]).map_or(rows.data.len(), |length| last + length);
+    rows.data.get(start as usize..end)
 }
 
 /// Ends an object, whose members all have a comma behind them.
@@ -347,6 +407,8 @@ fn members(names: &[Box<str>], columns: &Columns, options: &CsvOptions, added: &
             nullable: null_values || kind == ColumnType::Null,
             misfits: 0,
             example: String::new(),
+            not_finite: 0,
+            not_finite_example: String::new(),
         });
     }
     members.reverse();

@@ -587,6 +587,13 @@ pub(super) fn input_schema(text: &str, path: &str, notes: &mut Notes) -> Result<
         let Value::String(kind) = kind else {
             return fail("Invalid input schema; nested schemas are not supported");
         };
+        let (column, kind) = (column.trim().to_owned(), kind.trim());
+        if column.is_empty() {
+            return fail("a column has no name");
+        }
+        if types.iter().any(|(name, _)| *name == column) {
+            return fail(&format!("two columns have the name '{column}'"));
+        }
         let lower = kind.to_ascii_lowercase();
         if !INPUT_TYPES.contains(&lower.as_str()) {
             let right = one_of(INPUT_TYPES);

@@ -9,7 +9,9 @@ use crate::job::{Delivery, FormatByKey};
 use crate::notes::{Notes, join};
 use crate::read::{Object, Section, Whole, section, tag_of, wrong};
 use tollgate_base::error::{Error, ErrorKind, Result};
-use tollgate_base::options::{AvroOptions, CsvHeader, CsvInference, CsvOptions, FormatOptions, ParquetOptions};
+use tollgate_base::options::{
+    AvroOptions, BinaryEncoding, CsvHeader, CsvInference, CsvOptions, FormatOptions, ParquetOptions,
+};
 
 /// The formats that can be read.
 #[derive(Serialize, Deserialize, JsonSchema)]
@@ -108,6 +110,11 @@ pub(crate) struct ParquetFormat {
     #[serde(default = "decimal_as_float_default")]
     #[schemars(title = "Convert Decimal Fields to Floats")]
     pub(super) decimal_as_float: bool,
+    /// How binary values become strings. `utf8` takes them for text, and fails where a value is not. `base64` and `hex`
+    /// encode their bytes; UUIDs then have their usual form (`00112233-4455-6677-8899-aabbccddeeff`).
+    #[serde(default = "binary_encoding_default")]
+    #[schemars(title = "Binary Encoding")]
+    pub(super) binary_encoding: BinaryText,
 }
 
 /// Apache Avro, as object container files.
@@ -118,6 +125,11 @@ pub(crate) struct AvroFormat {
     #[serde(default = "double_as_string_default")]
     #[schemars(title = "Convert Double Fields to Strings")]
     pub(super) double_as_string: bool,
+    /// How `bytes` and `fixed` values become strings. `utf8` takes them for text, and fails where a value is not. `base64`
+    /// and `hex` encode their bytes.
+    #[serde(default = "binary_encoding_default")]
+    #[schemars(title = "Binary Encoding")]
+    pub(super) binary_encoding: BinaryText,
 }
 
 /// Excel workbooks (xlsx, xlsb): the first sheet, whose first row names the columns.
@@ -173,6 +185,32 @@ pub(crate) enum InferenceType {
     None,
     #[serde(rename = "Primitive Types Only")]
     PrimitiveTypesOnly,
+}
+
+#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum BinaryText {
+    Utf8,
+    Base64,
+    Hex,
+}
+
+impl BinaryText {
+    fn option(self) -> BinaryEncoding {
+        match self {
+            Self::Utf8 => BinaryEncoding::Utf8,
+            Self::Base64 => BinaryEncoding::Base64,
+            Self::Hex => BinaryEncoding::Hex,
+        }
+    }
+}
+
+fn binary_encoding_default() -> BinaryText {
+    match defaults::BINARY_ENCODING.airbyte {
+        BinaryEncoding::Utf8 => BinaryText::Utf8,
+        BinaryEncoding::Base64 => BinaryText::Base64,
+        BinaryEncoding::Hex => BinaryText::Hex,
+    }
 }
 
 fn delimiter_default() -> String {
@@ -255,12 +293,12 @@ pub(super) fn format(object: &Object, path: &str, delivery: Delivery, notes: &mu
         "json" => section::<JsonFormat>(object, path, &[TAG], notes).map(|_| FormatOptions::Json),
         "excel" => section::<ExcelFormat>(object, path, &[TAG], notes).map(|_| FormatOptions::Excel),
         "avro" => {
-            let AvroFormat { double_as_string } = section(object, path, &[TAG], notes)?;
-            Ok(FormatOptions::Avro(AvroOptions { double_as_string }))
+            let AvroFormat { double_as_string, binary_encoding } = section(object, path, &[TAG], notes)?;
+            Ok(FormatOptions::Avro(AvroOptions { double_as_string, binary_encoding: binary_encoding.option() }))
         }
         _ => {
-            let ParquetFormat { decimal_as_float } = section(object, path, &[TAG], notes)?;
-            Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float }))
+            let ParquetFormat { decimal_as_float, binary_encoding } = section(object, path, &[TAG], notes)?;
+            Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float, binary_encoding: binary_encoding.option() }))
         }
     }
 }

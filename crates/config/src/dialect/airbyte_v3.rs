@@ -290,12 +290,12 @@ fn format(object: &Object, path: &str, notes: &mut Notes) -> Result<FormatOption
             without_effect("batch_size", parquet.batch_size.is_some_and(|size| size.0 != 65_536), path, notes);
             without_effect("buffer_size", parquet.buffer_size.is_some_and(|size| size.0 != 2), path, notes);
             let decimal_as_float = defaults::PARQUET_DECIMAL_AS_FLOAT.of(DIALECT);
-            Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float }))
+            Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float, ..ParquetOptions::default() }))
         }
         _ => {
             section::<Avro>(object, path, &[TAG], notes)?;
             let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.of(DIALECT);
-            Ok(FormatOptions::Avro(AvroOptions { double_as_string }))
+            Ok(FormatOptions::Avro(AvroOptions { double_as_string, ..AvroOptions::default() }))
         }
     }
 }

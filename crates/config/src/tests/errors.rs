@@ -175,6 +175,11 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         ),
         (airbyte_stream(json!({"input_schema": r#"{"a":"text"}"#})), "Invalid type 'text' for property 'a'"),
         (airbyte_stream(json!({"input_schema": r#"{"a":{}}"#})), "nested schemas are not supported"),
+        (airbyte_stream(json!({"input_schema": r#"{"": "string"}"#})), "a column has no name"),
+        (
+            airbyte_stream(json!({"input_schema": r#"{"a": "string", "a ": "integer"}"#})),
+            "two columns have the name 'a'",
+        ),
         (
             airbyte_stream(json!({"input_schema": "{a"})),
             "`streams[0].input_schema`: The provided schema could not be transformed into valid JSON Schema",

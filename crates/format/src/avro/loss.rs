@@ -42,7 +42,7 @@ impl Lost {
     pub(super) fn reject(self, plain: bool) -> Reject {
         let Self { offset, row, rows, reason, raw, cut } = self;
         let offset = plain.then_some(offset);
-        Reject { line: None, offset, row: Some(row), more_rows: rows - 1, reason, raw, cut }
+        Reject { offset, row: Some(row), more_rows: rows - 1, reason, raw, cut, ..Reject::default() }
     }
 }
 

@@ -432,7 +432,8 @@ impl AvroDecoder {
     /// Decodes the next row of a block. An error has the name of its column; the block stays before the row then.
     fn row(&self, header: &Header, block: &mut Block, rest: &mut Rest) -> Result<(), (Fault, String)> {
         let most = rest.data.len().saturating_add(self.limits.row_bytes);
-        let writer = Writer { schema: &header.schema, double_as_string: self.options.double_as_string, most };
+        let AvroOptions { double_as_string, binary_encoding } = self.options;
+        let writer = Writer { schema: &header.schema, double_as_string, binary_encoding, most };
         let mut input = Input::new(&block.data, block.at);
         for (field, key) in header.schema.fields().iter().zip(&header.keys) {
             let start = rest.data.len();

@@ -115,11 +115,11 @@ impl Schema {
     /// integers there although their values are texts, and of timestamps only those in milliseconds have a format.
     /// A union, which that connector does not read, has the nearest type that holds its branches. The symbols of an enum
     /// are left out, since a later file may have more.
-    /// Where more is asked for, times of all units are times.
+    /// Where more is asked for, times of all units are times, and a union of several types has all of them.
     pub(super) fn columns(&self, double_as_string: bool, inference: InferenceDepth) -> Vec<InferredColumn> {
         let rich = inference == InferenceDepth::Rich;
         let mut teller = Teller { schema: self, double_as_string, rich, left: MOST_TOLD };
-        self.fields.iter().map(|field| teller.column(&field.name, field.node, 0)).collect()
+        self.fields.iter().map(|field| teller.column(&field.name, field.node, 0, true)).collect()
     }
 }
 
@@ -133,9 +133,16 @@ struct Teller<'a> {
 }
 
 impl Teller<'_> {
-    fn column(&mut self, name: &str, index: usize, depth: usize) -> InferredColumn {
+    /// `top`: its values stand in the record itself.
+    fn column(&mut self, name: &str, index: usize, depth: usize, top: bool) -> InferredColumn {
         let node = self.schema.node(index);
         let nested = match node {
+            // What lies inside is not told, but a union has a type all the same.
+            Node::Union(branches) if depth >= DEPTH => {
+                let kinds = branches.iter().map(|branch| self.plain_type(self.schema.node(*branch), top));
+                let merge = if self.rich { InferredType::merge_exactly } else { InferredType::merge };
+                return InferredColumn::new(name, kinds.fold(InferredType::Null, merge));
+            }
             _ if depth >= DEPTH => Nested::Unknown,
             Node::Array(item) => self.part("", *item, depth).map_or(Nested::Unknown, |item| Nested::Items(item.into())),
             Node::Map(value) => self.part("", *value, depth).map_or(Nested::Open, |value| Nested::Values(value.into())),
@@ -144,29 +151,32 @@ impl Teller<'_> {
                 fields.collect::<Option<_>>().map_or(Nested::Open, Nested::Fields)
             }
             Node::Union(branches) => {
-                let branches: Vec<_> = branches.iter().map(|branch| [self.column(name, *branch, depth + 1)]).collect();
-                let merged = infer::merge(branches.iter().map(<[_; 1]>::as_slice)).pop();
+                let branches: Vec<_> =
+                    branches.iter().map(|branch| [self.column(name, *branch, depth + 1, top)]).collect();
+                let inference = if self.rich { InferenceDepth::Rich } else { InferenceDepth::Compatible };
+                let merged = infer::merge(branches.iter().map(<[_; 1]>::as_slice), inference).pop();
                 return merged.unwrap_or_else(|| InferredColumn::new(name, InferredType::Null));
             }
             _ => Nested::Unknown,
         };
-        InferredColumn { name: name.to_owned(), kind: self.plain_type(node), nested }
+        InferredColumn { name: name.to_owned(), kind: self.plain_type(node, top), nested }
     }
 
     /// A column inside of one at this depth, if it may be told.
     fn part(&mut self, name: &str, index: usize, depth: usize) -> Option<InferredColumn> {
         self.left = self.left.checked_sub(1)?;
-        Some(self.column(name, index, depth + 1))
+        Some(self.column(name, index, depth + 1, false))
     }
 
     /// The type of a node, whatever lies inside.
-    fn plain_type(&self, node: &Node) -> InferredType {
+    fn plain_type(&self, node: &Node, top: bool) -> InferredType {
         match node {
             Node::Null => InferredType::Null,
             Node::Boolean => InferredType::Boolean,
             Node::Time(_) if self.rich => InferredType::Time,
             Node::Int | Node::Long | Node::Time(Unit::Milli | Unit::Micro) => InferredType::Integer,
-            Node::Double if self.double_as_string => InferredType::String,
+            // Doubles inside of others stay numbers, whatever the catalog of that connector says.
+            Node::Double if self.double_as_string && (top || !self.rich) => InferredType::String,
             Node::Float | Node::Double => InferredType::Number,
             Node::Array(_) => InferredType::Array,
             Node::Record(_) | Node::Map(_) => InferredType::Object,

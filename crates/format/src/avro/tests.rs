@@ -476,7 +476,7 @@ fn columns_have_the_types_of_the_connector_that_we_replace() {
         let file = fixture(name);
         let reading = Reading::new(&file);
         let (none, all) = (Compression::None, &Projection::All);
-        let options = AvroOptions { double_as_string };
+        let options = AvroOptions { double_as_string, ..AvroOptions::default() };
         let mut decoder =
             AvroDecoder::new(&options, none, all, &reading.object(), None, &DecodeLimits::default()).unwrap();
         decoder.feed(0, file.into()).unwrap();
@@ -528,7 +528,7 @@ fn rich_columns_have_times_of_all_units() {
 
 #[test]
 fn doubles_may_be_strings() {
-    let (file, options) = (fixture("primitives"), AvroOptions { double_as_string: true });
+    let (file, options) = (fixture("primitives"), AvroOptions { double_as_string: true, ..AvroOptions::default() });
     let run = Reading { options, ..Reading::new(&file) }.run(|| 10_000);
     let doubles: Vec<String> = run
         .lines

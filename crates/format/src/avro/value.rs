@@ -6,7 +6,9 @@ use super::text::{
     write_uuid,
 };
 use tollgate_base::batch::JsonKind;
+use tollgate_base::bytes_text::{write_base64, write_hex};
 use tollgate_base::json_string::write_string;
+use tollgate_base::options::BinaryEncoding;
 
 /// Values inside one another, the record itself included. A type may hold itself, so its depth is the file's choice.
 const MAX_DEPTH: usize = 400;
@@ -92,6 +94,7 @@ pub(super) struct Writer<'a> {
     pub(super) schema: &'a Schema,
     /// Doubles at the top of a record as strings.
     pub(super) double_as_string: bool,
+    pub(super) binary_encoding: BinaryEncoding,
     /// `out` may not grow far beyond this length.
     pub(super) most: usize,
 }
@@ -121,8 +124,8 @@ impl Writer<'_> {
             }
             Node::Double => Ok(number(f64::from_le_bytes(input.array()?), out)),
             Node::String => Ok(string(self.short(input.text()?)?, out)),
-            Node::Bytes => Ok(string(self.short(text_of(input.bytes()?)?)?, out)),
-            Node::Fixed(size) => Ok(string(self.short(text_of(input.take(*size)?)?)?, out)),
+            Node::Bytes => self.binary(input.bytes()?, out),
+            Node::Fixed(size) => self.binary(input.take(*size)?, out),
             Node::Enum(symbols) => {
                 let symbol = usize::try_from(input.int()?).ok().and_then(|index| symbols.get(index));
                 out.extend_from_slice(symbol.ok_or("an enum has no symbol of that number")?);
@@ -143,6 +146,19 @@ impl Writer<'_> {
     /// A text that is not longer than a row may be.
     fn short<'t>(&self, text: &'t str) -> Result<&'t str, Fault> {
         if text.len() > self.most { Err(TOO_LONG) } else { Ok(text) }
+    }
+
+    /// Binary values are texts in records; by default they are taken for text, as in the connector that we replace.
+    fn binary(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<JsonKind, Fault> {
+        if bytes.len() > self.most {
+            return Err(TOO_LONG);
+        }
+        match self.binary_encoding {
+            BinaryEncoding::Utf8 => return Ok(string(text_of(bytes)?, out)),
+            BinaryEncoding::Base64 => write_base64(bytes, out),
+            BinaryEncoding::Hex => write_hex(bytes, false, out),
+        }
+        Ok(JsonKind::String)
     }
 
     fn array(&self, items: usize, input: &mut Input<'_>, out: &mut Vec<u8>, depth: usize) -> Result<JsonKind, Fault> {
@@ -291,7 +307,6 @@ fn string(text: &str, out: &mut Vec<u8>) -> JsonKind {
     JsonKind::String
 }
 
-/// Binary values are texts in records, as they are in those of the connector that we replace.
 fn text_of(bytes: &[u8]) -> Result<&str, Fault> {
     simdutf8::basic::from_utf8(bytes).map_err(|_| "a binary value is not UTF-8 text")
 }

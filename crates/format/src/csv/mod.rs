@@ -15,11 +15,12 @@ mod walk;
 
 use std::sync::Arc;
 
+use super::DecodeLimits;
 use super::text::{Origin, Rejects, Split, Stop, behind_line, foreign_position, refused_position};
 use header::{Header, Names, Progress};
 use tollgate_base::batch::{Place, Position, RowStart, Span, TextOrigin, TextRows};
 use tollgate_base::error::{Error, Result};
-use tollgate_base::options::{CsvOptions, OnBadRow};
+use tollgate_base::options::CsvOptions;
 use walk::{Walk, find_row, split_row};
 
 /// The bytes that have a meaning.
@@ -94,6 +95,8 @@ pub(crate) struct CsvSplitter {
     /// Rows that were padded or cut.
     adjusted: usize,
     rejects: Rejects,
+    /// See [`TextRows::originals`].
+    originals: Option<Vec<(u32, Box<[u8]>)>>,
     /// Quotes without an end that were gone over.
     unclosed: usize,
 }
@@ -104,7 +107,7 @@ const UNCLOSED_AT_MOST: usize = 16;
 
 impl CsvSplitter {
     /// A splitter at the start of a file, or at a position.
-    pub(crate) fn new(options: &CsvOptions, resume: Option<&Position>, on_bad_row: OnBadRow) -> Result<Self> {
+    pub(crate) fn new(options: &CsvOptions, resume: Option<&Position>, limits: &DecodeLimits) -> Result<Self> {
         let mut splitter = Self {
             dialect: Dialect::of(options)?,
             header: Header::of(options),
@@ -117,7 +120,8 @@ impl CsvSplitter {
             rows: 0,
             starts: Vec::new(),
             adjusted: 0,
-            rejects: Rejects::new(on_bad_row),
+            rejects: Rejects::new(limits.on_bad_row),
+            originals: limits.keep_source.then(Vec::new),
             unclosed: 0,
         };
         if let Some(Position { place: Place::Byte { line, columns, .. }, .. }) = resume {
@@ -172,7 +176,8 @@ impl CsvSplitter {
         let (rows, adjusted) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.adjusted));
         let starts = std::mem::replace(&mut self.starts, Vec::with_capacity(rows + rows / 8));
         let origin = TextOrigin { offset, line: self.first_line };
-        TextRows { columns: Arc::clone(&self.names.columns), data, fields, rows, starts, origin, adjusted }
+        let originals = self.originals.as_mut().map(std::mem::take);
+        TextRows { columns: Arc::clone(&self.names.columns), data, fields, rows, starts, origin, adjusted, originals }
     }
 
     /// Splits as many rows as there are, up to `max_rows`.
@@ -210,6 +215,7 @@ impl CsvSplitter {
                 let first = self.fields.len();
                 // What the row was before it is taken apart.
                 let raw = (fields != self.names.columns.len()).then(|| self.rejects.raw(&text[at..next])).flatten();
+                self.keep_original(at, &text[at..next]);
                 split_row(&self.dialect, text, at, ended, &mut self.fields);
                 match (self.fit_row(text, first, at, origin), raw) {
                     (Ok(()), _) => self.add_row(at),
@@ -222,6 +228,13 @@ impl CsvSplitter {
                 self.line += lines;
                 Ok(Some(next))
             }
+        }
+    }
+
+    /// Keeps the text of a row that is about to be changed.
+    fn keep_original(&mut self, at: usize, row: &[u8]) {
+        if let Some(originals) = &mut self.originals {
+            originals.push((at as u32, row.into()));
         }
     }
 

@@ -197,7 +197,12 @@ impl CsvSplitter {
                     self.fields.truncate(row_first);
                     return Scan::Odd(row_start);
                 }
-                let lines = if self.odd_fields.is_empty() { 1 } else { 1 + self.clean_fields(text) };
+                let lines = if self.odd_fields.is_empty() {
+                    1
+                } else {
+                    self.keep_original(row_start, &text[row_start..at]);
+                    1 + self.clean_fields(text)
+                };
                 if !fits && let Err(error) = self.fit_row(text, row_first, row_start, origin) {
                     return Scan::Fault(row_start, error);
                 }

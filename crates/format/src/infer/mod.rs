@@ -98,7 +98,7 @@ impl Inference {
             FormatOptions::Csv(csv) if depth == InferenceDepth::Rich => Some(csv.clone()),
             _ => inference.csv,
         };
-        Self { csv, depth, ..inference }
+        Self { csv, depth, found: Found::new(depth), ..inference }
     }
 
     /// Takes in more rows of the file.
@@ -160,8 +160,8 @@ impl Inference {
 
 /// Merges the columns of files, which are given in the order of their keys.
 #[must_use]
-pub fn merge<'a>(files: impl IntoIterator<Item = &'a [InferredColumn]>) -> Vec<InferredColumn> {
-    let mut merged = Found::default();
+pub fn merge<'a>(files: impl IntoIterator<Item = &'a [InferredColumn]>, depth: InferenceDepth) -> Vec<InferredColumn> {
+    let mut merged = Found::new(depth);
     for column in files.into_iter().flatten() {
         merged.add(&column.name, column.kind, column.nested.clone());
     }
@@ -173,12 +173,18 @@ pub fn merge<'a>(files: impl IntoIterator<Item = &'a [InferredColumn]>) -> Vec<I
 struct Found {
     columns: Vec<InferredColumn>,
     places: HashMap<String, usize>,
+    /// Whether a type must hold for each value as it is.
+    exact: bool,
 }
 
 impl Found {
+    fn new(depth: InferenceDepth) -> Self {
+        Self { exact: depth == InferenceDepth::Rich, ..Self::default() }
+    }
+
     fn add(&mut self, name: &str, kind: InferredType, nested: Nested) {
         if let Some(place) = self.places.get(name) {
-            nested::widen(&mut self.columns[*place], kind, nested);
+            nested::widen(&mut self.columns[*place], kind, nested, self.exact);
             return;
         }
         self.places.insert(name.to_owned(), self.columns.len());
@@ -331,7 +337,7 @@ mod tests {
         let column = |name: &str, kind| InferredColumn::new(name, kind);
         let first = [column("a", Boolean), column("b", Null)];
         let second = [column("c", Date), column("b", Array), column("a", Integer)];
-        let merged = merge([first.as_slice(), second.as_slice()]);
+        let merged = merge([first.as_slice(), second.as_slice()], InferenceDepth::Compatible);
         assert_eq!(shown(&merged), [("a", Integer), ("b", Array), ("c", Date)]);
     }
 

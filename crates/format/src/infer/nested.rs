@@ -69,38 +69,38 @@ fn items_of(items: &[Value], depth: usize) -> Nested {
     for value in items {
         let (kind, nested) = of_value(value, depth + 1);
         match &mut item {
-            Some(item) => widen(item, kind, nested),
+            Some(item) => widen(item, kind, nested, true),
             None => item = Some(InferredColumn { name: String::new(), kind, nested }),
         }
     }
     item.map_or(Nested::Unknown, |item| Nested::Items(Box::new(item)))
 }
 
-/// Makes a column take values of another type too.
-pub(super) fn widen(column: &mut InferredColumn, kind: InferredType, nested: Nested) {
-    column.kind = column.kind.merge(kind);
+/// Makes a column take values of another type too; `exact`: as they are.
+pub(super) fn widen(column: &mut InferredColumn, kind: InferredType, nested: Nested, exact: bool) {
+    column.kind = if exact { column.kind.merge_exactly(kind) } else { column.kind.merge(kind) };
     let inside = std::mem::take(&mut column.nested);
     column.nested = match column.kind {
-        InferredType::Array | InferredType::Object => merge(inside, nested),
+        InferredType::Array | InferredType::Object => merge(inside, nested, exact),
         _ => Nested::Unknown,
     };
 }
 
-fn merge(one: Nested, other: Nested) -> Nested {
+fn merge(one: Nested, other: Nested, exact: bool) -> Nested {
     match (one, other) {
         (Nested::Unknown, known) | (known, Nested::Unknown) => known,
         (Nested::Items(mut item), Nested::Items(other)) => {
-            widen(&mut item, other.kind, other.nested);
+            widen(&mut item, other.kind, other.nested, exact);
             Nested::Items(item)
         }
         (Nested::Values(mut value), Nested::Values(other)) => {
-            widen(&mut value, other.kind, other.nested);
+            widen(&mut value, other.kind, other.nested, exact);
             Nested::Values(value)
         }
         (Nested::Fields(mut fields), Nested::Fields(others)) => {
             for other in others {
                 match fields.iter_mut().find(|field| field.name == other.name) {
-                    Some(field) => widen(field, other.kind, other.nested),
+                    Some(field) => widen(field, other.kind, other.nested, exact),
                     None => fields.push(other),
                 }
             }
@@ -118,7 +118,7 @@ mod tests {
         let mut column = InferredColumn::new("x", InferredType::Null);
         for text in texts {
             let (kind, nested) = of_value(&serde_json::from_str(text).unwrap(), 0);
-            widen(&mut column, kind, nested);
+            widen(&mut column, kind, nested, true);
         }
         column
     }
@@ -135,9 +135,9 @@ mod tests {
         assert_eq!((column.kind, fields(&column)), (Object, vec![("a", Number), ("b", Array), ("c", Object)]));
         let column = told(&["[null]", "[]", r#"[1, "x"]"#]);
         let Nested::Items(item) = &column.nested else { panic!("no items in {column:?}") };
-        assert_eq!((column.kind, item.kind), (Array, String));
+        assert_eq!((column.kind, item.kind), (Array, Mixed), "a catalog that says string would be wrong of 1");
         let column = told(&["[1]", r#"{"a":1}"#, "null"]);
-        assert_eq!((column.kind, &column.nested), (String, &Nested::Unknown), "a list and an object have texts alone");
+        assert_eq!((column.kind, &column.nested), (Mixed, &Nested::Unknown));
     }
 
     #[test]

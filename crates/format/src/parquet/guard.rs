@@ -1,12 +1,11 @@
 //! The one place where the Parquet library's failures become errors of this program.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use parquet::basic::Compression;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ColumnChunkMetaData;
 
 use super::shape::{Walk, kind};
+use crate::quiet::caught;
 use tollgate_base::error::{Error, ErrorKind, Result};
 
 /// A page may say that it is this long without its compression; the formats' writers make pages of about a mebibyte.
@@ -126,20 +125,12 @@ fn first_number(walk: &mut Walk<'_>) -> Option<u64> {
 /// Runs a call into the Parquet library.
 ///
 /// The library asserts where a file breaks its promises (negative lengths, definition levels beyond their maximum,
-/// lists that overrun): for us these are bytes from outside, so a panic ends as a data error. Nothing that the call
-/// may have left half-done is used afterwards: a decoder is not called again after an error.
+/// lists that overrun): for us these are bytes from outside, so a panic ends as a data error.
 pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, ParquetError>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(work)) {
+    match caught(work) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(error)) => Err(from_parquet(error)),
-        Err(panic) => {
-            let text = panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "no message".to_owned());
-            Err(Error::data("the bytes are not valid Parquet").caused_by(text))
-        }
+        Err(panic) => Err(Error::data("the bytes are not valid Parquet").caused_by(panic)),
     }
 }
 

@@ -23,6 +23,8 @@ mod shape;
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "lists of ranges, some of them short")]
 mod tests;
+#[cfg(test)]
+mod writers_tests;
 
 use std::collections::{HashMap, VecDeque};
 use std::iter::once;
@@ -383,6 +385,12 @@ impl ParquetDecoder {
         if batch.num_rows() == 0 {
             return Err(Error::data("a row group has other rows than the footer says").with("rows", self.next.row));
         }
+        let batch = match &rows.opened.marked {
+            Some(schema) => batch
+                .with_schema(Arc::clone(schema))
+                .map_err(|error| Error::internal("a batch has another schema than its file").caused_by(error))?,
+            None => batch,
+        };
         self.rows += batch.num_rows() as u64;
         let group_rows = rows.opened.reader.metadata().row_group(current.slice.group).num_rows() as usize;
         let group = current.slice.group;

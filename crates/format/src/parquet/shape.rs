@@ -5,6 +5,9 @@
 //! handler can catch. So this walks over the footer once (Thrift's compact protocol, parquet-format's
 //! `FileMetaData`), keeps nothing, and refuses what announces more than it has.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
 use tollgate_base::error::{Error, Result};
 
 /// Levels of a schema. A list or map has two or three per level of the data.
@@ -13,6 +16,14 @@ const SCHEMA_LEVELS: usize = 100;
 const THRIFT_LEVELS: usize = 32;
 /// Thrift's field number of `FileMetaData.schema`.
 const SCHEMA: i64 = 2;
+/// Thrift's field number of `FileMetaData.row_groups`.
+const ROW_GROUPS: i64 = 4;
+/// Thrift's field number of `RowGroup.columns`.
+const COLUMNS: i64 = 1;
+/// Thrift's field number of `ColumnChunk.meta_data`.
+const META_DATA: i64 = 3;
+/// Thrift's field number of `ColumnChunk.crypto_metadata`.
+const CRYPTO: i64 = 8;
 /// Thrift's field number of `SchemaElement.num_children`.
 const CHILDREN: i64 = 5;
 
@@ -34,12 +45,40 @@ pub(super) mod kind {
     pub(in crate::parquet) const UUID: u8 = 13;
 }
 
+/// What the library does not look at.
+#[derive(Debug, Default)]
+pub(super) struct Shape {
+    /// The leaf columns that are encrypted in some row group: the library takes their bytes for pages.
+    pub(super) encrypted: BTreeSet<usize>,
+    /// The bytes of the headers of fields that have another type than the format gives them, counted from the end: forks
+    /// used numbers that the format took later. The library reads them as if they had the right type.
+    foreign: Vec<usize>,
+}
+
+impl Shape {
+    /// The metadata with a number for each foreign field that the format does not have.
+    pub(super) fn readable<'a>(&self, metadata: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.foreign.is_empty() {
+            return Cow::Borrowed(metadata);
+        }
+        let mut metadata = metadata.to_vec();
+        let length = metadata.len();
+        for from_end in &self.foreign {
+            // The largest step: what follows in the struct has higher numbers still.
+            metadata[length - from_end] |= 0xf0;
+        }
+        Cow::Owned(metadata)
+    }
+}
+
 /// Walks over a footer's metadata.
-pub(super) fn check(metadata: &[u8]) -> Result<()> {
+pub(super) fn check(metadata: &[u8]) -> Result<Shape> {
     let mut walk = Walk::new(metadata);
-    walk.footer().ok_or_else(|| {
-        Error::data("the Parquet footer is damaged").with("footer_byte", metadata.len() - walk.rest.len())
-    })
+    let mut shape = Shape::default();
+    match walk.footer(&mut shape) {
+        Some(()) => Ok(shape),
+        None => Err(Error::data("the Parquet footer is damaged").with("footer_byte", metadata.len() - walk.rest.len())),
+    }
 }
 
 /// A place in the bytes. All steps give `None` where the bytes end too early or are not what they should be.
@@ -61,16 +100,76 @@ impl<'a> Walk<'a> {
         Some(text)
     }
 
-    fn footer(&mut self) -> Option<()> {
+    fn footer(&mut self, shape: &mut Shape) -> Option<()> {
         let mut field = 0;
         while let Some(kind) = self.field(&mut field)? {
-            if field == SCHEMA && kind == kind::LIST {
-                self.schema()?;
-            } else {
-                self.value(kind, 1)?;
+            match (field, kind) {
+                (SCHEMA, kind::LIST) => self.schema()?,
+                (ROW_GROUPS, kind::LIST) => {
+                    let (groups, kind) = self.list()?;
+                    for _ in 0..groups {
+                        if kind != kind::STRUCT {
+                            return None;
+                        }
+                        self.row_group(shape)?;
+                    }
+                }
+                _ => self.value(kind, 1)?,
             }
         }
         Some(())
+    }
+
+    fn row_group(&mut self, shape: &mut Shape) -> Option<()> {
+        let mut field = 0;
+        while let Some(kind) = self.field(&mut field)? {
+            if (field, kind) != (COLUMNS, kind::LIST) {
+                self.value(kind, 3)?;
+                continue;
+            }
+            let (columns, kind) = self.list()?;
+            for leaf in 0..columns {
+                if kind != kind::STRUCT {
+                    return None;
+                }
+                self.column(usize::try_from(leaf).ok()?, shape)?;
+            }
+        }
+        Some(())
+    }
+
+    fn column(&mut self, leaf: usize, shape: &mut Shape) -> Option<()> {
+        let mut field = 0;
+        while let Some(kind) = self.field(&mut field)? {
+            match (field, kind) {
+                (META_DATA, kind::STRUCT) => self.column_metadata(shape)?,
+                (CRYPTO, _) => {
+                    shape.encrypted.insert(leaf);
+                    self.value(kind, 5)?;
+                }
+                _ => self.value(kind, 5)?,
+            }
+        }
+        Some(())
+    }
+
+    fn column_metadata(&mut self, shape: &mut Shape) -> Option<()> {
+        let mut field = 0;
+        loop {
+            let from_end = self.rest.len();
+            let short = self.rest.first().is_some_and(|header| header >> 4 > 0);
+            let Some(kind) = self.field(&mut field)? else { return Some(()) };
+            let expected = match field {
+                14 => kind::I64,
+                15 => kind::I32,
+                16 | 17 => kind::STRUCT,
+                _ => kind,
+            };
+            if kind != expected && short {
+                shape.foreign.push(from_end);
+            }
+            self.value(kind, 6)?;
+        }
     }
 
     /// The list of schema elements: a tree in which each node tells how many children follow it.
@@ -254,6 +353,24 @@ mod tests {
         assert!(check(&nested(100_000)).is_err());
         let wide = [&[50, 3, 0, 0, 0][..], &[0; 49]].concat();
         assert!(check(&footer(&wide)).is_ok());
+    }
+
+    #[test]
+    fn fields_of_forks_get_a_number_that_the_format_does_not_have() {
+        // A row group with a column whose metadata has a number as field 9 and a list as field 15, which is a number too.
+        let footer = [0x49, 0x1c, 0x19, 0x1c, 0x3c, 0x96, 0, 0x69, 0x13, 7, 0, 0, 0, 0];
+        let readable = check(&footer).unwrap().readable(&footer).into_owned();
+        let expected = [0x49, 0x1c, 0x19, 0x1c, 0x3c, 0x96, 0, 0xf9, 0x13, 7, 0, 0, 0, 0];
+        assert_eq!(readable, expected);
+        let good = [0x49, 0x1c, 0x19, 0x1c, 0x3c, 0x96, 0, 0x65, 2, 0, 0, 0, 0];
+        assert_eq!(*check(&good).unwrap().readable(&good), good);
+    }
+
+    #[test]
+    fn encrypted_columns_are_told_by_their_index() {
+        // The second of three columns has an empty struct as field 8.
+        let footer = [0x49, 0x1c, 0x19, 0x3c, 0x3c, 0, 0, 0x3c, 0, 0x5c, 0, 0, 0x3c, 0, 0, 0, 0];
+        assert_eq!(check(&footer).unwrap().encrypted, BTreeSet::from([1]));
     }
 
     #[test]

@@ -11,6 +11,9 @@ use super::line::{Key, Line};
 use super::time_text::{write_date, write_time, write_timestamp};
 use super::zone::Zone;
 use crate::number_text::{DecimalForm, write_decimal128, write_decimal256};
+use tollgate_base::bytes_text::{write_base64, write_hex};
+use tollgate_base::error::Error;
+use tollgate_base::options::{BinaryEncoding, ParquetOptions};
 
 /// A column of a batch.
 #[derive(Debug)]
@@ -31,6 +34,15 @@ pub(super) enum Bad {
 }
 
 impl Bad {
+    /// The error for a value.
+    pub(super) fn error(self) -> Error {
+        let error = Error::data(self.message());
+        match self {
+            Self::Utf8 => error.hint("set the format's `binary_encoding` to base64 or hex"),
+            Self::Time | Self::MapKey => error,
+        }
+    }
+
     /// The message of the error.
     pub(super) fn message(self) -> &'static str {
         match self {
@@ -75,10 +87,10 @@ enum Values<'a> {
     Utf8(&'a GenericByteArray<Utf8Type>),
     LargeUtf8(&'a GenericByteArray<LargeUtf8Type>),
     Utf8View(&'a GenericByteViewArray<StringViewType>),
-    Binary(&'a GenericByteArray<BinaryType>),
-    LargeBinary(&'a GenericByteArray<LargeBinaryType>),
-    BinaryView(&'a GenericByteViewArray<BinaryViewType>),
-    FixedBinary(&'a FixedSizeBinaryArray),
+    Binary(&'a GenericByteArray<BinaryType>, BytesForm),
+    LargeBinary(&'a GenericByteArray<LargeBinaryType>, BytesForm),
+    BinaryView(&'a GenericByteViewArray<BinaryViewType>, BytesForm),
+    FixedBinary(&'a FixedSizeBinaryArray, BytesForm),
     List(Rows<'a>, Box<Column<'a>>),
     Struct(Vec<(Key, Column<'a>)>),
     Map(Rows<'a>, Box<(Column<'a>, Column<'a>)>),
@@ -115,8 +127,8 @@ fn slice<T: ArrowPrimitiveType>(array: &dyn Array) -> &[T::Native] {
 
 impl<'a> Column<'a> {
     /// Looks at an array's type.
-    pub(super) fn new(array: &'a dyn Array, decimal_as_float: bool) -> Result<Self, Refused> {
-        Ok(Self { nulls: array.nulls(), values: Values::new(array, decimal_as_float)? })
+    pub(super) fn new(field: &Field, array: &'a dyn Array, options: ParquetOptions) -> Result<Self, Refused> {
+        Ok(Self { nulls: array.nulls(), values: Values::new(field, array, options)? })
     }
 
     /// Whether the value of a row is null.
@@ -162,10 +174,10 @@ impl<'a> Column<'a> {
             Values::Utf8(values) => line.string(values.value(row)),
             Values::LargeUtf8(values) => line.string(values.value(row)),
             Values::Utf8View(values) => line.string(values.value(row)),
-            Values::Binary(values) => return write_bytes(values.value(row), line),
-            Values::LargeBinary(values) => return write_bytes(values.value(row), line),
-            Values::BinaryView(values) => return write_bytes(values.value(row), line),
-            Values::FixedBinary(values) => return write_bytes(values.value(row), line),
+            Values::Binary(values, form) => return form.write(values.value(row), line),
+            Values::LargeBinary(values, form) => return form.write(values.value(row), line),
+            Values::BinaryView(values, form) => return form.write(values.value(row), line),
+            Values::FixedBinary(values, form) => return form.write(values.value(row), line),
             Values::List(rows, items) => return write_list(rows.of(row), items, line),
             Values::Struct(fields) => return write_struct(fields, row, line),
             Values::Map(rows, entries) => return write_map(rows.of(row), entries, line),
@@ -185,10 +197,14 @@ impl<'a> Column<'a> {
 }
 
 impl<'a> Values<'a> {
-    fn new(array: &'a dyn Array, decimal_as_float: bool) -> Result<Self, Refused> {
-        let form = |scale: &i8| DecimalForm { scale: *scale, as_float: decimal_as_float };
-        let nested = |array: &'a dyn Array| Column::new(array, decimal_as_float).map(Box::new);
-        Ok(match array.data_type() {
+    fn new(field: &Field, array: &'a dyn Array, options: ParquetOptions) -> Result<Self, Refused> {
+        let form = |scale: &i8| DecimalForm { scale: *scale, as_float: options.decimal_as_float };
+        let bytes = BytesForm::of(field, options.binary_encoding);
+        let nested = |field: &Field, array: &'a dyn Array| Column::new(field, array, options).map(Box::new);
+        // The field's type tells what its parts are; that of the values only what they are stored as.
+        let kind =
+            if field.data_type().equals_datatype(array.data_type()) { field.data_type() } else { array.data_type() };
+        Ok(match kind {
             DataType::Null => Self::Null,
             DataType::Boolean => Self::Boolean(array.as_boolean().values()),
             DataType::Int8 => Self::Int8(slice::<Int8Type>(array)),
@@ -211,35 +227,35 @@ impl<'a> Values<'a> {
             DataType::Utf8 => Self::Utf8(array.as_string()),
             DataType::LargeUtf8 => Self::LargeUtf8(array.as_string()),
             DataType::Utf8View => Self::Utf8View(array.as_string_view()),
-            DataType::Binary => Self::Binary(array.as_binary()),
-            DataType::LargeBinary => Self::LargeBinary(array.as_binary()),
-            DataType::BinaryView => Self::BinaryView(array.as_binary_view()),
-            DataType::FixedSizeBinary(_) => Self::FixedBinary(array.as_fixed_size_binary()),
-            DataType::List(_) => {
+            DataType::Binary => Self::Binary(array.as_binary(), bytes),
+            DataType::LargeBinary => Self::LargeBinary(array.as_binary(), bytes),
+            DataType::BinaryView => Self::BinaryView(array.as_binary_view(), bytes),
+            DataType::FixedSizeBinary(_) => Self::FixedBinary(array.as_fixed_size_binary(), bytes),
+            DataType::List(item) => {
                 let list = array.as_list::<i32>();
-                Self::List(Rows::Offsets(list.offsets()), nested(list.values())?)
+                Self::List(Rows::Offsets(list.offsets()), nested(item, list.values())?)
             }
-            DataType::LargeList(_) => {
+            DataType::LargeList(item) => {
                 let list = array.as_list::<i64>();
-                Self::List(Rows::LargeOffsets(list.offsets()), nested(list.values())?)
+                Self::List(Rows::LargeOffsets(list.offsets()), nested(item, list.values())?)
             }
-            DataType::FixedSizeList(_, _) => {
+            DataType::FixedSizeList(item, _) => {
                 let list = array.as_fixed_size_list();
-                Self::List(Rows::Fixed(list.value_length() as usize), nested(list.values())?)
+                Self::List(Rows::Fixed(list.value_length() as usize), nested(item, list.values())?)
             }
-            DataType::ListView(_) => {
+            DataType::ListView(item) => {
                 let list = array.as_list_view::<i32>();
-                Self::List(Rows::Views(list.offsets(), list.sizes()), nested(list.values())?)
+                Self::List(Rows::Views(list.offsets(), list.sizes()), nested(item, list.values())?)
             }
-            DataType::LargeListView(_) => {
+            DataType::LargeListView(item) => {
                 let list = array.as_list_view::<i64>();
-                Self::List(Rows::LargeViews(list.offsets(), list.sizes()), nested(list.values())?)
+                Self::List(Rows::LargeViews(list.offsets(), list.sizes()), nested(item, list.values())?)
             }
-            DataType::Struct(_) => Self::of_struct(array.as_struct(), decimal_as_float)?,
+            DataType::Struct(fields) => Self::of_struct(fields, array.as_struct(), options)?,
             DataType::Map(_, _) => {
                 let map = array.as_map();
-                let entries =
-                    (Column::new(map.keys(), decimal_as_float)?, Column::new(map.values(), decimal_as_float)?);
+                let (key, value) = map.entries_fields();
+                let entries = (Column::new(key, map.keys(), options)?, Column::new(value, map.values(), options)?);
                 Self::Map(Rows::Offsets(map.offsets()), Box::new(entries))
             }
             DataType::Dictionary(_, _) => {
@@ -247,12 +263,12 @@ impl<'a> Values<'a> {
                 let values = dictionary.values();
                 // Without values all rows are null, and their indices are never looked at.
                 let indices = if values.is_empty() { Vec::new() } else { dictionary.normalized_keys() };
-                Self::Indirect(indices, nested(values)?)
+                Self::Indirect(indices, nested(field, values)?)
             }
             DataType::RunEndEncoded(ends, _) => match ends.data_type() {
-                DataType::Int16 => Self::of_runs(array.as_run::<Int16Type>(), decimal_as_float)?,
-                DataType::Int32 => Self::of_runs(array.as_run::<Int32Type>(), decimal_as_float)?,
-                _ => Self::of_runs(array.as_run::<Int64Type>(), decimal_as_float)?,
+                DataType::Int16 => Self::of_runs(field, array.as_run::<Int16Type>(), options)?,
+                DataType::Int32 => Self::of_runs(field, array.as_run::<Int32Type>(), options)?,
+                _ => Self::of_runs(field, array.as_run::<Int64Type>(), options)?,
             },
             DataType::Interval(_) | DataType::Union(_, _) => return Err(Refused),
         })
@@ -289,18 +305,21 @@ impl<'a> Values<'a> {
         }
     }
 
-    fn of_struct(array: &'a StructArray, decimal_as_float: bool) -> Result<Self, Refused> {
-        let columns = array
-            .fields()
+    fn of_struct(fields: &Fields, array: &'a StructArray, options: ParquetOptions) -> Result<Self, Refused> {
+        let columns = fields
             .iter()
             .zip(array.columns())
-            .map(|(field, values)| Ok((Key::new(field.name()), Column::new(values, decimal_as_float)?)));
+            .map(|(field, values)| Ok((Key::new(field.name()), Column::new(field, values, options)?)));
         columns.collect::<Result<_, Refused>>().map(Self::Struct)
     }
 
-    fn of_runs<R: RunEndIndexType>(array: &'a RunArray<R>, decimal_as_float: bool) -> Result<Self, Refused> {
+    fn of_runs<R: RunEndIndexType>(
+        field: &Field,
+        array: &'a RunArray<R>,
+        options: ParquetOptions,
+    ) -> Result<Self, Refused> {
         let indices = (0..array.len()).map(|row| array.get_physical_index(row)).collect();
-        Ok(Self::Indirect(indices, Box::new(Column::new(array.values(), decimal_as_float)?)))
+        Ok(Self::Indirect(indices, Box::new(Column::new(field, array.values(), options)?)))
     }
 }
 
@@ -320,13 +339,49 @@ fn write_double(value: f64, line: &mut Line) {
     if value.is_finite() {
         line.put(zmij::Buffer::new().format_finite(value).as_bytes());
     } else {
-        line.array(*b"null");
+        write_not_finite(line);
     }
 }
 
-fn write_bytes(bytes: &[u8], line: &mut Line) -> Result<(), Bad> {
-    line.string(simdutf8::basic::from_utf8(bytes).map_err(|_| Bad::Utf8)?);
-    Ok(())
+#[cold]
+fn write_not_finite(line: &mut Line) {
+    line.not_finite += 1;
+    line.array(*b"null");
+}
+
+/// The name of the Arrow type of UUIDs, and the key that it stands under in a field's metadata.
+const UUID: (&str, &str) = ("ARROW:extension:name", "arrow.uuid");
+
+/// The text of the binary values of a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum BytesForm {
+    Utf8,
+    Base64,
+    Hex,
+    /// `00112233-4455-6677-8899-aabbccddeeff`
+    Uuid,
+}
+
+impl BytesForm {
+    fn of(field: &Field, encoding: BinaryEncoding) -> Self {
+        let uuid = || field.metadata().get(UUID.0).is_some_and(|name| name == UUID.1);
+        match encoding {
+            BinaryEncoding::Utf8 => Self::Utf8,
+            BinaryEncoding::Base64 | BinaryEncoding::Hex if uuid() => Self::Uuid,
+            BinaryEncoding::Base64 => Self::Base64,
+            BinaryEncoding::Hex => Self::Hex,
+        }
+    }
+
+    fn write(self, bytes: &[u8], line: &mut Line) -> Result<(), Bad> {
+        match self {
+            Self::Utf8 => line.string(simdutf8::basic::from_utf8(bytes).map_err(|_| Bad::Utf8)?),
+            Self::Base64 => line.with(|text| write_base64(bytes, text)),
+            Self::Hex => line.with(|text| write_hex(bytes, false, text)),
+            Self::Uuid => line.with(|text| write_hex(bytes, bytes.len() == 16, text)),
+        }
+        Ok(())
+    }
 }
 
 fn write_list(items: Range<usize>, values: &Column<'_>, line: &mut Line) -> Result<(), Bad> {

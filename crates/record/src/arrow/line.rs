@@ -22,6 +22,8 @@ pub(super) struct Line {
     length: usize,
     /// For texts that are made elsewhere.
     scratch: Vec<u8>,
+    /// Numbers that were written as null, since JSON has no text for them.
+    pub(super) not_finite: u64,
 }
 
 /// `"name":`
@@ -46,7 +48,7 @@ impl Key {
 
 impl Line {
     pub(super) fn new() -> Self {
-        Self { bytes: vec![0; BLOCK_BYTES + BLOCK_BYTES / 2], length: 0, scratch: Vec::new() }
+        Self { bytes: vec![0; BLOCK_BYTES + BLOCK_BYTES / 2], length: 0, scratch: Vec::new(), not_finite: 0 }
     }
 
     /// Bytes so far.
@@ -84,7 +86,7 @@ impl Line {
         out.extend_from_slice(&self.bytes[..self.length]);
         self.length = 0;
         if self.bytes.len() > KEPT_BYTES {
-            *self = Self::new();
+            *self = Self { not_finite: self.not_finite, ..Self::new() };
         }
     }
 

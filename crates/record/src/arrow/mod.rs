@@ -19,7 +19,7 @@ use self::line::{Key, Line};
 use super::conform::{Misfit, Unfit, arrow_conforms, listed_type};
 use super::{Added, EncodeOptions, Encoded, Frame, Refused, Unlisted};
 use tollgate_base::error::{Error, ErrorKind, Result};
-use tollgate_base::options::OnBadRow;
+use tollgate_base::options::{OnBadRow, ParquetOptions};
 use tollgate_base::schema::{ColumnType, Columns, RESCUED_COLUMN};
 
 /// Writes the lines of record batches of one schema.
@@ -30,7 +30,7 @@ pub struct ArrowEncoder {
     /// Members of the object of rescued fields.
     rescued: Vec<Member>,
     rescued_key: Key,
-    decimal_as_float: bool,
+    options: ParquetOptions,
     unfit: Unfit,
     on_bad_row: OnBadRow,
     /// The first column of the file that the catalog does not have.
@@ -57,26 +57,27 @@ impl ArrowEncoder {
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the name of a column whose type has no JSON form (intervals, unions).
     pub(super) fn new(schema: &SchemaRef, columns: &Columns, options: &EncodeOptions, added: &Added) -> Result<Self> {
-        let (decimal_as_float, unfit) = (options.decimal_as_float, options.unfit());
+        let (parquet, unfit, fit) = (options.parquet, options.unfit(), options.fit());
         let (mut members, mut rescued, mut unlisted) = (Vec::new(), Vec::new(), None);
         for (index, field) in schema.fields().iter().enumerate() {
             if added.has(field.name()) {
                 continue;
             }
             let kind = listed_type(columns, field.name());
-            let conforms = kind.is_some_and(|kind| arrow_conforms(field.data_type(), decimal_as_float, kind));
+            let conforms =
+                kind.is_some_and(|kind| arrow_conforms(fit, field.data_type(), parquet.decimal_as_float, kind));
             if kind.is_none() {
                 unlisted.get_or_insert(index);
             }
             let written = if !conforms && unfit == Unfit::Rescue {
                 &mut rescued
             } else if kind.is_some() || options.unlisted == Unlisted::Write {
+                let empty = new_empty_array(field.data_type());
+                Column::new(field, &empty, parquet).map_err(|_| refused(field))?;
                 &mut members
             } else {
                 continue;
             };
-            let empty = new_empty_array(field.data_type());
-            Column::new(&empty, decimal_as_float).map_err(|_| refused(field))?;
             written.push(Member { index, key: Key::new(field.name()), kind, conforms });
         }
         Ok(Self {
@@ -84,7 +85,7 @@ impl ArrowEncoder {
             members,
             rescued,
             rescued_key: Key::new(RESCUED_COLUMN),
-            decimal_as_float,
+            options: parquet,
             unfit,
             on_bad_row: options.on_bad_row,
             unlisted,
@@ -97,37 +98,33 @@ impl ArrowEncoder {
     /// # Errors
     /// [`ErrorKind::Unsupported`] with the name of a column whose type has no JSON form: nothing was written.
     pub(super) fn encode(&mut self, batch: &RecordBatch, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<Encoded> {
-        let columns = bind(&self.schema, &self.members, batch, self.decimal_as_float)?;
-        let rescued = bind(&self.schema, &self.rescued, batch, self.decimal_as_float)?;
+        let columns = bind(&self.schema, &self.members, batch, self.options)?;
+        let rescued = bind_rescued(&self.schema, &self.rescued, batch, self.options);
         let looks = self.unfit.looks() && self.unfit != Unfit::Rescue;
         let line = &mut self.line;
         line.truncate(0);
         let mut encoded = Encoded::default();
         for row in 0..batch.num_rows() {
             if looks && let Some(misfit) = misfit(&self.schema, self.unlisted, &self.members, &columns, row) {
-                if encoded.unfit(self.unfit, row, &misfit, || raw(batch, row, self.decimal_as_float)) {
+                if encoded.unfit(self.unfit, row, &misfit, || raw(batch, row, self.options)) {
                     break;
                 }
                 continue;
             }
             let start = line.len();
-            let written = encode_row(&columns, row, frame, line).and_then(|()| {
-                if rescued.is_empty() {
-                    return Ok(());
-                }
-                let any = encode_rescued(&rescued, &self.rescued_key, row, line)?;
-                encoded.rescued += u64::from(any);
-                Ok(())
-            });
+            let written = encode_row(&columns, row, frame, line);
+            if written.is_ok() && !rescued.is_empty() {
+                encoded.rescued += u64::from(encode_rescued(&rescued, &self.rescued_key, row, line));
+            }
             if let Err((bad, column)) = written {
                 line.truncate(start);
                 let name = self.schema.field(column).name();
                 if self.on_bad_row == OnBadRow::Collect {
                     let reason = format!("column '{name}': {}", bad.message());
-                    encoded.refused.push(Refused { row, reason, raw: raw(batch, row, self.decimal_as_float) });
+                    encoded.refused.push(Refused { row, reason, raw: raw(batch, row, self.options) });
                     continue;
                 }
-                encoded.stop(row, Error::data(bad.message()).with("column", name).with("batch_row", row));
+                encoded.stop(row, bad.error().with("column", name).with("batch_row", row));
                 break;
             }
             line.put(frame.suffix);
@@ -136,6 +133,11 @@ impl ArrowEncoder {
         }
         line.move_to(out);
         Ok(encoded)
+    }
+
+    /// Numbers since the last call that went out as null: NaN and the infinities.
+    pub(super) fn take_not_finite(&mut self) -> u64 {
+        std::mem::take(&mut self.line.not_finite)
     }
 
     /// Whether batches of this schema can be encoded.
@@ -157,7 +159,7 @@ fn bind<'a>(
     schema: &SchemaRef,
     members: &'a [Member],
     batch: &'a RecordBatch,
-    decimal_as_float: bool,
+    options: ParquetOptions,
 ) -> Result<Vec<Bound<'a>>> {
     if batch.num_columns() != schema.fields().len() {
         return Err(Error::internal("a batch has other columns than its encoder")
@@ -165,11 +167,52 @@ fn bind<'a>(
             .with("expected_columns", schema.fields().len()));
     }
     let columns = members.iter().map(|member| {
-        let column = Column::new(batch.column(member.index), decimal_as_float);
-        let column = column.map_err(|_| refused(schema.field(member.index)))?;
+        let field = schema.field(member.index);
+        let column = Column::new(field, batch.column(member.index), options).map_err(|_| refused(field))?;
         Ok(Bound { index: member.index, key: &member.key, column })
     });
     columns.collect()
+}
+
+/// A column of a batch that goes to the column of rescued data.
+struct Rescued<'a> {
+    key: &'a Key,
+    values: &'a ArrayRef,
+    /// `None` where the type has no JSON form.
+    column: Option<Column<'a>>,
+}
+
+/// The columns of a batch that are rescued. Their types and values need no JSON form: nothing may be lost there.
+fn bind_rescued<'a>(
+    schema: &SchemaRef,
+    members: &'a [Member],
+    batch: &'a RecordBatch,
+    options: ParquetOptions,
+) -> Vec<Rescued<'a>> {
+    let rescued = members.iter().map(|member| {
+        let values = batch.column(member.index);
+        Rescued { key: &member.key, values, column: Column::new(schema.field(member.index), values, options).ok() }
+    });
+    rescued.collect()
+}
+
+impl Rescued<'_> {
+    fn null(&self, row: usize) -> bool {
+        self.column.as_ref().map_or_else(|| self.values.is_null(row), |column| column.null(row))
+    }
+
+    /// Writes a value, as Arrow shows it where it has no JSON form: bytes as hexadecimal digits.
+    fn write(&self, row: usize, line: &mut Line) {
+        write_any(self.column.as_ref(), self.values, row, line);
+    }
+}
+
+fn write_any(column: Option<&Column<'_>>, values: &ArrayRef, row: usize, line: &mut Line) {
+    let start = line.len();
+    if !column.is_some_and(|column| column.write(row, line).is_ok()) {
+        line.truncate(start);
+        line.string(&arrow::util::display::array_value_to_string(values, row).unwrap_or_default());
+    }
 }
 
 /// The first column of a row that is not what the catalog says.
@@ -191,7 +234,7 @@ fn misfit<'a>(
 
 /// A row as a JSON object; a value without a JSON form as Arrow shows it.
 #[cold]
-fn raw(batch: &RecordBatch, row: usize, decimal_as_float: bool) -> Vec<u8> {
+fn raw(batch: &RecordBatch, row: usize, options: ParquetOptions) -> Vec<u8> {
     let mut line = Line::new();
     line.byte(b'{');
     for (field, values) in batch.schema().fields().iter().zip(batch.columns()) {
@@ -199,12 +242,7 @@ fn raw(batch: &RecordBatch, row: usize, decimal_as_float: bool) -> Vec<u8> {
             continue;
         }
         line.key(&Key::new(field.name()));
-        let start = line.len();
-        let written = Column::new(values, decimal_as_float).is_ok_and(|column| column.write(row, &mut line).is_ok());
-        if !written {
-            line.truncate(start);
-            line.string(&arrow::util::display::array_value_to_string(values, row).unwrap_or_default());
-        }
+        write_any(Column::new(field, values, options).ok().as_ref(), values, row, &mut line);
         line.byte(b',');
     }
     let mut object = Vec::new();
@@ -217,8 +255,8 @@ fn raw(batch: &RecordBatch, row: usize, decimal_as_float: bool) -> Vec<u8> {
 ///
 /// # Errors
 /// `Unsupported` where the type has no JSON form, `Data` where a value has none.
-pub(super) fn json_texts(values: &ArrayRef, decimal_as_float: bool) -> Result<StringArray> {
-    let column = Column::new(values, decimal_as_float)
+pub(super) fn json_texts(field: &Field, values: &ArrayRef, options: ParquetOptions) -> Result<StringArray> {
+    let column = Column::new(field, values, options)
         .map_err(|_| Error::new(ErrorKind::Unsupported, "the type of a column has no JSON form"))?;
     let mut line = Line::new();
     let mut texts = StringBuilder::new();
@@ -228,7 +266,7 @@ pub(super) fn json_texts(values: &ArrayRef, decimal_as_float: bool) -> Result<St
             texts.append_null();
             continue;
         }
-        column.write(row, &mut line).map_err(|bad| Error::data(bad.message()).with("batch_row", row))?;
+        column.write(row, &mut line).map_err(|bad| bad.error().with("batch_row", row))?;
         text.clear();
         line.move_to(&mut text);
         texts.append_value(String::from_utf8_lossy(&text));
@@ -236,24 +274,24 @@ pub(super) fn json_texts(values: &ArrayRef, decimal_as_float: bool) -> Result<St
     Ok(texts.finish())
 }
 
-/// Writes the object of rescued fields with its key. Whether it has any. The error has the index of its column.
-fn encode_rescued(columns: &[Bound<'_>], key: &Key, row: usize, line: &mut Line) -> Result<bool, (Bad, usize)> {
+/// Writes the object of rescued fields with its key. Whether it has any.
+fn encode_rescued(columns: &[Rescued<'_>], key: &Key, row: usize, line: &mut Line) -> bool {
     let mut any = false;
-    for bound in columns.iter().filter(|bound| !bound.column.null(row)) {
+    for rescued in columns.iter().filter(|rescued| !rescued.null(row)) {
         if !any {
             line.key(key);
             line.byte(b'{');
         }
         any = true;
-        line.key(bound.key);
-        bound.column.write(row, line).map_err(|bad| (bad, bound.index))?;
+        line.key(rescued.key);
+        rescued.write(row, line);
         line.byte(b',');
     }
     if any {
         line.truncate(line.len() - 1);
         line.array(*b"},");
     }
-    Ok(any)
+    any
 }
 
 /// Writes one line up to its suffix. The error has the index of its column.

@@ -145,3 +145,73 @@ fn rows_that_do_not_conform_are_left_out_or_end_the_file() {
         assert_eq!((text.lines().count(), result.is_err()), (lines, fails), "{validation:?}");
     }
 }
+
+#[test]
+fn rescue_takes_new_columns_whose_values_have_no_json_form() {
+    use crate::{OnBadRow, SchemaEvolution};
+    let binary: ArrayRef = Arc::new(BinaryArray::from(vec![b"\xff\x00".as_slice(), b"text"]));
+    let interval: ArrayRef = Arc::new(IntervalDayTimeArray::from(vec![
+        arrow::datatypes::IntervalDayTime::new(1, 2),
+        arrow::datatypes::IntervalDayTime::new(3, 4),
+    ]));
+    let id: ArrayRef = Arc::new(Int64Array::from(vec![1, 2]));
+    let batch = batch(vec![("id", id), ("new", binary), ("span", interval)]);
+    let columns = Columns::Listed(vec![Column { name: "id".to_owned(), kind: ColumnType::Integer }]);
+    for on_bad_row in [OnBadRow::Stop, OnBadRow::Collect] {
+        let options = EncodeOptions::default().with_policies(SchemaEvolution::Rescue, on_bad_row);
+        let (result, text) = encode(&batch, &columns, &options, &FRAME);
+        assert_eq!(result.unwrap(), 2, "{text}");
+        let rows: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(&line.replace(",}", "}")).unwrap()).collect();
+        assert_eq!((&rows[0]["id"], &rows[0]["_rescued"]["new"]), (&1.into(), &"ff00".into()), "{text}");
+        assert_eq!(rows[1]["_rescued"]["new"], "text");
+        assert!(rows[0]["_rescued"]["span"].as_str().is_some_and(|span| !span.is_empty()), "{text}");
+    }
+}
+
+#[test]
+fn binary_values_have_the_text_that_is_asked_for() {
+    use tollgate_base::options::{BinaryEncoding, ParquetOptions};
+    let bytes: Vec<u8> = (0..16).map(|at| at * 17).collect();
+    let uuids = || {
+        Arc::new(arrow::array::FixedSizeBinaryArray::try_from_iter(std::iter::once(bytes.as_slice())).unwrap())
+            as ArrayRef
+    };
+    let uuid = || {
+        let named = [("ARROW:extension:name".to_owned(), "arrow.uuid".to_owned())];
+        Field::new("uuid", DataType::FixedSizeBinary(16), true).with_metadata(named.into())
+    };
+    let inside = StructArray::new(Fields::from(vec![uuid()]), vec![uuids()], None);
+    let fields = vec![
+        uuid(),
+        Field::new("plain", DataType::FixedSizeBinary(16), true),
+        Field::new("inside", inside.data_type().clone(), true),
+    ];
+    let schema = Arc::new(arrow::datatypes::Schema::new(fields));
+    let batch = RecordBatch::try_new(schema, vec![uuids(), uuids(), Arc::new(inside)]).unwrap();
+    let canonical = "00112233-4455-6677-8899-aabbccddeeff";
+    for (binary_encoding, plain) in [
+        (BinaryEncoding::Base64, "ABEiM0RVZneImaq7zN3u/w=="),
+        (BinaryEncoding::Hex, "00112233445566778899aabbccddeeff"),
+    ] {
+        let parquet = ParquetOptions { binary_encoding, ..ParquetOptions::default() };
+        let options = EncodeOptions { parquet, ..EncodeOptions::default() };
+        let (result, text) = encode(&batch, &Columns::All, &options, &FRAME);
+        assert_eq!(result.unwrap(), 1);
+        let expected =
+            format!("{{\"uuid\":\"{canonical}\",\"plain\":\"{plain}\",\"inside\":{{\"uuid\":\"{canonical}\"}},}}\n");
+        assert_eq!(text, expected);
+    }
+    let (result, _) = encode(&batch, &Columns::All, &EncodeOptions::default(), &FRAME);
+    assert_eq!(result.unwrap_err().kind(), ErrorKind::Data);
+}
+
+#[test]
+fn numbers_that_json_does_not_have_are_counted() {
+    let numbers: ArrayRef = Arc::new(arrow::array::Float64Array::from(vec![1.0, f64::NAN, f64::INFINITY]));
+    let batch = batch(vec![("n", numbers)]);
+    let options = EncodeOptions::default();
+    let mut encoder = ArrowEncoder::new(&batch.schema(), &Columns::All, &options, FRAME.added).unwrap();
+    encoder.encode(&batch, &FRAME, &mut Vec::new()).unwrap();
+    assert_eq!((encoder.take_not_finite(), encoder.take_not_finite()), (2, 0));
+}

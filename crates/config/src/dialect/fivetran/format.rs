@@ -50,11 +50,11 @@ impl Written {
             "json" => Ok(FormatOptions::Json),
             "parquet" => {
                 let decimal_as_float = defaults::PARQUET_DECIMAL_AS_FLOAT.of(DIALECT);
-                Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float }))
+                Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float, ..ParquetOptions::default() }))
             }
             "avro" => {
                 let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.of(DIALECT);
-                Ok(FormatOptions::Avro(AvroOptions { double_as_string }))
+                Ok(FormatOptions::Avro(AvroOptions { double_as_string, ..AvroOptions::default() }))
             }
             "xlsx" | "xlsb" | "spreadsheet" => Ok(FormatOptions::Excel),
             "xml" | "log" | "unstructured" => {

@@ -9,6 +9,7 @@ mod faults;
 mod growth;
 mod interruption;
 mod inventory;
+mod limits;
 mod parquet_fixtures;
 mod partitions;
 mod policies;

@@ -155,6 +155,7 @@ pub(super) async fn read(
         shared.outgoing.send(Event::Forget { key: Arc::clone(pending) }).await;
     }
     shared.progress.file_done();
+    shared.progress.advance();
     shared.outgoing.send(Event::End { key }).await;
     Ok(FileEnd::Read)
 }

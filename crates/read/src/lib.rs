@@ -34,6 +34,7 @@ mod preview;
 mod progress;
 mod report;
 mod sample;
+mod steps;
 mod stop;
 mod stream;
 mod transfer;

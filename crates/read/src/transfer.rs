@@ -149,6 +149,7 @@ impl Transfer {
         let after = Position { rows: 1, place: Place::RowGroup { group: 0, row: 1 } };
         let key = Arc::clone(&object.key);
         shared.progress.add_rows(1, lines.len() as u64);
+        shared.progress.advance();
         shared.outgoing.send(Event::Rows { key, lines, rows: 1, after, reservation }).await;
         Ok(())
     }

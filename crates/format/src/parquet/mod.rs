@@ -41,7 +41,7 @@ pub use self::footer::Footer;
 use self::footer::{Opened, chunk_range, metadata_range, open};
 use self::guard::{check_pages, guarded};
 use self::plan::{Draft, Plan, Slice, Start};
-use crate::{Access, Decode, Pruned, Step};
+use crate::{Access, Decode, Planned, Pruned, Step};
 use tollgate_base::batch::{Batch, Decoded, Place, Position};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
@@ -85,6 +85,8 @@ pub struct ParquetDecoder {
     tail: Option<Bytes>,
     /// Where the metadata begins, once the tail told it.
     metadata_start: u64,
+    /// The parts of indexes that were asked for.
+    index: Vec<Range<u64>>,
     pruned: Pruned,
     stage: Stage,
 }
@@ -164,6 +166,7 @@ impl ParquetDecoder {
             fed,
             tail: None,
             metadata_start: 0,
+            index: Vec::new(),
             pruned: Pruned::default(),
             stage: Stage::Tail,
         })
@@ -256,7 +259,8 @@ impl ParquetDecoder {
         let sample = self.sample.map(|part| plan::sampled_groups(&self.key, groups, part));
         let draft = Draft::new(&opened, self.next, sample.as_deref(), self.size, tail_start);
         let elsewhere = draft.parts.iter().map(|part| part.range.clone()).filter(|range| range.start < tail_start);
-        self.fed.want(elsewhere);
+        self.index = elsewhere.collect();
+        self.fed.want(self.index.iter().cloned());
         self.stage = Stage::Index(Box::new((opened, draft)));
         Ok(())
     }
@@ -505,9 +509,10 @@ impl Decode for ParquetDecoder {
         self.sample = Some(part);
     }
 
-    fn planned(&self) -> Option<(u64, Vec<Vec<Range<u64>>>)> {
+    fn planned(&self) -> Option<Planned> {
         let Stage::Rows(rows) = &self.stage else { return None };
-        Some((self.metadata_start, rows.plan.ranges(&rows.opened, self.size)))
+        let (metadata_start, index) = (self.metadata_start, self.index.clone());
+        Some(Planned { metadata_start, index, steps: rows.plan.ranges(&rows.opened, self.size) })
     }
 
     fn has(&self, column: &str) -> Option<bool> {

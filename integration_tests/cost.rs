@@ -112,21 +112,21 @@ fn total(lines: &Lines) -> f64 {
 }
 
 /// A bench and the configuration of its run.
-struct Scenario {
-    bench: Bench,
-    config: Value,
+pub(super) struct Scenario {
+    pub(super) bench: Bench,
+    pub(super) config: Value,
     catalog: Value,
-    state: Option<Value>,
+    pub(super) state: Option<Value>,
 }
 
 impl Scenario {
-    fn new(bench: Bench, filetype: &str, catalog: Value) -> Self {
+    pub(super) fn new(bench: Bench, filetype: &str, catalog: Value) -> Self {
         let mut config = bench.config(json!([{"name": "s", "globs": ["**"], "format": {"filetype": filetype}}]));
         config["price_table"] = "aws".into();
         Self { bench, config, catalog, state: None }
     }
 
-    fn with(mut self, key: &str, value: Value) -> Self {
+    pub(super) fn with(mut self, key: &str, value: Value) -> Self {
         self.config[key] = value;
         self
     }
@@ -142,7 +142,7 @@ impl Scenario {
     }
 
     /// The estimate as JSON, and what the server saw of it.
-    fn estimate(&self) -> (Value, Vec<Entry>) {
+    pub(super) fn estimate(&self) -> (Value, Vec<Entry>) {
         self.bench.server.log().clear();
         let output = self.command("estimate").args(["--format", "json"]).stdin(Stdio::null()).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
@@ -163,7 +163,7 @@ impl Scenario {
     }
 
     /// Reads with the messages.
-    fn read_messages(&self) -> (Output, Vec<Entry>) {
+    pub(super) fn read_messages(&self) -> (Output, Vec<Entry>) {
         self.bench.server.log().clear();
         let output = finish(self.command("read"));
         assert!(self.bench.server.log().wait_idle(std::time::Duration::from_secs(5)));
@@ -230,7 +230,7 @@ fn csv(bytes: u64) -> Content {
 const ROW_BYTES: u64 = 32 * 1024;
 
 /// A row that does not compress.
-fn noise(bytes: usize) -> Vec<u8> {
+pub(super) fn noise(bytes: usize) -> Vec<u8> {
     let mut random = 7u64;
     let mut row: Vec<u8> = (0..bytes)
         .map(|_| {
@@ -455,7 +455,7 @@ fn forty_files(filetype: &str, mode: &str) -> Scenario {
     Scenario::new(bench, "csv", catalog("s", mode)).with("network", "internet".into())
 }
 
-fn gets(log: &[Entry]) -> usize {
+pub(super) fn gets(log: &[Entry]) -> usize {
     log.iter().filter(|entry| entry.operation == "REST.GET.OBJECT").count()
 }
 
@@ -484,6 +484,7 @@ fn a_run_that_would_pass_its_limit_is_refused_before_it_reads() {
         assert_eq!(error["failure_type"], "config_error");
         let told = &refused.estimate().0;
         assert_eq!(told["limit_passed"], parameter);
+        assert_eq!((&told["limits_passed"], &told["refused"]), (&json!([parameter]), &json!(true)));
     }
     // At the limit itself nothing is refused.
     let exact = forty_files("csv", "full_refresh").with("max_files_per_run", 40.into()).with("max_requests", 41.into());
@@ -747,4 +748,25 @@ fn archived_objects_are_left_out_or_fail_the_stream_and_restored_ones_are_read()
     assert_eq!((output.code, output.data().len()), (Some(1), 2), "{output:#?}");
     assert!(output.errors()[0]["message"].as_str().unwrap().contains("2 objects of the stream are archived"));
     assert_eq!(output.statuses().last(), Some(&"INCOMPLETE"));
+}
+
+#[test]
+fn an_estimate_of_a_run_that_would_be_refused_names_all_limits_and_does_not_exit_with_0() {
+    let code = |scenario: &Scenario| scenario.command("estimate").stdin(Stdio::null()).output().unwrap();
+    let refused =
+        forty_files("csv", "full_refresh").with("max_files_per_run", 30.into()).with("max_requests", 5.into());
+    let output = code(&refused);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{text}");
+    for part in ["40 files exceeds limit of 30 files", "41 requests exceeds limit of 5 requests", "would be refused"] {
+        assert!(text.contains(part), "'{part}' in: {text}");
+    }
+    assert!(text.contains("allows for one in 50"), "{text}");
+    let (run, log) = refused.read_messages();
+    let message = run.errors()[0]["message"].as_str().unwrap();
+    assert!(message.contains("40 files") && message.contains("exceeds limit of 5 requests"), "{message}");
+    assert_eq!(gets(&log), 0);
+    // What is read in part is not refused.
+    assert_eq!(code(&refused.with("on_limit", "partial".into())).status.code(), Some(0));
+    assert_eq!(code(&forty_files("csv", "full_refresh").with("max_requests", 41.into())).status.code(), Some(0));
 }

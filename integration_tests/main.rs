@@ -11,6 +11,7 @@ mod formats;
 mod growth;
 mod interruption;
 mod inventory;
+mod limits;
 mod parquet_fixtures;
 mod partitions;
 mod policies;

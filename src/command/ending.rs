@@ -17,9 +17,14 @@ pub enum Ending {
     Success,
     /// Something was not, and said so; or nobody reads what is written.
     Failure,
+    /// The command did its work and says that a run would be refused.
+    Refused,
     /// Ended by a signal of this number.
     Signal(i32),
 }
+
+/// The exit code of an estimate of a run that its limits do not allow: neither a failure nor a wrong argument.
+const REFUSED: u8 = 3;
 
 /// The signals that end a run in an orderly way.
 const SIGNALS: [SignalKind; 2] = [SignalKind::terminate(), SignalKind::interrupt()];
@@ -32,6 +37,7 @@ impl Ending {
         match self {
             Self::Success => ExitCode::SUCCESS,
             Self::Failure => ExitCode::FAILURE,
+            Self::Refused => ExitCode::from(REFUSED),
             Self::Signal(number) => raise(number),
         }
     }

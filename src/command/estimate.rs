@@ -11,7 +11,7 @@ use crate::cli::{EstimateFiles, Layout};
 use tollgate_base::error::Result;
 use tollgate_base::spending::{GB, Limits, OnLimit};
 use tollgate_config::job::{Job, Provenance};
-use tollgate_cost::{Allowance, Prices, Quote, Shortage};
+use tollgate_cost::{Allowance, Prices, Quote, Shortage, Shortages};
 use tollgate_protocol::catalog::ConfiguredCatalog;
 use tollgate_protocol::state_file::StateFile;
 use tollgate_read::RunEstimate;
@@ -20,16 +20,17 @@ use tollgate_s3::StoreOptions;
 pub(super) fn run(files: &EstimateFiles) -> Ending {
     block_on(async {
         match estimate(files).await {
-            Ok(text) => {
+            Ok((text, refused)) => {
                 print(&text);
-                Ending::Success
+                if refused { Ending::Refused } else { Ending::Success }
             }
             Err(error) => told(&error, files.shown.layout()),
         }
     })
 }
 
-async fn estimate(files: &EstimateFiles) -> Result<String> {
+/// The estimate as text, and whether the run would be refused.
+async fn estimate(files: &EstimateFiles) -> Result<(String, bool)> {
     let mut job = setup::job(&files.config, Audience::Person)?;
     let states = match &files.state {
         Some(path) => StateFile::read(&read_file(path, "state")?)?,
@@ -47,10 +48,12 @@ async fn estimate(files: &EstimateFiles) -> Result<String> {
     let shortage = shortage(&job, prices.clone(), &run);
     let usage = [&run.usage.low[..], &run.usage.expected, &run.usage.high];
     let quote = Quote::new(prices, till.network(), usage, &run.estimating);
-    Ok(match files.shown.layout() {
+    let refused = shortage.is_some() && job.spending.on_limit == OnLimit::Fail;
+    let text = match files.shown.layout() {
         Layout::Table => table(&job, &run, &quote, shortage.as_ref()),
         Layout::Json => format!("{:#}\n", as_json(&job, &run, &quote, shortage.as_ref())),
-    })
+    };
+    Ok((text, refused))
 }
 
 /// A catalog with all streams and columns; incremental where the state has the stream.
@@ -65,18 +68,18 @@ fn everything(job: &Job, states: &StateFile) -> Value {
 }
 
 /// The limit that the run would pass.
-fn shortage(job: &Job, prices: Prices, run: &RunEstimate) -> Option<Shortage> {
+fn shortage(job: &Job, prices: Prices, run: &RunEstimate) -> Option<Shortages> {
     let allowance = Allowance::new(job.spending.limits, prices, job.spending.network);
     allowance.would_pass(&run.usage.expected, run.streams.iter().map(|stream| stream.files).sum())
 }
 
-fn verdict(job: &Job, shortage: Option<&Shortage>) -> String {
+fn verdict(job: &Job, shortage: Option<&Shortages>) -> String {
     match shortage {
         None if job.spending.limits.any() => "the run is within its limits".to_owned(),
         None => "the run has no limits".to_owned(),
         Some(shortage) => match job.spending.on_limit {
-            OnLimit::Fail => format!("{shortage}: the run would be refused (`{}`)", shortage.parameter()),
-            OnLimit::Partial => format!("{shortage}: the run would read a part (`{}`)", shortage.parameter()),
+            OnLimit::Fail => format!("{shortage}: the run would be refused ({})", shortage.parameters()),
+            OnLimit::Partial => format!("{shortage}: the run would read a part ({})", shortage.parameters()),
         },
     }
 }
@@ -102,7 +105,7 @@ fn remarks(job: &Job, run: &RunEstimate, quote: &Quote) -> Vec<String> {
     list
 }
 
-fn table(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shortage>) -> String {
+fn table(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shortages>) -> String {
     let mut text = String::new();
     for stream in &run.streams {
         let rows = stream.rows.map(|rows| format!(", about {rows} rows")).unwrap_or_default();
@@ -124,7 +127,7 @@ fn table(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shortage
     text
 }
 
-fn as_json(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shortage>) -> Value {
+fn as_json(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shortages>) -> Value {
     let mut whole = quote.json();
     let streams = run.streams.iter().map(|stream| {
         json!({
@@ -140,7 +143,10 @@ fn as_json(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shorta
     });
     whole["streams"] = streams.collect();
     whole["network"] = job.spending.network.name().into();
-    whole["limit_passed"] = shortage.map(Shortage::parameter).into();
+    let passed = shortage.iter().flat_map(|passed| passed.iter().map(Shortage::parameter)).collect::<Vec<_>>();
+    whole["limit_passed"] = passed.first().copied().into();
+    whole["limits_passed"] = passed.into();
+    whole["refused"] = (shortage.is_some() && job.spending.on_limit == OnLimit::Fail).into();
     whole["verdict"] = verdict(job, shortage).into();
     whole["assumptions"] = remarks(job, run, quote).into();
     whole

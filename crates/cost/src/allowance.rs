@@ -35,10 +35,24 @@ pub struct Spent {
     pub files: u64,
 }
 
-impl Spent {
+/// What amounts are added up from: dollars that do not depend on each other, and the bytes of transfer, whose price
+/// falls with their sum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Sums {
+    /// Dollars besides transfer.
+    fees: Money,
+    /// Bytes that leave S3, those of listings included.
+    transferred: u64,
+    requests: u64,
+    bytes: u64,
+    files: u64,
+}
+
+impl Sums {
     fn plus(self, other: Self) -> Self {
         Self {
-            cost: self.cost + other.cost,
+            fees: self.fees + other.fees,
+            transferred: self.transferred.saturating_add(other.transferred),
             requests: self.requests.saturating_add(other.requests),
             bytes: self.bytes.saturating_add(other.bytes),
             files: self.files.saturating_add(other.files),
@@ -48,29 +62,34 @@ impl Spent {
     /// What is left when `other` is taken; nothing goes below nothing.
     fn less(self, other: Self) -> Self {
         Self {
-            cost: self.cost.less(other.cost),
+            fees: self.fees.less(other.fees),
+            transferred: self.transferred.saturating_sub(other.transferred),
             requests: self.requests.saturating_sub(other.requests),
             bytes: self.bytes.saturating_sub(other.bytes),
             files: self.files.saturating_sub(other.files),
         }
     }
+}
 
-    /// The first limit that this passes.
-    #[must_use]
-    pub fn beyond(&self, limits: &Limits) -> Option<Shortage> {
+impl Spent {
+    /// The limits that this exceeds.
+    fn beyond(&self, limits: &Limits) -> Option<Shortages> {
         let passed = |amount: u64, limit: Option<u64>| limit.filter(|limit| amount > *limit);
-        if let Some(limit) = limits.cost.filter(|limit| self.cost > *limit) {
-            return Some(Shortage::Cost { cost: self.cost, limit });
+        let Self { cost, requests, bytes, files } = *self;
+        let cost = limits.cost.filter(|limit| cost > *limit).map(|limit| Shortage::Cost { cost, limit });
+        let files = passed(files, limits.files).map(|limit| Shortage::Files { files, limit });
+        let bytes = passed(bytes, limits.bytes).map(|limit| Shortage::Bytes { bytes, limit });
+        let requests = passed(requests, limits.requests).map(|limit| Shortage::Requests { requests, limit });
+        let mut list = None;
+        for shortage in [cost, files, bytes, requests].into_iter().flatten() {
+            list.get_or_insert_with(Vec::new).push(shortage);
         }
-        if let Some(limit) = passed(self.files, limits.files) {
-            return Some(Shortage::Files { files: self.files, limit });
-        }
-        if let Some(limit) = passed(self.bytes, limits.bytes) {
-            return Some(Shortage::Bytes { bytes: self.bytes, limit });
-        }
-        passed(self.requests, limits.requests).map(|limit| Shortage::Requests { requests: self.requests, limit })
+        list.map(Shortages)
     }
 }
+
+/// The context of an error of a limit that says what to raise it to.
+pub const AT_LEAST: &str = "at_least";
 
 /// A limit that would be passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,10 +136,55 @@ impl Shortage {
         }
     }
 
-    /// The error for it.
+    /// The parameter with the least value that would have sufficed, as it is written in a configuration.
+    fn at_least(&self) -> String {
+        let value = match self {
+            Self::Cost { cost, .. } => cost.exact().trim_start_matches('$').to_owned(),
+            Self::Files { files, .. } => files.to_string(),
+            // Half a byte more, so that no rounding takes the last byte away.
+            Self::Bytes { bytes, .. } => format!("{:.12}", (*bytes as f64 + 0.5) / GB as f64),
+            Self::Requests { requests, .. } => requests.to_string(),
+        };
+        format!("`{}` to {value}", self.parameter())
+    }
+}
+
+/// Limits that would be passed together: at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortages(Vec<Shortage>);
+
+impl Shortages {
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Shortage> {
+        self.0.iter()
+    }
+
+    /// The parameters that set the limits, in backquotes.
+    #[must_use]
+    pub fn parameters(&self) -> String {
+        self.0.iter().map(|shortage| format!("`{}`", shortage.parameter())).collect::<Vec<_>>().join(" and ")
+    }
+
+    /// The error for them. It says which limits they are (`limit`), and the least values that would have sufficed
+    /// (`at_least`).
     #[must_use]
     pub fn error(&self) -> Error {
-        Error::new(ErrorKind::Limit, self.to_string()).with("limit", self.parameter())
+        let join = |text: fn(&Shortage) -> String, by: &str| self.0.iter().map(text).collect::<Vec<_>>().join(by);
+        Error::new(ErrorKind::Limit, self.to_string())
+            .with("limit", join(|shortage| shortage.parameter().to_owned(), ", "))
+            .with(AT_LEAST, join(Shortage::at_least, " and "))
+    }
+}
+
+impl fmt::Display for Shortages {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, shortage) in self.0.iter().enumerate() {
+            if index > 0 {
+                f.write_str("; ")?;
+            }
+            write!(f, "{shortage}")?;
+        }
+        Ok(())
     }
 }
 
@@ -159,31 +223,41 @@ struct State {
     limits: Limits,
     prices: Prices,
     network: Network,
-    spent: Spent,
-    in_flight: Spent,
-    set_aside: Spent,
-    accounts: HashMap<u32, Spent>,
+    spent: Sums,
+    in_flight: Sums,
+    set_aside: Sums,
+    accounts: HashMap<u32, Sums>,
     accounts_opened: u32,
 }
 
 impl State {
-    fn committed(&self) -> Spent {
+    fn committed(&self) -> Sums {
         self.spent.plus(self.in_flight).plus(self.set_aside)
     }
 
-    fn amount(&self, row: Row, attempts: u64, billed: u64, bytes: u64) -> Spent {
-        let object_bytes = if row.operation == Operation::GetObject { bytes } else { 0 };
-        let cost = self.prices.cost(row, billed, bytes, self.network);
-        Spent { cost, requests: attempts, bytes: object_bytes, files: 0 }
+    fn priced(&self, sums: Sums) -> Spent {
+        let Sums { fees, transferred, requests, bytes, files } = sums;
+        Spent { cost: fees + self.prices.transfer_cost(transferred, self.network), requests, bytes, files }
     }
 
-    fn admit(&mut self, planned: Planned) -> Result<Spent, Shortage> {
+    /// The limits that so much would pass.
+    fn beyond(&self, sums: Sums) -> Option<Shortages> {
+        self.priced(sums).beyond(&self.limits)
+    }
+
+    fn amount(&self, row: Row, attempts: u64, billed: u64, bytes: u64) -> Sums {
+        let object_bytes = if row.operation == Operation::GetObject { bytes } else { 0 };
+        let fees = self.prices.fees(row, billed, bytes);
+        Sums { fees, transferred: bytes, requests: attempts, bytes: object_bytes, files: 0 }
+    }
+
+    fn admit(&mut self, planned: Planned) -> Result<Sums, Shortages> {
         let unknown = if planned.row.operation == Operation::ListObjects { PAGE_BYTES } else { 0 };
         let need = self.amount(planned.row, 1, 1, planned.body_bytes.unwrap_or(unknown));
         let account = self.accounts.get(&planned.account).copied().unwrap_or_default();
         let taken = account.less(account.less(need));
-        if let Some(shortage) = self.committed().less(taken).plus(need).beyond(&self.limits) {
-            return Err(shortage);
+        if let Some(shortages) = self.beyond(self.committed().less(taken).plus(need)) {
+            return Err(shortages);
         }
         if let Some(account) = self.accounts.get_mut(&planned.account) {
             *account = account.less(taken);
@@ -193,7 +267,7 @@ impl State {
         Ok(need)
     }
 
-    fn over(&mut self, planned: Planned, need: Spent, used: TicketUse) {
+    fn over(&mut self, planned: Planned, need: Sums, used: TicketUse) {
         let cost = self.amount(planned.row, 1, u64::from(used.billed), used.bytes);
         self.in_flight = self.in_flight.less(need);
         self.spent = self.spent.plus(cost);
@@ -210,7 +284,7 @@ impl Allowance {
     /// An allowance of which nothing is spent.
     #[must_use]
     pub fn new(limits: Limits, prices: Prices, network: Network) -> Self {
-        let none = Spent::default();
+        let none = Sums::default();
         let state = State {
             limits,
             prices,
@@ -229,32 +303,33 @@ impl Allowance {
     pub fn gate(&self) -> Gate {
         let this = self.clone();
         Gate::rule(move |planned| {
-            let need = this.lock().admit(planned).map_err(|shortage| shortage.error())?;
+            let need = this.lock().admit(planned).map_err(|shortages| shortages.error())?;
             let this = this.clone();
             Ok(Ticket::new(move |used| this.lock().over(planned, need, used)))
         })
     }
 
-    /// Goes over to the prices of the bucket's region, once that is known. `spent` is what was spent by then.
-    pub fn set_prices(&self, prices: Prices, spent: Money) {
+    /// Switches to the prices of the bucket's region, once that is known. `used` is what was used by then.
+    pub fn set_prices(&self, prices: Prices, used: &[Usage]) {
         let mut state = self.lock();
+        state.spent.fees = used.iter().map(|used| prices.fees(used.row, used.requests, used.bytes)).sum();
+        state.spent.transferred = used.iter().map(|used| used.bytes).sum();
         state.prices = prices;
-        state.spent.cost = spent;
     }
 
     /// Sets aside what a file is planned to cost, and counts it.
     ///
     /// # Errors
-    /// The limit that it would pass, while others have money set aside: it may fit when they are done.
-    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<Account, Shortage> {
+    /// The limits that it would pass, while others have money set aside: it may fit when they are done.
+    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<Account, Shortages> {
         let mut state = self.lock();
-        let planned = Spent { files: 1, ..state.amount(row, requests, requests, bytes) };
-        if let Some(shortage) = state.committed().plus(planned).beyond(&state.limits) {
-            return Err(shortage);
+        let planned = Sums { files: 1, ..state.amount(row, requests, requests, bytes) };
+        if let Some(shortages) = state.beyond(state.committed().plus(planned)) {
+            return Err(shortages);
         }
         state.accounts_opened += 1;
         let id = state.accounts_opened;
-        let set_aside = Spent { files: 0, ..planned };
+        let set_aside = Sums { files: 0, ..planned };
         state.accounts.insert(id, set_aside);
         state.set_aside = state.set_aside.plus(set_aside);
         state.spent.files += 1;
@@ -267,7 +342,7 @@ impl Allowance {
     pub fn affordable_bytes(&self, row: Row, bytes: u64) -> u64 {
         let state = self.lock();
         let committed = state.committed();
-        let fits = |bytes| committed.plus(state.amount(row, 1, 1, bytes)).beyond(&state.limits).is_none();
+        let fits = |bytes| state.beyond(committed.plus(state.amount(row, 1, 1, bytes))).is_none();
         let (mut fitting, mut beyond) = (0, bytes.saturating_add(1));
         while beyond - fitting > 1 {
             let middle = fitting + (beyond - fitting) / 2;
@@ -278,24 +353,45 @@ impl Allowance {
 
     /// Whether so much would pass a limit even if nothing else were spent.
     #[must_use]
-    pub fn too_dear_alone(&self, row: Row, requests: u64, bytes: u64) -> Option<Shortage> {
+    pub fn too_dear_alone(&self, row: Row, requests: u64, bytes: u64) -> Option<Shortages> {
         let state = self.lock();
-        state.amount(row, requests, requests, bytes).beyond(&state.limits)
+        state.beyond(state.amount(row, requests, requests, bytes))
     }
 
-    /// The limit that this usage and so many files would pass, on top of what is spent already.
+    /// The limits that a file of so much would pass, on top of what is spent and set aside already.
     #[must_use]
-    pub fn would_pass(&self, usage: &[Usage], files: u64) -> Option<Shortage> {
+    pub fn too_dear_now(&self, row: Row, requests: u64, bytes: u64) -> Option<Shortages> {
         let state = self.lock();
-        let start = Spent { files, ..Spent::default() }.plus(state.committed());
+        let file = Sums { files: 1, ..state.amount(row, requests, requests, bytes) };
+        state.beyond(state.committed().plus(file))
+    }
+
+    /// The limits that this usage and so many files would pass, on top of what is spent already.
+    #[must_use]
+    pub fn would_pass(&self, usage: &[Usage], files: u64) -> Option<Shortages> {
+        let state = self.lock();
+        let start = Sums { files, ..Sums::default() }.plus(state.committed());
         let amount = |usage: &Usage| state.amount(usage.row, usage.requests, usage.requests, usage.bytes);
-        usage.iter().map(amount).fold(start, Spent::plus).beyond(&state.limits)
+        state.beyond(usage.iter().map(amount).fold(start, Sums::plus))
+    }
+
+    /// Whether the account, and what nothing is set aside for, still have room for so many requests.
+    ///
+    /// # Errors
+    /// The limits that they would pass.
+    pub fn has_room(&self, account: u32, row: Row, requests: u64, bytes: u64) -> Result<(), Shortages> {
+        let state = self.lock();
+        let need = state.amount(row, requests, requests, bytes);
+        let account = state.accounts.get(&account).copied().unwrap_or_default();
+        let taken = account.less(account.less(need));
+        state.beyond(state.committed().less(taken).plus(need)).map_or(Ok(()), Err)
     }
 
     /// What is spent, without what is in flight.
     #[must_use]
     pub fn spent(&self) -> Spent {
-        self.lock().spent
+        let state = self.lock();
+        state.priced(state.spent)
     }
 
     /// The limits.
@@ -426,8 +522,8 @@ mod tests {
 
         let files = allowance(Limits { files: Some(1), ..Limits::default() });
         drop(files.open(GET, 1, 1).unwrap());
-        let shortage = files.open(GET, 1, 1).unwrap_err();
-        assert_eq!(shortage.to_string(), "Operation of 2 files exceeds limit of 1 files");
+        let shortages = files.open(GET, 1, 1).unwrap_err();
+        assert_eq!(shortages.to_string(), "Operation of 2 files exceeds limit of 1 files");
 
         let requests = allowance(Limits { requests: Some(1), ..Limits::default() });
         let list = Planned { row: Row::LIST, body_bytes: None, account: 0 };
@@ -435,6 +531,42 @@ mod tests {
         let refused = requests.gate().admit(list).unwrap_err();
         assert_eq!(refused.message(), "Operation of 2 requests exceeds limit of 1 requests");
         assert_eq!(requests.spent().bytes, 0, "a page of a listing is no object");
+    }
+
+    #[test]
+    fn all_limits_that_are_broken_are_named_with_what_would_suffice() {
+        let limits = Limits { cost: Some(money("0.01")), bytes: Some(GB / 2), requests: Some(3), files: Some(9) };
+        let usage = Usage { row: GET, requests: 4, bytes: GB + 1 };
+        let error = allowance(limits).would_pass(&[usage], 9).unwrap().error();
+        assert_eq!(
+            error.message(),
+            "Operation cost $0.09 exceeds limit $0.01; Operation size 1.00 GB exceeds limit 0.50 GB; \
+             Operation of 4 requests exceeds limit of 3 requests"
+        );
+        assert_eq!(error.get("limit"), Some("cost_limit_usd, max_data_size_gb, max_requests"));
+        let advice =
+            "`cost_limit_usd` to 0.090001600084 and `max_data_size_gb` to 1.000000001397 and `max_requests` to 4";
+        assert_eq!(error.get(AT_LEAST), Some(advice));
+        // What is advised suffices: in the way that configurations are read.
+        for bytes in [1, 199_999, GB - 1, GB, GB + 1, 1000 * GB + 12_345, (1 << 49) - 1] {
+            let advice = Shortage::Bytes { bytes, limit: 0 }.at_least();
+            let written: f64 = advice.rsplit(' ').next().unwrap().parse().unwrap();
+            assert_eq!((written * GB as f64) as u64, bytes, "{advice}");
+        }
+    }
+
+    /// 97.7 TB in one run: at the price of the first step alone they would be taken for a seventh dearer than they are.
+    #[test]
+    fn a_large_run_is_limited_by_the_prices_of_its_steps() {
+        let allowance = dollars("7656");
+        let usage = Usage { row: GET, requests: 10_000, bytes: 97_656 * GB };
+        assert_eq!(allowance.would_pass(&[usage], 1), None);
+        let gate = allowance.gate();
+        for _ in 0..97_656 {
+            finish(gate.admit(get(GB, &Account::default())).unwrap(), GB);
+        }
+        assert_eq!(allowance.spent().cost, money("7655.1590624"));
+        assert!(dollars("7655").would_pass(&[usage], 1).is_some());
     }
 
     #[test]
@@ -493,13 +625,13 @@ mod tests {
                 _ => {}
             }
             let state = allowance.lock();
-            assert!(state.committed().cost <= limit, "{:?}", state.committed());
-            let aside: Money = state.accounts.values().map(|account| account.cost).sum();
-            assert_eq!(aside, state.set_aside.cost);
+            assert!(state.priced(state.committed()).cost <= limit, "{:?}", state.committed());
+            let aside = state.accounts.values().fold(Sums::default(), |sum, account| sum.plus(*account));
+            assert_eq!(Sums { files: 0, ..aside }, state.set_aside);
         }
         assert!(refused > 1000 && allowance.spent().cost > money("0.5"), "{refused} {:?}", allowance.spent());
         drop((accounts, tickets));
         let state = allowance.lock();
-        assert_eq!((state.in_flight.cost, state.set_aside.cost), (Money::ZERO, Money::ZERO));
+        assert_eq!((state.in_flight, state.set_aside), (Sums::default(), Sums::default()));
     }
 }

@@ -74,8 +74,16 @@ impl Bill {
             }
         }
         let bytes = usage.iter().map(|usage| usage.bytes).sum();
-        let transfer = prices.transfer_per_gb(network);
-        bill.add(prices.transfer_usage_type(network), "-", Unit::Bytes, bytes, transfer, GB);
+        if bytes > 0 {
+            bill.lines.push(BillLine {
+                usage_type: prices.transfer_usage_type(network),
+                operation: "-",
+                unit: Unit::Bytes,
+                quantity: bytes,
+                cost: prices.transfer_cost(bytes, network),
+                mark: prices.transfer_per_gb(network).mark,
+            });
+        }
         bill
     }
 

@@ -10,7 +10,7 @@ mod quote;
 mod till;
 pub mod usage;
 
-pub use allowance::{Account, Allowance, Shortage, Spent};
+pub use allowance::{AT_LEAST, Account, Allowance, Shortage, Shortages, Spent};
 pub use bill::{Bill, BillLine, Unit, Usage, usage_of, usage_since};
 pub use gate::{Gate, Planned, Ticket, TicketUse};
 pub use ledger::Ledger;

@@ -99,7 +99,7 @@ struct ClassCells {
     retrieval_per_gb: Cell,
 }
 
-/// Prices that fall with the volume of a month: upper end of each step in GB (`null` for the rest) and its price.
+/// Prices that fall with the volume of a month: the GB that each step holds (`null` for the rest) and its price.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Steps {
@@ -184,12 +184,13 @@ impl PriceTable {
         };
         let internet = cells.egress_internet_per_gb.as_ref().or(self.fallback.egress_internet_per_gb.as_ref());
         let own_internet = cells.egress_internet_per_gb.is_some();
-        let internet = internet.and_then(|steps| {
-            let (_, dollars) = steps.steps.first()?;
-            Some(Price {
-                dollars: dollars.0,
-                mark: if own_internet { mark_of(steps.mark.as_deref()) } else { Mark::C },
-            })
+        let internet_mark = internet.map(|steps| match own_internet {
+            true => mark_of(steps.mark.as_deref()),
+            false => Mark::C,
+        });
+        let internet_per_gb = internet.iter().flat_map(|steps| &steps.steps).map(|(gigabytes, dollars)| {
+            let price = Price { dollars: dollars.0, mark: internet_mark.unwrap_or_default() };
+            TransferStep { bytes: gigabytes.map(|gigabytes| gigabytes.saturating_mul(GB)), price: discounted(price) }
         });
         let to_region = cells.egress_region_per_gb.or(self.fallback.egress_region_per_gb).map(|cell| match cells {
             RegionCells { egress_region_per_gb: Some(_), .. } => cell.0,
@@ -209,7 +210,7 @@ impl PriceTable {
             bill_prefix: cells.bill_prefix.clone(),
             tier1_per_1k: discounted(cells.tier1_per_1k.0),
             classes,
-            internet_per_gb: internet.map(discounted).unwrap_or_default(),
+            internet_per_gb: internet_per_gb.collect(),
             region_per_gb: to_region.map(discounted).unwrap_or_default(),
             kms_per_10k: spending.kms_requests.then(|| discounted(self.kms_per_10k.0)),
             discount_percent_e4: spending.discount_percent_e4,
@@ -280,11 +281,19 @@ pub struct Prices {
     bill_prefix: String,
     tier1_per_1k: Price,
     classes: [ClassPrices; StorageClass::ALL.len()],
-    internet_per_gb: Price,
+    internet_per_gb: Vec<TransferStep>,
     region_per_gb: Price,
     kms_per_10k: Option<Price>,
     /// The discount that is in the prices, in ten-thousandths of a percent.
     pub discount_percent_e4: u64,
+}
+
+/// A part of the bytes that leave for the internet, and its price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct TransferStep {
+    /// How many bytes have this price; `None` is all that follow.
+    bytes: Option<u64>,
+    price: Price,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -316,13 +325,15 @@ impl Prices {
         if row.retrieval_usage_type().is_some() { self.class(row).retrieval_per_gb } else { Price::default() }
     }
 
-    /// The price of a GB that leaves S3.
+    /// The price of the first GB that leaves S3.
     #[must_use]
     pub fn transfer_per_gb(&self, network: Network) -> Price {
         match network {
             Network::SameRegion => Price::default(),
             Network::CrossRegion => self.region_per_gb,
-            Network::Internet | Network::Unknown => self.internet_per_gb,
+            Network::Internet | Network::Unknown => {
+                self.internet_per_gb.first().map(|step| step.price).unwrap_or_default()
+            }
         }
     }
 
@@ -332,14 +343,30 @@ impl Prices {
         self.kms_per_10k
     }
 
-    /// What requests and bytes of a row cost.
+    /// What all bytes of a run cost that leave S3. Over the internet the price falls step by step; what else the account
+    /// transfers in the month is not known, so the first byte has the price of the first step.
     #[must_use]
-    pub fn cost(&self, row: Row, requests: u64, bytes: u64, network: Network) -> Money {
+    pub fn transfer_cost(&self, bytes: u64, network: Network) -> Money {
+        if !matches!(network, Network::Internet | Network::Unknown) {
+            return self.transfer_per_gb(network).dollars.times(bytes, GB);
+        }
+        let (mut rest, mut cost) = (bytes, Money::ZERO);
+        for step in &self.internet_per_gb {
+            let within = step.bytes.map_or(rest, |held| held.min(rest));
+            cost += step.price.dollars.times(within, GB);
+            rest -= within;
+        }
+        // A table whose last step has an end: its price holds for what follows.
+        cost + self.internet_per_gb.last().map_or(Money::ZERO, |last| last.price.dollars.times(rest, GB))
+    }
+
+    /// What requests and bytes of a row cost, besides the transfer of the bytes.
+    #[must_use]
+    pub fn fees(&self, row: Row, requests: u64, bytes: u64) -> Money {
         let kms = self.kms_per_10k.filter(|_| row.operation == Operation::GetObject).unwrap_or_default();
-        let per_gb = self.transfer_per_gb(network).dollars + self.retrieval_per_gb(row).dollars;
         self.requests_per_1k(row).dollars.times(requests, 1000)
             + kms.dollars.times(requests, 10_000)
-            + per_gb.times(bytes, GB)
+            + self.retrieval_per_gb(row).dollars.times(bytes, GB)
     }
 
     /// A usage type with the region's prefix, as it stands on a bill; us-east-1 has none.
@@ -428,12 +455,34 @@ mod tests {
         let prices = prices("us-east-1");
         let bytes = 10_000 * (100 << 20);
         let total = |class, network| {
-            prices.cost(Row::LIST, 10, 0, network) + prices.cost(Row::get(class), 10_000, bytes, network)
+            let fees = prices.fees(Row::LIST, 10, 0) + prices.fees(Row::get(class), 10_000, bytes);
+            fees + prices.transfer_cost(bytes, network)
         };
         assert_eq!(total(StorageClass::Standard, Network::SameRegion), money("0.00405"));
         assert_eq!(total(StorageClass::Standard, Network::Internet), money("87.894675"));
         assert_eq!(total(StorageClass::StandardIa, Network::SameRegion), money("9.775675"));
         assert_eq!(total(StorageClass::Standard, Network::Unknown), total(StorageClass::Standard, Network::Internet));
+    }
+
+    #[test]
+    fn bytes_of_a_large_run_have_the_prices_of_their_steps() {
+        let prices = prices("us-east-1");
+        for (gigabytes, expected) in [
+            (1, "0.09"),
+            (10_240, "921.6"),
+            (10_241, "921.685"),
+            (51_200, "4403.2"),
+            (97_656, "7655.12"),
+            (153_600, "11571.2"),
+            (200_000, "13891.2"),
+        ] {
+            assert_eq!(prices.transfer_cost(gigabytes * GB, Network::Internet), money(expected), "{gigabytes} GB");
+        }
+        assert_eq!(prices.transfer_cost(100_000 * GB, Network::CrossRegion), money("2000"));
+        assert_eq!(prices.transfer_cost(100_000 * GB, Network::SameRegion), Money::ZERO);
+        let cut = br#"{"regions": {"us-east-1": {"egress_internet_per_gb": {"steps": [[10, 0.2], [10, 0.1]]}}}}"#;
+        let cut = PriceTable::given(cut).unwrap().of_region("us-east-1", &Spending::default());
+        assert_eq!(cut.transfer_cost(30 * GB, Network::Internet), money("4"), "the last step has no end");
     }
 
     #[test]
@@ -463,7 +512,7 @@ mod tests {
         assert_eq!(prices.requests_per_1k(Row::LIST).dollars, money("0.0045"));
         assert_eq!(prices.retrieval_per_gb(Row::get(StorageClass::StandardIa)).dollars, money("0.018"));
         assert_eq!(prices.kms_per_10k().unwrap().dollars, money("0.027"));
-        let with_kms = prices.cost(standard, 10_000, 0, Network::SameRegion);
+        let with_kms = prices.fees(standard, 10_000, 0);
         assert_eq!(with_kms, money("0.0018") + money("0.027"));
         for wrong in
             ["", "[]", r#"{"regions": 1}"#, r#"{"region": {}}"#, r#"{"currency": "EUR"}"#, r#"{"kms_per_10k": -1}"#]

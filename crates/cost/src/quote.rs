@@ -120,7 +120,11 @@ impl Quote {
         let mark = self.positions.iter().map(|position| position.expected.mark()).max().unwrap_or_default();
         let mut list = vec![
             format!("public list prices of {date} in {} (confidence {}); 1 GB is 2^30 bytes", prices.region, mark.name()),
-            "taxes, the free tier and volume discounts of the month are not counted; transfer is at its first paid step"
+            "taxes and the free tier are not counted; transfer begins at the first paid step of the month and gets cheaper \
+             with what this run transfers"
+                .to_owned(),
+            "requests that fail and are sent again are not expected: 'at most' allows for one in 50. Bytes that S3 sent into \
+             a connection that broke are billed and cannot be counted here"
                 .to_owned(),
         ];
         if !prices.known_region {

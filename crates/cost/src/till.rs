@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use super::allowance::{Account, Allowance, Shortage};
+use super::allowance::{Account, Allowance, Shortages};
 use super::bill::{self, Bill, Usage, usage_of};
 use super::gate::Gate;
 use super::ledger::Ledger;
@@ -59,15 +59,15 @@ impl Till {
     /// Tells the bucket's region, which an answer can have corrected. To be called while nothing is in flight.
     pub fn set_region(&self, region: &str) {
         if let Some(allowance) = &self.allowance {
-            allowance.set_prices(self.pricing.prices(region), self.spent(region));
+            allowance.set_prices(self.pricing.prices(region), &usage_of(&self.ledger));
         }
     }
 
     /// Sets aside what a file is planned to cost; without limits there is nothing to do.
     ///
     /// # Errors
-    /// The limit that it would pass.
-    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<Account, Shortage> {
+    /// The limits that it would pass.
+    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<Account, Shortages> {
         match &self.allowance {
             Some(allowance) => allowance.open(row, requests, bytes),
             None => Ok(Account::default()),

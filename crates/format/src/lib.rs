@@ -88,6 +88,10 @@ pub trait Decode: Send {
     /// Says that the object has no more bytes ([`Access::Stream`] only).
     fn finish(&mut self);
 
+    /// Says that no more bytes will be fed although the object has more: [`Decode::step`] hands over the rows that are
+    /// complete, however few, and then asks for bytes again ([`Access::Stream`] only).
+    fn cut(&mut self) {}
+
     /// The columns that the file itself declares, as soon as it is known that it does: a caller that wants no rows may
     /// stop then. `None` where only rows tell. Where their types are not declared but their names are, they are null.
     fn columns(&self, _inference: InferenceDepth) -> Option<Vec<InferredColumn>> {
@@ -127,9 +131,8 @@ pub trait Decode: Send {
         Vec::new()
     }
 
-    /// For a decoder of [`Access::Ranges`], as soon as it knows: where what describes the object begins, and the ranges that
-    /// each step will ask for from the beginning of its work on.
-    fn planned(&self) -> Option<(u64, Vec<Vec<Range<u64>>>)> {
+    /// For a decoder of [`Access::Ranges`], as soon as it knows: what it asks for.
+    fn planned(&self) -> Option<Planned> {
         None
     }
 
@@ -142,6 +145,17 @@ pub trait Decode: Send {
     fn pruned(&self) -> Pruned {
         Pruned::default()
     }
+}
+
+/// What a decoder of ranges asks for, from the beginning of its work on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Planned {
+    /// Where what describes the object begins.
+    pub metadata_start: u64,
+    /// The parts of indexes that it asked for.
+    pub index: Vec<Range<u64>>,
+    /// The ranges of each step. Two that follow one another may share some.
+    pub steps: Vec<Vec<Range<u64>>>,
 }
 
 /// What was not decoded: it was proved to hold no wanted row, or is not in the sample.

@@ -723,3 +723,79 @@ fn rows_inside_of_one_object_get_a_hint() {
     let run = Reading { options, compression: Compression::None, stored, limits, resume: None }.run(|| 64);
     assert!(run.error.unwrap().to_string().contains("an array of their own"));
 }
+
+/// Decodes a part of a text from a position on and stops there, as a run does that a limit ends.
+fn read_cut(options: &FormatOptions, part: &[u8], resume: Option<&Position>, limits: &DecodeLimits) -> Run {
+    let mut run = Run::default();
+    let resume = resume.filter(|position| **position != Position::default());
+    let compression = if resume.is_some() { Compression::None } else { Compression::Auto };
+    let mut decoder = open(options, compression, &Projection::All, &object(), resume, limits).unwrap();
+    let Access::Stream { from } = decoder.access() else { panic!("text is read in order") };
+    decoder.feed(from, Bytes::copy_from_slice(&part[from as usize..])).unwrap();
+    let mut cut = false;
+    loop {
+        match decoder.step() {
+            Ok(Step::Batch(decoded)) => {
+                let number = run.batches.len();
+                run.rejects.extend(decoded.rejects.into_iter().map(|reject| (number, reject)));
+                run.batches.push((rows_of(&decoded.batch), decoded.after));
+            }
+            Ok(Step::NeedBytes) if cut => return run,
+            Ok(Step::NeedBytes) => {
+                decoder.cut();
+                cut = true;
+            }
+            Ok(step) => panic!("{step:?}"),
+            Err(error) => {
+                run.error = Some(error);
+                return run;
+            }
+        }
+    }
+}
+
+/// A part that is shorter than a block was thrown away, and fetched again by the next run, for ever.
+#[test]
+fn complete_rows_of_a_short_part_are_handed_over() {
+    let mut random = Random(77);
+    for (options, on_bad_row) in [
+        (csv(CsvOptions::default()), OnBadRow::Stop),
+        (FormatOptions::Jsonl, OnBadRow::Stop),
+        (csv(CsvOptions::default()), OnBadRow::Collect),
+        (FormatOptions::Jsonl, OnBadRow::Collect),
+    ] {
+        let mut text = if options == FormatOptions::Jsonl { Vec::new() } else { b"x\n".to_vec() };
+        for row in 0..200 {
+            let value = random.text(&["é", "y", "zz"], 12);
+            let line = match options == FormatOptions::Jsonl {
+                true => format!("{{\"x\":\"{row}{value}\"}}\n"),
+                false => format!("{row}{value}\n"),
+            };
+            text.extend_from_slice(line.as_bytes());
+            if on_bad_row == OnBadRow::Collect && row % 7 == 0 {
+                text.extend_from_slice(if random.below(2) == 0 { b"{\xff\xfe,,\n" } else { b"\"a\"b,,c\n" });
+            }
+        }
+        let limits = DecodeLimits { on_bad_row, ..DecodeLimits::default() };
+        let whole = read_on(&options, &text, on_bad_row);
+        assert!(whole.error.is_none(), "{whole:?}");
+        let (mut rows, mut rejects) = (Vec::new(), 0);
+        let mut at = Position::default();
+        let mut until = 0;
+        while until < text.len() {
+            until = (until + 30 + random.below(100)).min(text.len());
+            let run = read_cut(&options, &text[..until], Some(&at), &limits);
+            assert!(run.error.is_none(), "{run:?}");
+            let line_ends = text[..until].iter().rposition(|&byte| byte == b'\n').unwrap_or(0);
+            rows.extend(run.rows());
+            rejects += run.rejects.len();
+            if let Some((_, after)) = run.batches.last() {
+                at = after.clone();
+            }
+            if let Place::Byte { offset, .. } = at.place {
+                assert!(offset as usize > line_ends, "{offset} of {until}: a complete row was left behind");
+            }
+        }
+        assert_eq!((rows, rejects), (whole.rows(), whole.rejects.len()));
+    }
+}

@@ -435,6 +435,8 @@ pub(crate) struct TextDecoder {
     skipping_line: bool,
     /// Rows of several lines gone over because of their length.
     long_rows: usize,
+    /// Whether no more bytes will come although the text goes on: the complete rows of a short block are handed over.
+    cut: bool,
     /// What the next step ends with, after the rows before it.
     fault: Option<Error>,
     batch_rows: usize,
@@ -517,6 +519,7 @@ impl TextDecoder {
             rows_done: beginning.rows,
             skipping_line: false,
             long_rows: 0,
+            cut: false,
             fault: None,
             batch_rows: limits.batch_rows.max(1),
             batch_bytes,
@@ -664,8 +667,16 @@ impl Decode for TextDecoder {
             if let Some(fault) = self.fault.take() {
                 return Err(fault);
             }
-            if !self.block.fill(self.wanted) {
+            let short = !self.block.fill(self.wanted);
+            if short && !self.cut {
                 return Ok(Step::NeedBytes);
+            }
+            if short {
+                self.block.check(false);
+                let sound = self.block.failure.is_none() && self.block.patched.is_empty();
+                if sound && self.block.all_text().is_empty() {
+                    return Ok(Step::NeedBytes);
+                }
             }
             if self.skipping_line && !self.skip_line() {
                 continue;
@@ -684,8 +695,13 @@ impl Decode for TextDecoder {
                 return Ok(Step::Batch(self.batch(split.consumed)));
             }
             self.block.skip_consumed(split.consumed);
+            let before = (self.block.offset(), self.block.complete_until);
             if stuck && let Some(end) = self.without_rows() {
                 return end;
+            }
+            let stays = before == (self.block.offset(), self.block.complete_until);
+            if short && stuck && stays && self.splitter.rejects().len() == 0 {
+                return Ok(Step::NeedBytes);
             }
         }
     }
@@ -696,6 +712,10 @@ impl Decode for TextDecoder {
 
     fn finish(&mut self) {
         self.block.source.finish();
+    }
+
+    fn cut(&mut self) {
+        self.cut = true;
     }
 
     fn columns(&self, _: InferenceDepth) -> Option<Vec<InferredColumn>> {

@@ -27,6 +27,28 @@ pub struct FilePlan {
     pub requests: u64,
     /// Bytes of their answers.
     pub bytes: u64,
+    /// Whether that is what it will be. Otherwise it is the most.
+    pub exact: bool,
+}
+
+/// The end of a file that is read by ranges, which is fetched first.
+pub const TAIL_BYTES: u64 = 64 << 10;
+
+/// Bytes of page indexes that are fetched of a file at most, as far as they do not lie near each other.
+const INDEX_BYTES: u64 = 16 << 20;
+
+/// The most that a file takes which is read by ranges: what its size allows. `indexed`: whether filters may ask for page
+/// indexes and bloom filters, between which there may be data that is fetched twice.
+#[must_use]
+pub fn by_ranges(object: &ObjectFacts, indexed: bool) -> FilePlan {
+    let (row, size) = (Row::get(object.storage_class), object.size);
+    let requests = ranges::most_requests(size, TAIL_BYTES);
+    if size <= TAIL_BYTES {
+        return FilePlan { row, requests, bytes: size, exact: true };
+    }
+    // A chunk that reaches into the tail is fetched as a whole, and large row groups ask for the places of their pages.
+    let again = if indexed { size } else { TAIL_BYTES + (size / 8).min(INDEX_BYTES) };
+    FilePlan { row, requests, bytes: size + again, exact: false }
 }
 
 /// The plan of a file that is read in order from byte `from` on.
@@ -35,7 +57,7 @@ pub fn in_order(object: &ObjectFacts, from: u64, alone: bool) -> FilePlan {
     let bytes = object.size.saturating_sub(from);
     // Nothing is sent where there is nothing to read.
     let requests = if bytes == 0 { 0 } else { ranges::parts(object.size, from, alone).len() as u64 };
-    FilePlan { row: Row::get(object.storage_class), requests, bytes }
+    FilePlan { row: Row::get(object.storage_class), requests, bytes, exact: true }
 }
 
 /// A file that is read by ranges, as its footer tells.
@@ -54,14 +76,15 @@ pub struct ColumnarFile {
 }
 
 impl ColumnarFile {
-    /// From where its metadata begins, the length of the tail that is read first, and the ranges that are wanted of each
-    /// row group.
+    /// From the length of the tail that is read first, where the metadata begins, the parts of indexes that are asked for,
+    /// and the ranges that are wanted in each step.
     #[must_use]
     pub fn new(
         object: &ObjectFacts,
-        metadata_start: u64,
         tail_bytes: u64,
-        groups: &[Vec<Range<u64>>],
+        metadata_start: u64,
+        index: &[Range<u64>],
+        steps: &[Vec<Range<u64>>],
         rows: u64,
     ) -> Self {
         let tail_start = object.size.saturating_sub(tail_bytes);
@@ -71,11 +94,10 @@ impl ColumnarFile {
             requests += 1;
             bytes += tail_start - metadata_start;
         }
-        for group in groups {
-            let elsewhere = group.iter().filter(|range| range.start < tail_start).cloned().collect();
-            let merged = ranges::merged(elsewhere, ranges::MERGE_GAP_BYTES);
-            requests += merged.len() as u64;
-            bytes += merged.iter().map(|range| range.end - range.start).sum::<u64>();
+        let index = ranges::merged(index.to_vec(), ranges::MERGE_GAP_BYTES);
+        for fetch in std::iter::once(index).chain(ranges::fetches(steps, tail_start)) {
+            requests += fetch.len() as u64;
+            bytes += ranges::length_of(&fetch);
         }
         Self { storage_class: object.storage_class, size: object.size, requests, bytes, rows }
     }
@@ -356,9 +378,9 @@ mod tests {
             // Comes with the tail.
             std::iter::once(100 * MIB - 1000..100 * MIB - 900).collect(),
         ];
-        let planned = ColumnarFile::new(&file, 100 * MIB - 500, tail, &groups, 7);
+        let planned = ColumnarFile::new(&file, tail, 100 * MIB - 500, &[], &groups, 7);
         assert_eq!((planned.requests, planned.bytes), (4, tail + 2 * MIB - 4 + 2 * MIB));
-        let long_footer = ColumnarFile::new(&file, 99 * MIB, tail, &[], 7);
+        let long_footer = ColumnarFile::new(&file, tail, 99 * MIB, &[], &[], 7);
         assert_eq!((long_footer.requests, long_footer.bytes), (2, MIB));
     }
 

@@ -37,6 +37,59 @@ pub fn merged(mut wanted: Vec<Range<u64>>, gap_bytes: u64) -> Vec<Range<u64>> {
     merged
 }
 
+/// Steps that follow one another are fetched together up to this many bytes: a file of many small row groups would
+/// otherwise cost a request for each.
+pub const TOGETHER_BYTES: u64 = 1 << 20;
+
+/// The requests of a decoder that asks for ranges step by step: those of each fetch, merged. A fetch serves one step, or
+/// several small ones. What a step shares with the one before it is fetched once, and so is what lies behind `known_from`.
+///
+/// This bounds the requests for an object whose steps are not known by its size: see [`most_requests`].
+#[must_use]
+pub fn fetches(steps: &[Vec<Range<u64>>], known_from: u64) -> Vec<Vec<Range<u64>>> {
+    let mut fetches: Vec<Vec<Range<u64>>> = Vec::new();
+    let (mut together, mut together_bytes): (Vec<Range<u64>>, u64) = Default::default();
+    let mut before: &[Range<u64>] = &[];
+    for step in steps {
+        let new = step.iter().filter(|range| range.start < known_from && !before.contains(range));
+        let new = merged(new.cloned().collect(), MERGE_GAP_BYTES);
+        before = step;
+        let gap = match (together.last(), new.first()) {
+            (Some(last), Some(first)) => first.start.checked_sub(last.end).filter(|gap| *gap <= MERGE_GAP_BYTES),
+            _ => None,
+        };
+        let bytes = length_of(&new) + gap.unwrap_or_default();
+        if !together.is_empty() && together_bytes + bytes > TOGETHER_BYTES {
+            fetches.push(merged(std::mem::take(&mut together), MERGE_GAP_BYTES));
+            together_bytes = 0;
+        }
+        together.extend(new);
+        together_bytes += bytes;
+    }
+    if !together.is_empty() {
+        fetches.push(merged(together, MERGE_GAP_BYTES));
+    }
+    fetches
+}
+
+/// The bytes of ranges.
+#[must_use]
+pub fn length_of(ranges: &[Range<u64>]) -> u64 {
+    ranges.iter().map(|range| range.end - range.start).sum()
+}
+
+/// The most requests for an object of `size` bytes that is read by ranges, its last bytes and its metadata included. Of
+/// each two fetches that follow one another the first steps have more than [`TOGETHER_BYTES`], and requests of one fetch
+/// or of an index lie further apart than [`MERGE_GAP_BYTES`].
+#[must_use]
+pub fn most_requests(size: u64, known_bytes: u64) -> u64 {
+    match size {
+        0 => 0,
+        size if size <= known_bytes => 1,
+        size => 4 + 2 * size / TOGETHER_BYTES + 2 * (size / MERGE_GAP_BYTES),
+    }
+}
+
 /// The requests for an object of `size` bytes from byte `from` on. A single open range is `None` in the first
 /// place: the whole object, without a Range header.
 ///
@@ -68,6 +121,47 @@ mod tests {
         assert_eq!(merged(vec![0..100, 10..20, 200..201], 0), [0..100, 200..201]);
         assert_eq!(merged(vec![3..3, 5..6, 8..9], 0), [5..6, 8..9]);
         assert_eq!(merged(vec![], 9), Vec::<Range<u64>>::new());
+    }
+
+    #[test]
+    fn small_steps_are_fetched_together_and_large_ones_alone() {
+        const MIB: u64 = 1 << 20;
+        let small: Vec<Vec<Range<u64>>> = (0..100).map(|step| vec![step * 1000..step * 1000 + 100]).collect();
+        assert_eq!(fetches(&small, MIB), [[0..99_100]]);
+        assert_eq!(fetches(&small, 50_000), [[0..49_100]], "what is known is not asked for");
+        let large = [vec![0..MIB], vec![MIB..2 * MIB, 9 * MIB..10 * MIB], vec![10 * MIB..10 * MIB + 5]];
+        assert_eq!(
+            fetches(&large, 99 * MIB),
+            [vec![0..MIB], vec![MIB..2 * MIB, 9 * MIB..10 * MIB], vec![10 * MIB..10 * MIB + 5]]
+        );
+        let shared = [vec![0..10, 10..2 * MIB], vec![0..10, 2 * MIB..4 * MIB]];
+        assert_eq!(fetches(&shared, 99 * MIB), [[0..2 * MIB], [2 * MIB..4 * MIB]], "a dictionary is fetched once");
+    }
+
+    /// However row groups lie in a file, its size bounds its requests.
+    #[test]
+    fn the_size_bounds_the_requests() {
+        let mut random = 99_u64;
+        let mut below = |end: u64| {
+            random ^= random << 13;
+            random ^= random >> 7;
+            random ^= random << 17;
+            random % end
+        };
+        for _ in 0..500 {
+            let widest = 1 << (6 + below(18));
+            let (mut at, mut steps) = (4, Vec::new());
+            for _ in 0..1 + below(300) {
+                let chunks = (0..1 + below(6)).map(|_| {
+                    let start = at + below(widest);
+                    at = start + 1 + below(widest);
+                    start..at
+                });
+                steps.push(chunks.collect::<Vec<_>>());
+            }
+            let requests: usize = fetches(&steps, at).iter().map(Vec::len).sum();
+            assert!(requests as u64 + 2 <= most_requests(at, 64 << 10), "{requests} requests for {at} bytes");
+        }
     }
 
     #[test]

@@ -284,6 +284,7 @@ pub(super) async fn read(
     shared.progress.file_done();
     let numbers = members.iter().map(|(_, member)| member.number()).collect();
     shared.outgoing.send(Event::EndMembers { archive: Arc::clone(&key), numbers }).await;
+    shared.progress.advance();
     shared.outgoing.send(Event::End { key }).await;
     Ok(FileEnd::Read)
 }

@@ -273,13 +273,20 @@ impl Ahead {
 
     /// Feeds what has come. The reservation is to be held until the decoder has used the bytes: until it asks for more,
     /// or is done. `None` when the run is asked to stop meanwhile.
-    pub(super) async fn feed(mut self, decoder: &mut dyn Decode, stop: &Stop) -> Result<Option<Reservation>> {
-        let Some(fetched) = stop.unless(&mut self.fetch).await else { return Ok(None) };
-        let pieces = fetched.map_err(|error| Error::internal("a fetch ended unexpectedly").caused_by(error))??;
+    pub(super) async fn feed(self, decoder: &mut dyn Decode, stop: &Stop) -> Result<Option<Reservation>> {
+        let Some((pieces, reservation)) = self.take(stop).await? else { return Ok(None) };
         for (offset, piece) in pieces {
             decoder.feed(offset, piece)?;
         }
-        Ok(self.reservation.take())
+        Ok(reservation)
+    }
+
+    /// What has come, with its offsets, and the reservation that is to be held as long as it is. `None` when the run is
+    /// asked to stop meanwhile.
+    pub(super) async fn take(mut self, stop: &Stop) -> Result<Option<(Vec<(u64, Bytes)>, Option<Reservation>)>> {
+        let Some(fetched) = stop.unless(&mut self.fetch).await else { return Ok(None) };
+        let pieces = fetched.map_err(|error| Error::internal("a fetch ended unexpectedly").caused_by(error))??;
+        Ok(Some((pieces, self.reservation.take())))
     }
 }
 

@@ -6,13 +6,14 @@ use std::sync::{Arc, OnceLock};
 use super::Budgets;
 use super::bad_rows::Tolerance;
 use super::emit::{BatchEnd, Event, Outgoing};
-use super::fetch::{Ahead, Stream, feed_ranges};
+use super::fetch::{Stream, feed_ranges};
 use super::inventory;
 use super::keys::Keys;
 use super::letters::{LetterBox, Letters};
 use super::partition;
 use super::progress::Progress;
 use super::report::Report;
+use super::steps::Steps;
 use super::stop::Stop;
 use super::transfer::Transfer;
 use super::wanted;
@@ -25,8 +26,10 @@ use tollgate_config::job;
 use tollgate_cost::usage::Row;
 use tollgate_cost::{Account, Till, Usage};
 use tollgate_cursor::Cursor;
-use tollgate_format::{Access, Decode, DecodeLimits, Step};
+use tollgate_format::parquet;
+use tollgate_format::{Access, Decode, DecodeLimits, Planned, Step};
 use tollgate_plan::estimate::ColumnarFile;
+use tollgate_plan::ranges;
 use tollgate_protocol::message::Level;
 use tollgate_record::flatten::Flattener;
 use tollgate_record::pick::{FilePick, Pick};
@@ -66,8 +69,9 @@ pub(super) struct Shared {
     pub(super) keys: OnceLock<Keys>,
     /// The cursor as the run began, once the listing is prepared.
     pub(super) cursor: OnceLock<Arc<Cursor>>,
-    /// Who is to be told what a file that is read by ranges will ask for, where no plan before the run knew it.
-    pub(super) untold: OnceLock<Till>,
+    pub(super) till: Till,
+    /// Whether a file that is read by ranges says what it will ask for, since no plan before the run knew it.
+    pub(super) untold: OnceLock<()>,
 }
 
 /// How the reading of a file ended, when it did not fail.
@@ -237,8 +241,9 @@ pub(super) async fn leave_out(
     }
     shared.progress.file_done();
     let (key, reservation) = (Arc::clone(&object.key), shared.budgets.output.reserve(0).await);
-    let (lines, after) = (Vec::new(), from.clone());
-    shared.outgoing.send(Event::Rows { key, lines, rows: 0, bad_rows, after, reservation }).await;
+    let (lines, after, batches) = (Vec::new(), from.clone(), Vec::new());
+    shared.outgoing.send(Event::Rows { key, lines, rows: 0, bad_rows, after, batches, reservation }).await;
+    shared.progress.advance();
     shared.outgoing.send(Event::End { key: object.key }).await;
     Ok(FileEnd::Read)
 }
@@ -252,6 +257,7 @@ async fn conclude(
 ) -> Result<FileEnd> {
     match ended {
         Ok(FileEnd::Read) => {
+            shared.progress.advance();
             if let Some((key, after)) = archive_after {
                 shared.outgoing.send(Event::Advance { key, after }).await;
             }
@@ -353,6 +359,8 @@ struct FileTask<'a> {
     handed_on: Option<u64>,
     /// Where the batches of `lines` end.
     batches: Vec<BatchEnd>,
+    /// Whether the position moved since then.
+    moved: bool,
     after: Position,
     letters: Option<Letters>,
     flattener: Option<Flattener>,
@@ -400,6 +408,7 @@ impl<'a> FileTask<'a> {
             bad_rows: 0,
             decoded: 0,
             handed_on: (from != Position::default()).then_some(from.rows),
+            moved: false,
             after: from,
             letters,
             flattener,
@@ -433,6 +442,8 @@ impl<'a> FileTask<'a> {
         let bytes = if self.compression == Compression::None { bytes } else { bytes.remember() };
         self.bytes = Some(Box::new(bytes));
         let mut held = Held::default();
+        // How it ends when the decoder has handed over what it has, where a limit keeps more bytes from coming.
+        let mut limited: Option<Result<FileEnd>> = None;
         while self.goes_on() {
             let wanted = self.decoder.held_bytes();
             let Some(bytes) = &mut self.bytes else { return Err(Error::internal("a file lost its bytes")) };
@@ -450,14 +461,26 @@ impl<'a> FileTask<'a> {
                         break;
                     }
                 }
-                Step::NeedBytes => match shared.stop.unless(bytes.next()).await {
-                    None => break,
-                    Some(next) => match next? {
-                        Some((offset, piece)) => self.decoder.feed(offset, piece)?,
-                        None if until.is_some() => return Ok(FileEnd::Limited),
-                        None => self.decoder.finish(),
-                    },
-                },
+                Step::NeedBytes => {
+                    if let Some(end) = limited.take() {
+                        return end;
+                    }
+                    match shared.stop.unless(bytes.next()).await {
+                        None => break,
+                        Some(Ok(Some((offset, piece)))) => self.decoder.feed(offset, piece)?,
+                        Some(Ok(None)) if until.is_none() => self.decoder.finish(),
+                        Some(Ok(None)) => {
+                            self.decoder.cut();
+                            limited = Some(Ok(FileEnd::Limited));
+                        }
+                        // What is here was paid for.
+                        Some(Err(error)) if error.kind() == ErrorKind::Limit => {
+                            self.decoder.cut();
+                            limited = Some(Err(error));
+                        }
+                        Some(Err(error)) => return Err(error),
+                    }
+                }
             }
         }
         Ok(FileEnd::Stopped)
@@ -465,48 +488,44 @@ impl<'a> FileTask<'a> {
 
     async fn run_ranges(&mut self) -> Result<FileEnd> {
         let shared = self.shared;
-        let budget = &shared.budgets.fetched;
-        let mut held: Option<Reservation> = None;
-        let mut ahead: Option<Ahead> = None;
-        let mut untold = shared.untold.get();
+        let (store, object) = (self.store.clone(), self.object.clone());
+        let mut steps = Steps::new(&store, &object, &shared.budgets.fetched, shared.till.allowance());
         while self.goes_on() {
             let step = self.decoder.step()?;
-            if let (Some(till), Some((metadata_start, groups))) = (untold, self.decoder.planned()) {
-                let file =
-                    ColumnarFile::new(&self.object, metadata_start, tollgate_format::parquet::TAIL_BYTES, &groups, 0);
-                let row = Row::get(self.object.storage_class);
-                till.expect([&Usage { row, requests: file.requests, bytes: file.bytes }]);
-                untold = None;
+            if !steps.planned()
+                && let Some(planned) = self.decoder.planned()
+            {
+                self.expect(&planned);
+                let tail_start = object.size.saturating_sub(parquet::TAIL_BYTES);
+                steps.plan(ranges::fetches(&planned.steps, tail_start));
             }
             match step {
                 Step::Batch(decoded) => {
                     self.encode(decoded).await?;
-                    if ahead.is_none() {
-                        let wanted = self.decoder.ahead()?;
-                        ahead = Ahead::begin(&self.store, &self.object, wanted, budget);
-                    }
+                    steps.fetch_ahead(&mut *self.decoder)?;
                 }
                 Step::Done => return Ok(FileEnd::Read),
                 Step::NeedBytes => return Err(Error::internal("a decoder of ranges asked for a stream")),
                 Step::NeedRanges(wanted) => {
                     self.say_if_large(&wanted).await;
-                    // What was fed before is used up: give it back before asking for more, or two tasks wait for each other.
-                    drop(held.take());
-                    let fetched = match ahead.take() {
-                        Some(ahead) => ahead,
-                        None => match Ahead::wait(&self.store, &self.object, wanted, budget, &shared.stop).await {
-                            Some(fetched) => fetched,
-                            None => break,
-                        },
-                    };
-                    held = fetched.feed(&mut *self.decoder, &shared.stop).await?;
-                    if held.is_none() {
+                    if !steps.feed(wanted, &mut *self.decoder, &shared.stop).await? {
                         break;
                     }
                 }
             }
         }
         Ok(FileEnd::Stopped)
+    }
+
+    /// Says what the file will ask for, where no plan before the run knew it.
+    fn expect(&self, planned: &Planned) {
+        if self.shared.untold.get().is_none() {
+            return;
+        }
+        let Planned { metadata_start, index, steps } = planned;
+        let file = ColumnarFile::new(&self.object, parquet::TAIL_BYTES, *metadata_start, index, steps, 0);
+        let row = Row::get(self.object.storage_class);
+        self.shared.till.expect([&Usage { row, requests: file.requests, bytes: file.bytes }]);
     }
 
     /// Says, once in a stream, that a file needs more at once than the budget has.
@@ -601,6 +620,7 @@ impl<'a> FileTask<'a> {
         }
         self.rows += rows;
         self.bad_rows += bad_rows;
+        self.moved |= self.after != after;
         self.after = after;
         let (from, repeats) = tollgate_format::reads_from(&self.after.place, self.compression);
         self.after.proof = self.bytes.as_mut().and_then(|bytes| bytes.proof(from, repeats));
@@ -631,6 +651,9 @@ impl<'a> FileTask<'a> {
             self.shared.outgoing.send(Event::Reach { marks }).await;
         }
         self.decoded = 0;
+        if std::mem::take(&mut self.moved) {
+            self.shared.progress.advance();
+        }
         let (rows, bad_rows) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bad_rows));
         self.shared.progress.add_rows(rows, lines.len() as u64);
         let key = Arc::clone(&self.object.key);

@@ -37,6 +37,7 @@ mod probe;
 mod progress;
 mod report;
 mod sample;
+mod steps;
 mod stop;
 mod stream;
 mod transfer;

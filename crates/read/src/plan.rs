@@ -8,11 +8,14 @@ use tollgate_base::batch::Position;
 use tollgate_base::error::Result;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Compression, FormatOptions, Projection};
-use tollgate_config::job::Stream;
+use tollgate_config::job::{Delivery, Pushdown, Stream};
 use tollgate_format::{Access, DecodeLimits};
-use tollgate_plan::estimate::{FilePlan, StreamPlan, in_order};
+use tollgate_plan::estimate::{self, FilePlan, StreamPlan, by_ranges, in_order};
 use tollgate_plan::ranges;
 use tollgate_s3::Store;
+
+const _: () =
+    assert!(tollgate_format::parquet::TAIL_BYTES == estimate::TAIL_BYTES, "the plan knows what is fetched first");
 
 /// Names of files that are rarely anything but plain text.
 const PLAIN_EXTENSIONS: &[&str] = &[".csv", ".tsv", ".txt", ".jsonl", ".ndjson", ".json"];
@@ -36,6 +39,9 @@ impl<'a> Approach<'a> {
 
     /// How a file is read from a position on. A decoder that cannot be made fails when the file is read, with its reason.
     pub(super) fn access(&mut self, object: &ObjectFacts, from: &Position) -> Access {
+        if self.stream.delivery != Delivery::Records {
+            return Access::Stream { from: 0 };
+        }
         let resume = (*from != Position::default()).then_some(from);
         if let (None, Some(access)) = (resume, self.from_start) {
             return access;
@@ -54,19 +60,23 @@ impl<'a> Approach<'a> {
         access
     }
 
-    /// The plan of one file. Of a file that is read by ranges nobody knows before its footer; each of its requests is held
-    /// against the limits by itself, and it can be left between two of them.
+    /// The plan of one file. Of a file that is read by ranges it is the most that it can take: how much it is only its footer
+    /// tells.
     pub(super) fn file(&mut self, object: &ObjectFacts, from: &Position, alone: bool) -> FilePlan {
         match self.access(object, from) {
             _ if self.leaves_out(object) => FilePlan { requests: 0, bytes: 0, ..in_order(object, 0, alone) },
             Access::Stream { from } => in_order(object, from, alone),
-            Access::Ranges => FilePlan { requests: 0, bytes: 0, ..in_order(object, 0, alone) },
+            Access::Ranges => by_ranges(object, self.stream.pushdown != Pushdown::default()),
         }
     }
 
     /// The byte from which a file is read in order, where it could be left in the middle and gone on with later: plain
     /// text whose positions are bytes of the object.
     pub(super) fn divisible(&mut self, object: &ObjectFacts, from: &Position) -> Option<u64> {
+        // A part of a file is no file.
+        if self.stream.delivery != Delivery::Records {
+            return None;
+        }
         let plain = match self.stream.compression.resolve(&object.key) {
             Compression::None => true,
             // The first bytes will tell. A compressed file under such a name would only be begun anew in the next run.

@@ -1,4 +1,4 @@
-//! Before a run with limits: every stream is listed, and what reading would take is held against the limits.
+//! Before a run that a limit may refuse: every stream is listed, and what reading would take is held against the limits.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::{plan, stream_named};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::spending::{GB, Network, OnLimit};
 use tollgate_config::job::Stream;
-use tollgate_cost::{Allowance, Shortage, usage_of};
+use tollgate_cost::{Allowance, Shortage, Shortages, usage_of};
 use tollgate_plan::estimate::{Estimated, StreamPlan};
 use tollgate_protocol::catalog::{ConfiguredCatalog, ConfiguredStream};
 use tollgate_protocol::state_file::StateFile;
@@ -31,6 +31,10 @@ pub(super) async fn run(
 ) -> Result<Listed> {
     let mut listed = Listed::new();
     let Some(allowance) = reader.till.allowance() else { return Ok(listed) };
+    // Nothing is refused: what would be asked for here is better spent on reading.
+    if reader.job.spending.on_limit == OnLimit::Partial {
+        return Ok(listed);
+    }
     for configured in &catalog.streams {
         // What is wrong with a stream is said when its turn comes.
         let Ok(stream) = stream_named(&reader.job.streams, &configured.name) else { continue };
@@ -45,21 +49,19 @@ pub(super) async fn run(
     // What inventories took.
     reader.till.expect(gets_since(&reader.till, &[]).iter());
     let before = usage_of(reader.till.ledger());
-    let mut shortage = shortage(allowance, &listed);
-    if shortage.is_some() && listed.values().any(|(_, plan)| plan.needs_a_look()) {
+    let mut passed = shortages(allowance, &listed);
+    if passed.is_some() && listed.values().any(|(_, plan)| plan.needs_a_look()) {
         for configured in &catalog.streams {
             let Ok(stream) = stream_named(&reader.job.streams, &configured.name) else { continue };
             look(reader, (configured, stream), states, &mut listed).await?;
         }
         // Footers are no part of what reading will take; they are paid for already.
         reader.till.expect(gets_since(&reader.till, &before).iter());
-        shortage = self::shortage(allowance, &listed);
+        passed = shortages(allowance, &listed);
     }
-    match shortage {
-        Some(shortage) if reader.job.spending.on_limit == OnLimit::Fail => {
-            Err(refusal(&shortage, &listed, reader.job.spending.network))
-        }
-        _ => Ok(listed),
+    match passed {
+        Some(passed) => Err(refusal(&passed, &listed, reader.job.spending.network)),
+        None => Ok(listed),
     }
 }
 
@@ -74,24 +76,25 @@ async fn look(
     plan::look(plan, (stream, files.keys()), &reader.store, &wanted).await
 }
 
-fn shortage(allowance: &Allowance, listed: &Listed) -> Option<Shortage> {
+fn shortages(allowance: &Allowance, listed: &Listed) -> Option<Shortages> {
     let mut sum = Estimated::default();
     listed.values().for_each(|(_, plan)| sum.add(&plan.estimated()));
     allowance.would_pass(&sum.expected, listed.values().map(|(_, plan)| plan.files).sum())
 }
 
-fn refusal(shortage: &Shortage, listed: &Listed, network: Network) -> Error {
+fn refusal(passed: &Shortages, listed: &Listed, network: Network) -> Error {
     let files: u64 = listed.values().map(|(_, plan)| plan.files).sum();
     let bytes: u64 = listed.values().map(|(_, plan)| plan.stored_bytes).sum();
-    let error = shortage.error().with("files", files).with("gb", format!("{:.3}", bytes as f64 / GB as f64));
-    let place = match shortage {
-        Shortage::Cost { .. } if network == Network::Unknown => {
+    let error = passed.error().with("files", files).with("gb", format!("{:.3}", bytes as f64 / GB as f64));
+    let by_cost = passed.iter().any(|shortage| matches!(shortage, Shortage::Cost { .. }));
+    let place = match network {
+        Network::Unknown if by_cost => {
             ", or say with `network` where this runs: unknown, the price over the internet counts"
         }
         _ => "",
     };
     error.hint(format!(
-        "nothing was read: raise `{}`, read less (prefix, globs, columns), or set `on_limit` to 'partial'{place}",
-        shortage.parameter()
+        "nothing was read: raise {}, read less (prefix, globs, columns), or set `on_limit` to 'partial'{place}",
+        passed.parameters()
     ))
 }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::listing::REQUESTS_AHEAD;
 use super::stop::Stop;
 use super::stream::list_with;
 use super::stream_named;
@@ -98,7 +99,7 @@ pub async fn preview(
 
 async fn stream_preview(stream: &Stream, store: &Store, cursor: Cursor, clock: Clock) -> Result<StreamPreview> {
     let options = WalkOptions { thorough: true, ..WalkOptions::default() };
-    let listed = list_with(options, store, stream, cursor, clock.now(), true, &Stop::default()).await;
+    let listed = list_with((options, REQUESTS_AHEAD), store, stream, cursor, clock.now(), true, &Stop::default()).await;
     let files = listed.map_err(|error| error.with("stream", &stream.name))?;
     let files = files.ok_or_else(|| Error::internal("a plan was stopped by nobody"))?;
     let (mut count, mut bytes, mut misfits) = (0, 0, 0);

@@ -33,6 +33,8 @@ struct State {
     files_begun: u64,
     bytes_begun: u64,
     files_done: u64,
+    /// Whether the state will know more than it did.
+    advanced: bool,
     rows: u64,
     record_bytes: u64,
     /// Files and bytes of the stream, as soon as they are known.
@@ -76,6 +78,16 @@ impl Progress {
     /// A file was read to its end.
     pub(super) fn file_done(&self) {
         self.lock().files_done += 1;
+    }
+
+    /// A position moved on, or a file ended.
+    pub(super) fn advance(&self) {
+        self.lock().advanced = true;
+    }
+
+    /// Whether the next run will have less to do than this one.
+    pub(super) fn advanced(&self) -> bool {
+        self.lock().advanced
     }
 
     /// Rows are on their way to the sink.

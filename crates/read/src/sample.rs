@@ -13,7 +13,7 @@ use tollgate_config::job::Stream;
 use tollgate_format::infer::{self, Inference};
 use tollgate_format::parquet::{self, Footer, ParquetDecoder};
 use tollgate_format::zip::Member;
-use tollgate_format::{Decode, DecodeLimits, Step};
+use tollgate_format::{Decode, DecodeLimits, Planned, Step};
 use tollgate_plan::estimate::ColumnarFile;
 use tollgate_plan::partition::columns::Constant;
 use tollgate_record::flatten::{self, Flattener};
@@ -183,10 +183,10 @@ pub(super) async fn columnar_file(
     while let Some(wanted) = decoder.step_to_footer()? {
         feed(store, object, wanted, &mut decoder).await?;
     }
-    let (Some(footer), Some((metadata_start, groups))) = (decoder.footer(), decoder.planned()) else {
+    let (Some(footer), Some(Planned { metadata_start, index, steps })) = (decoder.footer(), decoder.planned()) else {
         return Err(Error::internal("a Parquet decoder went on without the footer"));
     };
-    Ok(ColumnarFile::new(object, metadata_start, parquet::TAIL_BYTES, &groups, footer.rows))
+    Ok(ColumnarFile::new(object, parquet::TAIL_BYTES, metadata_start, &index, &steps, footer.rows))
 }
 
 /// The columns that a file declares in its first bytes, or that its decoder knows when it has read all of it. `None` where

@@ -30,10 +30,10 @@ use tollgate_base::schema::Columns;
 use tollgate_base::spending::{GB, OnArchived, OnLimit};
 use tollgate_config::job::{BadRowAction, BadRows, Job, Stream, ValidationPolicy};
 use tollgate_cost::usage::Operation;
-use tollgate_cost::{Shortage, Till, Usage, usage_of, usage_since};
+use tollgate_cost::{AT_LEAST, Shortages, Till, Usage, usage_of, usage_since};
 use tollgate_cursor::{Cursor, FullRefresh, Incremental, StreamState, Window};
 use tollgate_format::DecodeLimits;
-use tollgate_plan::estimate::{FilePlan, StreamPlan};
+use tollgate_plan::estimate::{FilePlan, StreamPlan, TAIL_BYTES};
 use tollgate_plan::ranges;
 use tollgate_plan::walk::WalkOptions;
 use tollgate_protocol::catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
@@ -119,6 +119,7 @@ impl<'a> Reader<'a> {
         match preflight::run(self, catalog, states, stop).await {
             Err(error) => fail(&outgoing, &mut failures, error).await,
             Ok(mut listed) => {
+                let mut lasting = false;
                 for configured in catalog.streams.iter().take_while(|_| !stop.requested()) {
                     let run = StreamRun {
                         reader: self,
@@ -129,6 +130,7 @@ impl<'a> Reader<'a> {
                         failures: &mut failures,
                         listed: listed.remove(&configured.name),
                         limited: false,
+                        lasting: &mut lasting,
                     };
                     Box::pin(run.read(configured, states)).await;
                 }
@@ -178,6 +180,9 @@ struct StreamRun<'a> {
     listed: Option<(Files, StreamPlan)>,
     /// Whether a limit ended the stream, as its policy allows.
     limited: bool,
+    /// Whether a stream of this run got further in a way that the next run keeps. A full refresh that is complete does
+    /// not count: the next run begins it again, and spends the same on it.
+    lasting: &'a mut bool,
 }
 
 impl StreamRun<'_> {
@@ -212,6 +217,8 @@ impl StreamRun<'_> {
         // In part, a full refresh must not take the place of what the destination has.
         let partial = self.limited && configured.sync_mode == SyncMode::FullRefresh;
         let complete = self.failures.count == failed_before && !self.stop.requested() && !partial;
+        let begins_again = complete && configured.sync_mode == SyncMode::FullRefresh;
+        *self.lasting |= self.progress.advanced() && !begins_again;
         shared.report.log(self.outgoing, stream).await;
         let whole = !self.limited && stream.dev_max_files.is_none() && stream.dev_sampling.is_none();
         self.close(&stream.name, complete, whole).await;
@@ -267,6 +274,7 @@ impl StreamRun<'_> {
             progress: Arc::clone(self.progress),
             transfer: Transfer::of(self.reader.job, stream, configured),
             keys: OnceLock::new(),
+            till: self.reader.till.clone(),
             untold: OnceLock::new(),
             cursor: OnceLock::new(),
         }))
@@ -284,7 +292,17 @@ impl StreamRun<'_> {
             None => {
                 let (now, till) = (self.reader.options.clock.now(), &self.reader.till);
                 let before = usage_of(till.ledger());
-                let files = list(&shared.store, stream, cursor, now, false, self.stop).await?;
+                let files = match Box::pin(self.list(stream, cursor, now, shared)).await {
+                    Err(error) if of_a_limit(&error) => {
+                        let error = error.hint(
+                            "nothing of the stream is read before all of it is listed: `tollgate estimate` counts the \
+                             requests that the listing takes",
+                        );
+                        self.at_limit(LimitReached::at(error), None, stream).await;
+                        return Ok(());
+                    }
+                    files => files?,
+                };
                 // What an inventory took is known by now and no guess.
                 till.expect(gets_since(till, &before).iter());
                 (files, None)
@@ -307,7 +325,7 @@ impl StreamRun<'_> {
         self.announce(plan.as_ref(), shared).await;
         let (listed, limit) = self.read_each(&mut files, plan.is_some(), shared).await;
         if let Some(limit) = limit {
-            self.at_limit(limit, &files, stream).await;
+            self.at_limit(limit, Some(&files), stream).await;
         }
         if listed.is_ok() && !self.stop.requested() {
             let vanished = files.forget_vanished(self.outgoing).await;
@@ -347,14 +365,12 @@ impl StreamRun<'_> {
         let till = &self.reader.till;
         // What footers tell is expected file by file, as they are read.
         if plan.is_none_or(StreamPlan::needs_a_look) {
-            _ = shared.untold.set(till.clone());
+            _ = shared.untold.set(());
         }
         // Read while it is listed: each file is expected when it is begun.
         let Some(plan) = plan else { return };
         if !plan.needs_a_look() {
             till.expect(&plan.estimated().expected);
-        } else if shared.transfer.is_some() {
-            till.expect_unknown();
         }
         self.progress.expect(plan.files, plan.stored_bytes, plan.rows());
         if let Some(estimate) = self.progress.estimate(till).filter(|_| plan.files > 0) {
@@ -363,11 +379,20 @@ impl StreamRun<'_> {
     }
 
     /// A file that no plan has is begun. Those that are read by ranges tell it themselves, when they know their footer.
-    fn expect(&self, object: &ObjectFacts, FilePlan { row, requests, bytes }: FilePlan, shared: &Shared) {
-        match (requests, object.size) {
-            (0, 1..) if shared.transfer.is_some() => self.reader.till.expect_unknown(),
-            _ => self.reader.till.expect([&Usage { row, requests, bytes }]),
+    fn expect(&self, FilePlan { row, requests, bytes, exact }: FilePlan, shared: &Shared) {
+        if exact || shared.untold.get().is_none() {
+            self.reader.till.expect([&Usage { row, requests, bytes }]);
         }
+    }
+
+    /// Lists the files. Where a limit may end the run in the middle, a full refresh asks for a page when the files of the
+    /// one before are begun, so that no request is spent on pages that come too late.
+    async fn list(&self, stream: &Stream, cursor: Cursor, now: Timestamp, shared: &Shared) -> Result<Option<Files>> {
+        let limited = self.reader.till.allowance().is_some();
+        let in_pages = limited && matches!(cursor, Cursor::FullRefresh(_));
+        let options = WalkOptions { divides: !in_pages, ..WalkOptions::default() };
+        let ahead = if in_pages { 0 } else { REQUESTS_AHEAD };
+        list_with((options, ahead), &shared.store, stream, cursor, now, false, self.stop).await
     }
 
     /// Reads files side by side until none is left, or a limit is reached, which is the second answer. A failed file does
@@ -394,6 +419,10 @@ impl StreamRun<'_> {
                 let Some((object, from)) = (match next {
                     Ok(next) => next,
                     // The files in flight are finished first.
+                    Err(error) if of_a_limit(&error) => {
+                        health.limit.get_or_insert(LimitReached::at(error));
+                        break;
+                    }
                     Err(error) => {
                         health.listing_failed = Some(error);
                         break;
@@ -403,6 +432,10 @@ impl StreamRun<'_> {
                     shared.progress.all_begun();
                     break;
                 };
+                if tasks.is_empty() {
+                    // The first answer may have corrected it.
+                    self.reader.till.set_region(&self.reader.store.region());
+                }
                 let alone = ranges::alone(files.ready(), tasks.len());
                 let plan = approach.file(&object, &from, alone);
                 let assigned = self.assign((&object, &from, plan), &mut approach, alone, &mut tasks, &mut health).await;
@@ -414,9 +447,9 @@ impl StreamRun<'_> {
                     }
                     Assigned::Read(assignment) => {
                         if !planned && !approach.leaves_out(&object) {
-                            self.expect(&object, plan, shared);
+                            self.expect(plan, shared);
                         }
-                        shared.progress.begun(plan.bytes.max(object.size));
+                        shared.progress.begun(object.size);
                         self.outgoing.send(Event::Begin { object: object.clone(), from: from.clone() }).await;
                         let shared = Arc::clone(shared);
                         tasks.spawn(inventory::read_as_it_is(shared, object, from, files.cursor(), assignment));
@@ -443,12 +476,22 @@ impl StreamRun<'_> {
         health: &mut Health,
     ) -> Assigned {
         let till = &self.reader.till;
-        let shortage = loop {
-            let shortage = match till.open(plan.row, plan.requests, plan.bytes) {
-                Ok(account) => return Assigned::Read(Assignment { alone, until: None, account }),
-                Err(shortage) => shortage,
+        let shortages = loop {
+            let wait = health.open_ended && !tasks.is_empty();
+            let shortages = match wait {
+                true => None,
+                false => match till.open(plan.row, plan.requests, plan.bytes) {
+                    Ok(account) => return Assigned::Read(Assignment { alone, until: None, account }),
+                    Err(shortages) => Some(shortages),
+                },
             };
-            let Some(ended) = tasks.join_next().await else { break shortage };
+            let Some(ended) = tasks.join_next().await else {
+                health.open_ended = false;
+                match shortages {
+                    Some(shortages) => break shortages,
+                    None => continue,
+                }
+            };
             self.ended(ended, health).await;
             if health.given_up() || self.stop.requested() {
                 if let Some(limit) = &mut health.limit {
@@ -458,39 +501,62 @@ impl StreamRun<'_> {
             }
         };
         let Some(allowance) = till.allowance() else { return Assigned::Nothing };
-        let divisible = approach.divisible(object, from);
-        if let Some(first) = divisible {
+        let mut reached = shortages;
+        if !plan.exact {
+            // How much it takes only its footer tells. It gets all that is left, and no other file beside it.
+            let first = object.size.min(TAIL_BYTES);
+            match allowance.too_dear_now(plan.row, 1, first) {
+                None => {
+                    if let Ok(account) = till.open(plan.row, 1, first) {
+                        health.open_ended = true;
+                        return Assigned::Read(Assignment { alone, until: None, account });
+                    }
+                }
+                Some(shortages) => reached = shortages,
+            }
+        } else if let Some(first) = approach.divisible(object, from) {
             let affordable = allowance.affordable_bytes(plan.row, plan.bytes);
-            let account = (affordable >= LEAST_PART_BYTES).then(|| till.open(plan.row, 1, affordable).ok()).flatten();
+            let least = LEAST_PART_BYTES.min(plan.bytes);
+            let account = (affordable >= least).then(|| till.open(plan.row, 1, affordable).ok()).flatten();
             if let Some(account) = account {
-                health.reach(shortage, object.size.saturating_sub(first + affordable));
+                health.reach(&reached, object.size.saturating_sub(first + affordable));
                 return Assigned::Read(Assignment { alone: false, until: Some(first + affordable), account });
             }
-        } else if let Some(shortage) = allowance.too_dear_alone(plan.row, plan.requests, plan.bytes) {
+            reached = allowance.too_dear_now(plan.row, 1, least).unwrap_or(reached);
+        } else if let Some(shortages) = allowance.too_dear_alone(plan.row, plan.requests, plan.bytes) {
             let hint = format!(
-                "this file alone passes the limit and cannot be read in part: raise `{}`",
-                shortage.parameter()
+                "this file alone passes the limit and cannot be read in part: raise {}",
+                shortages.parameters()
             );
-            return Assigned::Refused(shortage.error().with("key", &object.key).hint(hint));
+            return Assigned::Refused(shortages.error().with("key", &object.key).hint(hint));
         }
-        health.reach(shortage, object.size);
+        health.reach(&reached, object.size);
         Assigned::Nothing
     }
 
     /// A limit ended the stream: by its policy that is a failure, or as it should be.
-    async fn at_limit(&mut self, limit: LimitReached, files: &Files, stream: &Stream) {
-        let rest = files.remaining().map(|rest| rest.fold((0, 0), |sum, (object, _)| (sum.0 + 1, sum.1 + object.size)));
+    async fn at_limit(&mut self, limit: LimitReached, files: Option<&Files>, stream: &Stream) {
+        let rest = files.and_then(Files::remaining);
+        let rest = rest.map(|rest| rest.fold((0, 0), |sum, (object, _)| (sum.0 + 1, sum.1 + object.size)));
+        // What is not listed yet is not counted.
+        let at_least = if rest.is_none() { "at least " } else { "" };
         let (files_left, bytes_left) = rest.unwrap_or_default();
         let spent = self.reader.till.spent(&self.reader.store.region());
         let error = limit
             .error
             .with("stream", &stream.name)
             .with("spent", spent)
-            .with("remaining_files", files_left + limit.files_left)
-            .with("remaining_gb", format!("{:.3}", (bytes_left + limit.bytes_left) as f64 / GB as f64));
+            .with("remaining_files", format!("{at_least}{}", files_left + limit.files_left))
+            .with("remaining_gb", format!("{at_least}{:.3}", (bytes_left + limit.bytes_left) as f64 / GB as f64));
         match self.reader.job.spending.on_limit {
             OnLimit::Fail => {
-                self.fail(error.hint("the next run goes on from here; raise the limit to read more")).await
+                self.fail(error.hint("the next run continues from here; raise the limit to read more")).await
+            }
+            OnLimit::Partial if !self.progress.advanced() && !*self.lasting => {
+                self.limited = true;
+                let raise = error.get(AT_LEAST).unwrap_or("the limit").to_owned();
+                let hint = format!("nothing was read, and the next run would get no further: raise {raise} at least");
+                self.fail(error.hint(hint)).await;
             }
             OnLimit::Partial => {
                 self.limited = true;
@@ -506,8 +572,8 @@ impl StreamRun<'_> {
         match ended {
             Ok(_) => health.transient_in_a_row = 0,
             // Not the file's fault: it goes on in the next run.
-            Err(error) if error.kind() == ErrorKind::Limit && error.get("limit").is_some() => {
-                let reached = health.limit.get_or_insert(LimitReached { error, files_left: 0, bytes_left: 0 });
+            Err(error) if of_a_limit(&error) => {
+                let reached = health.limit.get_or_insert(LimitReached::at(error));
                 reached.files_left += 1;
             }
             Err(error) => {
@@ -549,6 +615,8 @@ struct Health {
     transient_in_a_row: usize,
     listing_failed: Option<Error>,
     limit: Option<LimitReached>,
+    /// Whether the file in flight may take all that is left of a limit.
+    open_ended: bool,
 }
 
 /// A limit that ends a stream, and what of the files that were handed out it leaves.
@@ -557,6 +625,17 @@ struct LimitReached {
     error: Error,
     files_left: u64,
     bytes_left: u64,
+}
+
+impl LimitReached {
+    fn at(error: Error) -> Self {
+        Self { error, files_left: 0, bytes_left: 0 }
+    }
+}
+
+/// Whether a limit of the configuration's ended something, and not one of the program's own.
+fn of_a_limit(error: &Error) -> bool {
+    error.kind() == ErrorKind::Limit && error.get("limit").is_some()
 }
 
 /// What becomes of the next file.
@@ -571,9 +650,8 @@ enum Assigned {
 
 impl Health {
     /// The limit does not allow this file, or its rest.
-    fn reach(&mut self, shortage: Shortage, bytes_left: u64) {
-        let reached = LimitReached { error: shortage.error(), files_left: 0, bytes_left: 0 };
-        let reached = self.limit.get_or_insert(reached);
+    fn reach(&mut self, shortages: &Shortages, bytes_left: u64) {
+        let reached = self.limit.get_or_insert_with(|| LimitReached::at(shortages.error()));
         reached.files_left += 1;
         reached.bytes_left += bytes_left;
     }
@@ -645,12 +723,12 @@ pub(super) async fn list(
     whole: bool,
     stop: &Stop,
 ) -> Result<Option<Files>> {
-    list_with(WalkOptions::default(), store, stream, cursor, now, whole, stop).await
+    list_with((WalkOptions::default(), REQUESTS_AHEAD), store, stream, cursor, now, whole, stop).await
 }
 
-/// As [`list`], walked in this way.
+/// As [`list`], walked in this way, with so many requests made before their pages are asked for.
 pub(super) async fn list_with(
-    options: WalkOptions,
+    (options, ahead): (WalkOptions, usize),
     store: &Store,
     stream: &Stream,
     cursor: Cursor,
@@ -666,7 +744,7 @@ pub(super) async fn list_with(
         Ok(prepared)
     };
     let Some(prepared) = stop.unless(prepared).await else { return Ok(None) };
-    let listing = Listing::with(store, stream, prepared?, after, options, REQUESTS_AHEAD);
+    let listing = Listing::with(store, stream, prepared?, after, options, ahead);
     let listing = listing.with_rules(wanted::Rules::of(stream, &cursor)?);
     let files = match cursor {
         Cursor::FullRefresh(cursor) if whole => Files::by_key(listing, cursor, stop).await?,

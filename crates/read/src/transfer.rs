@@ -150,6 +150,7 @@ impl Transfer {
         let key = Arc::clone(&object.key);
         shared.progress.add_rows(1, lines.len() as u64);
         let batches = Vec::new();
+        shared.progress.advance();
         shared.outgoing.send(Event::Rows { key, lines, rows: 1, bad_rows: 0, after, batches, reservation }).await;
         Ok(())
     }

@@ -106,6 +106,12 @@ impl Store {
         Self { account, ..self.clone() }
     }
 
+    /// The account that requests are charged to; 0 is none.
+    #[must_use]
+    pub fn account(&self) -> u32 {
+        self.account
+    }
+
     /// The bucket's region, as far as it is known: right after the first answer.
     #[must_use]
     pub fn region(&self) -> Arc<str> {

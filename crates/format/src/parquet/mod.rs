@@ -44,7 +44,7 @@ use self::footer::{Opened, chunk_range, metadata_range, open};
 use self::guard::{check_pages, guarded};
 use self::plan::{Draft, Plan, Slice, Start};
 use crate::text::{foreign_position, refused_position};
-use crate::{Access, Decode, Pruned, Step};
+use crate::{Access, Decode, Planned, Pruned, Step};
 use tollgate_base::batch::{Batch, Decoded, Place, Position};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
@@ -90,6 +90,8 @@ pub struct ParquetDecoder {
     tail: Option<Bytes>,
     /// Where the metadata begins, once the tail told it.
     metadata_start: u64,
+    /// The parts of indexes that were asked for.
+    index: Vec<Range<u64>>,
     pruned: Pruned,
     stage: Stage,
 }
@@ -168,6 +170,7 @@ impl ParquetDecoder {
             fed,
             tail: None,
             metadata_start: 0,
+            index: Vec::new(),
             pruned: Pruned::default(),
             stage: Stage::Tail,
         })
@@ -289,7 +292,8 @@ impl ParquetDecoder {
         };
         let draft = Draft::new(&opened, self.next, sample.as_deref(), self.size, tail_start);
         let elsewhere = draft.parts.iter().map(|part| part.range.clone()).filter(|range| range.start < tail_start);
-        self.fed.want(elsewhere);
+        self.index = elsewhere.collect();
+        self.fed.want(self.index.iter().cloned());
         self.stage = Stage::Index(Box::new((opened, draft)));
         Ok(())
     }
@@ -543,9 +547,10 @@ impl Decode for ParquetDecoder {
         self.sample = Some(part);
     }
 
-    fn planned(&self) -> Option<(u64, Vec<Vec<Range<u64>>>)> {
+    fn planned(&self) -> Option<Planned> {
         let Stage::Rows(rows) = &self.stage else { return None };
-        Some((self.metadata_start, rows.plan.ranges(&rows.opened, self.size)))
+        let (metadata_start, index) = (self.metadata_start, self.index.clone());
+        Some(Planned { metadata_start, index, steps: rows.plan.ranges(&rows.opened, self.size) })
     }
 
     fn has(&self, column: &str) -> Option<bool> {

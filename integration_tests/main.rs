@@ -9,6 +9,7 @@ mod faults;
 mod growth;
 mod interruption;
 mod inventory;
+mod listing;
 mod parquet_fixtures;
 mod partitions;
 mod policies;

@@ -21,6 +21,7 @@ pub struct FullRefresh {
     through: Option<Arc<str>>,
     pub(super) pending: BTreeMap<Arc<str>, Pending>,
     list_after: Option<Arc<str>>,
+    sorted: bool,
 }
 
 impl FullRefresh {
@@ -29,11 +30,29 @@ impl FullRefresh {
     pub fn new(state: StreamState, generation: Option<i64>) -> Self {
         let resumable =
             state.part.filter(|part| part.mode == Mode::FullRefresh && !part.complete && part.generation == generation);
-        let (through, pending) = resumable.map(|part| (part.through, part.pending)).unwrap_or_default();
+        let resumed = resumable.map(|part| (part.through, part.pending, part.sorted));
+        let (through, pending, sorted) = resumed.unwrap_or_default();
         // A pending key must be listed again, so listing can begin only after the keys before the first of them; which
         // key that is, nobody knows, so nothing is saved then.
         let list_after = through.clone().filter(|_| pending.is_empty());
-        Self { generation, through, pending, list_after }
+        Self { generation, through, pending, list_after, sorted }
+    }
+
+    /// The cursor for a server that does not list keys in their order, so that the run sorts them. How far an earlier run
+    /// came says nothing, unless that one sorted them too: keys below may not have been listed by then.
+    #[must_use]
+    pub fn for_sorted_keys(self) -> Self {
+        if self.sorted {
+            return self;
+        }
+        let (through, list_after, pending) = (None, None, BTreeMap::new());
+        Self { generation: self.generation, through, pending, list_after, sorted: true }
+    }
+
+    /// Whether the run before this one sorted the keys.
+    #[must_use]
+    pub fn sorted(&self) -> bool {
+        self.sorted
     }
 
     pub(super) fn list_after(&self) -> Option<&str> {
@@ -78,6 +97,7 @@ impl FullRefresh {
             mode: Mode::FullRefresh,
             complete: false,
             through: self.through.clone(),
+            sorted: self.sorted,
             pending: self.pending.clone(),
             ..Part::new(self.generation)
         })

@@ -33,6 +33,6 @@ mod store;
 mod tests;
 
 pub use body::Body;
-pub use listing::{ListPage, ListRequest};
+pub use listing::{KeyOrder, ListPage, ListRequest};
 pub use options::StoreOptions;
 pub use store::Store;

@@ -12,6 +12,7 @@ mod growth;
 mod interruption;
 mod inventory;
 mod limits;
+mod listing;
 mod parquet_fixtures;
 mod partitions;
 mod policies;

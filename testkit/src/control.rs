@@ -80,6 +80,7 @@ fn make_bucket(service: &Service, query: &str) -> anyhow::Result<Body> {
         region: parameter(query, "region"),
         anonymous: yes("anonymous"),
         requester_pays: yes("requester_pays"),
+        ..BucketOptions::default()
     };
     service.store.create_bucket(&name, options);
     Ok(Body::empty())

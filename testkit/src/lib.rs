@@ -37,5 +37,5 @@ pub use content::{Content, Generate};
 pub use faults::{Action, Fault, FaultId, Faults, When};
 pub use request_log::{Entry, RequestLog};
 pub use server::{Options, Server};
-pub use store::{BucketOptions, ObjectOptions, ObjectView, Store, parse_time};
+pub use store::{BucketOptions, ListOrder, ObjectOptions, ObjectView, Store, parse_time};
 pub use virtual_bucket::{VirtualBucket, VirtualObject};

@@ -5,7 +5,7 @@ use std::iter::Peekable;
 use std::ops::Bound;
 use std::sync::Arc;
 
-use crate::store::{Bucket, Key, Object};
+use crate::store::{Bucket, Key, ListOrder, Object};
 use crate::virtual_bucket::VirtualBucket;
 
 /// What is asked of a listing.
@@ -76,6 +76,39 @@ pub(crate) fn list(bucket: &Bucket, query: Query<'_>) -> Page {
         page.entries.push(entry);
     }
     page
+}
+
+/// Lists one page in another order than that of the keys. It goes on behind the name that is `after`.
+pub(crate) fn list_in(order: ListOrder, bucket: &Bucket, query: Query<'_>, continued: bool) -> Page {
+    if order == ListOrder::Keys {
+        return list(bucket, query);
+    }
+    let mut names = list(bucket, Query { after: "", limit: usize::MAX, ..query }).entries;
+    match order {
+        ListOrder::Hash => names.sort_by_cached_key(|entry| spread(entry.name())),
+        ListOrder::FirstOnesLast(first) => {
+            let first = first.min(names.len());
+            names.rotate_left(first);
+        }
+        ListOrder::Twice => names = names.iter().flat_map(|entry| [entry.clone(), entry.clone()]).collect(),
+        ListOrder::Keys | ListOrder::Circle => {}
+    }
+    // The last of two, so that a page may end between them.
+    let behind = names.iter().rposition(|entry| entry.name() == query.after).filter(|_| continued);
+    let from = behind.map_or(0, |at| at + 1);
+    let circle = order == ListOrder::Circle;
+    let from = if circle && from == names.len() { 0 } else { from };
+    let mut entries: Vec<Listed> = names.drain(from..).collect();
+    let truncated = entries.len() > query.limit || circle;
+    entries.truncate(query.limit);
+    Page { entries, truncated }
+}
+
+/// Names that differ little are far from each other (FNV, with its high bits spread).
+fn spread(name: &str) -> u64 {
+    let step = |sum: u64, byte: u8| (sum ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    let sum = name.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+    (sum ^ (sum >> 31)).wrapping_mul(0x94d0_49bb_1331_11eb)
 }
 
 fn common_prefix<'a>(key: &'a str, query: Query<'_>) -> Option<&'a str> {

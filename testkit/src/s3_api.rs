@@ -116,14 +116,15 @@ impl S3 for Api {
             Some(token) => Some(token::read(token).ok_or_else(wrong_token)?),
             None => input.start_after.clone(),
         };
+        let BucketOptions { list_order, page_keys, .. } = bucket.options();
         let query = Query {
             prefix: input.prefix.as_deref().unwrap_or(""),
             delimiter: input.delimiter.as_deref().unwrap_or(""),
             after: after.as_deref().unwrap_or(""),
-            limit: usize::try_from(limit).unwrap_or(0),
+            limit: usize::try_from(limit).unwrap_or(0).min(page_keys.unwrap_or(usize::MAX)),
         };
         let restore_status = input.optional_object_attributes.as_ref().is_some_and(|wanted| !wanted.is_empty());
-        let page = listing::list(&bucket, query);
+        let page = listing::list_in(list_order, &bucket, query, input.continuation_token.is_some());
         let next = page.truncated.then(|| page.entries.last().map(|last| token::write(last.name()))).flatten();
         let mut response = S3Response::new(ListObjectsV2Output {
             key_count: Some(i32::try_from(page.entries.len()).unwrap_or(i32::MAX)),

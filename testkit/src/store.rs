@@ -31,6 +31,26 @@ pub struct BucketOptions {
     pub anonymous: bool,
     /// Requests without `x-amz-request-payer: requester` are refused with 403 AccessDenied.
     pub requester_pays: bool,
+    /// The order in which ListObjectsV2 gives names.
+    pub list_order: ListOrder,
+    /// Names on one page of ListObjectsV2 at most; 1,000 when absent.
+    pub page_keys: Option<usize>,
+}
+
+/// The order in which a bucket lists names: S3's, or one of a server that clients should not trust.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ListOrder {
+    /// In their byte order, as S3 does.
+    #[default]
+    Keys,
+    /// In an order of its own, as directory buckets may. `StartAfter` is not looked at.
+    Hash,
+    /// In byte order, but so many of the first ones come last. `StartAfter` is not looked at.
+    FirstOnesLast(usize),
+    /// In byte order, each name twice.
+    Twice,
+    /// In byte order, and after the last name comes the first again.
+    Circle,
 }
 
 /// What may be set of a stored object beside its bytes.

@@ -114,6 +114,9 @@ pub struct Part {
     /// Full refresh: every selected key up to this one was read, but for those in `pending`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Arc<str>>,
+    /// Full refresh: the server does not list keys in their order; the run sorted them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sorted: bool,
     /// Incremental: the latest file, in (time, key) order, that the history had to forget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon: Option<Horizon>,
@@ -176,6 +179,7 @@ impl Part {
             sync: None,
             selection: None,
             through: None,
+            sorted: false,
             horizon: None,
             memory: Vec::new(),
             foreign: false,

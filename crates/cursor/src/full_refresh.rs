@@ -35,6 +35,7 @@ pub struct FullRefresh {
     finished_in: Option<i64>,
     started_over: bool,
     pub(super) tally: Option<Tally>,
+    sorted: bool,
 }
 
 impl FullRefresh {
@@ -44,9 +45,9 @@ impl FullRefresh {
         let part = state.part.filter(|part| part.mode == Mode::FullRefresh && part.generation == generation);
         let finished_in = part.as_ref().filter(|part| part.complete).and_then(|part| part.sync);
         let selection = part.as_ref().and_then(|part| part.selection.clone());
-        let (through, pending, tally) = part
+        let (through, pending, tally, sorted) = part
             .filter(|part| !part.complete)
-            .map(|part| (part.through, part.pending, part.bad_rows))
+            .map(|part| (part.through, part.pending, part.bad_rows, part.sorted))
             .unwrap_or_default();
         // A pending key must be listed again, so listing can begin only after the keys before the first of them; which
         // key that is, nobody knows, so nothing is saved then.
@@ -62,6 +63,7 @@ impl FullRefresh {
             finished_in: finished_in.filter(|_| generation.is_some()),
             started_over: false,
             tally,
+            sorted,
         }
     }
 
@@ -98,6 +100,22 @@ impl FullRefresh {
     pub(super) fn start_over(&mut self) {
         (self.through, self.list_after, self.tally) = (None, None, None);
         self.pending.clear();
+    }
+
+    /// The cursor for a server that does not list keys in their order, so that the run sorts them. How far an earlier run
+    /// came says nothing, unless that one sorted them too: keys below may not have been listed by then.
+    #[must_use]
+    pub fn for_sorted_keys(mut self) -> Self {
+        if !self.sorted {
+            self.start_over();
+        }
+        Self { sorted: true, ..self }
+    }
+
+    /// Whether the run before this one sorted the keys.
+    #[must_use]
+    pub fn sorted(&self) -> bool {
+        self.sorted
     }
 
     pub(super) fn list_after(&self) -> Option<&str> {
@@ -146,6 +164,7 @@ impl FullRefresh {
             selection: self.basis.selection.clone(),
             through: self.through.clone(),
             bad_rows: self.tally.clone().filter(|tally| !tally.is_empty()),
+            sorted: self.sorted,
             pending: self.pending.clone(),
             ..Part::new(self.generation)
         })

@@ -70,7 +70,7 @@ impl FileList {
         self.last_key.truncate(shared);
         self.last_key.extend_from_slice(&key[shared..]);
         self.modified_at.push(object.modified_at);
-        self.total_bytes += object.size;
+        self.total_bytes = self.total_bytes.saturating_add(object.size);
     }
 
     fn begin_block(&mut self) {

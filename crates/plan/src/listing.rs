@@ -27,6 +27,16 @@ fn narrowed(patterns: &[Pattern], only_prefix: &str) -> Vec<String> {
     prefixes
 }
 
+/// The folders that prefixes are in, and folders themselves: all that a server can list which knows no other prefixes.
+#[must_use]
+pub fn whole_folders(prefixes: Vec<String>) -> Vec<String> {
+    let folder = |mut prefix: String| {
+        prefix.truncate(prefix.rfind('/').map_or(0, |slash| slash + 1));
+        prefix
+    };
+    without_covered(prefixes.into_iter().map(folder).collect())
+}
+
 /// The folder that all prefixes are in: empty, or with a slash at its end.
 #[must_use]
 pub fn common_folder(prefixes: &[String]) -> String {
@@ -70,6 +80,14 @@ mod tests {
         assert_eq!(listed(&["other/*"], Some("data/")), Vec::<String>::new());
         assert_eq!(listed(&[""], None), Vec::<String>::new());
         assert_eq!(listed(&["a*", "a/b*", "ab*"], None), ["a"]);
+    }
+
+    #[test]
+    fn prefixes_are_widened_to_folders_that_do_not_overlap() {
+        let widened = |globs: &[&str]| whole_folders(listed(globs, None));
+        assert_eq!(widened(&["a/x*.csv", "a/y*.csv", "b/c/*"]), ["a/", "b/c/"]);
+        assert_eq!(widened(&["a/b/x*", "a/y*"]), ["a/"]);
+        assert_eq!(widened(&["x*", "a/y*"]), [""]);
     }
 
     #[test]

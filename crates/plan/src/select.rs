@@ -74,12 +74,17 @@ impl Selection {
         &self.patterns
     }
 
+    /// Whether an object with this key can belong to the stream.
+    #[must_use]
+    pub fn matches(&self, key: &str) -> bool {
+        let archive = self.archives && key.ends_with(".zip");
+        !key.ends_with('/') && (archive || self.patterns.iter().any(|pattern| pattern.matches(key)))
+    }
+
     /// Whether the object belongs to the stream.
     #[must_use]
     pub fn verdict(&self, object: &ObjectFacts) -> Verdict {
-        let archive = self.archives && object.key.ends_with(".zip");
-        let matches = archive || self.patterns.iter().any(|pattern| pattern.matches(&object.key));
-        if object.key.ends_with('/') || !matches {
+        if !self.matches(&object.key) {
             Verdict::OtherKey
         } else if self.skip_markers && marker(object) {
             Verdict::Marker

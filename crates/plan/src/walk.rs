@@ -17,9 +17,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::inventory::Inventory;
+use super::order::{self, Trail};
 use super::partition::detect::Sampled;
 use super::partition::filter::{Filter, Verdict};
 use super::partition::layout::{Layout, Level};
+use tollgate_base::error::Result;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::partition::Part;
 
@@ -66,6 +68,9 @@ pub struct Scan {
     pages: u64,
     keys: u64,
     first: Option<Arc<str>>,
+    /// The last key of the pages so far.
+    last: Option<Arc<str>>,
+    trail: Trail,
 }
 
 /// A listing of the folders of a folder.
@@ -83,6 +88,9 @@ pub struct Folder {
     done: Option<String>,
     folders: u64,
     objects: u64,
+    /// The last name of the pages so far.
+    last: Option<String>,
+    trail: Trail,
 }
 
 /// Names of folders that are dates. All spellings of a date begin with the digits of its year.
@@ -147,6 +155,8 @@ pub struct WalkReport {
     pub skipped_count: u64,
     /// Listings that began without looking whether the prefix is there.
     pub known: u64,
+    /// Objects that a page had twice, and that are read once.
+    pub twice: u64,
     /// For each number of folders in a prefix: prefixes of that depth that were kept and skipped.
     levels: BTreeMap<usize, (u64, u64)>,
 }
@@ -321,17 +331,27 @@ impl Walk {
     }
 
     /// What a page of a folder's folders becomes. `next` is where the listing goes on.
+    ///
+    /// # Errors
+    /// See [`order::in_order`] and [`Trail::step`].
     pub fn folder_page(
         &mut self,
         mut folder: Folder,
-        objects: Vec<ObjectFacts>,
-        prefixes: Vec<String>,
+        mut objects: Vec<ObjectFacts>,
+        mut prefixes: Vec<String>,
         next: Option<String>,
-    ) -> Vec<Node> {
+    ) -> Result<Vec<Node>> {
+        let before = folder.last.as_deref();
+        self.report.twice += order::in_order(before, &mut objects)?;
+        order::folders_in_order(before, &mut prefixes)?;
+        if let Some(next) = &next {
+            folder.trail.page(next, &objects, &prefixes)?;
+        }
         folder.folders += prefixes.len() as u64;
         folder.objects += objects.len() as u64;
         let last = prefixes.last().map(String::as_str).max(objects.last().map(|object| &*object.key));
         let passed = folder.dates.as_ref().zip(last).and_then(|(dates, last)| dates.resume_at(last)).map(str::to_owned);
+        folder.last = last.map(str::to_owned).or(folder.last);
         let mut nodes = self.children(&folder, objects, prefixes);
         match (next, passed) {
             (Some(_), Some(after)) => {
@@ -343,7 +363,7 @@ impl Walk {
             }
             (None, _) => {}
         }
-        nodes
+        Ok(nodes)
     }
 
     /// Objects and folders of a page in key order; folders to be listed flat that stand beside each other are one run.
@@ -425,17 +445,29 @@ impl Walk {
     }
 
     /// What a page of a flat listing becomes: the objects that are in it, and how the listing goes on.
+    ///
+    /// # Errors
+    /// See [`order::in_order`] and [`Trail::step`].
     pub fn scan_page(
         &mut self,
         mut scan: Scan,
         mut objects: Vec<ObjectFacts>,
         next: Option<String>,
-    ) -> (Vec<ObjectFacts>, Vec<Node>) {
+    ) -> Result<(Vec<ObjectFacts>, Vec<Node>)> {
+        self.report.twice += order::in_order(scan.last.as_deref(), &mut objects)?;
+        if let Some(next) = &next {
+            scan.trail.page(next, &objects, &[])?;
+        }
+        scan.last = objects.last().map(|object| Arc::clone(&object.key)).or(scan.last);
         let page = objects.len();
         if let Some(until) = &scan.until {
             objects.retain(|object| *object.key < **until);
         }
         let ended = next.is_none() || objects.len() < page;
+        // Not every server heeds where a listing is to begin.
+        if let Some(after) = &scan.after {
+            objects.retain(|object| *object.key > **after);
+        }
         scan.pages += 1;
         scan.keys += objects.len() as u64;
         if scan.first.is_none() {
@@ -445,13 +477,13 @@ impl Walk {
             if scan.after.is_none() && scan.until.is_none() && scan.prefix.ends_with('/') && self.after.is_none() {
                 self.shape.saw_keys(depth_of(&scan.prefix), scan.keys);
             }
-            return (objects, Vec::new());
+            return Ok((objects, Vec::new()));
         }
         let nodes = match objects.last().and_then(|last| self.divided(&scan, &last.key)) {
             Some(nodes) => nodes,
             None => vec![Node::Scan(Scan { continuation: next, ..scan })],
         };
-        (objects, nodes)
+        Ok((objects, nodes))
     }
 
     /// A long listing that has not left its first folder yet: the rest of this folder, and the folders behind it, so that

@@ -15,6 +15,7 @@ use tollgate_cursor::{
     Cursor, Decision, FullRefresh, Incremental, Listed as ListedKeys, Listing as Listed, Seen, Ticket, Window,
 };
 use tollgate_plan::files::FileList;
+use tollgate_plan::order;
 use tollgate_plan::walk::WalkReport;
 
 /// What was decided about the selected objects of a listing.
@@ -90,25 +91,42 @@ impl Files {
         window: Window,
         stop: &Stop,
     ) -> Result<Option<Self>> {
-        let mut survey = cursor.survey(window);
         let order = Vec::new().into_iter();
         let source = Source::Ordered { files: FileList::default(), order };
-        let mut files = Self::new(listing, Cursor::Incremental(cursor), source);
+        let mut files = Self::new(listing, Cursor::Incremental(cursor.clone()), source);
+        let listed = files.list_all(&cursor, window, stop).await;
+        let listed = match listed {
+            Err(error) if order::out_of_order(&error) => {
+                // Nothing was begun yet, so all of it can be listed again.
+                let Some(held) = stop.unless(files.listing.hold()).await else { return Ok(None) };
+                held?;
+                files.decisions = Default::default();
+                files.list_all(&cursor, window, stop).await?
+            }
+            listed => listed?,
+        };
+        Ok(listed.then_some(files))
+    }
+
+    /// Lists everything for [`Self::ordered`]; `false` when the run is asked to stop meanwhile.
+    async fn list_all(&mut self, cursor: &Incremental, window: Window, stop: &Stop) -> Result<bool> {
+        let files = self;
+        let mut survey = cursor.survey(window);
         let mut list = FileList::default();
-        let mut partitions = Partitions::new(&files, window.listed_at);
+        let mut partitions = Partitions::new(files, window.listed_at);
         // What of the list only the whole listing tells.
         let mut open: Vec<(u32, Ticket)> = Vec::new();
         let mut archived: Vec<Ticket> = Vec::new();
         let mut keys = files.cursor.counts_files().then(ListedKeys::default);
         loop {
-            let Some(page) = stop.unless(files.listing.next_page()).await else { return Ok(None) };
+            let Some(page) = stop.unless(files.listing.next_page()).await else { return Ok(false) };
             let Some(page) = page? else { break };
             for key in files.listing.take_below() {
                 files.decisions.below_new += u64::from(!files.cursor.has_read(&key));
             }
             for object in files.listing.take_unread() {
                 keys.iter_mut().for_each(|keys| keys.see(&object.key));
-                let seen = survey.see_unreadable(&object, partitions.ends_at(&files, &object));
+                let seen = survey.see_unreadable(&object, partitions.ends_at(files, &object));
                 match seen {
                     _ if !object.storage_class.archived() => {}
                     Seen::Decided(decision) => files.listing.counts.archived += u64::from(decision.reads()),
@@ -117,7 +135,7 @@ impl Files {
             }
             for object in page {
                 keys.iter_mut().for_each(|keys| keys.see(&object.key));
-                match survey.see(&object, partitions.ends_at(&files, &object)) {
+                match survey.see(&object, partitions.ends_at(files, &object)) {
                     Seen::Decided(decision) if !files.count(&object, &decision) => continue,
                     Seen::Decided(_) => {}
                     Seen::Open(ticket) => open.push((index(list.len()), ticket)),
@@ -149,7 +167,7 @@ impl Files {
         let order = list.by_modification().into_iter();
         files.source = Source::Ordered { files: list, order };
         files.listed_all = true;
-        Ok(Some(files))
+        Ok(true)
     }
 
     /// Files in key order, listed before the first is read, so that what is to come is known. `None` when the run is
@@ -159,8 +177,16 @@ impl Files {
         let mut list = FileList::default();
         loop {
             let Some(next) = stop.unless(files.next()).await else { return Ok(None) };
-            let Some((object, _)) = next? else { break };
-            list.push(&object);
+            match next {
+                Ok(Some((object, _))) => list.push(&object),
+                Ok(None) => break,
+                Err(error) if order::out_of_order(&error) => {
+                    let Some(held) = stop.unless(files.listing.hold()).await else { return Ok(None) };
+                    held?;
+                    (files.decisions, files.seen_pending, list) = Default::default();
+                }
+                Err(error) => return Err(error),
+            }
         }
         let count = u32::try_from(list.len()).expect("a listing has fewer than 2^32 selected keys");
         files.source = Source::Ordered { files: list, order: (0..count).collect::<Vec<_>>().into_iter() };
@@ -226,7 +252,14 @@ impl Files {
                     }
                 }
             }
-            let Some(mut listed) = self.listing.next_page().await? else {
+            let listed = self.listing.next_page().await;
+            if let (Err(error), Cursor::FullRefresh(cursor)) = (&listed, &*self.cursor)
+                && order::out_of_order(error)
+            {
+                // What was read so far says nothing about the keys below.
+                self.cursor = Arc::new(Cursor::FullRefresh(cursor.clone().for_sorted_keys()));
+            }
+            let Some(mut listed) = listed? else {
                 self.listed_all = true;
                 return Ok(None);
             };
@@ -273,6 +306,11 @@ impl Files {
     /// How keys are read.
     pub(super) fn keys(&self) -> &Keys {
         self.listing.keys()
+    }
+
+    /// Whether the server does not list keys in their order, so that the listing was held and sorted.
+    pub(super) fn held(&self) -> bool {
+        self.listing.held()
     }
 
     /// What is known of the partitions.

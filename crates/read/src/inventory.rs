@@ -25,6 +25,7 @@ use tollgate_cost::Account;
 use tollgate_cursor::Cursor;
 use tollgate_format::{Access, Decode, DecodeLimits, Step};
 use tollgate_plan::inventory::{Inventory, Manifest, objects};
+use tollgate_plan::order::Trail;
 use tollgate_plan::partition::filter::Verdict;
 use tollgate_plan::select::{self, Selection};
 use tollgate_runtime::memory::{Budget, Reservation};
@@ -75,8 +76,12 @@ async fn find(place: &Store, key: &str) -> Result<ObjectFacts> {
     }
     let mut folders = Vec::new();
     let mut request = ListRequest { prefix: key.to_owned(), delimiter: Some("/".to_owned()), ..ListRequest::default() };
+    let mut trail = Trail::default();
     loop {
         let page = Box::pin(place.list(&request)).await?;
+        if let Some(next) = &page.next {
+            trail.page(next, &page.objects, &page.common_prefixes)?;
+        }
         if let Some(manifest) = complete(page.objects) {
             return Ok(manifest);
         }
@@ -87,6 +92,7 @@ async fn find(place: &Store, key: &str) -> Result<ObjectFacts> {
             None => break,
         }
     }
+    folders.sort_unstable();
     for folder in folders.iter().rev() {
         let request = ListRequest { prefix: folder.clone(), ..ListRequest::default() };
         if let Some(manifest) = complete(Box::pin(place.list(&request)).await?.objects) {

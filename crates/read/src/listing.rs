@@ -2,6 +2,10 @@
 //!
 //! What is listed is decided by [`Walk`]; here the requests are made. The next few of them are under way before their
 //! pages are asked for, so that a listing of many prefixes takes the time of a few.
+//!
+//! All of this needs a server that lists keys in their byte order. S3 promises that for all but its directory buckets;
+//! other servers show it, and nothing is handed on before they did. Where keys are not in order, the listing is made
+//! whole, held, and sorted.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
@@ -14,22 +18,27 @@ use super::keys::Keys;
 use super::letters;
 use super::partition::Prepared;
 use super::wanted::{OfKey, Rules};
-use tollgate_base::error::{Error, Result};
+use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, sample_place};
 use tollgate_base::options::Compression;
 use tollgate_config::job::{BadRowAction, DeadLetterPlace, Stream};
 use tollgate_plan::inventory::InOrder;
-use tollgate_plan::listing::prefixes;
+use tollgate_plan::listing::{prefixes, whole_folders};
+use tollgate_plan::order::{self, Trail};
 use tollgate_plan::partition::filter::Verdict as Wanted;
 use tollgate_plan::select::{Selection, Verdict};
+use tollgate_plan::sorted::{Sorted, Sorter};
 use tollgate_plan::walk::{Node, Walk, WalkOptions, WalkReport};
-use tollgate_s3::{ListPage, ListRequest, Store};
+use tollgate_s3::{KeyOrder, ListPage, ListRequest, Store};
 
 /// Requests that are under way at once. A page has at most 1,000 keys, so this is also a bound on memory.
 pub(super) const REQUESTS_AHEAD: usize = 8;
 
 /// Objects of an inventory that are handed on at a time, as many as a page of a listing has.
 const PAGE_OBJECTS: usize = 1000;
+
+/// Keys that a server lists in order before it is believed to do so. Most streams are listed to their end by then.
+const PROOF_KEYS: usize = 2000;
 
 /// A listing that is under way. It holds a few pages.
 pub(super) struct Listing {
@@ -57,6 +66,12 @@ pub(super) struct Listing {
     keys: Keys,
     /// What is wanted of rows, where keys may tell.
     rules: Option<Rules>,
+    /// The last key that was handed on.
+    last: Option<Arc<str>>,
+    /// Pages that were listed to see whether they are in order.
+    early: VecDeque<Vec<ObjectFacts>>,
+    /// All objects, where the server does not list them in order.
+    sorted: Option<Sorted>,
 }
 
 /// Objects that an inventory tells, to be merged with those that are listed.
@@ -109,6 +124,8 @@ pub(super) struct ListingCounts {
     pub(super) filtered: u64,
     /// Files whose partition lies below the record cursor.
     pub(super) below_cursor: u64,
+    /// Objects that were listed more than once.
+    pub(super) twice: u64,
 }
 
 impl Listing {
@@ -136,7 +153,7 @@ impl Listing {
             .by_expression(stream.key_pattern.as_ref())
             .sampled(stream.dev_sampling, stream.sampled_inside_from())
             .with_archives(archives);
-        let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
+        let prefixes = prefixes_of(store, &selection, stream);
         let letters = letters_in(store, stream);
         let layout = prepared.layout.as_deref().cloned().unwrap_or_default();
         let mut walk = Walk::new(layout, prepared.filter.clone(), after, &prepared.sampled, options);
@@ -172,7 +189,81 @@ impl Listing {
             list_prefix: stream.list_prefix.clone(),
             keys,
             rules: None,
+            last: None,
+            early: VecDeque::new(),
+            sorted: None,
         }
+    }
+
+    /// Makes sure that keys come in order from here on: lists until the server has shown that it does so, or else all at
+    /// once. Whether the server's own order is the keys'.
+    pub(super) async fn prove_order(&mut self) -> Result<bool> {
+        let mut keys_left = match self.store.key_order() {
+            KeyOrder::Promised => 0,
+            KeyOrder::Unknown => PROOF_KEYS,
+            KeyOrder::None => {
+                self.hold().await?;
+                return Ok(false);
+            }
+        };
+        while keys_left > 0 {
+            match self.next_walked().await {
+                Ok(Some(page)) => {
+                    keys_left = keys_left.saturating_sub(page.len());
+                    self.early.push_back(page);
+                }
+                Ok(None) => break,
+                Err(error) if order::out_of_order(&error) => {
+                    self.hold().await?;
+                    return Ok(false);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lists everything from the start and sorts it. What was handed on before comes again.
+    ///
+    /// # Errors
+    /// As [`Self::next_page`]; also where an inventory takes the place of a part of the listing, which needs the order.
+    pub(super) async fn hold(&mut self) -> Result<()> {
+        if self.from_inventory.is_some() {
+            let error = Error::new(ErrorKind::Unsupported, "the listing of the bucket is not in the order of its keys");
+            return Err(error.hint("an inventory needs that order: read the stream without `inventory`"));
+        }
+        self.queue.clear();
+        self.early.clear();
+        let pages = self.counts.pages;
+        self.counts = ListingCounts { pages, ..ListingCounts::default() };
+        self.walk.report.skipped_count = 0;
+        (self.nearest, self.last) = (None, None);
+        let mut sorter = Sorter::default();
+        for prefix in self.prefixes.clone() {
+            let mut request = ListRequest { prefix, ..ListRequest::default() };
+            let mut trail = Trail::default();
+            loop {
+                self.counts.pages += 1;
+                let page = Box::pin(self.store.list(&request)).await?;
+                self.counts.objects += page.objects.len() as u64;
+                if let Some(next) = &page.next {
+                    trail.page(next, &page.objects, &[]).map_err(|error| error.with("prefix", &request.prefix))?;
+                }
+                let wanted = page.objects.into_iter().filter(|object| self.selection.matches(&object.key));
+                wanted.for_each(|object| sorter.push(object));
+                match page.next {
+                    Some(next) => request.continuation = Some(next),
+                    None => break,
+                }
+            }
+        }
+        self.sorted = Some(sorter.sorted());
+        Ok(())
+    }
+
+    /// Whether the listing is held and sorted here.
+    pub(super) fn held(&self) -> bool {
+        self.sorted.is_some()
     }
 
     /// The prefixes of the stream, for messages.
@@ -212,8 +303,21 @@ impl Listing {
         Ok(Some(page).filter(|page| !page.is_empty()))
     }
 
-    /// The objects of the next page that is listed.
+    /// The objects of the next page that is listed, or of those that are held.
     async fn next_listed(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
+        if let Some(sorted) = &mut self.sorted {
+            let page: Vec<ObjectFacts> = sorted.by_ref().take(PAGE_OBJECTS).collect();
+            self.counts.twice = sorted.twice;
+            return Ok(Some(page).filter(|page| !page.is_empty()));
+        }
+        match self.early.pop_front() {
+            Some(page) => Ok(Some(page)),
+            None => self.next_walked().await,
+        }
+    }
+
+    /// The objects of the next page of the walk.
+    async fn next_walked(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
         self.fetch_ahead(self.ahead.max(1));
         let Some(pending) = self.queue.pop_front() else { return Ok(None) };
         let Pending { node, page } = pending;
@@ -224,13 +328,17 @@ impl Listing {
             None => ListPage::default(),
         };
         self.counts.objects += page.objects.len() as u64;
-        let (objects, nodes) = match node {
+        let (mut objects, nodes) = match node {
             Node::Objects(objects) => (objects, Vec::new()),
-            Node::Scan(scan) => self.walk.scan_page(scan, page.objects, page.next),
+            Node::Scan(scan) => self.walk.scan_page(scan, page.objects, page.next)?,
             Node::Folder(folder) => {
-                (Vec::new(), self.walk.folder_page(folder, page.objects, page.common_prefixes, page.next))
+                (Vec::new(), self.walk.folder_page(folder, page.objects, page.common_prefixes, page.next)?)
             }
         };
+        // What one piece of the listing has, no other may have.
+        self.walk.report.twice += order::in_order(self.last.as_deref(), &mut objects)?;
+        self.counts.twice = self.walk.report.twice;
+        self.last = objects.last().map(|object| Arc::clone(&object.key)).or(self.last.take());
         for node in nodes.into_iter().rev() {
             self.queue.push_front(Pending::new(node));
         }
@@ -342,7 +450,7 @@ impl Listing {
             Verdict::Selected if !self.has_wanted_rows(object) => self.unread.push(object.clone()),
             Verdict::Selected => {
                 self.counts.selected += 1;
-                self.counts.selected_bytes += object.size;
+                self.counts.selected_bytes = self.counts.selected_bytes.saturating_add(object.size);
                 return true;
             }
             Verdict::TooOld => self.counts.too_old += 1,
@@ -429,6 +537,12 @@ impl Pending {
 /// The keys of the archives that a key can be a member of.
 fn archives_of(key: &str) -> impl Iterator<Item = &str> + Clone {
     key.match_indices('#').map(|(at, _)| &key[..at])
+}
+
+/// The prefixes that a stream is listed by.
+pub(super) fn prefixes_of(store: &Store, selection: &Selection, stream: &Stream) -> Vec<String> {
+    let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
+    if store.key_order() == KeyOrder::None { whole_folders(prefixes) } else { prefixes }
 }
 
 /// What the keys of the stream's dead letters begin with, where they lie among its files.

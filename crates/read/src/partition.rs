@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use super::inventory::TopUp;
 use super::letters;
+use super::listing::prefixes_of;
 use tollgate_base::batch::{InferredColumn, InferredType};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::object::Timestamp;
 use tollgate_base::options::partition::{PartitionColumns, PartitionType, Period};
 use tollgate_config::job::Stream;
 use tollgate_cursor::Cursor;
-use tollgate_plan::listing::{common_folder, prefixes};
+use tollgate_plan::listing::common_folder;
 use tollgate_plan::partition::columns;
 use tollgate_plan::partition::detect::{Sampled, detect, folders_of};
 use tollgate_plan::partition::filter::{Filter, Verdict, date_of, dated};
@@ -72,7 +73,7 @@ pub(super) async fn prepare(
     }
     let selection =
         Selection::new(&stream.globs, stream.start_at, stream.skip_markers).by_expression(stream.key_pattern.as_ref());
-    let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
+    let prefixes = prefixes_of(store, &selection, stream);
     let base = common_folder(&prefixes);
     let mut prepared = Prepared::default();
     let letters = letters::folders_in(store, stream, &base);

@@ -239,6 +239,7 @@ impl Counts {
             listing.markers,
             "objects left out as marks of other tools (_SUCCESS, _temporary/, .crc, _$folder$, no bytes)",
         );
+        say(Level::Warn, listing.twice, "objects that the server listed more than once are read once");
         say(Level::Info, listing.letters, "objects left out as bad rows that this connector wrote");
         say(Level::Info, listing.skipped_prefixes, "prefixes not listed, since nothing in them can be wanted");
         say(Level::Info, listing.unwanted, "objects left out as of partitions that are not wanted");

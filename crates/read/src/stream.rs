@@ -34,6 +34,7 @@ use tollgate_cost::{AT_LEAST, Shortages, Till, Usage, usage_of, usage_since};
 use tollgate_cursor::{Cursor, FullRefresh, Incremental, StreamState, Window};
 use tollgate_format::DecodeLimits;
 use tollgate_plan::estimate::{FilePlan, StreamPlan, TAIL_BYTES};
+use tollgate_plan::order::out_of_order;
 use tollgate_plan::ranges;
 use tollgate_plan::walk::WalkOptions;
 use tollgate_protocol::catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
@@ -315,6 +316,14 @@ impl StreamRun<'_> {
             let level = if top_up.condition.is_some() { Level::Info } else { Level::Warn };
             self.outgoing.log(level, format!("stream {}: {}", stream.name, top_up.note)).await;
         }
+        if files.held() {
+            let text = format!(
+                "stream {}: the server does not list keys in their order, so the whole listing was sorted before the first \
+                 file is read",
+                stream.name
+            );
+            self.outgoing.log(Level::Warn, text).await;
+        }
         if let Some(most) = stream.dev_max_files {
             let text = format!("stream {}: {most} files are read at most (`dev_max_files`)", stream.name);
             self.outgoing.log(Level::Warn, text).await;
@@ -324,6 +333,9 @@ impl StreamRun<'_> {
         let plan = plan.or_else(|| plan::of_files(&files, stream, self.reader.parallel_files()));
         self.announce(plan.as_ref(), shared).await;
         let (listed, limit) = self.read_each(&mut files, plan.is_some(), shared).await;
+        if listed.as_ref().is_err_and(out_of_order) {
+            self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
+        }
         if let Some(limit) = limit {
             self.at_limit(limit, Some(&files), stream).await;
         }
@@ -745,7 +757,20 @@ pub(super) async fn list_with(
     };
     let Some(prepared) = stop.unless(prepared).await else { return Ok(None) };
     let listing = Listing::with(store, stream, prepared?, after, options, ahead);
-    let listing = listing.with_rules(wanted::Rules::of(stream, &cursor)?);
+    let mut listing = listing.with_rules(wanted::Rules::of(stream, &cursor)?);
+    let known = matches!(&cursor, Cursor::FullRefresh(cursor) if cursor.sorted());
+    let order = async {
+        match known {
+            true => Box::pin(listing.hold()).await.map(|()| false),
+            false => Box::pin(listing.prove_order()).await,
+        }
+    };
+    let Some(in_order) = stop.unless(order).await else { return Ok(None) };
+    let in_order = in_order?;
+    let cursor = match cursor {
+        Cursor::FullRefresh(cursor) if !in_order => Cursor::FullRefresh(cursor.for_sorted_keys()),
+        cursor => cursor,
+    };
     let files = match cursor {
         Cursor::FullRefresh(cursor) if whole => Files::by_key(listing, cursor, stop).await?,
         Cursor::FullRefresh(cursor) => Some(Files::streaming(listing, cursor)),

@@ -36,7 +36,7 @@ mod tests;
 
 pub use body::Body;
 pub use checksum::Checksum;
-pub use listing::{ListPage, ListRequest};
+pub use listing::{KeyOrder, ListPage, ListRequest};
 pub use observe::{Attempted, Observer};
 pub use options::StoreOptions;
 pub use store::Store;

@@ -17,6 +17,17 @@ pub struct ListRequest {
     pub max_keys: Option<u32>,
 }
 
+/// Whether a bucket's listings come in the byte order of their keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyOrder {
+    /// AWS says so.
+    Promised,
+    /// Another server: most do, and nobody promises it.
+    Unknown,
+    /// Directory buckets list in any order. They only know prefixes that are whole folders.
+    None,
+}
+
 /// A page of a listing, in the server's order: for AWS the order of the keys' UTF-8 bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListPage {

@@ -19,7 +19,7 @@ use bytes::Bytes;
 use super::body::{Body, Span};
 use super::fault::{Circumstances, Failure, Place};
 use super::identity::Seen;
-use super::listing::{ListPage, ListRequest};
+use super::listing::{KeyOrder, ListPage, ListRequest};
 use super::meter::{Meter, MeteredClient, Trace};
 use super::observe::observed;
 use super::options::StoreOptions;
@@ -29,7 +29,7 @@ use tollgate_base::connection::{Connection, Credentials};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_cost::usage::Row;
-use tollgate_cost::{Ledger, Planned};
+use tollgate_cost::{Ledger, Planned, endpoint_of_aws};
 
 /// A bucket, ready to be asked. Clones share connections, credentials, the region once it is found out, and the ledger.
 #[derive(Clone)]
@@ -209,6 +209,19 @@ impl Store {
             answered: AtomicBool::new(door.answered.load(Ordering::Relaxed)),
         };
         Self { door: Arc::new(door), account: self.account }
+    }
+
+    /// Whether listings come in the byte order of their keys, as far as that is known before they do.
+    #[must_use]
+    pub fn key_order(&self) -> KeyOrder {
+        let Connection { bucket, endpoint, .. } = &self.door.connection;
+        if bucket.ends_with("--x-s3") || bucket.ends_with("--xa-s3") {
+            KeyOrder::None
+        } else if endpoint_of_aws(endpoint.as_deref()) {
+            KeyOrder::Promised
+        } else {
+            KeyOrder::Unknown
+        }
     }
 
     /// Sends a GET for a part of an object.

@@ -88,12 +88,12 @@ impl Bucket {
                 Node::Scan(scan) => {
                     let after = walk.start_after(&scan.prefix, scan.after.as_deref());
                     let page = self.list(&scan.prefix, false, after.as_deref(), scan.continuation.as_deref());
-                    walk.scan_page(scan, page.objects, page.next)
+                    walk.scan_page(scan, page.objects, page.next).unwrap()
                 }
                 Node::Folder(folder) => {
                     let (after, next) = (folder.after.as_deref(), folder.continuation.as_deref());
                     let page = self.list(&folder.prefix, true, after, next);
-                    (Vec::new(), walk.folder_page(folder, page.objects, page.prefixes, page.next))
+                    (Vec::new(), walk.folder_page(folder, page.objects, page.prefixes, page.next).unwrap())
                 }
             };
             keys.extend(objects.into_iter().map(|object| object.key.to_string()));

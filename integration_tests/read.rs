@@ -1,5 +1,7 @@
 //! Whole reads: a configuration, objects in a bucket, and the messages that must come out.
 
+#![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
+
 use std::io::Write;
 use std::sync::Arc;
 

@@ -1,5 +1,7 @@
 //! What verbs have in common: the job, whom they talk to, and configurations whose names come from elsewhere.
 
+#![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
+
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};

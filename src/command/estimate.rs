@@ -19,7 +19,7 @@ use tollgate_s3::StoreOptions;
 
 pub(super) fn run(files: &EstimateFiles) -> Ending {
     block_on(async {
-        match estimate(files).await {
+        match Box::pin(estimate(files)).await {
             Ok((text, refused)) => {
                 print(&text);
                 if refused { Ending::Refused } else { Ending::Success }
@@ -43,7 +43,8 @@ async fn estimate(files: &EstimateFiles) -> Result<(String, bool)> {
     // The estimate must be able to tell of a run that passes its limits.
     let options = StoreOptions::default();
     let (till, store) = setup::till_and_store(&mut job, Limits::default(), options, Audience::Person).await?;
-    let run = tollgate_read::estimate(&job, &store, &till, &catalog, &states, setup::CLOCK.now()).await?;
+    let now = setup::CLOCK.now();
+    let run = Box::pin(tollgate_read::estimate(&job, &store, &till, &catalog, &states, now)).await?;
     let prices = till.prices(&store.region());
     let shortage = shortage(&job, prices.clone(), &run);
     let usage = [&run.usage.low[..], &run.usage.expected, &run.usage.high];

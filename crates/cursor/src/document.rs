@@ -84,12 +84,7 @@ impl Pending {
     /// A file that was begun, at a place that nobody knows.
     fn not_understood() -> Self {
         let place = Place::RowGroup { group: u64::MAX, row: 0 };
-        Self {
-            etag: "".into(),
-            modified_at: Timestamp::default(),
-            options: None,
-            position: Position { rows: 0, place },
-        }
+        Self { etag: "".into(), modified_at: Timestamp::default(), options: None, position: Position::new(0, place) }
     }
 }
 

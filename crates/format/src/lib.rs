@@ -42,6 +42,7 @@ use tollgate_base::predicate::Predicate;
 
 /// What a decoder wants next, or has ready.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "a batch is taken out at once, and boxing it would allocate for each")]
 pub enum Step {
     /// The object's next bytes, in order: call [`Decode::feed`] with them, or [`Decode::finish`] when there are none.
     NeedBytes,

@@ -431,6 +431,7 @@ mod tests {
             starts: Vec::new(),
             origin: Default::default(),
             adjusted: 0,
+            originals: Default::default(),
         }
     }
 

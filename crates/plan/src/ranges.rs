@@ -124,6 +124,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::single_range_in_vec_init, reason = "a fetch may have one range")]
     fn small_steps_are_fetched_together_and_large_ones_alone() {
         const MIB: u64 = 1 << 20;
         let small: Vec<Vec<Range<u64>>> = (0..100).map(|step| vec![step * 1000..step * 1000 + 100]).collect();
@@ -160,7 +161,8 @@ mod tests {
                 steps.push(chunks.collect::<Vec<_>>());
             }
             let requests: usize = fetches(&steps, at).iter().map(Vec::len).sum();
-            assert!(requests as u64 + 2 <= most_requests(at, 64 << 10), "{requests} requests for {at} bytes");
+            // Nothing of it is known before, as of a file that is larger than its tail.
+            assert!(requests as u64 + 2 <= most_requests(at, 0), "{requests} requests for {at} bytes");
         }
     }
 

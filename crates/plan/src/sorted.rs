@@ -119,7 +119,7 @@ mod tests {
             (0..count).for_each(|at| sorter.push(object(at * 7919 % count, 1)));
             (0..count).step_by(3).for_each(|at| sorter.push(object(at, at as i64 % 2 * 5)));
             let mut sorted = sorter.sorted();
-            let newest = |at: u64| if at % 3 == 0 && at % 2 == 1 { 5 } else { 1 };
+            let newest = |at: u64| if at.is_multiple_of(3) && at % 2 == 1 { 5 } else { 1 };
             for at in 0..count {
                 assert_eq!(sorted.next(), Some(object(at, newest(at))));
             }

@@ -276,8 +276,7 @@ pub(super) async fn read(
     }
     // What the state remembers of members that are not there any more is of no use. An object may have a key of that form too.
     let inside = format!("{key}#");
-    let left =
-        cursor.pending().iter().filter(|(pending, of)| pending.starts_with(&inside) && of.etag == object.etag);
+    let left = cursor.pending().iter().filter(|(pending, of)| pending.starts_with(&inside) && of.etag == object.etag);
     for (pending, _) in left {
         shared.outgoing.send(Event::Forget { key: Arc::clone(pending) }).await;
     }

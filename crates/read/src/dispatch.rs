@@ -183,7 +183,7 @@ impl Files {
                 Err(error) if order::out_of_order(&error) => {
                     let Some(held) = stop.unless(files.listing.hold()).await else { return Ok(None) };
                     held?;
-                    (files.decisions, files.seen_pending, list) = Default::default();
+                    (files.decisions, list) = Default::default();
                 }
                 Err(error) => return Err(error),
             }

@@ -88,6 +88,8 @@ pub(super) struct BatchEnd {
     pub(super) bytes: usize,
     /// Rows in these.
     pub(super) rows: u64,
+    /// Bad rows up to it.
+    pub(super) bad_rows: u64,
     /// The position behind them.
     pub(super) after: Position,
 }
@@ -191,8 +193,10 @@ impl Emitter {
     fn too_late(&self, event: &Event) -> bool {
         let moves = match event {
             Event::Listed { .. } | Event::Begin { .. } | Event::BeginMember { .. } | Event::Advance { .. } => true,
-            Event::Rows { .. } | Event::Reach { .. } | Event::End { .. } | Event::Forget { .. } => true,
-            Event::Line(_) | Event::Open { .. } | Event::Rewind { .. } | Event::Tick | Event::Close { .. } => false,
+            Event::Rows { .. } | Event::Reach { .. } | Event::End { .. } | Event::EndMembers { .. } => true,
+            Event::Forget { .. } | Event::PutOff { .. } => true,
+            Event::Line(_) | Event::Open { .. } | Event::StartOver | Event::Rewind { .. } => false,
+            Event::Tick | Event::Close { .. } => false,
         };
         moves && signaled(&self.stop)
     }
@@ -226,8 +230,8 @@ impl Emitter {
                 Ok(())
             }
             Event::Rows { key, lines, rows, bad_rows, after, batches, reservation } => {
-                self.rows(&key, lines, rows, after, &batches)?;
-                self.with_current(|current| current.cursor.add_rows(&key, rows, bad_rows));
+                let end = BatchEnd { bytes: lines.len(), rows, bad_rows, after };
+                self.rows(&key, lines, end, &batches)?;
                 drop(reservation);
                 self.state_if_due()
             }
@@ -285,9 +289,10 @@ impl Emitter {
         Ok(())
     }
 
-    fn rows(&mut self, key: &str, lines: Vec<u8>, rows: u64, after: Position, batches: &[BatchEnd]) -> io::Result<()> {
+    /// Writes the lines of a file, to their end or, after a signal, to the end of one of the batches in them.
+    fn rows(&mut self, key: &str, lines: Vec<u8>, end: BatchEnd, batches: &[BatchEnd]) -> io::Result<()> {
         let Some(current) = &mut self.current else { return Ok(()) };
-        if current.emitted.records == 0 && rows > 0 {
+        if current.emitted.records == 0 && end.rows > 0 {
             self.sink.write(marked(&current.stream, "RUNNING").as_bytes())?;
             self.sink.write(message::stream_status(&current.stream, Status::Running, self.clock.now()).as_bytes())?;
         }
@@ -296,9 +301,10 @@ impl Emitter {
             let mut ending = Ending { lines: &lines, batches, stop: &self.stop, clock: self.clock, since: None };
             written = self.sink.write_up_to(&lines, &mut |written| ending.end(written))?;
         }
-        let mut records = rows;
+        let mut records = end.rows;
         if written == lines.len() {
-            current.cursor.advance(key, after);
+            current.cursor.advance(key, end.after);
+            current.cursor.add_rows(key, end.rows, end.bad_rows);
         } else {
             current.cut = true;
             let whole = batches.iter().rev().find(|batch| batch.bytes <= written);
@@ -306,6 +312,7 @@ impl Emitter {
             records = rows + memchr::memchr_iter(b'\n', &lines[from..written]).count() as u64;
             if let Some(whole) = whole {
                 current.cursor.advance(key, whole.after.clone());
+                current.cursor.add_rows(key, whole.rows, whole.bad_rows);
             }
         }
         current.emitted.records += records;

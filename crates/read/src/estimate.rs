@@ -63,7 +63,7 @@ pub async fn estimate(
     let mut run = RunEstimate::default();
     for configured in &catalog.streams {
         let stream = stream_named(&job.streams, &configured.name)?;
-        let (estimate, usage) = estimate_stream(job, store, till, (stream, configured), states, now)
+        let (estimate, usage) = Box::pin(estimate_stream(job, store, till, (stream, configured), states, now))
             .await
             .map_err(|error| error.with("stream", &configured.name))?;
         run.streams.push(estimate);

@@ -153,7 +153,7 @@ pub(super) async fn read_from(
     };
     let ended = read_once(shared, object.clone(), from, store.clone(), origin).await;
     let Err(error) = ended else { return ended };
-    if !format::position_refused(&error) {
+    if !tollgate_format::position_refused(&error) {
         return Err(error);
     }
     shared.report.add_refused_position(&object.key);
@@ -421,7 +421,7 @@ impl<'a> FileTask<'a> {
             Access::Stream { from }
                 if from > self.object.size && matches!(self.origin, Some(Origin::Object { .. })) =>
             {
-                Err(format::beyond_the_end(from))
+                Err(tollgate_format::beyond_the_end(from))
             }
             Access::Stream { from } => self.run_stream(from).await,
             Access::Ranges => self.run_ranges().await,
@@ -625,7 +625,8 @@ impl<'a> FileTask<'a> {
         let (from, repeats) = tollgate_format::reads_from(&self.after.place, self.compression);
         self.after.proof = self.bytes.as_mut().and_then(|bytes| bytes.proof(from, repeats));
         if self.lines.len() > start {
-            self.batches.push(BatchEnd { bytes: self.lines.len(), rows: self.rows, after: self.after.clone() });
+            let (bytes, after) = (self.lines.len(), self.after.clone());
+            self.batches.push(BatchEnd { bytes, rows: self.rows, bad_rows: self.bad_rows, after });
         }
         // Rows that are left out make no lines, and yet the position moves.
         if self.lines.len() >= BLOCK_BYTES || self.decoded >= UNSAID_ROWS {

@@ -63,7 +63,7 @@ async fn format_of<'a>(
         return Ok(None);
     }
     let archive = Archive::open(store, object, &Budget::new(super::DEFAULT_MEMORY_BYTES)).await?;
-    let members = archive.members_of(stream).into_iter();
+    let members = archive.members_of(stream).members;
     let told = |(facts, _): (ObjectFacts, _)| Some((facts.key.to_string(), stream.format_by_key(&facts.key)?));
     Ok(members.into_iter().find_map(told))
 }

@@ -22,7 +22,7 @@ use super::wanted;
 use tollgate_base::batch::{Batch, Decoded, Reject};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::object::ObjectFacts;
-use tollgate_base::options::{Caps, Compression, FormatOptions, Projection, SchemaEvolution};
+use tollgate_base::options::{Caps, Compression, FormatOptions, ParquetOptions, Projection, SchemaEvolution};
 use tollgate_base::schema::Columns;
 use tollgate_config::job::Stream;
 use tollgate_format::parquet::{self, ParquetDecoder};
@@ -80,7 +80,7 @@ pub(super) async fn first_rows(
 /// Reads the first row of the first member that belongs to the stream.
 async fn first_member(store: &Store, stream: &Stream, object: &ObjectFacts, caps: Caps, budget: &Budget) -> Result<()> {
     let archive = Archive::open(store, object, budget).await?;
-    let Some((facts, member)) = archive.members_of(stream).into_iter().next() else { return Ok(()) };
+    let Some((facts, member)) = archive.members_of(stream).members.into_iter().next() else { return Ok(()) };
     let named = |error: Error| error.with("key", &facts.key);
     member.readable().map_err(named)?;
     let Range { start, end } = member.range;
@@ -258,14 +258,17 @@ struct Rows {
 impl Rows {
     fn new(stream: &Stream, object: &ObjectFacts) -> Self {
         let columns = wanted::columns(stream, &Columns::All);
-        let decimal_as_float = matches!(&stream.format, FormatOptions::Parquet(parquet) if parquet.decimal_as_float);
+        let parquet = match &stream.format {
+            FormatOptions::Parquet(parquet) => *parquet,
+            _ => ParquetOptions::default(),
+        };
         // Without a catalog there is nothing to conform to.
         let options = EncodeOptions::new(&stream.format, stream.schemaless, Validation::Emit)
             .with_policies(SchemaEvolution::Evolve, stream.bad_rows.on_bad_row());
         let encoder = StreamEncoder::new(&stream.name, None, &columns, options).file(object, 0);
         Self {
             projection: columns_wanted(&columns, stream.flatten.is_some()),
-            flattener: stream.flatten.map(|depth| Flattener::new(depth, decimal_as_float)),
+            flattener: stream.flatten.map(|depth| Flattener::new(depth, parquet)),
             encoder,
             lines: Vec::new(),
             seen: Sampled::default(),

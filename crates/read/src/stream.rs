@@ -208,7 +208,7 @@ impl StreamRun<'_> {
         let failed_before = self.failures.count;
         self.say_beginning(stream, &cursor).await;
         if !matches!(&cursor, Cursor::FullRefresh(cursor) if cursor.finished())
-            && let Err(error) = self.read_files(stream, cursor, &shared).await
+            && let Err(error) = Box::pin(self.read_files(stream, cursor, &shared)).await
         {
             self.fail(error.with("stream", &stream.name)).await;
         }

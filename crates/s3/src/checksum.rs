@@ -35,6 +35,7 @@ pub struct Checksum {
     earlier: Option<(u64, u64)>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "there is one for each body, and it is updated in place")]
 enum Sum {
     Crc(ProofAlgorithm, Digest),
     /// Its state cannot be saved.

@@ -86,7 +86,8 @@ impl Store {
         let asked = identity::Asked { region: &region, http: inner.clone(), timeout: options.credentials_timeout };
         // Boxed: the SDK's search of the environment is a large future.
         let credentials = Box::pin(identity::provider(&connection.credentials, asked, &seen)).await?;
-        let http = SharedHttpClient::new(MeteredClient::new(observed(inner, options.observer), Meter::new(ledger, &options)));
+        let http =
+            SharedHttpClient::new(MeteredClient::new(observed(inner, options.observer), Meter::new(ledger, &options)));
         let client = client::client(connection, &options, &region, http.clone(), credentials.clone());
         let door = Door {
             connection: connection.clone(),

@@ -16,7 +16,6 @@ use tollgate_base::options::{
 /// The formats that can be read.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "filetype", rename_all = "lowercase")]
-#[expect(clippy::large_enum_variant, reason = "it tells the schema of a section and is never built")]
 pub(crate) enum Format {
     #[schemars(title = "CSV Format")]
     Csv(CsvFormat),
@@ -325,6 +324,7 @@ pub(super) fn formats(object: &Object, path: &str, schemaless: bool, notes: &mut
     let tsv = if written { csv.clone() } else { CsvOptions { delimiter: b'\t', ..csv.clone() } };
     let decimal_as_float = defaults::PARQUET_DECIMAL_AS_FLOAT.airbyte;
     let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.airbyte;
+    let binary_encoding = defaults::BINARY_ENCODING.airbyte;
     let of = |extension, format| {
         let json = matches!(format, FormatOptions::Jsonl | FormatOptions::Json);
         FormatByKey { extension, format, schemaless: schemaless || (json && schemaless_json) }
@@ -335,8 +335,8 @@ pub(super) fn formats(object: &Object, path: &str, schemaless: bool, notes: &mut
         of("jsonl", FormatOptions::Jsonl),
         of("ndjson", FormatOptions::Jsonl),
         of("json", FormatOptions::Json),
-        of("parquet", FormatOptions::Parquet(ParquetOptions { decimal_as_float })),
-        of("avro", FormatOptions::Avro(AvroOptions { double_as_string })),
+        of("parquet", FormatOptions::Parquet(ParquetOptions { decimal_as_float, binary_encoding })),
+        of("avro", FormatOptions::Avro(AvroOptions { double_as_string, binary_encoding })),
         of("xlsx", FormatOptions::Excel),
         of("xlsb", FormatOptions::Excel),
     ])

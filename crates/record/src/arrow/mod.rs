@@ -209,7 +209,7 @@ impl Rescued<'_> {
 
 fn write_any(column: Option<&Column<'_>>, values: &ArrayRef, row: usize, line: &mut Line) {
     let start = line.len();
-    if !column.is_some_and(|column| column.write(row, line).is_ok()) {
+    if column.is_none_or(|column| column.write(row, line).is_err()) {
         line.truncate(start);
         line.string(&arrow::util::display::array_value_to_string(values, row).unwrap_or_default());
     }

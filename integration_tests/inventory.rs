@@ -500,9 +500,11 @@ fn an_estimate_has_what_the_inventory_costs() {
 fn a_full_refresh_goes_on_among_the_keys_of_the_inventory() {
     let bench = bench();
     let at = old_days(&bench);
-    let state = json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": "s"}, "stream_state": {"tollgate": {
-        "version": 1, "mode": "full_refresh", "complete": false, "through": "lake/2024-01-04/a.csv",
-    }}}}]);
+    // A run that reads one file leaves a state that names the selection.
+    let mut stopped = bench.config(json!([stream(Some(&at))]));
+    (stopped["max_files_per_run"], stopped["on_limit"]) = (json!(1), json!("partial"));
+    let mut state = bench.read(&stopped, &catalog("s", "full_refresh"), None).ok().state();
+    state[0]["stream"]["stream_state"]["tollgate"]["through"] = json!("lake/2024-01-04/a.csv");
     let output = read(&bench, stream(Some(&at)), "full_refresh", Some(&state)).ok();
     let rows: BTreeSet<String> = output.column("x").into_iter().collect();
     assert_eq!(rows, ["4b", "5a", "5b"].map(str::to_owned).into());

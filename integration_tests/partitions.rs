@@ -328,9 +328,11 @@ fn a_run_that_was_stopped_goes_on_in_the_listing_of_its_filter() {
         &bench,
         json!({"path_prefix": "e/", "partition_filter": {"date": {"gte": "2024-01-04", "lte": "2024-01-06"}}}),
     );
-    let mut state = json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": "s"}, "stream_state": {"tollgate": {
-        "version": 1, "mode": "full_refresh", "complete": false, "through": "e/2024-01-05/a.csv",
-    }}}}]);
+    // A run that reads one file leaves a state that names the selection.
+    let mut stopped = config.clone();
+    (stopped["max_files_per_run"], stopped["on_limit"]) = (json!(1), json!("partial"));
+    let mut state = bench.read(&stopped, &catalog("s", "full_refresh"), None).ok().state();
+    state[0]["stream"]["stream_state"]["tollgate"]["through"] = json!("e/2024-01-05/a.csv");
     let output = bench.read(&config, &catalog("s", "full_refresh"), Some(&state)).ok();
     assert_eq!(sorted(&output, "x"), ["5b", "6a", "6b"]);
     state[0]["stream"]["stream_state"]["tollgate"]["through"] = json!("e/2024-01-09/b.csv");

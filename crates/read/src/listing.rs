@@ -200,6 +200,9 @@ impl Listing {
     pub(super) async fn prove_order(&mut self) -> Result<bool> {
         let mut keys_left = match self.store.key_order() {
             KeyOrder::Promised => 0,
+            // Where each page must be afforded, the first is all the proof there is: disorder that shows later ends the run,
+            // and the next one sorts.
+            KeyOrder::Unknown if self.ahead == 0 => 1,
             KeyOrder::Unknown => PROOF_KEYS,
             KeyOrder::None => {
                 self.hold().await?;

@@ -298,12 +298,12 @@ impl Counts {
         );
         say(Level::Info, members.already_read, "members of zip archives were read before");
         let MembersLeftOut { unmatched, hidden, markers, too_old } = self.members_left_out;
-        say(Level::Info, unmatched, "members of zip archives match no pattern");
+        say(Level::Info, unmatched, "members of zip archives skipped: they match no pattern");
         let what =
-            "members of zip archives left out: a part of their names begins with a dot, which no wildcard matches";
+            "members of zip archives skipped: a part of their names begins with a dot, which no wildcard matches";
         say(Level::Warn, hidden, what);
-        say(Level::Info, markers, "members of zip archives left out as marks of other tools");
-        say(Level::Warn, too_old, "members of zip archives left out as older than the start date");
+        say(Level::Info, markers, "members of zip archives skipped: marker files of other tools");
+        say(Level::Warn, too_old, "members of zip archives skipped: older than the start date");
         say(
             Level::Warn,
             members.older,

@@ -35,7 +35,8 @@ fn manifest(bench: &Bench, name: &str, bucket: &str, format: &str, second: u64, 
     let mut entries = Vec::new();
     for (key, content) in files {
         put(bench, key, content.clone());
-        entries.push(json!({"key": key, "size": content.len(), "MD5checksum": "0"}));
+        let md5 = bench.server.store().get(PLACE, key).unwrap().etag.trim_matches('"').to_owned();
+        entries.push(json!({"key": key, "size": content.len(), "MD5checksum": md5}));
     }
     let seconds = time(second).duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let manifest = json!({
@@ -359,6 +360,12 @@ fn files_that_were_overwritten_since_the_inventory_are_read_as_they_are() {
     for at in [fresh, at] {
         let next = read(&bench, stream(Some(&at)), "incremental", Some(&output.state())).ok();
         assert_eq!(next.data().len(), 0, "{at}");
+        let old_news = |line: &String| line.starts_with("WARN") && line.contains("older than");
+        assert!(
+            !next.logs().iter().any(old_news),
+            "an old inventory says nothing about what was read: {:#?}",
+            next.logs()
+        );
     }
 }
 
@@ -537,4 +544,102 @@ fn a_missing_bucket_for_dead_letters_is_no_file_that_vanished() {
         let checked = bench.check(&bench.config(json!([stream])));
         assert!(checked.text.contains("SUCCEEDED"), "{}", checked.text);
     }
+}
+
+/// A file of an inventory that is not what its manifest says is half a listing, and so half the files of the stream.
+#[test]
+fn an_inventory_file_with_another_checksum_is_an_error() {
+    let bench = bench();
+    old_days(&bench);
+    let rows = |days: std::ops::RangeInclusive<u32>| {
+        let rows = days.map(|day| row(&format!("lake/2024-01-0{day}/a.csv"), 5, 1, "e")).collect::<String>();
+        gzipped(rows.as_bytes())
+    };
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("integration_tests/fixtures/inventory/pyarrow.parquet");
+    let parquet = std::fs::read(path).unwrap();
+    for (name, format, whole, other) in
+        [("rows.csv.gz", "CSV", rows(1..=5), rows(1..=2)), ("rows.parquet", "Parquet", parquet.clone(), parquet)]
+    {
+        let key = format!("{FOLDER}data/{name}");
+        let at = manifest(&bench, name, BUCKET, format, 0, &[(key.clone(), whole.clone())]);
+        let mut other = other;
+        if format == "Parquet" {
+            // Somewhere in the middle, where nobody would notice.
+            let middle = other.len() / 2;
+            other[middle] ^= 1;
+        }
+        // The size in the manifest is that of the first content: the second is made as long.
+        other.resize(whole.len(), 0);
+        put(&bench, &key, other);
+        for mode in ["full_refresh", "incremental"] {
+            let output = read(&bench, stream(Some(&at)), mode, None);
+            assert_eq!((output.code, output.data().len()), (Some(1), 0), "{name}: {:#?}", output.logs());
+            let message = output.errors()[0]["message"].as_str().unwrap();
+            assert!(message.contains("MD5") && message.contains(name), "{message}");
+        }
+    }
+}
+
+/// A key without a value for the user's filter is a bad file, whoever tells of it.
+#[test]
+fn keys_without_a_value_for_the_filter_are_told_by_an_inventory_too() {
+    let bench = bench();
+    for day in 1..=3 {
+        bench.put(&format!("lake/2024-01-0{day}/tpu=1/a.csv"), format!("x\n{day}\n"), 1);
+        bench.put(&format!("lake/2024-01-0{day}/tpu=2/a.csv"), "x\nother\n", 1);
+    }
+    bench.put("lake/2024-01-02/odd.csv", "x\nodd\n", 1);
+    bench.put("lake/2024-01-02/_tmp/odd.csv", "x\nhidden\n", 1);
+    let at = snapshot(&bench, "2024-01-15T12-00Z", 0);
+    for inventory in [None, Some(at.as_str())] {
+        let mut stream = stream(inventory);
+        stream["partition_template"] = "{date}/tpu={tpu}/".into();
+        stream["partition_filter"] = json!({"tpu": "1", "date": {"gte": "2024-01-01"}});
+        let failed = read(&bench, stream.clone(), "incremental", None);
+        assert_eq!((failed.code, failed.data().len()), (Some(1), 3), "{inventory:?}: {:#?}", failed.logs());
+        stream["on_error"] = "skip".into();
+        let skipped = read(&bench, stream, "incremental", None).ok();
+        let rows: BTreeSet<String> = skipped.column("x").into_iter().collect();
+        assert_eq!(rows, ["1", "2", "3"].map(str::to_owned).into(), "{inventory:?}");
+        assert!(logged(&skipped, "1 bad rows in 1 files"), "{inventory:?}: {:#?}", skipped.logs());
+        assert!(logged(&skipped, "1 objects left out in folders of other tools"), "{:#?}", skipped.logs());
+    }
+}
+
+/// What stands at the root holds for every stream that does not say otherwise.
+#[test]
+fn an_inventory_and_partitions_at_the_root_hold_for_all_streams() {
+    let bench = bench();
+    let at = old_days(&bench);
+    let mut own = stream(None);
+    for name in ["partition_template", "partition_columns"] {
+        own.as_object_mut().unwrap().remove(name);
+    }
+    let mut config = bench.config(json!([own]));
+    config["inventory"] = at.into();
+    config["partition_template"] = "{date}/".into();
+    config["partition_filter"] = json!({"date": {"lte": "2024-01-02"}});
+    let output = bench.read(&config, &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(output.data().len(), 4, "{:#?}", output.logs());
+    assert!(logged(&output, "4 objects are known from the inventory"), "{:#?}", output.logs());
+    assert!(!logged(&output, "`inventory`"), "no word of parameters without effect: {:#?}", output.logs());
+    assert_eq!(output.data()[0]["date"], "2024-01-01");
+    config["streams"][0]["partition_filter"] = json!({"date": {"lte": "2024-01-01"}});
+    let output = bench.read(&config, &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(output.data().len(), 2, "the stream's own filter wins");
+    config["streams"][0]["partition_keys"] = json!(["day"]);
+    config["streams"][0]["partition_filter"] = json!({"day": {"lte": "2024-01-03"}});
+    let output = bench.read(&config, &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(
+        (output.data().len(), output.data()[0]["day"].as_str()),
+        (6, Some("2024-01-01")),
+        "{:#?}",
+        output.logs()
+    );
+    config["partition_filter"] = json!({"date": {"after": "2024"}});
+    let output = bench.read(&config, &catalog("s", "full_refresh"), None);
+    assert!(
+        output.errors()[0]["message"].as_str().unwrap().starts_with("`partition_filter.date.after`"),
+        "{output:#?}"
+    );
 }

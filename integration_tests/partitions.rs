@@ -595,3 +595,37 @@ fn a_check_finds_what_a_lookback_would_fail_on() {
         assert!(read.errors()[0]["message"].as_str().unwrap().contains("partition_types"), "the way out is named");
     }
 }
+
+#[test]
+fn a_column_that_gives_way_to_a_folder_of_its_name_is_said() {
+    for (format, text) in [("csv", "x,month\n1,January\n"), ("jsonl", "{\"x\":1,\"month\":\"January\"}\n")] {
+        let bench = Bench::new();
+        bench.put(&format!("t/month=01/a.{format}"), text, 1);
+        bench.put(&format!("t/month=01/b.{format}"), text, 1);
+        let config = |parameters: Value| {
+            let mut config = flat(&bench, json!({"path_prefix": "t/", "file_format": format}));
+            config.as_object_mut().unwrap().extend(parameters.as_object().unwrap().clone());
+            config
+        };
+        let output = bench.read(&config(json!({})), &catalog("s", "full_refresh"), None).ok();
+        assert_eq!(output.column("month"), ["01", "01"]);
+        let said = |line: &String| line.starts_with("WARN") && line.contains("column 'month' of 2 files is not read");
+        assert!(output.logs().iter().any(said), "{format}: {:#?}", output.logs());
+        let output =
+            bench.read(&config(json!({"partition_columns": "none"})), &catalog("s", "full_refresh"), None).ok();
+        assert_eq!(output.column("month"), ["January", "January"]);
+        assert!(!output.logs().iter().any(|line| line.starts_with("WARN")), "{:#?}", output.logs());
+    }
+}
+
+#[test]
+fn keys_with_a_leading_dot_are_counted_where_they_are_not_read() {
+    let bench = Bench::new();
+    for key in ["t/a.csv", "t/.hidden/b.csv", "t/.c.csv", "other/.d.csv"] {
+        bench.put(key, "x\n1\n", 1);
+    }
+    let output = bench.read(&flat(&bench, json!({"path_prefix": "t/"})), &catalog("s", "full_refresh"), None).ok();
+    assert_eq!(output.data().len(), 1);
+    let said = |line: &String| line.starts_with("WARN") && line.contains("2 objects skipped: a name or a folder");
+    assert!(output.logs().iter().any(said), "{:#?}", output.logs());
+}

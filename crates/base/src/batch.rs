@@ -168,6 +168,16 @@ impl Batch {
         }
     }
 
+    /// Whether a row has a column or a member of this name.
+    #[must_use]
+    pub fn has_column(&self, name: &str) -> bool {
+        match self {
+            Self::Arrow(batch) => batch.schema_ref().column_with_name(name).is_some(),
+            Self::Text(rows) => rows.columns.iter().any(|column| **column == *name),
+            Self::Json(rows) => rows.fields.iter().any(|field| *field.key.of(&rows.data) == *name.as_bytes()),
+        }
+    }
+
     /// The memory this batch holds, in bytes.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {

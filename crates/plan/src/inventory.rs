@@ -49,6 +49,9 @@ pub struct ManifestFile {
     pub key: String,
     /// Its bytes.
     pub size: u64,
+    /// The MD5 of its bytes in hexadecimal digits; S3 writes it, other tools may not.
+    #[serde(default, rename = "MD5checksum")]
+    pub md5: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -401,7 +404,8 @@ mod tests {
         let read = Manifest::parse(&manifest("CSV", schema)).unwrap();
         assert_eq!(read.source_bucket, "src");
         assert_eq!(read.created_at.to_string(), "2024-01-15T02:00:00.000000Z");
-        assert_eq!(read.files, [ManifestFile { key: "inv/data/a.csv.gz".to_owned(), size: 12 }]);
+        let md5 = Some("f1".to_owned());
+        assert_eq!(read.files, [ManifestFile { key: "inv/data/a.csv.gz".to_owned(), size: 12, md5 }]);
         let FormatOptions::Csv(CsvOptions { header: CsvHeader::UserProvided(columns), .. }) = read.format else {
             panic!("{read:?}")
         };

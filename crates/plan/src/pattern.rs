@@ -76,6 +76,16 @@ impl Pattern {
     /// Whether a key belongs to the pattern.
     #[must_use]
     pub fn matches(&self, key: &str) -> bool {
+        self.matches_with(key, false)
+    }
+
+    /// Whether a key would belong to the glob if wildcards did match the `.` that a segment starts with.
+    #[must_use]
+    pub fn matches_hidden(&self, key: &str) -> bool {
+        (key.starts_with('.') || key.contains("/.")) && self.matches_with(key, true)
+    }
+
+    fn matches_with(&self, key: &str, dots: bool) -> bool {
         let segments = match &self.matcher {
             Matcher::Glob(_) if self.text.is_empty() => return false,
             Matcher::Glob(segments) => segments,
@@ -90,7 +100,7 @@ impl Pattern {
         if key.ends_with('/') {
             parts.push("");
         }
-        match_segments(segments, &parts)
+        match_segments(segments, &parts, dots)
     }
 
     /// The prefixes to list: literal text before the first wildcard. None for an empty glob, which matches nothing. Keys
@@ -250,7 +260,7 @@ fn named_class(chars: &[char], at: usize) -> Option<(&'static [(char, char)], us
 }
 
 /// Matches segments with backtracking over the last `**` only, which is enough: an earlier one cannot do better.
-fn match_segments(pattern: &[Segment], parts: &[&str]) -> bool {
+fn match_segments(pattern: &[Segment], parts: &[&str], dots: bool) -> bool {
     let (mut p, mut k) = (0, 0);
     let mut retry: Option<(usize, usize)> = None;
     loop {
@@ -265,7 +275,7 @@ fn match_segments(pattern: &[Segment], parts: &[&str]) -> bool {
                 p += 1;
                 continue;
             }
-            Some(Segment::Tokens(tokens)) => k < parts.len() && match_tokens(tokens, parts[k]),
+            Some(Segment::Tokens(tokens)) => k < parts.len() && match_tokens(tokens, parts[k], dots),
             None => k == parts.len(),
         };
         if matched {
@@ -278,7 +288,7 @@ fn match_segments(pattern: &[Segment], parts: &[&str]) -> bool {
         }
         match retry {
             // The `**` swallows one more segment, which must not be hidden.
-            Some((star, from)) if from < parts.len() && !parts[from].starts_with('.') => {
+            Some((star, from)) if from < parts.len() && (dots || !parts[from].starts_with('.')) => {
                 retry = Some((star, from + 1));
                 p = star + 1;
                 k = from + 1;
@@ -289,10 +299,11 @@ fn match_segments(pattern: &[Segment], parts: &[&str]) -> bool {
 }
 
 /// Matches one segment, with backtracking over the last `*`.
-fn match_tokens(tokens: &[Token], text: &str) -> bool {
+fn match_tokens(tokens: &[Token], text: &str, dots: bool) -> bool {
     let mut at = 0;
     match tokens.first() {
         Some(Token::Run) if matches!(text, "" | "." | "..") => return false,
+        _ if dots => {}
         // In front of a `.` it can only be empty.
         Some(Token::Run) if text.starts_with('.') => at = 1,
         Some(Token::One | Token::Class { .. }) if text.starts_with('.') => return false,
@@ -337,6 +348,21 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::Pattern;
+
+    #[test]
+    fn keys_that_only_a_leading_dot_keeps_out_are_told_from_others() {
+        for (pattern, key, hidden) in [
+            ("**", ".a", true),
+            ("data/**", "data/.hidden/x.csv", true),
+            ("data/*.csv", "data/.x.csv", true),
+            ("data/*.csv", "data/.x.txt", false),
+            ("data/*.csv", "data/x.csv", false),
+            ("data/**", "other/.x", false),
+        ] {
+            let compiled = Pattern::new(pattern);
+            assert_eq!(!compiled.matches(key) && compiled.matches_hidden(key), hidden, "{pattern} {key}");
+        }
+    }
 
     #[test]
     fn keys_match_as_the_connector_we_replace_matches_them() {

@@ -22,6 +22,8 @@ pub enum Verdict {
     Selected,
     /// No pattern matches, or it is a folder (`/` at the end).
     OtherKey,
+    /// No pattern matches, only since its name or a folder of it begins with a dot.
+    Hidden,
     /// It is older than the stream's start date.
     TooOld,
     /// A mark that another tool left.
@@ -84,9 +86,12 @@ impl Selection {
     /// Whether the object belongs to the stream.
     #[must_use]
     pub fn verdict(&self, object: &ObjectFacts) -> Verdict {
-        if !self.matches(&object.key) {
-            Verdict::OtherKey
-        } else if self.skip_markers && marker(object) {
+        let key = &*object.key;
+        if !self.matches(key) {
+            let hidden = !key.ends_with('/') && self.patterns.iter().any(|pattern| pattern.matches_hidden(key));
+            return if hidden { Verdict::Hidden } else { Verdict::OtherKey };
+        }
+        if self.skip_markers && marker(object) {
             Verdict::Marker
         } else if self.start_at.is_some_and(|start_at| object.modified_at < start_at) {
             Verdict::TooOld

@@ -79,7 +79,7 @@ impl Archive {
         let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
             .by_expression(stream.key_pattern.as_ref());
         let every = Selection::new(&["**".to_owned()], stream.start_at, stream.skip_markers);
-        let by_name = selection.verdict(&self.object) == Verdict::OtherKey;
+        let by_name = matches!(selection.verdict(&self.object), Verdict::OtherKey | Verdict::Hidden);
         let selection = if by_name { selection } else { every };
         let (mut members, mut left_out) = (Vec::new(), MembersLeftOut::default());
         let mut keys = HashSet::new();
@@ -97,6 +97,7 @@ impl Archive {
                     keys.insert(Arc::clone(&facts.key));
                     members.push((facts, member.clone()));
                 }
+                Verdict::Hidden => left_out.hidden += 1,
                 Verdict::OtherKey if hidden(&member.name) => left_out.hidden += 1,
                 Verdict::OtherKey => left_out.unmatched += 1,
                 Verdict::Marker => left_out.markers += 1,

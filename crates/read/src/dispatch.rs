@@ -341,6 +341,10 @@ impl Files {
 
     /// Counts what was decided of an object; whether it is to be read.
     fn count(&mut self, object: &ObjectFacts, decision: &Decision) -> bool {
+        // What an inventory says is old news: the file was read as it is now, after it was overwritten.
+        if *decision == Decision::OlderThanRead && self.listing.keys().told(&object.key) {
+            return self.count_decision(&Decision::AlreadyRead);
+        }
         if *decision == Decision::OlderThanRead {
             self.decisions.first_older.get_or_insert_with(|| Arc::clone(&object.key));
         }

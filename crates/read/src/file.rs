@@ -364,6 +364,8 @@ struct FileTask<'a> {
     after: Position,
     letters: Option<Letters>,
     flattener: Option<Flattener>,
+    /// Partitions whose name no column of the file was compared with.
+    partitions: Vec<String>,
     /// The most bytes that it needed at once beyond the budget.
     large_bytes: u64,
 }
@@ -386,6 +388,7 @@ impl<'a> FileTask<'a> {
             decoder.sample(part);
         }
         let encoder = shared.encoder.file_with(&object, shared.clock.now().millis(), &partition::constants(&constants));
+        let partitions = constants.iter().map(|constant| constant.name.clone()).collect();
         let parquet = match &stream.format {
             FormatOptions::Parquet(parquet) => *parquet,
             _ => ParquetOptions::default(),
@@ -412,6 +415,7 @@ impl<'a> FileTask<'a> {
             after: from,
             letters,
             flattener,
+            partitions,
             large_bytes: 0,
         })
     }
@@ -570,6 +574,14 @@ impl<'a> FileTask<'a> {
         // Filters and cursors ask for the columns that records have.
         if let Some(flattener) = &mut self.flattener {
             decoded.batch = flattener.flatten(decoded.batch)?;
+        }
+        if decoded.batch.rows() > 0 {
+            // One look is enough: a column is in all rows, or nearly.
+            for name in std::mem::take(&mut self.partitions) {
+                if self.decoder.has(&name).unwrap_or_else(|| decoded.batch.has_column(&name)) {
+                    self.shared.report.add_shadowed(&name, &self.object.key);
+                }
+            }
         }
         let mut left_out = Vec::new();
         if let Some(pick) = &mut self.pick {

@@ -7,7 +7,10 @@
 //! The two sides are told apart by one condition on the date of a key's partition, so that no key falls between them. What
 //! the inventory says of an object may be old news: see [`read_as_it_is`].
 
+use std::fmt::Write as _;
 use std::sync::Arc;
+
+use md5::{Digest as _, Md5};
 
 use super::archive;
 use super::emit::Event;
@@ -24,7 +27,7 @@ use tollgate_config::job::Stream;
 use tollgate_cost::Account;
 use tollgate_cursor::Cursor;
 use tollgate_format::{Access, Decode, DecodeLimits, Step};
-use tollgate_plan::inventory::{Inventory, Manifest, objects};
+use tollgate_plan::inventory::{Inventory, Manifest, ManifestFile, objects};
 use tollgate_plan::order::Trail;
 use tollgate_plan::partition::filter::Verdict;
 use tollgate_plan::select::{self, Selection};
@@ -130,16 +133,17 @@ pub(super) async fn top_up(store: &Store, stream: &Stream, prepared: &mut Prepar
     let mut inventory = Inventory::default();
     let mut listed = 0_u64;
     let place = store.of_bucket(&source.bucket);
-    for file in &manifest.files {
+    for ManifestFile { key, size, md5 } in &manifest.files {
         let file = ObjectFacts {
-            key: file.key.as_str().into(),
-            size: file.size,
+            key: key.as_str().into(),
+            size: *size,
             modified_at: object.modified_at,
             etag: "".into(),
             storage_class: StorageClass::Standard,
         };
         let take = |object: ObjectFacts| {
             listed += 1;
+            // Hidden ones are taken too, to be counted where the listing is.
             let named = selection.verdict(&object) != select::Verdict::OtherKey;
             let verdict = prepared.filter.of_key(&layout.values(&object.key));
             let ours = match condition {
@@ -150,7 +154,8 @@ pub(super) async fn top_up(store: &Store, stream: &Stream, prepared: &mut Prepar
                 inventory.push(object);
             }
         };
-        let read = read_file(&place, &file, &manifest.format, take).await;
+        let checked = Checked { file: &file, md5: md5.as_deref().filter(|md5| !md5.is_empty()) };
+        let read = read_file(&place, checked, &manifest.format, take).await;
         read.map_err(|error| error.with("inventory", source.location()).with("key", &file.key))?;
     }
     inventory.settle();
@@ -195,13 +200,53 @@ fn proof(
     }
 }
 
-/// Decodes a file of an inventory and hands over its objects.
+/// A file of an inventory, with the checksum that the manifest has of it.
+#[derive(Clone, Copy)]
+struct Checked<'a> {
+    file: &'a ObjectFacts,
+    md5: Option<&'a str>,
+}
+
+impl Checked<'_> {
+    fn verify(&self, hash: Md5) -> Result<()> {
+        let Some(expected) = self.md5 else { return Ok(()) };
+        let mut found = String::new();
+        for byte in hash.finalize() {
+            // Writing into a String cannot fail.
+            _ = write!(found, "{byte:02x}");
+        }
+        if found.eq_ignore_ascii_case(expected) {
+            return Ok(());
+        }
+        Err(Error::data("a file of the inventory has another MD5 than its manifest says")
+            .with("md5", found)
+            .with("expected_md5", expected)
+            .hint("something changed the inventory's files: read a later inventory, or remove `inventory`"))
+    }
+
+    /// Verifies a file that is read by ranges, for which all of it is fetched once more.
+    async fn verify_whole(&self, place: &Store, budget: &Budget) -> Result<()> {
+        if self.md5.is_none() {
+            return Ok(());
+        }
+        let (mut hash, mut bytes) = (Md5::new(), Bytes::new(place, self.file, 0, None, false, budget));
+        while let Some((_, piece)) = bytes.next().await? {
+            hash.update(&piece);
+        }
+        self.verify(hash)
+    }
+}
+
+/// Decodes a file of an inventory and hands over its objects. Half an inventory would be half the files of the stream, so
+/// that the checksum must hold.
 async fn read_file(
     place: &Store,
-    file: &ObjectFacts,
+    checked: Checked<'_>,
     format: &FormatOptions,
     mut take: impl FnMut(ObjectFacts) + Send,
 ) -> Result<()> {
+    let file = checked.file;
+    let mut hash = Md5::new();
     let projection = Projection::Columns(COLUMNS.map(str::to_owned).to_vec());
     let limits = DecodeLimits::default();
     let mut decoder = tollgate_format::open(format, Compression::Auto, &projection, file, None, &limits)?;
@@ -211,14 +256,29 @@ async fn read_file(
     let mut whole = None;
     let mut held: Option<Reservation> = None;
     if decoder.access() == Access::Ranges && file.size <= WHOLE_BYTES {
-        whole = Some(in_one_piece(place, file, 0..file.size).await?);
+        let bytes = in_one_piece(place, file, 0..file.size).await?;
+        hash.update(&bytes);
+        checked.verify(hash.clone())?;
+        whole = Some(bytes);
+    } else if decoder.access() == Access::Ranges {
+        checked.verify_whole(place, &budget).await?;
     }
+    let in_order = decoder.access() != Access::Ranges;
     loop {
         match decoder.step()? {
             Step::Batch(decoded) => objects(&decoded.batch, &mut take)?,
-            Step::Done => return Ok(()),
+            Step::Done if !in_order => return Ok(()),
+            Step::Done => {
+                while let Some((_, piece)) = bytes.next().await? {
+                    hash.update(&piece);
+                }
+                return checked.verify(hash);
+            }
             Step::NeedBytes => match bytes.next().await? {
-                Some((offset, piece)) => decoder.feed(offset, piece)?,
+                Some((offset, piece)) => {
+                    hash.update(&piece);
+                    decoder.feed(offset, piece)?;
+                }
                 None => decoder.finish(),
             },
             Step::NeedRanges(wanted) => {

@@ -106,6 +106,8 @@ pub(super) struct ListingCounts {
     pub(super) selected: u64,
     pub(super) selected_bytes: u64,
     pub(super) too_old: u64,
+    /// Objects that no pattern matches, only since a segment of their key begins with a dot.
+    pub(super) hidden: u64,
     pub(super) markers: u64,
     pub(super) archived: u64,
     pub(super) not_sampled: u64,
@@ -466,6 +468,7 @@ impl Listing {
                     self.nearest = Some((place, object.clone()));
                 }
             }
+            Verdict::Hidden => self.counts.hidden += 1,
             Verdict::OtherKey => {}
         }
         false

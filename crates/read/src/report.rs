@@ -1,5 +1,6 @@
 //! What a stream's reading left out or could not convert: counted while it runs, said once at its end.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::archive::MembersLeftOut;
@@ -20,6 +21,9 @@ use tollgate_record::pick::LeftOut;
 pub(super) fn listed_line(files: u64) -> String {
     format!("Finished listing objects from S3. Found {files} objects total ({files} unique objects).")
 }
+
+/// Columns that give way to partitions that are told one by one.
+const SHADOWED: usize = 10;
 
 /// Counts of one stream. Tasks of files add to it.
 #[derive(Debug, Default)]
@@ -45,6 +49,8 @@ struct Counts {
     /// What lies below the record cursor in files that were not read before.
     below: Below,
     pruned: Pruned,
+    /// Columns of files that gave way to a partition of their name: the number of files and the first of them.
+    shadowed: BTreeMap<String, (u64, Arc<str>)>,
     /// Files that needed more at once than the budget has, and the most that one needed.
     large_files: u64,
     large_bytes: u64,
@@ -136,6 +142,14 @@ impl Report {
 
     pub(super) fn add_bad_rows(&self, key: &Arc<str>, rejects: &[Reject]) {
         self.change(|counts| counts.bad_rows.add(key, rejects));
+    }
+
+    /// A file has a column that gives way to a partition of that name.
+    pub(super) fn add_shadowed(&self, column: &str, key: &Arc<str>) {
+        self.change(|counts| match counts.shadowed.get_mut(column) {
+            Some((files, _)) => *files += 1,
+            None => _ = counts.shadowed.insert(column.to_owned(), (1, Arc::clone(key))),
+        });
     }
 
     /// Bad rows could not be written down.
@@ -240,6 +254,11 @@ impl Counts {
             "objects left out as marks of other tools (_SUCCESS, _temporary/, .crc, _$folder$, no bytes)",
         );
         say(Level::Warn, listing.twice, "objects that the server listed more than once are read once");
+        say(
+            Level::Warn,
+            listing.hidden,
+            "objects skipped: a name or a folder in their key begins with '.', which patterns match only where they have the dot",
+        );
         say(Level::Info, listing.letters, "objects left out as bad rows that this connector wrote");
         say(Level::Info, listing.skipped_prefixes, "prefixes not listed, since nothing in them can be wanted");
         say(Level::Info, listing.unwanted, "objects left out as of partitions that are not wanted");
@@ -346,6 +365,13 @@ impl Counts {
             let line = format!(
                 "stream {stream}: {files} files have row groups larger than the memory for fetched data; the largest \
                  needed {bytes} bytes at once"
+            );
+            lines.push((Level::Warn, line));
+        }
+        for (column, (files, first)) in self.shadowed.iter().take(SHADOWED) {
+            let line = format!(
+                "stream {stream}: column '{column}' of {files} files is not read, since their keys have a partition of that name, \
+                 as of '{first}'; set `partition_columns` to 'none' to read the column"
             );
             lines.push((Level::Warn, line));
         }

@@ -30,6 +30,8 @@ pub(crate) struct Written {
     #[schemars(title = "Bucket", extend("group" = "where"))]
     bucket: String,
     /// The streams. Each takes a set of files by the patterns of their keys and becomes a table at the destination.
+    /// A parameter that a stream and the root both can have (partitions, inventory, filters, columns, cursor, bad rows and
+    /// schema changes) holds at the root for every stream that does not set it.
     #[schemars(title = "Streams", extend("group" = "streams"))]
     streams: Vec<Section<StreamWritten>>,
     /// Only files modified at or after this time are read. A time without an offset is UTC. When absent all are.
@@ -302,7 +304,9 @@ impl From<CompressionWritten> for Compression {
 /// # Errors
 /// Config or Unsupported, naming the parameter.
 pub(super) fn understand(object: &Object, notes: &mut Notes) -> Result<Job> {
-    let written: Written = section(object, "", &additions::names(), notes)?;
+    let mut known = additions::names();
+    known.extend(super::partitions::names());
+    let written: Written = section(object, "", &known, notes)?;
     let additions = additions::read(object, notes)?;
     let access = Access {
         bucket: ("bucket", &written.bucket),
@@ -334,9 +338,14 @@ pub(super) fn understand(object: &Object, notes: &mut Notes) -> Result<Job> {
         }
     };
     let (connection, bucket_prefix) = place::connection(&access, credentials, notes)?;
+    let root = super::partitions::at_root(DIALECT, object, notes)?;
     let mut streams = Vec::with_capacity(written.streams.len());
     for (index, section) in written.streams.iter().enumerate() {
-        streams.push(stream(&section.0, &format!("streams[{index}]"), &bucket_prefix, start_at, delivery, notes)?);
+        let path = format!("streams[{index}]");
+        let mut stream = stream(&section.0, &path, &bucket_prefix, start_at, delivery, notes)?;
+        let partitions = super::partitions::with_root(&section.0, &root);
+        super::partitions::apply(DIALECT, &mut stream, &partitions, &path, notes)?;
+        streams.push(stream);
     }
     let mut own = Vec::with_capacity(streams.len());
     for (index, section) in written.streams.iter().enumerate() {
@@ -491,7 +500,7 @@ fn stream(
         Delivery::Records => written.compression.into(),
         Delivery::Files { .. } => Compression::None,
     };
-    let mut stream = Stream {
+    Ok(Stream {
         pushdown: pushdown.understood(path)?,
         globs: written.globs.iter().map(|glob| place::inside(bucket_prefix, glob)).collect(),
         list_prefix: list_prefix.filter(|prefix| !prefix.is_empty()),
@@ -510,9 +519,7 @@ fn stream(
         schema_sample_files,
         schema_of_first_file: written.use_first_found_file_for_schema_discovery,
         ..super::stream(DIALECT, written.name, format)
-    };
-    super::partitions::apply(DIALECT, &mut stream, object, path, notes)?;
-    Ok(stream)
+    })
 }
 
 fn exclusive_options(written: &StreamWritten, input_schema: bool, path: &str) -> Result<()> {

@@ -12,6 +12,7 @@ use crate::job::Stream;
 use crate::notes::{Notes, join};
 use crate::read::{Object, fields_of, one_of, part_of, wrong};
 use tollgate_base::error::{Error, Result};
+use tollgate_base::options::FormatOptions;
 use tollgate_base::options::inventory::{InventorySource, OnGap};
 use tollgate_base::options::partition::{
     Comparison, Condition, Filter, Operand, PartitionColumns, PartitionType, Partitions, Shift, Template, Test,
@@ -114,6 +115,41 @@ impl From<ColumnsWritten> for PartitionColumns {
 /// The names of all of them.
 pub(super) fn names() -> Vec<&'static str> {
     fields_of::<Written>().to_vec()
+}
+
+/// What stands at the root beside streams: it holds for each stream that does not say otherwise.
+///
+/// # Errors
+/// Config, with the JSON path of what is wrong.
+pub(super) fn at_root(dialect: Dialect, object: &Object, notes: &mut Notes) -> Result<Object> {
+    let _: Written = part_of(object, "", notes)?;
+    let names = names();
+    let written = |key: &str, value: &Value| names.contains(&key) && !value.is_null();
+    let root: Object =
+        object.iter().filter(|(key, value)| written(key, value)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    if !root.is_empty() {
+        // What is wrong with it is named where it stands.
+        let mut nobody = super::stream(dialect, String::new(), FormatOptions::Jsonl);
+        apply(dialect, &mut nobody, &root, "", &mut Notes::default())?;
+    }
+    for key in ["partition_types", "partition_filter"] {
+        if let Some(value) = root.get(key) {
+            notes.accepted(key, value);
+        }
+    }
+    Ok(root)
+}
+
+/// What a stream says, and what the root says where the stream says nothing. The folders are one thing, which
+/// `partition_keys` and `partition_template` both tell.
+pub(super) fn with_root(own: &Object, root: &Object) -> Object {
+    const FOLDERS: [&str; 2] = ["partition_keys", "partition_template"];
+    let says = |key: &str| own.get(key).is_some_and(|value| !value.is_null());
+    let folders = FOLDERS.into_iter().any(says);
+    let mut all = own.clone();
+    let missing = root.iter().filter(|(key, _)| !says(key) && !(folders && FOLDERS.contains(&key.as_str())));
+    all.extend(missing.map(|(key, value)| (key.clone(), value.clone())));
+    all
 }
 
 /// Reads them and puts them into a stream.

@@ -43,4 +43,21 @@ mod tests {
         assert_eq!(caught(|| panic!("plain")), Err::<(), _>("plain".to_owned()));
         assert!(!INSIDE.get());
     }
+
+    #[test]
+    #[ignore = "the next test runs it in a process of its own"]
+    fn panics_of_a_library() {
+        assert!(caught(|| panic!("nobody sees this")).is_err());
+    }
+
+    #[test]
+    fn panics_of_libraries_leave_nothing_on_stderr() {
+        let program = std::env::current_exe().unwrap();
+        let mut command = std::process::Command::new(program);
+        command.args(["--ignored", "--exact", "--nocapture", "quiet::tests::panics_of_a_library"]);
+        let output = command.output().unwrap();
+        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && stdout.contains("1 passed"), "{stdout}{stderr}");
+        assert!(!stderr.contains("panicked"), "{stderr}");
+    }
 }

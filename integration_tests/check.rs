@@ -200,3 +200,27 @@ fn the_first_member_of_an_archive_is_decoded() {
     assert_eq!(status, "FAILED", "{message}");
     assert!(message.contains("f/members.zip#a.csv"), "{message}");
 }
+
+/// Damaged copies of other tools' files: where nothing of a file can be read, a check must not have passed it.
+#[test]
+fn a_damaged_parquet_file_of_which_nothing_can_be_read_is_refused() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("integration_tests/fixtures/parquet");
+    let (mut unreadable, mut random) = (0, random(4096).into_iter());
+    let mut number = || u32::from_be_bytes(std::array::from_fn(|_| random.next().unwrap())) as usize;
+    for file in ["duckdb", "polars", "nested", "small--gzip", "small--checksums", "small--page_v2", "spark_legacy"] {
+        let content = std::fs::read(folder.join(format!("{file}.parquet"))).unwrap();
+        for copy in 0..6 {
+            let mut damaged = content.clone();
+            let at = number() % (damaged.len() - 16);
+            damaged[at..at + 16].fill(number() as u8);
+            let bench = Bench::new();
+            bench.put("f/a.parquet", &damaged, 1);
+            let read = bench.read(&bench.config(stream("parquet")), &catalog("s", "full_refresh"), None);
+            if read.code == Some(1) && read.data().is_empty() {
+                unreadable += 1;
+                assert_eq!(check(&bench, stream("parquet")).0, "FAILED", "{file}, copy {copy}: {:#?}", read.errors());
+            }
+        }
+    }
+    assert!(unreadable > 5, "{unreadable}");
+}

@@ -18,6 +18,14 @@ pub(super) struct Place {
     pub(super) region: Option<String>,
 }
 
+/// A place as it was written, without a query: that of a presigned URL is a secret.
+fn shown(text: &str) -> String {
+    match text.find(['?', '#']) {
+        Some(end) => format!("'{}…'", &text[..end]),
+        None => format!("'{text}'"),
+    }
+}
+
 /// Takes a bucket apart: a name, `s3://name/prefix/`, a bucket's ARN or an access point's ARN.
 ///
 /// # Errors
@@ -34,14 +42,14 @@ pub(super) fn bucket(text: &str, path: &str) -> Result<Place> {
         None => {
             let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
             if !with_scheme && rest.contains('/') {
-                return Err(wrong(path, format!("'{text}'"), expected));
+                return Err(wrong(path, shown(text), expected));
             }
             (name.to_owned(), prefix, None)
         }
     };
     let unusual = |c: char| c.is_whitespace() || c.is_control() || c == '?' || c == '#';
     if name.is_empty() || name.contains(unusual) {
-        return Err(wrong(path, format!("'{text}'"), expected));
+        return Err(wrong(path, shown(text), expected));
     }
     let prefix = if prefix.is_empty() || prefix.ends_with('/') { prefix.to_owned() } else { format!("{prefix}/") };
     Ok(Place { bucket: name, prefix, region })
@@ -56,13 +64,13 @@ pub(super) fn dead_letters(text: &str, path: &str) -> Result<DeadLetterPlace> {
     if text.starts_with("s3://") {
         let Place { bucket, prefix, .. } = bucket(text, path)?;
         if prefix.is_empty() {
-            return Err(wrong(path, format!("'{text}'"), "`s3://bucket/folder/`, with a folder"));
+            return Err(wrong(path, shown(text), "`s3://bucket/folder/`, with a folder"));
         }
         return Ok(DeadLetterPlace::Bucket { bucket, prefix });
     }
     let folder = text.strip_prefix("file://").unwrap_or(text);
     if !folder.starts_with('/') {
-        return Err(wrong(path, format!("'{text}'"), "`s3://bucket/folder/` or an absolute path"));
+        return Err(wrong(path, shown(text), "`s3://bucket/folder/` or an absolute path"));
     }
     Ok(DeadLetterPlace::Folder(folder.into()))
 }
@@ -70,7 +78,7 @@ pub(super) fn dead_letters(text: &str, path: &str) -> Result<DeadLetterPlace> {
 /// `aws:s3:REGION:ACCOUNT:accesspoint/NAME[/prefix]`, or `aws:s3:::BUCKET[/prefix]`.
 fn access_point<'a>(arn: &'a str, path: &str) -> Result<(String, &'a str, Option<String>)> {
     let expected = "`arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME`";
-    let fail = || wrong(path, format!("'arn:{arn}'"), expected);
+    let fail = || wrong(path, shown(&format!("arn:{arn}")), expected);
     let fields: Vec<&str> = arn.splitn(5, ':').collect();
     let [partition, service, region, account, resource] = fields.as_slice() else { return Err(fail()) };
     if !service.starts_with("s3") {
@@ -109,7 +117,7 @@ pub(super) fn endpoint(text: &str, tls: bool, path: &str) -> Result<Option<Strin
         let message = format!("`{path}` names a user, expected {expected}");
         return Err(Error::config(message).hint("write credentials into the keys that are made for them"));
     }
-    let fail = || wrong(path, format!("'{text}'"), expected);
+    let fail = || wrong(path, shown(text), expected);
     let (scheme, host) = match text.split_once("://") {
         Some((scheme, host)) => (scheme.to_ascii_lowercase(), host),
         None => ((if tls { "https" } else { "http" }).to_owned(), text),
@@ -235,7 +243,7 @@ pub(super) fn connection(
 /// Config when it has another shape, or is impossible.
 pub(super) fn start_date(text: &str, path: &str) -> Result<Timestamp> {
     let expected = "YYYY-MM-DD, YYYY-MM-DDTHH:mm:ssZ or YYYY-MM-DDTHH:mm:ss.SSSSSSZ";
-    let fail = || wrong(path, format!("'{text}'"), expected);
+    let fail = || wrong(path, shown(text), expected);
     let bytes = text.as_bytes();
     // The pattern begins with ten characters of date, and a time needs its `T` and seconds.
     let date_alone = bytes.len() == 10;

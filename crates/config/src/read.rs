@@ -346,11 +346,31 @@ pub(super) fn tag_of<'a>(object: &'a Object, path: &str, tag: &str, names: &[&st
     let place = join(path, tag);
     match object.get(tag) {
         Some(Value::String(name)) if names.contains(&name.as_str()) => Ok(name),
+        Some(other) if tag == "auth_type" => Err(wrong(&place, shown_tag(other), &one_of(names))),
         Some(other) => Err(wrong(&place, other, &one_of(names))),
         None => {
             Err(Error::config(format!("'{place}' is a required property")).hint(format!("set it to {}", one_of(names))))
         }
     }
+}
+
+/// A kind of credentials that is none, as far as it can be shown: people type keys and secrets into the wrong field.
+fn shown_tag(value: &Value) -> String {
+    match value {
+        Value::String(text) if looks_like_a_name(text) => value.to_string(),
+        Value::String(_) => NOT_SHOWN.to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// In place of a text that may be a secret.
+pub(super) const NOT_SHOWN: &str = "another text (not shown, it may be a secret)";
+
+/// Whether a text is a word or two, which no key and no secret is.
+pub(super) fn looks_like_a_name(text: &str) -> bool {
+    text.len() <= 20 && text.chars().all(|c| c.is_alphabetic() || matches!(c, '_' | '-' | ' '))
 }
 
 /// Keys without a value are keys that were not written: version 3, the flat form and Fivetran's take `null` so.

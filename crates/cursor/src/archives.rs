@@ -94,6 +94,11 @@ impl Archives {
         self.bytes
     }
 
+    /// Whether members of the archive were read.
+    pub(super) fn knows(&self, archive: &str) -> bool {
+        self.archives.contains_key(archive) || self.forgotten.contains(archive)
+    }
+
     /// Whether a member was read.
     pub(super) fn tell(&self, archive: &str, member: u64) -> Told {
         match self.archives.get(archive) {

@@ -327,6 +327,15 @@ impl Incremental {
         self.forget();
     }
 
+    /// Whether a key is that of a member of an archive. Objects may have keys of that form too.
+    fn has_member(&self, key: &str) -> bool {
+        key.match_indices('#').any(|(at, _)| {
+            let archive = &key[..at];
+            let read = || self.history.contains_key(archive) || self.pending.contains_key(archive);
+            self.archives.knows(archive) || (archive.ends_with(".zip") && read())
+        })
+    }
+
     /// Moves the earliest entries of the history to the memory, as many as there is no room for.
     fn forget(&mut self) {
         while self.history.len() > self.limits.history || self.history_bytes > self.room() {
@@ -334,7 +343,7 @@ impl Incremental {
             self.history.remove(&key);
             self.history_bytes -= entry_bytes(&key);
             // Members of archives are in no listing: they would look like files that vanished.
-            if !key.contains(".zip#") {
+            if !self.has_member(&key) {
                 self.memory.add(modified_at, super::sketch::number(&key, modified_at));
             }
             let horizon = Horizon { modified_at, key };

@@ -590,6 +590,29 @@ fn what_is_kept_of_archives_is_bounded_and_what_is_forgotten_is_said() {
 }
 
 #[test]
+fn objects_whose_keys_look_like_members_of_archives_are_remembered_beyond_the_history() {
+    let files: Vec<_> = (0..10_500).map(|index| object(&format!("old.zip#{index:06}.csv"), index)).collect();
+    let mut run = incremental(&json!({}));
+    assert_eq!(read_all(&mut run, &files).len(), files.len());
+    assert_eq!(read_all(&mut incremental(&run.document()), &files), Vec::<String>::new());
+}
+
+#[test]
+fn members_of_an_archive_of_any_name_are_no_files_that_vanished() {
+    for archive in ["a.zip", "a.bin"] {
+        let files: Vec<_> = (0..10_500).map(|index| object(&format!("k{index:06}"), 1000 + index)).collect();
+        let mut run = incremental(&json!({}));
+        run.begin(&object(archive, 900), Position::default());
+        read_members(&mut run, archive, &[("m", 0, 1), ("n", 0, 2)], true);
+        read_all(&mut run, &files);
+        let state = run.document();
+        let in_memory = state["tollgate"]["memory"].as_array().unwrap().iter().map(|part| part["files"].as_u64().unwrap());
+        let in_history = state["history"].as_object().unwrap().len() as u64;
+        assert_eq!(in_memory.sum::<u64>(), 10_501 - in_history, "{archive}: the archive, its files, and no member");
+    }
+}
+
+#[test]
 fn files_of_the_earliest_second_in_a_full_history_are_told_by_their_keys() {
     // 10,003 files of one second, of which the connector we replace remembers the last 10,000.
     let files: Vec<_> = (0..10_003).map(|index| object(&format!("k{index:06}"), 0)).collect();

@@ -137,7 +137,8 @@ pub(super) async fn top_up(store: &Store, stream: &Stream, prepared: &mut Prepar
         let file = ObjectFacts {
             key: key.as_str().into(),
             size: *size,
-            modified_at: object.modified_at,
+            // The manifest does not say.
+            modified_at: Timestamp::default(),
             etag: "".into(),
             storage_class: StorageClass::Standard,
         };

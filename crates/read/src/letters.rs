@@ -151,9 +151,18 @@ fn write_file(path: &std::path::Path, text: &[u8]) -> Result<()> {
     let partial = path.with_extension("partial");
     let folder = path.parent().unwrap_or(path);
     std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&partial, text))
+        .and_then(|()| write_private(&partial, text))
         .and_then(|()| std::fs::rename(&partial, path))
         .map_err(|error| unusable(path, error))
+}
+
+/// Bad rows are data like others: nobody else on the machine is to read them.
+fn write_private(path: &std::path::Path, text: &[u8]) -> std::io::Result<()> {
+    use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    // One that a killed run left may be older than this rule.
+    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+    std::io::Write::write_all(&mut file, text)
 }
 
 fn unusable(path: &std::path::Path, error: std::io::Error) -> Error {

@@ -19,7 +19,7 @@ use super::fault;
 use super::retry::backoff;
 use super::store::Store;
 use tollgate_base::error::{Error, ErrorKind, Result};
-use tollgate_base::object::ObjectFacts;
+use tollgate_base::object::{ObjectFacts, Timestamp};
 
 /// The part of an object that is still to come.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +73,29 @@ pub struct Body {
     fruitful: bool,
     /// Of the whole object, where all of it is read and the server keeps one.
     checksum: Option<Checksum>,
+    /// Of the first answer, which all others must have.
+    version: Option<Version>,
+}
+
+/// What an answer says of the version of its object. Servers without ETags tell the time at least.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Version {
+    etag: Option<String>,
+    /// In whole seconds.
+    modified_at: Option<i64>,
+}
+
+impl Version {
+    fn of(output: &GetObjectOutput) -> Self {
+        let etag = output.e_tag().filter(|etag| !etag.is_empty()).map(str::to_owned);
+        Self { etag, modified_at: output.last_modified().map(aws_sdk_s3::primitives::DateTime::secs) }
+    }
+
+    /// Whether the object was listed with another time. A fraction of a second is cut off by some and rounded by others.
+    fn differs_from(&self, listed: Timestamp) -> bool {
+        let seconds = listed.micros().div_euclid(1_000_000);
+        listed != Timestamp::default() && self.modified_at.is_some_and(|at| !(seconds..=seconds + 1).contains(&at))
+    }
 }
 
 enum Stream {
@@ -87,8 +110,8 @@ impl Body {
     /// Asks for a part of an object. Nothing is sent where there is nothing to read.
     pub(super) async fn open(store: Store, object: ObjectFacts, span: Span) -> Result<Self> {
         let (stream, fruitless, checksum) = (Stream::Done, 0, None);
-        let mut body =
-            Self { store, object, span, stream, fruitless, fruitless_since: None, fruitful: false, checksum };
+        let (fruitless_since, fruitful, version) = (None, false, None);
+        let mut body = Self { store, object, span, stream, fruitless, fruitless_since, fruitful, checksum, version };
         if body.span.len() > 0 {
             let answer = body.request().await?;
             if !body.span.ranged {
@@ -193,16 +216,24 @@ impl Body {
         }
     }
 
-    async fn request(&self) -> Result<GetObjectOutput> {
+    async fn request(&mut self) -> Result<GetObjectOutput> {
         let output = Box::pin(self.store.open(&self.object, &self.span)).await;
         let output = output.map_err(|error| self.place(error))?;
-        self.check(&output).map_err(|error| self.place(error))?;
+        let version = Version::of(&output);
+        self.check(&output, &version).map_err(|error| self.place(error))?;
+        self.version.get_or_insert(version);
         Ok(output)
     }
 
     /// Not every server heeds `If-Match` and `Range`. Reading on regardless would mix two objects.
-    fn check(&self, output: &GetObjectOutput) -> Result<()> {
+    fn check(&self, output: &GetObjectOutput, version: &Version) -> Result<()> {
         let changed = |what: &str| Err(fault::changed(&self.object.key).with("difference", what));
+        if self.version.as_ref().is_some_and(|first| first != version) {
+            return changed("version");
+        }
+        if self.object.etag.is_empty() && version.differs_from(self.object.modified_at) {
+            return changed("last_modified");
+        }
         let etag = output.e_tag().unwrap_or_default().trim_matches('"');
         let listed = self.object.etag.trim_matches('"');
         if !etag.is_empty() && !listed.is_empty() && etag != listed {

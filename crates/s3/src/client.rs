@@ -23,12 +23,13 @@ use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterce
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
 use super::options::StoreOptions;
+use super::own_certificate;
 use tollgate_base::connection::Connection;
 use tollgate_runtime::clock::Clock;
 
 /// How long a connection may lie idle. S3 closes them after some 20 s, and a request on a connection that is just being
 /// closed is an attempt lost.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The name that stands in the `User-Agent`, and so in S3's access logs.
 const APP_NAME: &str = "tollgate";
@@ -37,6 +38,12 @@ const APP_NAME: &str = "tollgate";
 /// system (or `SSL_CERT_FILE`) when the first client is built; `authorities` are trusted besides, as PEM text that
 /// [`super::authorities::read`] has checked.
 pub(super) fn http_client(options: &StoreOptions, authorities: Option<Vec<u8>>) -> SharedHttpClient {
+    if let Some(bundle) = authorities.as_deref().filter(|bundle| own_certificate::has_servers(bundle))
+        && !(options.proxy_from_environment && proxy_for_tls())
+        && let Ok(client) = own_certificate::http_client(options, bundle)
+    {
+        return client;
+    }
     let proxy = if options.proxy_from_environment { ProxyConfig::from_env() } else { ProxyConfig::disabled() };
     let idle_connections = options.idle_connections;
     HttpBuilder::new().build_with_connector_fn(move |settings, components| {
@@ -55,6 +62,12 @@ pub(super) fn http_client(options: &StoreOptions, authorities: Option<Vec<u8>>) 
         }
         builder.build()
     })
+}
+
+/// Whether the environment names a proxy for secure connections.
+fn proxy_for_tls() -> bool {
+    let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    names.iter().any(|name| std::env::var(name).is_ok_and(|proxy| !proxy.trim().is_empty()))
 }
 
 /// A client for one region.

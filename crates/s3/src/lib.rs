@@ -26,6 +26,7 @@ mod listing;
 mod meter;
 mod observe;
 mod options;
+mod own_certificate;
 mod page;
 mod refusal;
 mod region;

@@ -140,6 +140,11 @@ impl Store {
                 .set_max_keys(request.max_keys.map(|keys| i32::try_from(keys).unwrap_or(i32::MAX)))
                 .send()
         });
+        let long = [&request.continuation, &request.start_after].into_iter().flatten().find(|text| too_long(text));
+        if long.is_some() {
+            let error = Error::new(ErrorKind::Unsupported, "the listing goes on at a place whose name is too long");
+            return Err(error.with("bucket", bucket).hint("the server does not speak S3 as this program needs it"));
+        }
         let (_, trace) = output.await?;
         let body = trace.into_page().ok_or_else(|| Error::internal("a listing was answered without a page"))?;
         page::read_page(request, &body).map_err(|error| error.with("bucket", bucket))
@@ -261,6 +266,7 @@ impl Door {
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: std::error::Error + aws_sdk_s3::error::ProvideErrorMetadata + Send + Sync + 'static,
     {
+        within_a_url(&place)?;
         let mut switched = false;
         let mut attempts = 0;
         let patience = Attempts::begin(&self.options);
@@ -350,6 +356,22 @@ fn facts_of(key: &str, output: &HeadObjectOutput) -> Result<ObjectFacts> {
         etag: output.e_tag.as_deref().unwrap_or_default().into(),
         storage_class: StorageClass::from_name(output.storage_class.as_ref().map_or("", |class| class.as_str())),
     })
+}
+
+/// Whether a text is longer than any key; where each byte is encoded, a few of these still fit into a URL.
+fn too_long(text: &str) -> bool {
+    text.len() > 4096
+}
+
+/// The SDK panics where a URL is longer than 64 KiB. Keys have at most 1,024 bytes.
+fn within_a_url(place: &Place<'_>) -> Result<()> {
+    if !too_long(place.key) {
+        return Ok(());
+    }
+    let begins: String = place.key.chars().take(40).collect();
+    let what = if place.planned.row == Row::LIST { "prefix" } else { "key" };
+    let error = Error::config(format!("a {what} of {} bytes is longer than any key can be", place.key.len()));
+    Err(error.with("bucket", place.bucket).with("begins_with", begins).hint("check the globs and the path prefix"))
 }
 
 /// An endpoint is a scheme and a server. A user name in it would be sent, and shown in errors.

@@ -12,7 +12,9 @@ use crate::identity::Identity;
 use crate::job::{Job, Stream};
 use crate::notes::{Notes, join};
 use crate::place::{self, Access};
-use crate::read::{Guarded, Object, Section, Whole, one_of, section, without_nulls, wrong};
+use crate::read::{
+    Guarded, NOT_SHOWN, Object, Section, Whole, looks_like_a_name, one_of, section, without_nulls, wrong,
+};
 use tollgate_base::connection::{Connection, Credentials};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::options::key_pattern::KeyPattern;
@@ -394,7 +396,10 @@ impl Written {
             Some("IAM_ROLE") => (KEYS.to_vec(), "role_arn"),
             Some("ACCESS_KEY") => (ROLE.to_vec(), "access_key_id"),
             Some("PUBLIC_BUCKET") => ([KEYS, ROLE].concat(), ""),
-            Some(other) => return Err(wrong("auth_type", format!("'{other}'"), &one_of(&known))),
+            Some(other) if looks_like_a_name(other) => {
+                return Err(wrong("auth_type", format!("'{other}'"), &one_of(&known)));
+            }
+            Some(_) => return Err(wrong("auth_type", NOT_SHOWN, &one_of(&known))),
         };
         let auth_type = self.auth_type.take().unwrap_or_default();
         for key in idle.iter().filter(|key| object.get(**key).is_some_and(|value| *value != "")) {

@@ -79,3 +79,26 @@ fn utf_16_that_nobody_announced_is_told() {
     let error = read(&options("utf8"), b"\xff\xfea\0\n\0").error.unwrap();
     assert!(error.to_string().contains("utf_16"), "{error}");
 }
+
+/// Forms of configuration have names of their own for the encoding, or none, and JSON has no encoding at all.
+#[test]
+fn hints_about_bytes_that_are_no_text_name_no_parameter_that_may_not_exist() {
+    let hint = |format: &FormatOptions, text: &[u8]| {
+        let error = read(format, text).error.unwrap();
+        error.hint_text().unwrap_or_default().to_owned()
+    };
+    let csv = options("utf8");
+    let table = [
+        (&csv, &b"a\n\xff\n"[..], "set the stream's text encoding to that of the file"),
+        (&csv, b"PAR1\x15\x04\x15\xff\n", "the file begins as Parquet does: check the stream's format"),
+        (&csv, b"Obj\x01\xff\n", "the file begins as Avro does"),
+        (&csv, b"PK\x03\x04\xff\n", "the file begins as zip archives and workbooks do"),
+        (&FormatOptions::Jsonl, b"{\"a\": \"\xff\"}\n", "JSON is read as UTF-8: convert the file"),
+        (&FormatOptions::Jsonl, b"\xff\xfe{\0}\0", "the file begins as UTF-16 does: convert it to UTF-8"),
+        (&FormatOptions::Json, b"[{\"a\": \"\xff\"}]", "JSON is read as UTF-8"),
+    ];
+    for (format, text, expected) in table {
+        let hint = hint(format, text);
+        assert!(hint.contains(expected) && !hint.contains("`encoding`"), "{}: {hint}", format.name());
+    }
+}

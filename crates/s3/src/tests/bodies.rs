@@ -208,3 +208,50 @@ async fn a_checksum_is_checked_over_all_answers_of_a_body_that_broke_off() {
         }
     }
 }
+
+/// Without an ETag the time is what tells two versions of one size apart: those of one body, and those of a listing.
+#[tokio::test]
+async fn an_object_without_an_etag_that_is_replaced_while_it_is_read_is_not_mixed() {
+    let [listed, later] = ["Mon, 15 Jan 2024 12:00:00 GMT", "Mon, 15 Jan 2024 12:00:05 GMT"];
+    let head = |time: &str, range: Option<&str>, length: usize| {
+        let mut headers = vec![("Last-Modified", time)];
+        headers.extend(range.map(|range| ("Content-Range", range)));
+        Reply::head(if range.is_some() { 206 } else { 200 }, &headers, length)
+    };
+    let without_etag = |modified_at: &str| ObjectFacts {
+        etag: "".into(),
+        modified_at: Timestamp::parse(modified_at).unwrap(),
+        ..object("k", 100)
+    };
+    let cut = move |number: usize, _: &Request| match number {
+        0 => head(listed, None, 100).send(&content(40)).close(),
+        _ => head(later, Some("bytes 40-99/100"), 60).send(&[0; 60]),
+    };
+    for told in ["2024-01-15T12:00:00.900Z", "2024-01-15T12:00:00Z"] {
+        let (store, _) = self::store(&Server::start(cut)).await;
+        let error = read_all(&store, &without_etag(told), None).await.unwrap_err();
+        assert_eq!((error.kind(), error.get("byte")), (ErrorKind::Changed, Some("40")), "{error}");
+    }
+    let (store, _) = self::store(&Server::start(move |_, _| head(later, None, 100).send(&content(100)))).await;
+    let error = read_all(&store, &without_etag("2024-01-15T12:00:00Z"), None).await.unwrap_err();
+    assert_eq!((error.kind(), error.get("difference")), (ErrorKind::Changed, Some("last_modified")), "{error}");
+    assert_eq!(read_all(&store, &without_etag("2024-01-15T12:00:04.600Z"), None).await.unwrap().len(), 100, "rounded");
+}
+
+#[tokio::test]
+async fn a_key_or_a_token_that_no_url_can_hold_is_an_error_and_not_a_panic() {
+    let long = "k".repeat(1_000_000);
+    let token = format!(
+        "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>{long}</NextContinuationToken>\
+         </ListBucketResult>"
+    );
+    let server = Server::start(move |_, _| Reply::new(200, &[], token.as_bytes()));
+    let (store, _) = store(&server).await;
+    let prefix = crate::ListRequest { prefix: long.clone(), ..Default::default() };
+    assert_eq!(store.list(&prefix).await.unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(store.head(&long).await.unwrap_err().kind(), ErrorKind::Config);
+    assert_eq!(server.requests().len(), 0);
+    let page = store.list(&crate::ListRequest::default()).await.unwrap();
+    let next = crate::ListRequest { continuation: page.next, ..Default::default() };
+    assert_eq!(store.list(&next).await.unwrap_err().kind(), ErrorKind::Unsupported);
+}

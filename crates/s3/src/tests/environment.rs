@@ -41,7 +41,8 @@ async fn child() {
         _ => Credentials::Anonymous,
     };
     let connection = Connection { credentials, region: None, ..connection(endpoint) };
-    let options = StoreOptions { proxy_from_environment: true, ..options() };
+    let options =
+        StoreOptions { proxy_from_environment: true, credentials_timeout: Duration::from_millis(700), ..options() };
     let (store, _) = store_with(&connection, options).await;
     match store.list(&ListRequest::default()).await {
         Ok(_) => eprintln!("RESULT ok"),
@@ -52,17 +53,21 @@ async fn child() {
 /// Answers listings, and AssumeRole with keys of its own. The credentials are then good for an hour.
 fn server() -> Server {
     Server::start(|_, request| match request.method.as_str() {
-        "POST" => Reply::new(
-            200,
-            &[("Content-Type", "text/xml")],
-            b"<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
+        "POST" => role_keys(),
+        _ => Reply::new(200, &[], PAGE.as_bytes()),
+    })
+}
+
+fn role_keys() -> Reply {
+    Reply::new(
+        200,
+        &[("Content-Type", "text/xml")],
+        b"<AssumeRoleResponse xmlns=\"https://sts.amazonaws.com/doc/2011-06-15/\"><AssumeRoleResult><Credentials>\
               <AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>rolesecret</SecretAccessKey>\
               <SessionToken>roletoken</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration></Credentials>\
               <AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/reader/x</Arn>\
               <AssumedRoleId>A:x</AssumedRoleId></AssumedRoleUser></AssumeRoleResult></AssumeRoleResponse>",
-        ),
-        _ => Reply::new(200, &[], PAGE.as_bytes()),
-    })
+    )
 }
 
 const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIAENV"), ("AWS_SECRET_ACCESS_KEY", "envsecret")];
@@ -135,4 +140,108 @@ fn a_proxy_of_the_environment_is_used_unless_excepted() {
     let variables = [variables[0], ("NO_PROXY", "127.0.0.1")];
     assert_eq!(list_in_child("anonymous", &server.endpoint(), &variables), "ok");
     assert_eq!((proxy.requests().len(), server.requests().len()), (1, 1));
+}
+
+/// Keys that a panic of the SDK would print otherwise.
+#[test]
+fn keys_with_characters_that_no_header_has_are_an_error_and_not_a_panic() {
+    let server = server();
+    for (id, secret, token) in [
+        ("AKIA\nENV", "envsecret", "envtoken"),
+        ("AKIA\u{1}", "envsecret", "envtoken"),
+        ("AKIAé", "envsecret", "envtoken"),
+        ("AKIAENV", "env\nsecret", "envtoken"),
+        ("AKIAENV", "envsecret", "env\ntoken"),
+    ] {
+        let variables = [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret), ("AWS_SESSION_TOKEN", token)];
+        let result = list_in_child("chain", &server.endpoint(), &variables);
+        assert!(result.starts_with("Config: ") && result.contains("has a character that none has"), "{id:?}: {result}");
+        assert!(!result.contains("envsecret") && !result.contains("envtoken"), "{result}");
+    }
+    let result = list_in_child("chain", &server.endpoint(), &[KEYS[0], KEYS[1], ("AWS_REGION", "eu\nwest")]);
+    assert!(!result.contains("panicked"), "{result}");
+}
+
+/// A profile whose keys come from a shell command.
+fn process(command: &str) -> (tempfile::Profile, String) {
+    let profile = tempfile::Profile::new(&format!("[default]\ncredential_process = {command}\n"));
+    let path = profile.path();
+    (profile, path)
+}
+
+/// A file that goes with its test.
+mod tempfile {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    pub struct Profile(std::path::PathBuf);
+
+    impl Profile {
+        pub fn new(text: &str) -> Self {
+            static COUNT: AtomicU64 = AtomicU64::new(0);
+            let name = format!("profile-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+            let path = std::env::temp_dir().join(name);
+            std::fs::write(&path, text).unwrap();
+            Self(path)
+        }
+
+        pub fn path(&self) -> String {
+            self.0.display().to_string()
+        }
+    }
+
+    impl Drop for Profile {
+        fn drop(&mut self) {
+            _ = std::fs::remove_file(&self.0);
+        }
+    }
+}
+
+const NO_CREDENTIALS: (&str, &str) = ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+const PATH: (&str, &str) = ("PATH", "/usr/bin:/bin");
+
+#[test]
+fn what_a_failing_credential_process_writes_is_not_shown() {
+    let (_file, path) = process("echo 'secret is 0123456789' >&2; exit 3");
+    let result = list_in_child("chain", "http://127.0.0.1:1", &[PATH, NO_CREDENTIALS, ("AWS_CONFIG_FILE", &path)]);
+    assert!(result.starts_with("Access: ") && result.contains("run the profile's `credential_process`"), "{result}");
+    assert!(!result.contains("0123456789"), "{result}");
+}
+
+#[test]
+fn a_credential_process_with_a_nul_in_its_keys_is_an_error_and_not_a_panic() {
+    let answer = r#"{"Version": 1, "AccessKeyId": "AKIA\u0000X", "SecretAccessKey": "processsecret"}"#;
+    let (_file, path) = process(&format!("printf '%%s' '{answer}'").replace("%%", "%"));
+    let result = list_in_child("chain", "http://127.0.0.1:1", &[PATH, NO_CREDENTIALS, ("AWS_CONFIG_FILE", &path)]);
+    assert!(result.starts_with("Config: ") && result.contains("has a character that none has"), "{result}");
+}
+
+#[test]
+fn a_credential_process_that_hangs_is_named() {
+    let (_file, path) = process("sleep 20");
+    let result = list_in_child("chain", "http://127.0.0.1:1", &[PATH, NO_CREDENTIALS, ("AWS_CONFIG_FILE", &path)]);
+    assert!(result.starts_with("Transient: the credentials did not arrive in time"), "{result}");
+    assert!(result.contains("credential_process") && !result.contains("bucket and region"), "{result}");
+}
+
+/// Secrets that the connection does not have: of the environment, and of a role's session.
+#[test]
+fn a_server_that_repeats_secrets_of_the_environment_does_not_make_us_show_them() {
+    let secrets = ["envsecret", "rolesecret", "roletoken", "AKIAENV", "ASIAROLE"];
+    let server = Server::start(move |_, request| match request.method.as_str() {
+        "POST" => role_keys(),
+        _ => {
+            let told = secrets.join(" ");
+            let region = format!("<Region>{told}</Region>");
+            let body = format!("<Error><Code>X{told}</Code><Message>{told}</Message>{region}</Error>");
+            Reply::new(403, &[("x-amz-request-id", &format!("id {told}"))], body.as_bytes())
+        }
+    });
+    let endpoint = server.endpoint();
+    let sts = ("AWS_ENDPOINT_URL_STS", endpoint.as_str());
+    for who in ["role", "chain"] {
+        let result = list_in_child(who, &endpoint, &[KEYS[0], KEYS[1], sts]);
+        let used: &[&str] = if who == "role" { &secrets } else { &["envsecret", "AKIAENV"] };
+        assert!(result.contains("****"), "{result}");
+        assert!(!used.iter().any(|secret| result.contains(secret)), "{who}: {result}");
+    }
 }

@@ -606,7 +606,8 @@ fn members_of_an_archive_of_any_name_are_no_files_that_vanished() {
         read_members(&mut run, archive, &[("m", 0, 1), ("n", 0, 2)], true);
         read_all(&mut run, &files);
         let state = run.document();
-        let in_memory = state["tollgate"]["memory"].as_array().unwrap().iter().map(|part| part["files"].as_u64().unwrap());
+        let in_memory =
+            state["tollgate"]["memory"].as_array().unwrap().iter().map(|part| part["files"].as_u64().unwrap());
         let in_history = state["history"].as_object().unwrap().len() as u64;
         assert_eq!(in_memory.sum::<u64>(), 10_501 - in_history, "{archive}: the archive, its files, and no member");
     }

@@ -122,6 +122,9 @@ impl Cursor {
     /// position is the number of them that were read.
     pub fn begin_member(&mut self, member: &ObjectFacts, from: Position, archive: &Arc<str>, number: u64) {
         self.count_anew(&member.key, &from);
+        if let Some(tally) = self.tally_mut() {
+            tally.begin_member(&member.key, archive);
+        }
         match self {
             Self::Incremental(cursor) => cursor.begin_member(member, from, archive, number),
             Self::FullRefresh(cursor) => cursor.begin_member(member, from),

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use super::sketch::number;
 use tollgate_base::object::Timestamp;
 
-/// Files that are counted one by one at most, besides those that are open. A line of the state each, of about 40 bytes.
+/// Files that are counted one by one at most, besides those that are open. A line of the state each, of about 60 bytes.
 const FILES: usize = 1_000;
 
 /// Bytes of a file's count in the state, about.
-const FILE_BYTES: usize = 40;
+const FILE_BYTES: usize = 60;
 
 /// See the module's text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,9 +24,10 @@ pub struct Tally {
     good: u64,
     /// Bad rows of such files.
     bad: u64,
-    /// Good and bad rows of open files, and of files with bad rows, by the number of their key.
+    /// Of open files, and of files with bad rows, by the number of their key: good rows, bad rows, and of members the number
+    /// of their archive's key, which is what a listing has.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    files: BTreeMap<u64, (u64, u64)>,
+    files: BTreeMap<u64, (u64, u64, Option<u64>)>,
 }
 
 /// A key's number. Its time does not matter: a changed file takes the place of the one before.
@@ -56,6 +57,11 @@ impl Tally {
         (file.0, file.1) = (file.0 + good, file.1 + bad);
     }
 
+    /// The file is a member of an archive.
+    pub(super) fn begin_member(&mut self, key: &str, archive: &str) {
+        self.files.entry(key_number(key)).or_default().2 = Some(key_number(archive));
+    }
+
     /// The file is read from its start, or is not there any more: its rows do not count.
     pub(super) fn recount(&mut self, key: &str) {
         self.files.remove(&key_number(key));
@@ -64,7 +70,7 @@ impl Tally {
     /// The file ended. One without bad rows needs no count of its own, and neither does one too many.
     pub(super) fn end(&mut self, key: &str) {
         let file = key_number(key);
-        let Some((good, bad)) = self.files.get(&file).copied() else { return };
+        let Some((good, bad, _)) = self.files.get(&file).copied() else { return };
         if bad == 0 || self.files.len() > FILES {
             self.files.remove(&file);
             (self.good, self.bad) = (self.good + good, self.bad + bad);
@@ -73,7 +79,7 @@ impl Tally {
 
     /// A whole listing has only these keys, by their numbers.
     pub(super) fn keep(&mut self, listed: &Listed) {
-        self.files.retain(|file, _| listed.0.contains(file));
+        self.files.retain(|file, (_, _, archive)| listed.0.contains(&archive.unwrap_or(*file)));
     }
 
     /// Whether a file has a count of its own.

@@ -147,7 +147,7 @@ pub(super) fn with_root(own: &Object, root: &Object) -> Object {
     let says = |key: &str| own.get(key).is_some_and(|value| !value.is_null());
     let folders = FOLDERS.into_iter().any(says);
     let mut all = own.clone();
-    let missing = root.iter().filter(|(key, _)| !says(key) && !(folders && FOLDERS.contains(&key.as_str())));
+    let missing = root.iter().filter(|(key, _)| !(says(key) || folders && FOLDERS.contains(&key.as_str())));
     all.extend(missing.map(|(key, value)| (key.clone(), value.clone())));
     all
 }

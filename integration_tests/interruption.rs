@@ -186,7 +186,8 @@ fn cut(mut child: Child, bytes: u64, way: usize) -> (Output, bool) {
             drop(child.stdout.take());
             let since = Instant::now();
             let status = child.wait().unwrap();
-            assert_eq!(status.code(), Some(1), "{status:?}");
+            // What is left may fit into the pipe before it is closed: then the run is at its end.
+            assert!(matches!(status.code(), Some(0 | 1)), "{status:?}");
             assert!(since.elapsed() < Duration::from_secs(5), "{:?} after stdout was closed", since.elapsed());
         }
     }

@@ -397,10 +397,11 @@ impl StreamRun<'_> {
         }
     }
 
-    /// Lists the files. Where a limit may end the run in the middle, a full refresh asks for a page when the files of the
+    /// Lists the files. Where a limit counts the requests of the listing, a full refresh asks for a page when the files of the
     /// one before are begun, so that no request is spent on pages that come too late.
     async fn list(&self, stream: &Stream, cursor: Cursor, now: Timestamp, shared: &Shared) -> Result<Option<Files>> {
-        let limited = self.reader.till.allowance().is_some();
+        let limits = &self.reader.job.spending.limits;
+        let limited = limits.requests.is_some() || limits.cost.is_some();
         let in_pages = limited && matches!(cursor, Cursor::FullRefresh(_));
         let options = WalkOptions { divides: !in_pages, ..WalkOptions::default() };
         let ahead = if in_pages { 0 } else { REQUESTS_AHEAD };

@@ -82,6 +82,11 @@ impl Store {
         check_endpoint(connection.endpoint.as_deref())?;
         let environment = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| std::env::var(name).ok());
         let region = region::first(connection.region.as_deref(), &connection.bucket, environment.as_deref());
+        // Other servers than AWS have names of all kinds; what cannot stand in a header would be a panic of the SDK.
+        if !region.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Error::config(format!("{region:?} is not the name of a region"))
+                .hint("set `region_name`, or AWS_REGION in the environment, to a name such as eu-central-1"));
+        }
         let seen = Seen::default();
         let asked = identity::Asked { region: &region, http: inner.clone(), timeout: options.credentials_timeout };
         // Boxed: the SDK's search of the environment is a large future.

@@ -102,7 +102,7 @@ pub(super) fn job(path: &Path, audience: Audience) -> Result<Job> {
         }
     }
     let endpoint = job.connection.endpoint.as_deref().unwrap_or("that of AWS");
-    audience.log(Level::Debug, format!("bucket {}, endpoint {endpoint}", job.connection.bucket));
+    audience.log(Level::Debug, format!("bucket {}, endpoint {}", job.connection.bucket, without_secrets(endpoint)));
     Ok(job)
 }
 
@@ -112,6 +112,14 @@ fn endpoint_of_environment() -> Option<String> {
     let ignored = variable("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_some_and(|text| text.eq_ignore_ascii_case("true"));
     let named = variable("AWS_ENDPOINT_URL_S3").or_else(|| variable("AWS_ENDPOINT_URL")).filter(|_| !ignored);
     named.map(|url| url.trim().trim_end_matches('/').to_owned())
+}
+
+/// An endpoint without a user's name and password, and without what follows the path, which can be a signature. Such an
+/// endpoint is refused later, but this is logged before.
+fn without_secrets(endpoint: &str) -> &str {
+    let end = endpoint.find(['?', '#']).unwrap_or(endpoint.len());
+    let server = &endpoint[..end];
+    server.rsplit_once('@').map_or(server, |(_, host)| host)
 }
 
 /// The bucket of a job, without limits: for verbs that ask for little, whatever the bucket holds. What the configuration
@@ -234,3 +242,15 @@ pub(super) fn log_requests(ledger: &Ledger) {
 
 /// The clock of real runs.
 pub(super) const CLOCK: Clock = Clock::System;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_is_logged_without_its_password_and_signature() {
+        assert_eq!(without_secrets("https://s3.example.com:9000"), "https://s3.example.com:9000");
+        assert_eq!(without_secrets("https://user:secret@s3.example.com"), "s3.example.com");
+        assert_eq!(without_secrets("https://s3.example.com/?X-Amz-Signature=secret"), "https://s3.example.com/");
+    }
+}

@@ -119,6 +119,14 @@ fn an_order_that_is_lost_in_the_middle_of_a_run_is_an_error_and_the_next_run_rea
     let second = bench.read(&config, &catalog("s", "full_refresh"), Some(&first.state())).ok();
     assert_each_once(ids(&second), "read as a whole");
 
+    // As a run leaves it that was cut before the order was lost.
+    let state = json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": "s"}, "stream_state": {"tollgate": {
+        "version": 2, "mode": "full_refresh", "complete": false, "through": "f/date=2024-01-09/9999"}}}}]);
+    let cut = bench.read(&config, &catalog("s", "full_refresh"), Some(&state));
+    assert_eq!(cut.code, Some(1), "{cut:#?}");
+    let resumed = bench.read(&config, &catalog("s", "full_refresh"), Some(&cut.state())).ok();
+    assert_each_once(ids(&resumed), "resumed");
+
     // Nothing is begun before an incremental listing is at its end, so it can begin again at once.
     let incremental = bench.read(&config, &catalog("s", "incremental"), None).ok();
     assert_each_once(ids(&incremental), "incremental");

@@ -59,7 +59,7 @@ pub(super) struct TopUp {
 /// # Errors
 /// Config where it is of another bucket, or cannot be topped up; and as all requests.
 pub(super) async fn manifest(store: &Store, source: &InventorySource) -> Result<(ObjectFacts, Manifest)> {
-    let place = store.of_bucket(&source.bucket);
+    let place = store.for_bucket(&source.bucket);
     let named = |error: Error| error.with("inventory", source.location());
     let object = Box::pin(find(&place, &source.key)).await.map_err(named)?;
     let text = in_one_piece(&place, &object, 0..object.size).await.map_err(named)?;
@@ -132,7 +132,7 @@ pub(super) async fn top_up(store: &Store, stream: &Stream, prepared: &mut Prepar
         .with_archives(matches!(stream.compression, Compression::Auto | Compression::Zip));
     let mut inventory = Inventory::default();
     let mut listed = 0_u64;
-    let place = store.of_bucket(&source.bucket);
+    let place = store.for_bucket(&source.bucket);
     for ManifestFile { key, size, md5 } in &manifest.files {
         let file = ObjectFacts {
             key: key.as_str().into(),

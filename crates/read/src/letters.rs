@@ -60,7 +60,7 @@ impl LetterBox {
         let BadRowAction::DeadLetter(place) = action else { return None };
         Some(match place {
             DeadLetterPlace::Bucket { bucket, prefix } => {
-                Self::Bucket { store: store.of_bucket(bucket), prefix: prefix.clone() }
+                Self::Bucket { store: store.for_bucket(bucket), prefix: prefix.clone() }
             }
             DeadLetterPlace::Folder(folder) => Self::Folder(folder.clone()),
         })

@@ -43,7 +43,7 @@ use tollgate_protocol::sink::{Sink, StatusLine};
 use tollgate_protocol::state_file::StateFile;
 use tollgate_record::{EncodeOptions, StreamEncoder, Unlisted, Validation, columns_wanted};
 use tollgate_runtime::clock::Clock;
-use tollgate_s3::Store;
+use tollgate_s3::{KeyOrder, Store};
 
 /// Files in a row that may fail for a passing reason before the stream is given up: each was retried already.
 const TRANSIENT_FAILURES_IN_A_ROW: usize = 3;
@@ -749,7 +749,10 @@ pub(super) async fn list_with(
     whole: bool,
     stop: &Stop,
 ) -> Result<Option<Files>> {
-    let after = cursor.list_after();
+    // A server that only seems to list in order is listed from the start, so that its order is seen once more before keys
+    // up to the last one read are taken for read. Not where each page must be afforded: then no run would come further.
+    let skips_read_keys = store.key_order() == KeyOrder::Promised || ahead == 0;
+    let after = cursor.list_after().filter(|_| skips_read_keys);
     let prepared = async {
         let mut prepared = partition::prepare(store, stream, now, Some(&cursor)).await?;
         // Boxed: the futures of requests are large, and few streams have an inventory.

@@ -15,47 +15,26 @@ use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::checksum::Checksum;
-use super::fault;
+use super::error;
 use super::retry::backoff;
+use super::service_error;
+use super::span::Span;
 use super::store::Store;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, Timestamp};
 
-/// The part of an object that is still to come.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Span {
-    next: u64,
-    end: u64,
-    /// Whether the request says which bytes it wants. The whole object is asked for without, so that the server may send the
-    /// object's checksum.
-    ranged: bool,
-}
-
-impl Span {
-    /// All of an object.
-    pub(super) fn whole(size: u64) -> Self {
-        Self { next: 0, end: size, ranged: false }
-    }
-
-    /// A range, cut to the object's size.
-    pub(super) fn part(range: Range<u64>, size: u64) -> Self {
-        let end = range.end.min(size);
-        Self { next: range.start.min(end), end, ranged: true }
-    }
-
-    /// Bytes to come.
-    pub(super) fn len(&self) -> u64 {
-        self.end - self.next
-    }
-
-    /// The `Range` header, if there is one.
-    pub(super) fn header(&self) -> Option<String> {
-        self.ranged.then(|| format!("bytes={}-{}", self.next, self.end.saturating_sub(1)))
-    }
-
-    fn advance(&mut self, bytes: u64) {
-        self.next += bytes;
-        self.ranged = true;
+impl Store {
+    /// The bytes of an object as it was listed: all of it, or a range cut to its size. An object that is no longer the
+    /// one that was listed is not read.
+    ///
+    /// # Errors
+    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    pub async fn get(&self, object: &ObjectFacts, range: Option<Range<u64>>) -> Result<Body> {
+        let span = match range {
+            None => Span::whole(object.size),
+            Some(range) => Span::part(range, object.size),
+        };
+        Body::open(self.clone(), object.clone(), span).await
     }
 }
 
@@ -176,7 +155,7 @@ impl Body {
         if self.span.len() == 0 {
             return Ok(()); // every byte is here, so a break behind them does not matter
         }
-        let slow = error.as_ref().is_some_and(|error| fault::too_slow(error));
+        let slow = error.as_ref().is_some_and(|error| error::too_slow(error));
         if std::mem::take(&mut self.fruitful) && !slow {
             (self.fruitless, self.fruitless_since) = (0, None);
         }
@@ -184,7 +163,7 @@ impl Body {
         let since = *self.fruitless_since.get_or_insert_with(Instant::now);
         let options = self.store.options();
         if self.fruitless >= options.max_attempts || since.elapsed() >= options.retry_timeout {
-            let cause = error.map_or_else(|| "the body ended early".to_owned(), |error| fault::chain(&error));
+            let cause = error.map_or_else(|| "the body ended early".to_owned(), |error| error::chain(&error));
             let broken = Error::new(ErrorKind::Transient, "the body of an object breaks off again and again");
             return Err(self.place(broken.caused_by(cause).with("attempts", self.fruitless)));
         }
@@ -227,7 +206,7 @@ impl Body {
 
     /// Not every server heeds `If-Match` and `Range`. Reading on regardless would mix two objects.
     fn check(&self, output: &GetObjectOutput, version: &Version) -> Result<()> {
-        let changed = |what: &str| Err(fault::changed(&self.object.key).with("difference", what));
+        let changed = |what: &str| Err(service_error::changed(&self.object.key).with("difference", what));
         if self.version.as_ref().is_some_and(|first| first != version) {
             return changed("version");
         }

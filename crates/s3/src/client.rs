@@ -22,23 +22,19 @@ use aws_smithy_http_client::{Builder as HttpBuilder, Connector};
 use aws_smithy_runtime_api::client::interceptors::context::BeforeTransmitInterceptorContextMut;
 use aws_smithy_runtime_api::client::interceptors::dyn_dispatch_hint;
 
-use super::options::StoreOptions;
+use super::options::{IDLE_TIMEOUT, StoreOptions};
 use super::own_certificate;
 use tollgate_base::connection::Connection;
 use tollgate_runtime::clock::Clock;
-
-/// How long a connection may lie idle. S3 closes them after some 20 s, and a request on a connection that is just being
-/// closed is an attempt lost.
-pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The name that stands in the `User-Agent`, and so in S3's access logs.
 const APP_NAME: &str = "tollgate";
 
 /// The HTTP client for S3 and for the services that hand out credentials. It connects lazily; certificates are read from the
-/// system (or `SSL_CERT_FILE`) when the first client is built; `authorities` are trusted besides, as PEM text that
-/// [`super::authorities::read`] has checked.
-pub(super) fn http_client(options: &StoreOptions, authorities: Option<Vec<u8>>) -> SharedHttpClient {
-    if let Some(bundle) = authorities.as_deref().filter(|bundle| own_certificate::has_servers(bundle))
+/// system (or `SSL_CERT_FILE`) when the first client is built; `ca_bundle` is trusted besides, as PEM text that
+/// [`super::ca_bundle::read`] has checked.
+pub(super) fn http_client(options: &StoreOptions, ca_bundle: Option<Vec<u8>>) -> SharedHttpClient {
+    if let Some(bundle) = ca_bundle.as_deref().filter(|bundle| own_certificate::has_servers(bundle))
         && !(options.proxy_from_environment && proxy_for_tls())
         && let Ok(client) = own_certificate::http_client(options, bundle)
     {
@@ -55,7 +51,7 @@ pub(super) fn http_client(options: &StoreOptions, authorities: Option<Vec<u8>>) 
         builder.set_connector_settings(settings.cloned());
         builder.set_sleep_impl(components.and_then(|components| components.sleep_impl()));
         let mut builder = builder.tls_provider(Provider::Rustls(CryptoMode::Ring));
-        if let Some(pem) = &authorities {
+        if let Some(pem) = &ca_bundle {
             let store = TrustStore::default().with_pem_certificate(pem.as_slice());
             let context = TlsContext::builder().with_trust_store(store).build();
             builder.set_tls_context(context.expect("a trust store is all that it needs"));

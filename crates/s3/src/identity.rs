@@ -37,25 +37,27 @@ pub(super) struct Asked<'a> {
 pub(super) async fn provider(
     credentials: &Credentials,
     asked: Asked<'_>,
-    seen: &Seen,
+    used_secrets: &UsedSecrets,
 ) -> Result<Option<SharedCredentialsProvider>> {
     let timeout = asked.timeout;
-    let watched = |provider| SharedCredentialsProvider::new(Watched { inner: provider, seen: seen.clone(), timeout });
+    let watched = |provider| {
+        SharedCredentialsProvider::new(Watched { inner: provider, used_secrets: used_secrets.clone(), timeout })
+    };
     Ok(match credentials {
         Credentials::Anonymous => None,
         Credentials::Static { access_key_id, secret_access_key, session_token } => {
             let token = session_token.as_ref().map(|token| token.expose().to_owned());
             let pair = KeyPair::new(access_key_id, secret_access_key.expose(), token, None, "configuration");
-            seen.remember(&pair);
+            used_secrets.remember(&pair);
             if let Some(what) = unsendable(&pair) {
                 let error = Error::config(format!("the {what} of the configuration has a character that none has"));
                 return Err(error.hint("look for line breaks and spaces that were copied with it"));
             }
             Some(SharedCredentialsProvider::new(pair))
         }
-        Credentials::DefaultChain => environment(asked, seen).await.credentials_provider().map(watched),
+        Credentials::DefaultChain => environment(asked, used_secrets).await.credentials_provider().map(watched),
         Credentials::AssumeRole { role_arn, external_id } => {
-            let environment = environment(asked, seen).await;
+            let environment = environment(asked, used_secrets).await;
             let keys = environment.credentials_provider().map(watched);
             let mut builder = environment.into_builder();
             builder.set_credentials_provider(keys);
@@ -69,9 +71,9 @@ pub(super) async fn provider(
     })
 }
 
-async fn environment(asked: Asked<'_>, seen: &Seen) -> SdkConfig {
+async fn environment(asked: Asked<'_>, used_secrets: &UsedSecrets) -> SdkConfig {
     for secret in SECRET_VARIABLES.iter().filter_map(|name| std::env::var(name).ok()) {
-        seen.add(&secret);
+        used_secrets.add(&secret);
     }
     let loader = aws_config::defaults(BehaviorVersion::v2026_01_12());
     loader.region(Region::new(asked.region.to_owned())).http_client(asked.http).load().await
@@ -96,9 +98,9 @@ fn unsendable(pair: &KeyPair) -> Option<&'static str> {
 
 /// The secrets that were used so far. Clones share them.
 #[derive(Clone, Default)]
-pub(super) struct Seen(Arc<Mutex<Vec<String>>>);
+pub(super) struct UsedSecrets(Arc<Mutex<Vec<String>>>);
 
-impl Seen {
+impl UsedSecrets {
     /// The secrets, the longest first: one can be a part of another.
     pub(super) fn secrets(&self) -> Vec<String> {
         let mut secrets = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -124,9 +126,9 @@ impl Seen {
 /// Shorter texts are not blotted out: they would be found in words.
 const SHORTEST_SECRET: usize = 5;
 
-impl std::fmt::Debug for Seen {
+impl std::fmt::Debug for UsedSecrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Seen(****)")
+        f.write_str("UsedSecrets(****)")
     }
 }
 
@@ -134,7 +136,7 @@ impl std::fmt::Debug for Seen {
 #[derive(Debug)]
 struct Watched {
     inner: SharedCredentialsProvider,
-    seen: Seen,
+    used_secrets: UsedSecrets,
     timeout: Duration,
 }
 
@@ -142,7 +144,7 @@ impl Watched {
     async fn credentials(&self) -> provider::Result {
         let provided = tokio::time::timeout(self.timeout, self.inner.provide_credentials()).await;
         let pair = provided.map_err(|_| CredentialsError::provider_timed_out(self.timeout))??;
-        self.seen.remember(&pair);
+        self.used_secrets.remember(&pair);
         match unsendable(&pair) {
             None => Ok(pair),
             Some(what) => {

@@ -16,11 +16,12 @@
 // The futures of the SDK are nested deeply, and ours lie around them.
 #![recursion_limit = "256"]
 
-mod authorities;
 mod body;
+mod ca_bundle;
 mod checksum;
 mod client;
-mod fault;
+mod context;
+mod error;
 mod identity;
 mod listing;
 mod meter;
@@ -28,9 +29,10 @@ mod observe;
 mod options;
 mod own_certificate;
 mod page;
-mod refusal;
 mod region;
 mod retry;
+mod service_error;
+mod span;
 mod store;
 #[cfg(test)]
 mod tests;

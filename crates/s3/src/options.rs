@@ -6,6 +6,10 @@ use super::observe::Observer;
 use tollgate_cost::Gate;
 use tollgate_runtime::clock::Clock;
 
+/// How long a connection may lie idle. S3 closes them after some 20 s, and a request on a connection that is just being
+/// closed is an attempt lost.
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
 /// Patience, parallelism and the limit of a [`super::Store`].
 #[derive(Debug, Clone)]
 pub struct StoreOptions {

@@ -23,8 +23,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-use super::client::IDLE_TIMEOUT;
-use super::options::StoreOptions;
+use super::options::{IDLE_TIMEOUT, StoreOptions};
 
 /// The extension that names servers, as certificates spell it. Authorities have none.
 const SUBJECT_ALTERNATIVE_NAME: [u8; 5] = [0x06, 0x03, 0x55, 0x1d, 0x11];

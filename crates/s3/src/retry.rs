@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::fault::{Failure, Hope};
+use super::error::{Failure, Retryability};
 use super::options::StoreOptions;
 
 /// The attempts of one request.
@@ -32,11 +32,11 @@ impl<'o> Attempts<'o> {
     /// was there. An address that never worked is most likely wrong, and its user waits for the error.
     pub(super) fn pause(&self, failure: &Failure, attempts: u32, answered: bool) -> Option<Duration> {
         let options = self.options;
-        let (attempts_at_most, timeout) = match failure.hope() {
-            Hope::None => return None,
-            Hope::Little => (UNLIKELY_ATTEMPTS, options.first_answer_timeout),
-            Hope::Good if answered => (u32::MAX, options.retry_timeout),
-            Hope::Good => (u32::MAX, options.retry_timeout.min(options.first_answer_timeout)),
+        let (attempts_at_most, timeout) = match failure.retryability() {
+            Retryability::Never => return None,
+            Retryability::Unlikely => (UNLIKELY_ATTEMPTS, options.first_answer_timeout),
+            Retryability::Likely if answered => (u32::MAX, options.retry_timeout),
+            Retryability::Likely => (u32::MAX, options.retry_timeout.min(options.first_answer_timeout)),
         };
         if attempts >= options.max_attempts.min(attempts_at_most) {
             return None;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Future;
-use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -16,15 +15,16 @@ use aws_sdk_s3::types::{EncodingType, OptionalObjectAttributes, RequestPayer};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 
-use super::body::{Body, Span};
-use super::fault::{Circumstances, Failure, Place};
-use super::identity::Seen;
+use super::context::{ConnectionContext, RequestTarget};
+use super::error::Failure;
+use super::identity::UsedSecrets;
 use super::listing::{KeyOrder, ListPage, ListRequest};
 use super::meter::{Meter, MeteredClient, Trace};
 use super::observe::observed;
 use super::options::StoreOptions;
 use super::retry::Attempts;
-use super::{authorities, client, identity, page, region};
+use super::span::Span;
+use super::{ca_bundle, client, identity, page, region};
 use tollgate_base::connection::{Connection, Credentials};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
@@ -34,18 +34,18 @@ use tollgate_cost::{Ledger, Planned, endpoint_of_aws};
 /// A bucket, ready to be asked. Clones share connections, credentials, the region once it is found out, and the ledger.
 #[derive(Clone)]
 pub struct Store {
-    door: Arc<Door>,
+    inner: Arc<Inner>,
     /// What its requests are charged to; 0 is nothing in particular.
     account: u32,
 }
 
-struct Door {
+struct Inner {
     connection: Connection,
     options: StoreOptions,
     http: SharedHttpClient,
     credentials: Option<SharedCredentialsProvider>,
     /// The secrets that were used, so that none is shown.
-    seen: Seen,
+    used_secrets: UsedSecrets,
     route: RwLock<Route>,
     /// Whether the server ever answered: an address that worked once is not a mistake in the configuration.
     answered: AtomicBool,
@@ -67,9 +67,9 @@ impl Store {
         let plain = connection.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
         let own = matches!(connection.credentials, Credentials::Static { .. } | Credentials::Anonymous);
         // Certificates that nobody will look at are not worth reading.
-        let authorities = if plain && own { None } else { authorities::read(connection.ca_bundle.as_deref())? };
-        let inner = client::http_client(&options, authorities);
-        Self::through(connection, ledger, options, inner).await
+        let ca_bundle = if plain && own { None } else { ca_bundle::read(connection.ca_bundle.as_deref())? };
+        let http = client::http_client(&options, ca_bundle);
+        Self::through(connection, ledger, options, http).await
     }
 
     /// As [`Store::connect`], over an HTTP client.
@@ -77,7 +77,7 @@ impl Store {
         connection: &Connection,
         ledger: Ledger,
         options: StoreOptions,
-        inner: SharedHttpClient,
+        unmetered: SharedHttpClient,
     ) -> Result<Self> {
         check_endpoint(connection.endpoint.as_deref())?;
         let environment = ["AWS_REGION", "AWS_DEFAULT_REGION"].into_iter().find_map(|name| std::env::var(name).ok());
@@ -87,23 +87,25 @@ impl Store {
             return Err(Error::config(format!("{region:?} is not the name of a region"))
                 .hint("set `region_name`, or AWS_REGION in the environment, to a name such as eu-central-1"));
         }
-        let seen = Seen::default();
-        let asked = identity::Asked { region: &region, http: inner.clone(), timeout: options.credentials_timeout };
+        let used_secrets = UsedSecrets::default();
+        let asked = identity::Asked { region: &region, http: unmetered.clone(), timeout: options.credentials_timeout };
         // Boxed: the SDK's search of the environment is a large future.
-        let credentials = Box::pin(identity::provider(&connection.credentials, asked, &seen)).await?;
-        let http =
-            SharedHttpClient::new(MeteredClient::new(observed(inner, options.observer), Meter::new(ledger, &options)));
+        let credentials = Box::pin(identity::provider(&connection.credentials, asked, &used_secrets)).await?;
+        let http = SharedHttpClient::new(MeteredClient::new(
+            observed(unmetered, options.observer),
+            Meter::new(ledger, &options),
+        ));
         let client = client::client(connection, &options, &region, http.clone(), credentials.clone());
-        let door = Door {
+        let inner = Inner {
             connection: connection.clone(),
             options,
             http,
             credentials,
-            seen,
+            used_secrets,
             route: RwLock::new(Route { client, region: region.into() }),
             answered: AtomicBool::new(false),
         };
-        Ok(Self { door: Arc::new(door), account: 0 })
+        Ok(Self { inner: Arc::new(inner), account: 0 })
     }
 
     /// The same bucket, with requests that are charged to an account of [`tollgate_cost::Allowance`].
@@ -121,7 +123,7 @@ impl Store {
     /// The bucket's region, as far as it is known: right after the first answer.
     #[must_use]
     pub fn region(&self) -> Arc<str> {
-        self.door.route().region
+        self.inner.route().region
     }
 
     /// One page of the bucket's objects.
@@ -129,11 +131,11 @@ impl Store {
     /// # Errors
     /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
     pub async fn list(&self, request: &ListRequest) -> Result<ListPage> {
-        let payer = self.door.payer();
-        let bucket = &self.door.connection.bucket;
+        let payer = self.inner.payer();
+        let bucket = &self.inner.connection.bucket;
         let planned = Planned { row: Row::LIST, body_bytes: None, account: self.account };
-        let place = Place { planned, bucket, key: &request.prefix };
-        let output = self.door.ask(place, |client| {
+        let target = RequestTarget { planned, bucket, key: &request.prefix };
+        let output = self.inner.send(target, |client| {
             let list = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
             // Tells which archived objects can be read for now; other servers than AWS pass over it.
             let list = list.optional_object_attributes(OptionalObjectAttributes::RestoreStatus);
@@ -155,28 +157,15 @@ impl Store {
         page::read_page(request, &body).map_err(|error| error.with("bucket", bucket))
     }
 
-    /// The bytes of an object as it was listed: all of it, or a range cut to its size. An object that is no longer the
-    /// one that was listed is not read.
-    ///
-    /// # Errors
-    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
-    pub async fn get(&self, object: &ObjectFacts, range: Option<Range<u64>>) -> Result<Body> {
-        let span = match range {
-            None => Span::whole(object.size),
-            Some(range) => Span::part(range, object.size),
-        };
-        Body::open(self.clone(), object.clone(), span).await
-    }
-
     /// What the server says of one object, without its bytes.
     ///
     /// # Errors
     /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
     pub async fn head(&self, key: &str) -> Result<ObjectFacts> {
-        let payer = self.door.payer();
-        let bucket = &self.door.connection.bucket;
+        let payer = self.inner.payer();
+        let bucket = &self.inner.connection.bucket;
         let planned = Planned { row: Row::head(StorageClass::Standard), body_bytes: Some(0), account: self.account };
-        let output = self.door.ask(Place { planned, bucket, key }, |client| {
+        let output = self.inner.send(RequestTarget { planned, bucket, key }, |client| {
             client.head_object().bucket(bucket).key(key).set_request_payer(payer.clone()).send()
         });
         let (output, _) = output.await?;
@@ -188,10 +177,10 @@ impl Store {
     /// # Errors
     /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
-        let payer = self.door.payer();
-        let bucket = &self.door.connection.bucket;
+        let payer = self.inner.payer();
+        let bucket = &self.inner.connection.bucket;
         let planned = Planned { row: Row::PUT, body_bytes: Some(0), account: self.account };
-        let output = self.door.ask(Place { planned, bucket, key }, |client| {
+        let output = self.inner.send(RequestTarget { planned, bucket, key }, |client| {
             let put = client.put_object().bucket(bucket).key(key).set_request_payer(payer.clone());
             put.body(ByteStream::from(bytes.clone())).content_type("application/x-ndjson").send()
         });
@@ -201,31 +190,32 @@ impl Store {
 
     /// The store of another bucket that is reached in the same way; requests are counted together.
     #[must_use]
-    pub fn of_bucket(&self, bucket: &str) -> Self {
+    pub fn for_bucket(&self, bucket: &str) -> Self {
         if bucket == self.bucket() {
             return self.clone();
         }
-        let door = &self.door;
-        let connection = Connection { bucket: bucket.to_owned(), ..door.connection.clone() };
+        let inner = &self.inner;
+        let connection = Connection { bucket: bucket.to_owned(), ..inner.connection.clone() };
         // A client of its own: each keeps the address of one bucket. Where the region is another one, an answer will tell.
-        let region = door.route().region;
-        let client = client::client(&connection, &door.options, &region, door.http.clone(), door.credentials.clone());
-        let door = Door {
+        let region = inner.route().region;
+        let client =
+            client::client(&connection, &inner.options, &region, inner.http.clone(), inner.credentials.clone());
+        let inner = Inner {
             connection,
-            options: door.options.clone(),
-            http: door.http.clone(),
-            credentials: door.credentials.clone(),
-            seen: door.seen.clone(),
+            options: inner.options.clone(),
+            http: inner.http.clone(),
+            credentials: inner.credentials.clone(),
+            used_secrets: inner.used_secrets.clone(),
             route: RwLock::new(Route { client, region }),
-            answered: AtomicBool::new(door.answered.load(Ordering::Relaxed)),
+            answered: AtomicBool::new(inner.answered.load(Ordering::Relaxed)),
         };
-        Self { door: Arc::new(door), account: self.account }
+        Self { inner: Arc::new(inner), account: self.account }
     }
 
     /// Whether listings come in the byte order of their keys, as far as that is known before they do.
     #[must_use]
     pub fn key_order(&self) -> KeyOrder {
-        let Connection { bucket, endpoint, .. } = &self.door.connection;
+        let Connection { bucket, endpoint, .. } = &self.inner.connection;
         if bucket.ends_with("--x-s3") || bucket.ends_with("--xa-s3") {
             KeyOrder::None
         } else if endpoint_of_aws(endpoint.as_deref()) {
@@ -237,14 +227,14 @@ impl Store {
 
     /// Sends a GET for a part of an object.
     pub(super) async fn open(&self, object: &ObjectFacts, span: &Span) -> Result<GetObjectOutput> {
-        let payer = self.door.payer();
-        let bucket = &self.door.connection.bucket;
+        let payer = self.inner.payer();
+        let bucket = &self.inner.connection.bucket;
         let row = Row::get(object.storage_class);
         let planned = Planned { row, body_bytes: Some(span.len()), account: self.account };
         let range = span.header();
         let etag = Some(&object.etag).filter(|etag| !etag.is_empty()).map(|etag| etag.to_string());
-        let place = Place { planned, bucket, key: &object.key };
-        let output = self.door.ask(place, |client| {
+        let target = RequestTarget { planned, bucket, key: &object.key };
+        let output = self.inner.send(target, |client| {
             let get = client.get_object().bucket(bucket).key(&*object.key).set_request_payer(payer.clone());
             get.set_if_match(etag.clone()).set_range(range.clone()).send()
         });
@@ -253,31 +243,31 @@ impl Store {
     }
 
     pub(super) fn options(&self) -> &StoreOptions {
-        &self.door.options
+        &self.inner.options
     }
 
     /// The bucket's name.
     #[must_use]
     pub fn bucket(&self) -> &str {
-        &self.door.connection.bucket
+        &self.inner.connection.bucket
     }
 }
 
-impl Door {
+impl Inner {
     /// Asks the SDK, in the region that is known by now, and once more where the server names another one. Asks again
     /// while that may help and its time is not over.
-    async fn ask<T, E, F>(&self, place: Place<'_>, request: impl Fn(&Client) -> F) -> Result<(T, Trace)>
+    async fn send<T, E, F>(&self, target: RequestTarget<'_>, request: impl Fn(&Client) -> F) -> Result<(T, Trace)>
     where
         F: Future<Output = Result<T, SdkError<E, HttpResponse>>>,
         E: std::error::Error + aws_sdk_s3::error::ProvideErrorMetadata + Send + Sync + 'static,
     {
-        within_a_url(&place)?;
+        within_a_url(&target)?;
         let mut switched = false;
         let mut attempts = 0;
         let patience = Attempts::begin(&self.options);
         loop {
             let route = self.route();
-            let attempt = Trace::new(place.planned, attempts).follow(request(&route.client));
+            let attempt = Trace::new(target.planned, attempts).follow(request(&route.client));
             let failure = match tokio::time::timeout_at(patience.deadline(), attempt).await {
                 Ok((Ok(output), trace)) => {
                     self.answered.store(true, Ordering::Relaxed);
@@ -301,14 +291,14 @@ impl Door {
             }
             match patience.pause(&failure, attempts, self.answered.load(Ordering::Relaxed)) {
                 Some(pause) => tokio::time::sleep(pause).await,
-                None => return Err(self.explain(failure, &place, &route, attempts)),
+                None => return Err(self.explain(failure, &target, &route, attempts)),
             }
         }
     }
 
-    fn explain(&self, mut failure: Failure, place: &Place<'_>, route: &Route, attempts: u32) -> Error {
-        failure.mask(&self.seen.secrets());
-        let circumstances = Circumstances {
+    fn explain(&self, mut failure: Failure, target: &RequestTarget<'_>, route: &Route, attempts: u32) -> Error {
+        failure.mask(&self.used_secrets.secrets());
+        let context = ConnectionContext {
             region: &route.region,
             endpoint: self.connection.endpoint.as_deref(),
             answered: self.answered.load(Ordering::Relaxed),
@@ -316,7 +306,7 @@ impl Door {
             anonymous: self.connection.credentials == Credentials::Anonymous,
             requester_pays: self.connection.requester_pays,
         };
-        failure.explain(place, &circumstances)
+        failure.explain(target, &context)
     }
 
     fn route(&self) -> Route {
@@ -342,7 +332,7 @@ impl Door {
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Store").field(&self.door.connection).finish()
+        f.debug_tuple("Store").field(&self.inner.connection).finish()
     }
 }
 
@@ -369,14 +359,14 @@ fn too_long(text: &str) -> bool {
 }
 
 /// The SDK panics where a URL is longer than 64 KiB. Keys have at most 1,024 bytes.
-fn within_a_url(place: &Place<'_>) -> Result<()> {
-    if !too_long(place.key) {
+fn within_a_url(target: &RequestTarget<'_>) -> Result<()> {
+    if !too_long(target.key) {
         return Ok(());
     }
-    let begins: String = place.key.chars().take(40).collect();
-    let what = if place.planned.row == Row::LIST { "prefix" } else { "key" };
-    let error = Error::config(format!("a {what} of {} bytes is longer than any key can be", place.key.len()));
-    Err(error.with("bucket", place.bucket).with("begins_with", begins).hint("check the globs and the path prefix"))
+    let begins: String = target.key.chars().take(40).collect();
+    let what = if target.planned.row == Row::LIST { "prefix" } else { "key" };
+    let error = Error::config(format!("a {what} of {} bytes is longer than any key can be", target.key.len()));
+    Err(error.with("bucket", target.bucket).with("begins_with", begins).hint("check the globs and the path prefix"))
 }
 
 /// An endpoint is a scheme and a server. A user name in it would be sent, and shown in errors.

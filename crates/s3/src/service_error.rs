@@ -5,7 +5,7 @@ use std::time::Duration;
 use aws_sdk_s3::error::ProvideErrorMetadata;
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use super::fault::{Circumstances, Place, changed, header, request_id, with_request_id};
+use super::context::{ConnectionContext, RequestTarget};
 use super::meter::element;
 use tollgate_base::error::{Error, ErrorKind};
 use tollgate_cost::usage::Operation;
@@ -66,8 +66,8 @@ impl Answer {
         }
     }
 
-    pub(super) fn explain(self, place: &Place<'_>, circumstances: &Circumstances<'_>) -> Error {
-        let error = self.meaning(place, circumstances);
+    pub(super) fn explain(self, target: &RequestTarget<'_>, context: &ConnectionContext<'_>) -> Error {
+        let error = self.meaning(target, context);
         let error = with_request_id(error, self.request_id.as_deref());
         let told = match (self.code.as_str(), self.message.as_str()) {
             ("", "") => format!("status {}", self.status),
@@ -78,9 +78,9 @@ impl Answer {
         error.with("answer", told)
     }
 
-    fn meaning(&self, place: &Place<'_>, circumstances: &Circumstances<'_>) -> Error {
-        let Place { bucket, key, .. } = *place;
-        let listing = place.planned.row.operation == Operation::ListObjects;
+    fn meaning(&self, target: &RequestTarget<'_>, context: &ConnectionContext<'_>) -> Error {
+        let RequestTarget { bucket, key, .. } = *target;
+        let listing = target.planned.row.operation == Operation::ListObjects;
         match (self.status, self.code.as_str()) {
             (_, "NoSuchAccessPoint") => {
                 let error = Error::new(ErrorKind::NotFound, format!("access point '{bucket}' does not exist"));
@@ -110,7 +110,7 @@ impl Answer {
             (412, _) => changed(key),
             (416, _) => changed(key).with("difference", "size"),
             (301 | 307, _) | (_, "AuthorizationHeaderMalformed" | "IllegalLocationConstraintException") => {
-                self.elsewhere(bucket, circumstances)
+                self.elsewhere(bucket, context)
             }
             (429 | 503, _)
             | (
@@ -130,7 +130,7 @@ impl Answer {
             }
             (501, _) | (405, _) => Error::new(ErrorKind::Unsupported, "the server does not know this request"),
             (500..=599, _) => Error::new(ErrorKind::Transient, "the server failed"),
-            (401 | 403, _) => self.denied(place, circumstances),
+            (401 | 403, _) => self.denied(target, context),
             (_, "InvalidBucketName") => {
                 Error::config(format!("'{bucket}' is not a bucket's name")).hint("write the name alone, or an ARN")
             }
@@ -139,7 +139,7 @@ impl Answer {
     }
 
     /// No permission, or credentials that are wrong in a way that some servers other than AWS tell only in words.
-    fn denied(&self, place: &Place<'_>, circumstances: &Circumstances<'_>) -> Error {
+    fn denied(&self, target: &RequestTarget<'_>, context: &ConnectionContext<'_>) -> Error {
         let told = self.message.to_ascii_lowercase();
         if told.contains("invalid signature") {
             return wrong_secret();
@@ -147,34 +147,34 @@ impl Answer {
         if told.contains("no such key:") {
             return unknown_key();
         }
-        let Place { bucket, key, .. } = *place;
-        let listing = place.planned.row.operation == Operation::ListObjects;
+        let RequestTarget { bucket, key, .. } = *target;
+        let listing = target.planned.row.operation == Operation::ListObjects;
         // AWS names the action itself where the policy of another service (a KMS key, say) is in the way.
         let named = self.message.split_once("not authorized to perform: ").and_then(|(_, rest)| rest.split(' ').next());
-        let writing = place.planned.row.operation == Operation::PutObject;
+        let writing = target.planned.row.operation == Operation::PutObject;
         let action = named.unwrap_or(match (listing, writing) {
             (true, _) => "s3:ListBucket",
             (false, true) => "s3:PutObject",
             (false, false) => "s3:GetObject",
         });
         let what = if listing { format!("bucket '{bucket}'") } else { format!("object '{key}'") };
-        let who = if circumstances.anonymous { " without credentials" } else { "" };
+        let who = if context.anonymous { " without credentials" } else { "" };
         let error = Error::new(ErrorKind::Access, format!("no permission for {action} on {what}{who}"));
-        error.hint(if circumstances.anonymous {
+        error.hint(if context.anonymous {
             "give credentials, or make the bucket public".to_owned()
         } else if listing || writing {
-            format!("grant these credentials `{action}` on the bucket{}", requester_pays(circumstances))
+            format!("grant these credentials `{action}` on the bucket{}", requester_pays(context))
         } else {
             format!(
                 "grant these credentials `{action}` on the bucket's objects{}; S3 says the same of an object that is gone \
                  where `s3:ListBucket` is not granted",
-                requester_pays(circumstances)
+                requester_pays(context)
             )
         })
     }
 
-    fn elsewhere(&self, bucket: &str, circumstances: &Circumstances<'_>) -> Error {
-        let asked = circumstances.region;
+    fn elsewhere(&self, bucket: &str, context: &ConnectionContext<'_>) -> Error {
+        let asked = context.region;
         let error = Error::config(match &self.region {
             Some(region) => format!("bucket '{bucket}' is in region '{region}', not in '{asked}'"),
             None => format!("bucket '{bucket}' is not in region '{asked}'"),
@@ -183,8 +183,8 @@ impl Answer {
     }
 }
 
-fn requester_pays(circumstances: &Circumstances<'_>) -> &'static str {
-    if circumstances.requester_pays { "" } else { " (or, where the requester pays, agree to that)" }
+fn requester_pays(context: &ConnectionContext<'_>) -> &'static str {
+    if context.requester_pays { "" } else { " (or, where the requester pays, agree to that)" }
 }
 
 fn unknown_key() -> Error {
@@ -195,4 +195,25 @@ fn unknown_key() -> Error {
 fn wrong_secret() -> Error {
     let error = Error::new(ErrorKind::Access, "the secret access key does not belong to the access key id");
     error.hint("check the secret access key")
+}
+
+/// The object is not the one that was listed.
+pub(super) fn changed(key: &str) -> Error {
+    let error = Error::new(ErrorKind::Changed, "an object changed after it was listed").with("key", key);
+    error.hint("run it again: the new version is listed and read then")
+}
+
+pub(super) fn with_request_id(error: Error, request_id: Option<&str>) -> Error {
+    match request_id {
+        Some(id) => error.with("request_id", id),
+        None => error,
+    }
+}
+
+pub(super) fn request_id(response: &HttpResponse) -> Option<String> {
+    header(response, "x-amz-request-id")
+}
+
+fn header(response: &HttpResponse, name: &str) -> Option<String> {
+    response.headers().get(name).filter(|text| !text.is_empty()).map(str::to_owned)
 }

@@ -10,32 +10,11 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
+use super::context::{ConnectionContext, RequestTarget};
 use super::meter::TooSlow;
-use super::refusal::Answer;
+use super::service_error::{Answer, request_id, with_request_id};
 use tollgate_base::error::{Error, ErrorKind};
-use tollgate_cost::Planned;
 use tollgate_cost::usage::Operation;
-
-/// What was asked for.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Place<'a> {
-    pub(super) planned: Planned,
-    pub(super) bucket: &'a str,
-    /// The key, or the prefix of a listing.
-    pub(super) key: &'a str,
-}
-
-/// What else is known when a fault is explained.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Circumstances<'a> {
-    pub(super) region: &'a str,
-    pub(super) endpoint: Option<&'a str>,
-    /// Whether this server ever answered.
-    pub(super) answered: bool,
-    pub(super) attempts: u32,
-    pub(super) anonymous: bool,
-    pub(super) requester_pays: bool,
-}
 
 /// A request's end without a result.
 #[derive(Debug)]
@@ -56,13 +35,13 @@ pub(super) enum Failure {
 
 /// Whether another attempt may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hope {
+pub(super) enum Retryability {
     /// The answer will stay the same.
-    None,
+    Never,
     /// It most likely will.
-    Little,
+    Unlikely,
     /// The server or the network is in trouble, which passes.
-    Good,
+    Likely,
 }
 
 /// Why there was no answer.
@@ -83,10 +62,10 @@ impl Failure {
         E: StdError + ProvideErrorMetadata + Send + Sync + 'static,
     {
         match error {
-            SdkError::ServiceError(context) => Self::Answer(Answer::read(context.raw(), context.err())),
-            SdkError::ResponseError(context) => Self::Unreadable {
-                request_id: request_id(context.raw()),
-                cause: chain(&SdkError::<E, HttpResponse>::ResponseError(context)),
+            SdkError::ServiceError(answer) => Self::Answer(Answer::read(answer.raw(), answer.err())),
+            SdkError::ResponseError(answer) => Self::Unreadable {
+                request_id: request_id(answer.raw()),
+                cause: chain(&SdkError::<E, HttpResponse>::ResponseError(answer)),
             },
             SdkError::TimeoutError(_) => Self::Network { kind: Network::Timeout, cause: chain(&error) },
             other => Self::read_unanswered(other, attempts),
@@ -116,13 +95,13 @@ impl Failure {
     }
 
     /// Whether another attempt may help.
-    pub(super) fn hope(&self) -> Hope {
+    pub(super) fn retryability(&self) -> Retryability {
         match self {
-            Self::Answer(answer) if answer.transient() => Hope::Good,
-            Self::Ours(_) | Self::Answer(_) | Self::Credentials { .. } | Self::Unmade { .. } => Hope::None,
-            Self::Unreadable { .. } => Hope::Little,
-            Self::Network { kind: Network::Tls | Network::Certificate, .. } => Hope::Little,
-            Self::Network { .. } => Hope::Good,
+            Self::Answer(answer) if answer.transient() => Retryability::Likely,
+            Self::Ours(_) | Self::Answer(_) | Self::Credentials { .. } | Self::Unmade { .. } => Retryability::Never,
+            Self::Unreadable { .. } => Retryability::Unlikely,
+            Self::Network { kind: Network::Tls | Network::Certificate, .. } => Retryability::Unlikely,
+            Self::Network { .. } => Retryability::Likely,
         }
     }
 
@@ -173,15 +152,15 @@ impl Failure {
     }
 
     /// The error for the rest of the program.
-    pub(super) fn explain(self, place: &Place<'_>, circumstances: &Circumstances<'_>) -> Error {
+    pub(super) fn explain(self, target: &RequestTarget<'_>, context: &ConnectionContext<'_>) -> Error {
         let error = match self {
             Self::Ours(error) => error,
-            Self::Answer(answer) => answer.explain(place, circumstances),
+            Self::Answer(answer) => answer.explain(target, context),
             Self::Unreadable { request_id, cause } => {
                 let error = Error::new(ErrorKind::Transient, "an answer of the server could not be read");
                 with_request_id(error.caused_by(cause), request_id.as_deref())
             }
-            Self::Network { kind, cause } => unreachable(kind, circumstances).caused_by(cause),
+            Self::Network { kind, cause } => unreachable(kind, context).caused_by(cause),
             Self::Credentials { cause, .. } if cause.contains("feature(s) enabled") => {
                 let error =
                     Error::new(ErrorKind::Unsupported, "the profile signs in through SSO, which is not supported");
@@ -205,18 +184,18 @@ impl Failure {
             Self::Unmade { cause } => Error::config(format!("the request could not be made: {cause}"))
                 .hint("check bucket, region and endpoint"),
         };
-        let error = error.with("bucket", place.bucket);
-        let error = if place.planned.row.operation == Operation::ListObjects {
-            if place.key.is_empty() { error } else { error.with("prefix", place.key) }
+        let error = error.with("bucket", target.bucket);
+        let error = if target.planned.row.operation == Operation::ListObjects {
+            if target.key.is_empty() { error } else { error.with("prefix", target.key) }
         } else {
-            error.with("key", place.key)
+            error.with("key", target.key)
         };
-        if circumstances.attempts > 1 { error.with("attempts", circumstances.attempts) } else { error }
+        if context.attempts > 1 { error.with("attempts", context.attempts) } else { error }
     }
 }
 
 /// No answer came. An address that never worked is most likely wrong, which a retry does not heal; one that worked is down.
-fn unreachable(kind: Network, circumstances: &Circumstances<'_>) -> Error {
+fn unreachable(kind: Network, context: &ConnectionContext<'_>) -> Error {
     let reason = match kind {
         Network::Refused => "the connection was refused",
         Network::UnknownHost => "its name is not known",
@@ -225,9 +204,9 @@ fn unreachable(kind: Network, circumstances: &Circumstances<'_>) -> Error {
         Network::Timeout => "no answer came in time",
         Network::Other => "the connection broke off",
     };
-    let never_worked = !circumstances.answered;
+    let never_worked = !context.answered;
     let wrong_address = matches!(kind, Network::Refused | Network::UnknownHost | Network::Tls | Network::Certificate);
-    match circumstances.endpoint {
+    match context.endpoint {
         Some(endpoint) if never_worked && wrong_address => {
             let error = Error::config(format!("the endpoint '{endpoint}' cannot be reached: {reason}"));
             error.hint(match kind {
@@ -243,7 +222,7 @@ fn unreachable(kind: Network, circumstances: &Circumstances<'_>) -> Error {
                     "check whether the endpoint is up, and whether it wants `https://`",
                 ),
                 None => (
-                    format!("S3 in region '{}'", circumstances.region),
+                    format!("S3 in region '{}'", context.region),
                     "check the region's name, and this machine's network, proxy and certificates",
                 ),
             };
@@ -251,27 +230,6 @@ fn unreachable(kind: Network, circumstances: &Circumstances<'_>) -> Error {
             if never_worked { error.hint(hint) } else { error }
         }
     }
-}
-
-/// The object is not the one that was listed.
-pub(super) fn changed(key: &str) -> Error {
-    let error = Error::new(ErrorKind::Changed, "an object changed after it was listed").with("key", key);
-    error.hint("run it again: the new version is listed and read then")
-}
-
-pub(super) fn with_request_id(error: Error, request_id: Option<&str>) -> Error {
-    match request_id {
-        Some(id) => error.with("request_id", id),
-        None => error,
-    }
-}
-
-pub(super) fn request_id(response: &HttpResponse) -> Option<String> {
-    header(response, "x-amz-request-id")
-}
-
-pub(super) fn header(response: &HttpResponse, name: &str) -> Option<String> {
-    response.headers().get(name).filter(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// The program's own error, if the meter refused the attempt.

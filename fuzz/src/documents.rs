@@ -1,7 +1,7 @@
 //! Documents that platforms and people write: configurations, states, catalogs, patterns.
 
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
-use tollgate_cursor::{Cursor, FullRefresh, Incremental, Seen, StreamState, Window};
+use tollgate_cursor::{Cursor, FullRefresh, Incremental, ListingReconciler, Observation, StreamState, Window};
 use tollgate_plan::pattern::Pattern;
 use tollgate_protocol::catalog::ConfiguredCatalog;
 use tollgate_protocol::state_file::StateFile;
@@ -28,16 +28,17 @@ pub(crate) fn state(input: &[u8]) {
         storage_class: StorageClass::Standard,
     };
     let window = Window { listed_at: object.modified_at.plus_seconds(3600), late_days: 7, full_history_days: 3 };
-    let mut survey = Incremental::new(state.clone(), None).survey(window);
-    let seen = survey.see(&object, None);
-    let settled = survey.settle();
+    let mut reconciler = ListingReconciler::new(&Incremental::new(state.clone(), None), window);
+    let seen = reconciler.observe(&object, None);
+    let reconciled = reconciler.settle();
     let decision = match seen {
-        Seen::Decided(decision) => decision,
-        Seen::Open(ticket) => settled.judge(ticket),
+        Observation::Decided(decision) => decision,
+        Observation::Open(file) => reconciled.decide(file),
     };
     let full_refresh = FullRefresh::new(state, Some(1));
     let in_key_order = full_refresh.decide(&object);
-    for (mut cursor, decision) in [(settled.finish(), decision), (Cursor::FullRefresh(full_refresh), in_key_order)] {
+    let incremental = Cursor::Incremental(reconciled.finish());
+    for (mut cursor, decision) in [(incremental, decision), (Cursor::FullRefresh(full_refresh), in_key_order)] {
         if decision.reads() {
             cursor.begin(&object, Default::default());
             cursor.end(&object.key);

@@ -23,8 +23,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::basis::Basis;
-use super::memory::{Memory, SavedPart};
+use super::decision::Decision;
 use super::partitions::PartitionCursor;
+use super::seen_files::{SavedPart, SeenFiles};
 use super::tally::Tally;
 use tollgate_base::batch::{Place, Position};
 use tollgate_base::error::{Error, Result};
@@ -81,6 +82,18 @@ impl Pending {
         Self { etag, modified_at, options: basis.of_file(&object.key), position }
     }
 
+    /// Whether the file can be resumed: only the same object can, with the same options. Without an ETag nothing proves
+    /// that it is the same.
+    pub(super) fn decide(&self, object: &ObjectFacts, basis: &Basis) -> Decision {
+        let same = self.etag == object.etag && self.modified_at == object.modified_at && !object.etag.is_empty();
+        match &self.position.place {
+            Place::Start => Decision::Read,
+            _ if !same => Decision::Changed,
+            _ if self.options != basis.of_file(&object.key) => Decision::OtherOptions,
+            _ => Decision::Resume(self.position.clone()),
+        }
+    }
+
     /// A file that was begun, at a place that nobody knows.
     fn not_understood() -> Self {
         let place = Place::RowGroup { group: u64::MAX, row: 0 };
@@ -90,7 +103,7 @@ impl Pending {
 
 /// Our own part of the state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Part {
+pub struct TollgateState {
     /// Always [`PART_VERSION`] when written.
     pub version: u32,
     /// How the stream was read.
@@ -163,7 +176,7 @@ pub struct RecordCursor {
     pub reached: Marks,
 }
 
-impl Part {
+impl TollgateState {
     /// The part of an incremental run that has read nothing.
     pub(super) fn new(generation: Option<i64>) -> Self {
         Self {
@@ -225,7 +238,7 @@ pub struct StreamState {
     /// Whether version 3 wrote it: then the bound holds and, this once, the history does not.
     pub of_version_3: bool,
     /// Our part, if we wrote it.
-    pub part: Option<Part>,
+    pub part: Option<TollgateState>,
 }
 
 impl StreamState {
@@ -307,7 +320,7 @@ fn read_day(
     Ok(())
 }
 
-fn read_part(fields: &Map<String, Value>) -> Result<Option<Part>> {
+fn read_part(fields: &Map<String, Value>) -> Result<Option<TollgateState>> {
     let part = match fields.get(PART_KEY) {
         None | Some(Value::Null) => return Ok(None),
         Some(part) => part,
@@ -318,8 +331,8 @@ fn read_part(fields: &Map<String, Value>) -> Result<Option<Part>> {
             .hint("use that version again, or reset the stream"));
     }
     let broken = || unreadable(PART_KEY, "what this connector wrote");
-    let part: Part = serde_json::from_value(part.clone()).map_err(|error| broken().caused_by(error))?;
-    match Memory::read(&part.memory) {
+    let part: TollgateState = serde_json::from_value(part.clone()).map_err(|error| broken().caused_by(error))?;
+    match SeenFiles::read(&part.memory) {
         Some(_) => Ok(Some(part)),
         None => Err(broken()),
     }
@@ -352,16 +365,16 @@ pub(super) fn write(state: &StreamState) -> Value {
 }
 
 /// Our part alone, for streams without a history.
-pub(super) fn write_part(part: &Part) -> Value {
+pub(super) fn write_part(part: &TollgateState) -> Value {
     json!({ PART_KEY: part_value(part) })
 }
 
-fn part_value(part: &Part) -> Value {
+fn part_value(part: &TollgateState) -> Value {
     serde_json::to_value(part).expect("a part has only texts, numbers and maps with text keys")
 }
 
 /// Airbyte's state of a stream that was read as a whole. Our part beside it says in which sync, where that is known.
-pub(super) fn no_cursor_sentinel(part: Option<&Part>) -> Value {
+pub(super) fn no_cursor_sentinel(part: Option<&TollgateState>) -> Value {
     match part {
         Some(part) => json!({ SENTINEL_KEY: true, PART_KEY: part_value(part) }),
         None => json!({ SENTINEL_KEY: true }),

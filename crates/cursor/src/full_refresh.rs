@@ -13,10 +13,11 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::document::{self, Mode, Part, Pending, StreamState};
+use super::basis::Basis;
+use super::decision::Decision;
+use super::document::{self, Mode, Pending, StreamState, TollgateState};
 use super::tally::Tally;
-use super::{Basis, Decision};
-use tollgate_base::batch::{Place, Position};
+use tollgate_base::batch::Position;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::fingerprint::Fingerprint;
 
@@ -129,14 +130,14 @@ impl FullRefresh {
             return Decision::AlreadyRead;
         }
         if let Some(pending) = self.pending.get(&*object.key) {
-            return resume(pending, object, &self.basis);
+            return pending.decide(object, &self.basis);
         }
         let read = self.through.as_deref().is_some_and(|through| &*object.key <= through);
         if read { Decision::AlreadyRead } else { Decision::Read }
     }
 
     pub(super) fn decide_member(&self, member: &ObjectFacts) -> Decision {
-        self.pending.get(&*member.key).map_or(Decision::Read, |pending| resume(pending, member, &self.basis))
+        self.pending.get(&*member.key).map_or(Decision::Read, |pending| pending.decide(member, &self.basis))
     }
 
     /// Members are not in the order of keys: they say nothing about what was read.
@@ -158,7 +159,7 @@ impl FullRefresh {
     /// The document that covers exactly the events so far.
     #[must_use]
     pub fn document(&self) -> Value {
-        document::write_part(&Part {
+        document::write_part(&TollgateState {
             mode: Mode::FullRefresh,
             complete: false,
             selection: self.basis.selection.clone(),
@@ -166,31 +167,19 @@ impl FullRefresh {
             bad_rows: self.tally.clone().filter(|tally| !tally.is_empty()),
             sorted: self.sorted,
             pending: self.pending.clone(),
-            ..Part::new(self.generation)
+            ..TollgateState::new(self.generation)
         })
     }
 
     /// The document of a run that read everything.
     #[must_use]
     pub fn complete_document(&self) -> Value {
-        let finished = self.sync.filter(|_| self.generation.is_some()).map(|sync| Part {
+        let finished = self.sync.filter(|_| self.generation.is_some()).map(|sync| TollgateState {
             mode: Mode::FullRefresh,
             sync: Some(sync),
             selection: self.basis.selection.clone(),
-            ..Part::new(self.generation)
+            ..TollgateState::new(self.generation)
         });
         document::no_cursor_sentinel(finished.as_ref())
-    }
-}
-
-/// Whether a pending file can go on: only the same object can, with the same options. Without an ETag nothing proves that
-/// it is the same.
-pub(super) fn resume(pending: &Pending, object: &ObjectFacts, basis: &Basis) -> Decision {
-    let same = pending.etag == object.etag && pending.modified_at == object.modified_at && !object.etag.is_empty();
-    match &pending.position.place {
-        Place::Start => Decision::Read,
-        _ if !same => Decision::Changed,
-        _ if pending.options != basis.of_file(&object.key) => Decision::OtherOptions,
-        _ => Decision::Resume(pending.position.clone()),
     }
 }

@@ -1,14 +1,14 @@
 //! The cursor of incremental reading: by key and modification time.
 //!
 //! Files are begun in (time, key) order, but end in any order; each that ended is *read*, each that did not is pending.
-//! What was read is in one of two places: the history, with key and time, and the [`memory`](super::memory), as sets of
+//! What was read is in one of two places: the history, with key and time, and the [memory](super::seen_files), as sets of
 //! numbers. The history holds what the connector we replace would hold, [`HISTORY_ENTRIES`] files, but never more than
 //! the document has room for. When it is full, its earliest entry goes to the memory, and the *horizon* moves to it.
 //!
 //! # What the horizon guarantees
 //!
 //! Nothing above the horizon is in the memory, so a file above it that the history does not have was not read: no
-//! chance is involved, however many files appear. At or below it the memory decides, and [`super::survey`] says how far
+//! chance is involved, however many files appear. At or below it the memory decides, and [`super::reconcile`] says how far
 //! that is exact. A file that appears late, below the horizon, is therefore found, read, and put into the history, from
 //! which it moves on to the memory at once when it is the earliest there.
 //!
@@ -28,11 +28,12 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::archives::{Archives, Told};
-use super::document::{self, Horizon, Migration, Mode, Part, Pending, RecordCursor, StreamState};
-use super::memory::Memory;
-use super::partitions::{Listing, PartitionCursor};
+use super::basis::Basis;
+use super::decision::Decision;
+use super::document::{self, Horizon, Migration, Mode, Pending, RecordCursor, StreamState, TollgateState};
+use super::partitions::{PartitionCursor, PartitionListing};
+use super::seen_files::SeenFiles;
 use super::tally::Tally;
-use super::{Basis, Decision, Survey, Window};
 use tollgate_base::batch::Position;
 use tollgate_base::object::{ObjectFacts, Timestamp};
 use tollgate_base::predicate::Marks;
@@ -59,7 +60,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { history: ENTRIES_KEPT, bytes: 980_000, cells: super::memory::CELLS }
+        Self { history: ENTRIES_KEPT, bytes: 980_000, cells: super::seen_files::CELLS }
     }
 }
 
@@ -73,7 +74,7 @@ pub struct Incremental {
     pub(super) pending: BTreeMap<Arc<str>, Pending>,
     horizon: Option<Horizon>,
     /// What was read and is not in the history.
-    pub(super) memory: Memory,
+    pub(super) memory: SeenFiles,
     /// Whether what is below the horizon is unknown: another connector's history was full.
     foreign: bool,
     /// Nothing older is ever read: the migration from version 3 said so, or a state whose memory was dropped.
@@ -117,12 +118,12 @@ impl Incremental {
             let horizon = full.map(|(modified_at, key)| Horizon { modified_at: *modified_at, key: key.clone() });
             // With our part at hand, the bound in the document is only what we said to others.
             let migration = state.of_version_3.then(Migration::default);
-            Part {
+            TollgateState {
                 migration,
                 foreign: horizon.is_some(),
                 horizon,
                 not_before: state.min_sync_at,
-                ..Part::new(generation)
+                ..TollgateState::new(generation)
             }
         });
         let archives = if foreign { Archives::of_history(state.history.keys()) } else { Archives::read(part.archives) };
@@ -133,7 +134,7 @@ impl Incremental {
             pending: part.pending,
             foreign: part.foreign || (part.version == 1 && part.horizon.is_some()),
             horizon: part.horizon,
-            memory: Memory::read(&part.memory).expect("checked when the state was read"),
+            memory: SeenFiles::read(&part.memory).expect("checked when the state was read"),
             not_before: part.not_before,
             migration: part.migration,
             generation,
@@ -179,8 +180,8 @@ impl Incremental {
         self.partitions.as_deref()
     }
 
-    /// Takes note of what was listed, behind [`super::Settled::finish`]; `None` where every run lists all partitions.
-    pub fn listed(&mut self, listing: Option<Listing>) {
+    /// Takes note of what was listed, behind [`super::ReconciledListing::finish`]; `None` where every run lists all partitions.
+    pub fn listed(&mut self, listing: Option<PartitionListing>) {
         self.partitions = listing.map(|listing| {
             let mut partitions = self.partitions.take().unwrap_or_default();
             partitions.listed(listing);
@@ -221,16 +222,10 @@ impl Incremental {
         Self { tally: None, ..self.clone() }.document()
     }
 
-    /// Begins to look at a listing.
-    #[must_use]
-    pub fn survey(&self, window: Window) -> Survey {
-        Survey::new(self, window)
-    }
-
     /// What is known of a listed object.
     pub(super) fn known(&self, object: &ObjectFacts) -> Known {
         if let Some(pending) = self.pending.get(&*object.key) {
-            return Known::Decided(super::full_refresh::resume(pending, object, &self.basis));
+            return Known::Decided(pending.decide(object, &self.basis));
         }
         let too_old = self.not_before.is_some_and(|bound| object.modified_at < bound);
         if let Some(migration) = &self.migration {
@@ -270,7 +265,7 @@ impl Incremental {
     /// known to have been read is read.
     pub(super) fn decide_member(&self, archive: &str, member: &ObjectFacts, number: u64) -> Decision {
         if let Some(pending) = self.pending.get(&*member.key) {
-            return super::full_refresh::resume(pending, member, &self.basis);
+            return pending.decide(member, &self.basis);
         }
         let read_at = self.history.get(&*member.key);
         match self.archives.tell(archive, number) {
@@ -297,7 +292,7 @@ impl Incremental {
     }
 
     /// The same cursor with what a listing left of the memory.
-    pub(super) fn with_memory(mut self, memory: Memory) -> Self {
+    pub(super) fn with_memory(mut self, memory: SeenFiles) -> Self {
         self.memory = memory;
         self.foreign = false;
         self.forget();
@@ -390,7 +385,7 @@ impl Incremental {
             history: self.history.clone(),
             min_sync_at: self.bound_for_others(),
             of_version_3: false,
-            part: Some(Part {
+            part: Some(TollgateState {
                 complete: self.pending.is_empty(),
                 horizon: self.horizon.clone(),
                 memory: self.memory.save(),
@@ -402,7 +397,7 @@ impl Incremental {
                 pending: self.pending.clone(),
                 record: self.record.clone(),
                 partitions: self.partitions.clone(),
-                ..Part::new(self.generation)
+                ..TollgateState::new(self.generation)
             }),
         })
     }

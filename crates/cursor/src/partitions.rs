@@ -1,14 +1,14 @@
 //! Which partitions were listed, and when: for streams that do not list the older ones again.
 //!
-//! A listing that leaves older partitions out says nothing about their files. The [`memory`](super::memory) is laid out for
+//! A listing that leaves older partitions out says nothing about their files. The [memory](super::seen_files) is laid out for
 //! what was listed, so it cannot hold them either; what holds them is that each older partition was listed once by a
 //! run that read everything it listed. A file there that is as old as that listing was read then, and one that is
 //! younger was not. Between the two stands the late window, in which nobody can tell: such a file is read again.
 
 use serde::{Deserialize, Serialize};
 
-use super::Decision;
-use super::memory::DAY;
+use super::decision::Decision;
+use super::seen_files::DAY;
 use tollgate_base::object::Timestamp;
 
 /// Listings that are remembered: a year of daily syncs and more. Without the ones between, files may be read again.
@@ -25,15 +25,15 @@ pub struct PartitionCursor {
     memory_from: Option<Timestamp>,
     /// Listings of complete runs, each from a later partition on than the one before it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    listings: Vec<Listing>,
+    listings: Vec<PartitionListing>,
     /// The listing of this run.
     #[serde(skip)]
-    present: Option<Listing>,
+    present: Option<PartitionListing>,
 }
 
 /// A listing of the partitions from one on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Listing {
+pub struct PartitionListing {
     /// The time before which partitions must end to be left out; absent: none is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
@@ -52,7 +52,7 @@ impl PartitionCursor {
     }
 
     /// Takes note of this run's listing, for which the memory was laid out.
-    pub(super) fn listed(&mut self, listing: Listing) {
+    pub(super) fn listed(&mut self, listing: PartitionListing) {
         self.memory_from = listing.from;
         self.present = Some(listing);
     }
@@ -63,14 +63,14 @@ impl PartitionCursor {
         self.newest = listing.newest.or(self.newest);
         // Those that began at the same partition or a later one are out of date.
         self.listings.retain(|earlier| earlier.from < listing.from);
-        self.listings.push(Listing { newest: None, ..listing });
+        self.listings.push(PartitionListing { newest: None, ..listing });
         if self.listings.len() > LISTINGS {
             self.listings.remove(1);
         }
     }
 
     /// What is to be done with a file whose key is forgotten, of a partition that ends then; `None` where the memory knows.
-    pub(super) fn judge(&self, ends_at: Timestamp, modified_at: Timestamp, late_days: u32) -> Option<Decision> {
+    pub(super) fn decide(&self, ends_at: Timestamp, modified_at: Timestamp, late_days: u32) -> Option<Decision> {
         self.memory_from.filter(|from| ends_at <= *from)?;
         let listing = self.listings.iter().rev().find(|listing| listing.from.is_none_or(|from| ends_at > from));
         Some(match listing {
@@ -96,7 +96,7 @@ mod tests {
         let mut cursor = PartitionCursor::default();
         assert_eq!(cursor.start(3 * DAY), None, "the first run lists everything");
         let mut run = |from: Option<i64>, at, newest, complete| {
-            cursor.listed(Listing { from: from.map(day), at: day(at), newest: Some(day(newest)) });
+            cursor.listed(PartitionListing { from: from.map(day), at: day(at), newest: Some(day(newest)) });
             if complete {
                 cursor.complete();
             }
@@ -118,11 +118,11 @@ mod tests {
             (107, 111, Some(Decision::Read)),
             (108, 108, None),
         ] {
-            assert_eq!(last.judge(day(ends_at), day(modified_at), 7), expected, "{ends_at} {modified_at}");
+            assert_eq!(last.decide(day(ends_at), day(modified_at), 7), expected, "{ends_at} {modified_at}");
         }
         let text = serde_json::to_string(&last).unwrap();
         assert_eq!(serde_json::from_str::<PartitionCursor>(&text).unwrap(), last);
         let whole = run(None, 130, 129, true);
-        assert_eq!((whole.judge(day(50), day(50), 7), whole.listings.len()), (None, 1), "the memory has all again");
+        assert_eq!((whole.decide(day(50), day(50), 7), whole.listings.len()), (None, 1), "the memory has all again");
     }
 }

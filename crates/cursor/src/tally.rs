@@ -78,7 +78,7 @@ impl Tally {
     }
 
     /// A whole listing has only these keys, by their numbers.
-    pub(super) fn keep(&mut self, listed: &Listed) {
+    pub(super) fn keep(&mut self, listed: &ListedKeys) {
         self.files.retain(|file, (_, _, archive)| listed.0.contains(&archive.unwrap_or(*file)));
     }
 
@@ -90,9 +90,9 @@ impl Tally {
 
 /// The counted files that a listing has.
 #[derive(Debug, Default)]
-pub struct Listed(BTreeSet<u64>);
+pub struct ListedKeys(BTreeSet<u64>);
 
-impl Listed {
+impl ListedKeys {
     /// Takes note of a key.
     pub fn see(&mut self, key: &str) {
         self.0.insert(key_number(key));

@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
+use std::sync::Arc;
+
 use super::*;
-use tollgate_base::batch::Place;
+use tollgate_base::batch::{Place, Position};
+use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_base::options::Compression;
 use tollgate_base::options::fingerprint::Canonical;
 
 mod simulation;
-use tollgate_base::object::{StorageClass, Timestamp};
 
 fn object(key: &str, second: i64) -> ObjectFacts {
     ObjectFacts {
@@ -43,15 +45,15 @@ fn list(cursor: &mut Cursor, objects: &[ObjectFacts]) -> Vec<Decision> {
         Cursor::FullRefresh(cursor) => return objects.iter().map(|object| cursor.decide(object)).collect(),
         Cursor::Incremental(cursor) => cursor,
     };
-    let mut survey = incremental.survey(window());
-    let seen: Vec<_> = objects.iter().map(|object| survey.see(object, None)).collect();
-    let settled = survey.settle();
+    let mut reconciler = ListingReconciler::new(&incremental, window());
+    let seen: Vec<_> = objects.iter().map(|object| reconciler.observe(object, None)).collect();
+    let reconciled = reconciler.settle();
     let decide = |seen| match seen {
-        Seen::Decided(decision) => decision,
-        Seen::Open(ticket) => settled.judge(ticket),
+        Observation::Decided(decision) => decision,
+        Observation::Open(file) => reconciled.decide(file),
     };
     let decisions = seen.into_iter().map(decide).collect();
-    *cursor = settled.finish();
+    *cursor = Cursor::Incremental(reconciled.finish());
     decisions
 }
 
@@ -227,11 +229,11 @@ fn archived_files_are_not_forgotten() {
     let mut run = incremental(&json!({}));
     read_all(&mut run, &files);
     let Cursor::Incremental(cursor) = incremental(&run.document()) else { panic!() };
-    let mut survey = cursor.survey(window());
+    let mut reconciler = ListingReconciler::new(&cursor, window());
     for object in &files {
-        survey.see_unreadable(object, None);
+        reconciler.observe_unreadable(object, None);
     }
-    let mut restored = survey.settle().finish();
+    let mut restored = Cursor::Incremental(reconciler.settle().finish());
     assert_eq!(read_all(&mut restored, &files), Vec::<String>::new());
 }
 
@@ -284,22 +286,22 @@ fn run_of_days(
     let start_of = |day: i64| object("", day * 86_400).modified_at;
     let window = Window { listed_at: start_of(day), late_days: 7, full_history_days: 3 };
     let Cursor::Incremental(cursor) = incremental(state) else { panic!() };
-    let mut survey = cursor.survey(window);
+    let mut reconciler = ListingReconciler::new(&cursor, window);
     let listed: Vec<_> = files.iter().filter(|(day, _)| from.is_none_or(|from| day + 1 > from)).collect();
-    let see = |(day, object): &&(i64, ObjectFacts)| survey.see(object, Some(start_of(day + 1)));
+    let see = |(day, object): &&(i64, ObjectFacts)| reconciler.observe(object, Some(start_of(day + 1)));
     let seen: Vec<_> = listed.iter().map(see).collect();
-    let settled = survey.settle();
+    let reconciled = reconciler.settle();
     let decisions: Vec<_> = seen
         .into_iter()
         .map(|seen| match seen {
-            Seen::Decided(decision) => decision,
-            Seen::Open(ticket) => settled.judge(ticket),
+            Observation::Decided(decision) => decision,
+            Observation::Open(file) => reconciled.decide(file),
         })
         .collect();
-    let mut run = settled.finish();
-    let Cursor::Incremental(cursor) = &mut run else { panic!() };
+    let mut cursor = reconciled.finish();
     let newest = listed.iter().map(|(day, _)| start_of(*day)).max();
-    cursor.listed(Some(Listing { from: from.map(start_of), at: window.listed_at, newest }));
+    cursor.listed(Some(PartitionListing { from: from.map(start_of), at: window.listed_at, newest }));
+    let mut run = Cursor::Incremental(cursor);
     let mut read = Vec::new();
     for ((_, object), _) in listed.iter().zip(decisions).filter(|(_, decision)| decision.reads()) {
         run.begin(object, Position::default());
@@ -468,7 +470,7 @@ fn bad_rows_of_runs_that_did_not_end_well_count_until_their_file_is_read_again_o
     let files = |keys: &[(&str, i64)]| keys.iter().map(|(key, second)| object(key, *second)).collect::<Vec<_>>();
     let after = |read: &[(&str, i64)], listed: &[(&str, i64)]| {
         let mut next = start(&state);
-        let mut keys = Listed::default();
+        let mut keys = ListedKeys::default();
         listed.iter().for_each(|(key, _)| keys.see(key));
         next.recount(files(read).into_iter(), Some(&keys));
         next.rows_counted()
@@ -483,7 +485,7 @@ fn bad_rows_of_runs_that_did_not_end_well_count_until_their_file_is_read_again_o
     next.add_rows("a", 12, 0);
     next.end("a");
     assert_eq!(next.rows_counted(), (102, 7), "the rows of its new version count");
-    assert_eq!(bad_rows(&start(&next.complete_document())), 0, "a run that ended well has settled it");
+    assert_eq!(bad_rows(&start(&next.complete_document())), 0, "a run that ended well has reconciled it");
     assert_eq!(bad_rows(&start(&next.document())), 7);
     // Who sets no limit and skips bad rows tolerates them; who skips none does not.
     let carried = |keep| {
@@ -504,7 +506,7 @@ fn bad_rows_of_members_count_as_long_as_their_archive_is_there() {
     run.end("z.zip#a");
     run.end("z.zip");
     let after = |listed: &[&str]| {
-        let mut keys = Listed::default();
+        let mut keys = ListedKeys::default();
         listed.iter().for_each(|key| keys.see(key));
         let mut next = incremental(&run.document());
         next.count_bad_rows(true, false);
@@ -704,12 +706,12 @@ fn a_file_that_was_read_needs_no_access_when_it_is_archived() {
     let mut run = incremental(&json!({}));
     read_all(&mut run, &files[1..]);
     let Cursor::Incremental(cursor) = incremental(&run.document()) else { panic!() };
-    let mut survey = cursor.survey(window());
-    let seen: Vec<_> = files.iter().map(|object| survey.see_unreadable(object, None)).collect();
-    let settled = survey.settle();
+    let mut reconciler = ListingReconciler::new(&cursor, window());
+    let seen: Vec<_> = files.iter().map(|object| reconciler.observe_unreadable(object, None)).collect();
+    let reconciled = reconciler.settle();
     let to_read = seen.into_iter().zip(&files).filter(|(seen, _)| match seen {
-        Seen::Decided(decision) => decision.reads(),
-        Seen::Open(ticket) => settled.judge(*ticket).reads(),
+        Observation::Decided(decision) => decision.reads(),
+        Observation::Open(file) => reconciled.decide(*file).reads(),
     });
     assert_eq!(to_read.map(|(_, object)| &*object.key).collect::<Vec<_>>(), ["k000000"]);
 }

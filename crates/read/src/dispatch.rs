@@ -12,7 +12,8 @@ use tollgate_base::batch::Position;
 use tollgate_base::error::Result;
 use tollgate_base::object::{ObjectFacts, Timestamp};
 use tollgate_cursor::{
-    Cursor, Decision, FullRefresh, Incremental, Listed as ListedKeys, Listing as Listed, Seen, Ticket, Window,
+    Cursor, Decision, FullRefresh, Incremental, ListedKeys, ListingReconciler, Observation, OpenFile, PartitionListing,
+    Window,
 };
 use tollgate_plan::files::FileList;
 use tollgate_plan::order;
@@ -111,12 +112,12 @@ impl Files {
     /// Lists everything for [`Self::ordered`]; `false` when the run is asked to stop meanwhile.
     async fn list_all(&mut self, cursor: &Incremental, window: Window, stop: &Stop) -> Result<bool> {
         let files = self;
-        let mut survey = cursor.survey(window);
+        let mut reconciler = ListingReconciler::new(cursor, window);
         let mut list = FileList::default();
         let mut partitions = Partitions::new(files, window.listed_at);
         // What of the list only the whole listing tells.
-        let mut open: Vec<(u32, Ticket)> = Vec::new();
-        let mut archived: Vec<Ticket> = Vec::new();
+        let mut open: Vec<(u32, OpenFile)> = Vec::new();
+        let mut archived: Vec<OpenFile> = Vec::new();
         let mut keys = files.cursor.counts_files().then(ListedKeys::default);
         loop {
             let Some(page) = stop.unless(files.listing.next_page()).await else { return Ok(false) };
@@ -126,38 +127,37 @@ impl Files {
             }
             for object in files.listing.take_unread() {
                 keys.iter_mut().for_each(|keys| keys.see(&object.key));
-                let seen = survey.see_unreadable(&object, partitions.ends_at(files, &object));
+                let seen = reconciler.observe_unreadable(&object, partitions.ends_at(files, &object));
                 match seen {
                     _ if !object.storage_class.archived() => {}
-                    Seen::Decided(decision) => files.listing.counts.archived += u64::from(decision.reads()),
-                    Seen::Open(ticket) => archived.push(ticket),
+                    Observation::Decided(decision) => files.listing.counts.archived += u64::from(decision.reads()),
+                    Observation::Open(open_file) => archived.push(open_file),
                 }
             }
             for object in page {
                 keys.iter_mut().for_each(|keys| keys.see(&object.key));
-                match survey.see(&object, partitions.ends_at(files, &object)) {
-                    Seen::Decided(decision) if !files.count(&object, &decision) => continue,
-                    Seen::Decided(_) => {}
-                    Seen::Open(ticket) => open.push((index(list.len()), ticket)),
+                match reconciler.observe(&object, partitions.ends_at(files, &object)) {
+                    Observation::Decided(decision) if !files.count(&object, &decision) => continue,
+                    Observation::Decided(_) => {}
+                    Observation::Open(open_file) => open.push((index(list.len()), open_file)),
                 }
                 list.push(&object);
             }
         }
-        let settled = survey.settle();
+        let reconciled = reconciler.settle();
         // What was read before needs no access.
-        let unread = archived.into_iter().filter(|ticket| settled.judge(*ticket).reads()).count();
+        let unread = archived.into_iter().filter(|open| reconciled.decide(*open).reads()).count();
         files.listing.counts.archived += unread as u64;
         let mut not_to_read = HashSet::new();
-        for (index, ticket) in open {
-            if !files.count_decision(&settled.judge(ticket)) {
+        for (index, open_file) in open {
+            if !files.count_decision(&reconciled.decide(open_file)) {
                 not_to_read.insert(index);
             }
         }
         let list = without(list, &not_to_read);
-        let mut cursor = settled.finish();
-        if let Cursor::Incremental(cursor) = &mut cursor {
-            cursor.listed(partitions.listing);
-        }
+        let mut cursor = reconciled.finish();
+        cursor.listed(partitions.listing);
+        let mut cursor = Cursor::Incremental(cursor);
         if let Some(keys) = keys {
             // Where older partitions are not listed, nobody knows which files are not there any more.
             let whole = files.partitions().listed_from.is_none();
@@ -362,13 +362,13 @@ struct Partitions {
     /// Whether anybody asks for them.
     asked: bool,
     /// For the state, where older partitions are not listed again.
-    listing: Option<Listed>,
+    listing: Option<PartitionListing>,
 }
 
 impl Partitions {
     fn new(files: &Files, at: Timestamp) -> Self {
         let prepared = files.partitions();
-        let listing = prepared.looks_back.then_some(Listed { from: prepared.listed_from, at, newest: None });
+        let listing = prepared.looks_back.then_some(PartitionListing { from: prepared.listed_from, at, newest: None });
         let known = matches!(&*files.cursor, Cursor::Incremental(cursor) if cursor.partitions().is_some());
         Self { asked: known || listing.is_some(), listing }
     }

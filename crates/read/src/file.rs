@@ -32,7 +32,7 @@ use tollgate_plan::estimate::ColumnarFile;
 use tollgate_plan::ranges;
 use tollgate_protocol::message::Level;
 use tollgate_record::flatten::Flattener;
-use tollgate_record::pick::{FilePick, Pick};
+use tollgate_record::row_filter::{FileRowFilter, RowFilter};
 use tollgate_record::{Encoded, FileEncoder, FileReport, Refused, StreamEncoder, Unlisted};
 use tollgate_runtime::clock::Clock;
 use tollgate_runtime::memory::Reservation;
@@ -56,7 +56,7 @@ pub(super) struct Shared {
     /// What the rows must pass, for decoders that can ask statistics.
     pub(super) predicates: Arc<[Predicate]>,
     /// Which rows are left out.
-    pub(super) pick: Option<Pick>,
+    pub(super) pick: Option<RowFilter>,
     pub(super) encoder: StreamEncoder,
     pub(super) limits: DecodeLimits,
     pub(super) tolerance: Tolerance,
@@ -341,7 +341,7 @@ struct FileTask<'a> {
     object: ObjectFacts,
     decoder: Box<dyn Decode>,
     encoder: FileEncoder,
-    pick: Option<FilePick>,
+    pick: Option<FileRowFilter>,
     /// `None` when it is being read.
     origin: Option<Origin>,
     /// The bytes of a file that is read in order, while it is.
@@ -659,7 +659,7 @@ impl<'a> FileTask<'a> {
         }
         let reservation = self.shared.budgets.output.reserve(lines.capacity()).await;
         // What was reached counts when the run is complete: it may be said before its rows are.
-        let marks = self.pick.as_mut().map(FilePick::take_marks).filter(|marks| !marks.none());
+        let marks = self.pick.as_mut().map(FileRowFilter::take_marks).filter(|marks| !marks.none());
         if let Some(marks) = marks {
             self.shared.outgoing.send(Event::Reach { marks }).await;
         }

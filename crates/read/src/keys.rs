@@ -8,6 +8,7 @@ use tollgate_base::options::partition::Partitions;
 use tollgate_base::predicate::Predicate;
 use tollgate_config::job::Stream;
 use tollgate_plan::partition::columns::{self, Constant};
+use tollgate_plan::partition::error::partition_error;
 use tollgate_plan::partition::filter::{Filter, Verdict};
 use tollgate_plan::partition::layout::Layout;
 
@@ -49,7 +50,7 @@ impl Keys {
 
     /// Why a key does not fit the partitions.
     pub(super) fn misfit(&self, key: &str) -> Option<String> {
-        let misfit = columns::misfit(key, &self.partitions, self.layout.as_deref(), &self.filter);
+        let misfit = partition_error(key, &self.partitions, self.layout.as_deref(), &self.filter);
         misfit.or_else(|| {
             let (rows, constants) = (self.rows.as_ref()?, self.constants(key));
             let odd = wanted::incomparable(rows, &constants)?;

@@ -15,7 +15,7 @@ use tollgate_cursor::Decision;
 use tollgate_format::Pruned;
 use tollgate_protocol::message::{self, Level};
 use tollgate_record::FileReport;
-use tollgate_record::pick::LeftOut;
+use tollgate_record::row_filter::LeftOut;
 
 /// What the connector that we replace says behind a listing: the number of files, and of different ones among them.
 pub(super) fn listed_line(files: u64) -> String {

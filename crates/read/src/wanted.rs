@@ -11,14 +11,14 @@ use tollgate_config::job::Stream;
 use tollgate_cursor::Cursor;
 use tollgate_plan::partition::columns::Constant;
 use tollgate_protocol::catalog::ConfiguredStream;
-use tollgate_record::pick::{CursorColumn, Pick};
+use tollgate_record::row_filter::{CursorColumn, RowFilter};
 use tollgate_record::{Unlisted, columns_wanted};
 
 /// What decoders are asked for, and which rows are left out of what they give.
 pub(super) struct Wanted {
     pub(super) projection: Projection,
     pub(super) predicates: Arc<[Predicate]>,
-    pub(super) pick: Option<Pick>,
+    pub(super) pick: Option<RowFilter>,
 }
 
 /// The columns of a stream's records: of those that the catalog selects, the ones that the configuration names.
@@ -72,7 +72,7 @@ impl Wanted {
         let unlisted = super::stream::unlisted(stream);
         let everything = (stream.schemaless && !named) || unlisted == Unlisted::Write;
         let written = if everything { &Columns::All } else { columns };
-        let pick = Pick::new(filter, followed, catalog, written, csv);
+        let pick = RowFilter::new(filter, followed, catalog, written, csv);
         if let (Projection::Columns(names) | Projection::Flattened(names), Some(pick)) = (&mut projection, &pick) {
             let more: Vec<_> =
                 pick.columns().filter(|name| !names.iter().any(|known| known == name)).map(str::to_owned).collect();

@@ -27,7 +27,7 @@ pub(super) enum Outcome {
     /// It was written as a value of the type.
     Written,
     /// It is no value of the type, and was written as a string.
-    Misfit,
+    TypeMismatch,
     /// It is a number that JSON has no text for, and was written as null.
     NotFinite,
 }
@@ -69,7 +69,7 @@ impl Cast {
 
 fn misfit(text: &str, out: &mut Vec<u8>) -> Outcome {
     write_string(text, out);
-    Outcome::Misfit
+    Outcome::TypeMismatch
 }
 
 fn integer(text: &str, out: &mut Vec<u8>) -> bool {
@@ -201,7 +201,7 @@ mod tests {
             (Array, "{}"),
             (Object, "{"),
         ] {
-            assert_eq!(cast(kind, text), (format!("{text:?}"), Outcome::Misfit), "{kind:?} '{text}'");
+            assert_eq!(cast(kind, text), (format!("{text:?}"), Outcome::TypeMismatch), "{kind:?} '{text}'");
         }
     }
 }

@@ -52,7 +52,7 @@ impl Fit {
 
 /// What happens to a row that does not conform: validation, evolution and what bad rows do, together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Unfit {
+pub(super) enum MismatchPolicy {
     /// It is emitted as it is; nobody looks.
     #[default]
     Emit,
@@ -69,7 +69,7 @@ pub(super) enum Unfit {
     Rescue,
 }
 
-impl Unfit {
+impl MismatchPolicy {
     pub(super) fn new(validation: Validation, evolution: SchemaEvolution, on_bad_row: OnBadRow) -> Self {
         match (evolution, validation, on_bad_row) {
             (SchemaEvolution::Rescue, _, _) => Self::Rescue,
@@ -87,9 +87,9 @@ impl Unfit {
         self != Self::Emit
     }
 
-    /// The error of [`Unfit::Stop`] for the first field that does not conform.
+    /// The error of [`MismatchPolicy::Stop`] for the first field that does not conform.
     #[cold]
-    pub(super) fn stopped(self, misfit: &Misfit<'_>) -> Error {
+    pub(super) fn stopped(self, misfit: &TypeMismatch<'_>) -> Error {
         let error = match self {
             Self::Stop { frozen: true } => {
                 let hint =
@@ -109,13 +109,13 @@ impl Unfit {
 
 /// A field that does not conform.
 #[derive(Debug)]
-pub(super) struct Misfit<'a> {
+pub(super) struct TypeMismatch<'a> {
     pub(super) column: Cow<'a, str>,
     /// The catalog's type; `None` where it has no such column.
     pub(super) expected: Option<ColumnType>,
 }
 
-impl Misfit<'_> {
+impl TypeMismatch<'_> {
     /// Why, in words that are the same for all fields of a column.
     pub(super) fn reason(&self) -> String {
         match self.expected {

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::conform::{Fit, Misfit, Unfit, json_conforms, listed_type};
-use super::line::{Line, Piece};
+use super::conform::{Fit, MismatchPolicy, TypeMismatch, json_conforms, listed_type};
+use super::encoded::Encoded;
+use super::frame::{Added, Frame};
+use super::line::{Line, Piece, close};
+use super::options::{EncodeOptions, Unlisted};
 use super::rescued::Rescued;
-use super::text::close;
-use super::{Added, EncodeOptions, Encoded, Frame, Unlisted};
 use tollgate_base::batch::{JsonField, JsonKind, JsonRows};
 use tollgate_base::schema::{ColumnType, Columns};
 
@@ -105,7 +106,7 @@ impl JsonEncoder {
                 encoded.lines += 1;
                 continue;
             }
-            if unfit == Unfit::Rescue {
+            if unfit == MismatchPolicy::Rescue {
                 encoded.rescued += u64::from(self.encode_rescuing(fields, &rows.data, columns, frame.added));
                 self.end_line(frame, out);
                 encoded.lines += 1;
@@ -160,14 +161,14 @@ impl JsonEncoder {
         data: &[u8],
         columns: &Columns,
         added: &Added,
-    ) -> Option<Misfit<'static>> {
+    ) -> Option<TypeMismatch<'static>> {
         let mut before = 0;
         for field in fields {
             let index = self.member_behind(before, data, field, columns, added);
             before = index + 1;
             let kind = self.members[index].kind;
             if !kind.is_some_and(|kind| json_conforms(self.fit, field.kind, field.value.of(data), kind)) {
-                return Some(Misfit { column: unescaped(field.key.of(data)).into(), expected: kind });
+                return Some(TypeMismatch { column: unescaped(field.key.of(data)).into(), expected: kind });
             }
         }
         None

@@ -250,6 +250,14 @@ impl Line {
     }
 }
 
+/// Ends an object, whose members all have a comma behind them.
+pub(super) fn close(object: &mut Vec<u8>) {
+    if object.last() == Some(&b',') {
+        object.pop();
+    }
+    object.push(b'}');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

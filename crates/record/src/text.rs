@@ -5,10 +5,13 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::cast::{Cast, Outcome};
-use super::conform::{Fit, Misfit, Unfit, listed_type};
-use super::line::{Line, Piece};
+use super::conform::{Fit, MismatchPolicy, TypeMismatch, listed_type};
+use super::encoded::Encoded;
+use super::frame::{Added, Frame};
+use super::line::{Line, Piece, close};
+use super::options::{EncodeOptions, Unlisted};
+use super::report::FileReport;
 use super::rescued::Rescued;
-use super::{Added, EncodeOptions, Encoded, FileReport, Frame, Unlisted};
 use tollgate_base::batch::{Span, TextRows};
 use tollgate_base::json_string::{write_key, write_string};
 use tollgate_base::options::CsvOptions;
@@ -153,24 +156,24 @@ impl TextEncoder {
                     continue;
                 }
                 let written = self.write(member, &rows.data, field, options);
-                if written == Written::Well || unfit == Unfit::Emit {
+                if written == Written::Well || unfit == MismatchPolicy::Emit {
                     continue;
                 }
                 let conforms = written == Written::NotFinite && fit == Fit::Narrower;
-                if conforms || unfit != Unfit::Rescue {
+                if conforms || unfit != MismatchPolicy::Rescue {
                     self.counted.push((place, written));
                 }
                 if conforms {
                     continue;
                 }
                 misfit.get_or_insert(place);
-                if unfit == Unfit::Rescue {
+                if unfit == MismatchPolicy::Rescue {
                     self.line.cut_to(mark);
                     member.uncount(written);
                     self.rescued.text(&member.key, field.of(&rows.data));
                 }
             }
-            if unfit == Unfit::Rescue {
+            if unfit == MismatchPolicy::Rescue {
                 encoded.rescued += u64::from(self.write_rescued(rows, fields));
             } else if unfit.looks() && (misfit.is_some() || !self.unlisted.is_empty()) {
                 for (place, written) in self.counted.drain(..) {
@@ -203,11 +206,11 @@ impl TextEncoder {
 
     /// What does not conform: the member in this place, or else a column that the catalog does not have.
     #[cold]
-    fn misfit<'a>(&self, rows: &'a TextRows, members: &'a [Member], place: Option<usize>) -> Misfit<'a> {
+    fn misfit<'a>(&self, rows: &'a TextRows, members: &'a [Member], place: Option<usize>) -> TypeMismatch<'a> {
         match (self.unlisted.first(), place.map(|place| &members[place])) {
-            (Some((index, _)), _) => Misfit { column: (&*rows.columns[*index]).into(), expected: None },
-            (None, Some(member)) => Misfit { column: (&*member.name).into(), expected: Some(member.kind) },
-            (None, None) => Misfit { column: "".into(), expected: None },
+            (Some((index, _)), _) => TypeMismatch { column: (&*rows.columns[*index]).into(), expected: None },
+            (None, Some(member)) => TypeMismatch { column: (&*member.name).into(), expected: Some(member.kind) },
+            (None, None) => TypeMismatch { column: "".into(), expected: None },
         }
     }
 
@@ -246,7 +249,7 @@ impl TextEncoder {
         self.spare.clear();
         let outcome = member.cast.write(&text, &options.csv, &mut self.spare);
         // A text is looked up as a null only when it was not cast, as in the connector we replace.
-        let uncast = outcome == Outcome::Misfit || member.cast == Cast::String;
+        let uncast = outcome == Outcome::TypeMismatch || member.cast == Cast::String;
         let null = if uncast {
             (member.nullable && options.csv.null_values.iter().any(|null| **null == *text))
                 || (member.kind == ColumnType::Null && text.is_empty())
@@ -336,14 +339,6 @@ fn source(rows: &TextRows, row: usize) -> Option<&[u8]> {
     let last = rows.row(row).iter().rfind(|field| !field.absent())?.end as usize;
     let end = memchr::memchr2(b'\n', b'\r', &rows.data[last..]).map_or(rows.data.len(), |length| last + length);
     rows.data.get(start as usize..end)
-}
-
-/// Ends an object, whose members all have a comma behind them.
-pub(super) fn close(object: &mut Vec<u8>) {
-    if object.last() == Some(&b',') {
-        object.pop();
-    }
-    object.push(b'}');
 }
 
 /// The columns that the catalog does not have. Of columns with one name the last one counts.

@@ -9,8 +9,11 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::time::{writable, write_instant};
-use super::{Compared, Condition, Number, Operand, Operator, Predicate, Test, Value, instant};
+use super::condition::{Condition, Operator, Predicate, Test};
+use super::number::Number;
+use super::operand::{Compared, Operand};
+use super::time::{instant, writable, write_instant};
+use super::value::Value;
 use crate::error::{Error, Result};
 
 /// The greatest value of each class.

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::number::Number;
 use super::time::{instant, time_of_day, write_instant};
-use super::{Kind, Value};
+use super::value::{Kind, Value};
 
 /// A literal of a condition.
 #[derive(Debug, Clone)]

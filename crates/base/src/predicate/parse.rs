@@ -2,7 +2,8 @@
 
 use serde_json::{Value as Json, json};
 
-use super::{Condition, List, Operand, Operator, Predicate, Test};
+use super::condition::{Condition, List, Operator, Predicate, Test};
+use super::operand::Operand;
 use crate::error::{Error, Result};
 
 const OPERATORS: &[(&str, Operator)] = &[

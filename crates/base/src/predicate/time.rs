@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Timelike as _};
 
-use super::DAY_NANOS;
+use super::value::DAY_NANOS;
 
 /// Nanoseconds since 1970 of `2024-01-31`, `2024-01-31T12:30`, `2024-01-31 12:30:00.123456789+02:00`. Without an offset
 /// it is UTC.

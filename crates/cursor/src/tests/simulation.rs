@@ -127,15 +127,15 @@ impl World {
         let mut incremental = Incremental::new(StreamState::read(state).unwrap(), None);
         incremental.limits = limits;
         let window = Window { listed_at: self.at(0), late_days: 7, full_history_days: 3 };
-        let mut survey = incremental.survey(window);
+        let mut reconciler = ListingReconciler::new(&incremental, window);
         let objects = self.objects();
-        let seen: Vec<_> = objects.iter().map(|object| survey.see(object, None)).collect();
-        let settled = survey.settle();
+        let seen: Vec<_> = objects.iter().map(|object| reconciler.observe(object, None)).collect();
+        let reconciled = reconciler.settle();
         let mut files = Vec::new();
         for (object, seen) in objects.into_iter().zip(seen) {
             let decision = match seen {
-                Seen::Decided(decision) => decision,
-                Seen::Open(ticket) => settled.judge(ticket),
+                Observation::Decided(decision) => decision,
+                Observation::Open(file) => reconciled.decide(file),
             };
             let version = (object.key.to_string(), object.modified_at);
             match decision {
@@ -152,7 +152,7 @@ impl World {
             }
         }
         files.sort_by_key(|object| (object.modified_at, object.key.clone()));
-        let mut cursor = settled.finish();
+        let mut cursor = Cursor::Incremental(reconciled.finish());
         let until = if interrupted { self.random(files.len() + 1) } else { files.len() };
         let mut inside = 0;
         for object in &files[..until] {

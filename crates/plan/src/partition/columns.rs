@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::filter::Filter;
 use super::layout::{Known, Layout, Value, hive_value, hive_values};
 use tollgate_base::object::Timestamp;
 use tollgate_base::options::partition::{PartitionColumns, PartitionType, Partitions, Period};
@@ -42,27 +41,6 @@ impl Constant {
             Some(_) => V::Other,
         }
     }
-}
-
-/// Why a key does not fit the partitions, in words that are the same for all keys of one kind; `None` where it does.
-#[must_use]
-pub fn misfit(key: &str, partitions: &Partitions, layout: Option<&Layout>, filter: &Filter) -> Option<String> {
-    if let Some(layout) = layout {
-        let values = layout.values(key);
-        let missing = |name: &str| !matches!(values.get(name), Known::Value(_));
-        let wanted = layout.fields.iter().filter(|_| partitions.columns == PartitionColumns::All);
-        if let Some(field) = wanted.into_iter().find(|field| missing(&field.name)) {
-            return Some(format!("the key has no value for partition '{}'", field.name));
-        }
-        if let Some(condition) = filter.undecided(&values) {
-            return Some(format!("the key has no value for the partition filter: {}", filter.text(condition)));
-        }
-    }
-    if partitions.types.is_empty() {
-        return None;
-    }
-    let odd = constants(key, partitions, layout).into_iter().find(|constant| constant.misfit)?;
-    Some(format!("the key's value for partition '{}' is not of type {}", odd.name, odd.kind.name()))
 }
 
 /// Whether a text is a value of a type.

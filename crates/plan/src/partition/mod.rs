@@ -9,5 +9,6 @@
 
 pub mod columns;
 pub mod detect;
+pub mod error;
 pub mod filter;
 pub mod layout;

@@ -16,8 +16,10 @@ use arrow::datatypes::{Field, SchemaRef};
 
 use self::column::{Bad, Column};
 use self::line::{Key, Line};
-use super::conform::{Misfit, Unfit, arrow_conforms, listed_type};
-use super::{Added, EncodeOptions, Encoded, Frame, Refused, Unlisted};
+use super::conform::{MismatchPolicy, TypeMismatch, arrow_conforms, listed_type};
+use super::encoded::{Encoded, Refused};
+use super::frame::{Added, Frame};
+use super::options::{EncodeOptions, Unlisted};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::options::{OnBadRow, ParquetOptions};
 use tollgate_base::schema::{ColumnType, Columns, RESCUED_COLUMN};
@@ -31,7 +33,7 @@ pub struct ArrowEncoder {
     rescued: Vec<Member>,
     rescued_key: Key,
     options: ParquetOptions,
-    unfit: Unfit,
+    unfit: MismatchPolicy,
     on_bad_row: OnBadRow,
     /// The first column of the file that the catalog does not have.
     unlisted: Option<usize>,
@@ -69,7 +71,7 @@ impl ArrowEncoder {
             if kind.is_none() {
                 unlisted.get_or_insert(index);
             }
-            let written = if !conforms && unfit == Unfit::Rescue {
+            let written = if !conforms && unfit == MismatchPolicy::Rescue {
                 &mut rescued
             } else if kind.is_some() || options.unlisted == Unlisted::Write {
                 let empty = new_empty_array(field.data_type());
@@ -100,7 +102,7 @@ impl ArrowEncoder {
     pub(super) fn encode(&mut self, batch: &RecordBatch, frame: &Frame<'_>, out: &mut Vec<u8>) -> Result<Encoded> {
         let columns = bind(&self.schema, &self.members, batch, self.options)?;
         let rescued = bind_rescued(&self.schema, &self.rescued, batch, self.options);
-        let looks = self.unfit.looks() && self.unfit != Unfit::Rescue;
+        let looks = self.unfit.looks() && self.unfit != MismatchPolicy::Rescue;
         let line = &mut self.line;
         line.truncate(0);
         let mut encoded = Encoded::default();
@@ -222,14 +224,14 @@ fn misfit<'a>(
     members: &[Member],
     columns: &[Bound<'_>],
     row: usize,
-) -> Option<Misfit<'a>> {
+) -> Option<TypeMismatch<'a>> {
     let name = |index: usize| schema.field(index).name().as_str().into();
     if let Some(index) = unlisted {
-        return Some(Misfit { column: name(index), expected: None });
+        return Some(TypeMismatch { column: name(index), expected: None });
     }
     let (member, _) =
         members.iter().zip(columns).find(|(member, bound)| !member.conforms && !bound.column.null(row))?;
-    Some(Misfit { column: name(member.index), expected: member.kind })
+    Some(TypeMismatch { column: name(member.index), expected: member.kind })
 }
 
 /// A row as a JSON object; a value without a JSON form as Arrow shows it.
@@ -247,7 +249,7 @@ fn raw(batch: &RecordBatch, row: usize, options: ParquetOptions) -> Vec<u8> {
     }
     let mut object = Vec::new();
     line.move_to(&mut object);
-    super::text::close(&mut object);
+    super::line::close(&mut object);
     object
 }
 

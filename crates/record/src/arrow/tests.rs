@@ -11,8 +11,9 @@ use arrow::buffer::{OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, Decimal32Type, Decimal64Type, Field, Fields, Int32Type};
 
 use super::ArrowEncoder;
+use crate::EncodeOptions;
 use crate::conform::Validation;
-use crate::{Added, EncodeOptions, Frame};
+use crate::frame::{Added, Frame};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::schema::{Column, ColumnType, Columns};
 
@@ -148,7 +149,7 @@ fn rows_that_do_not_conform_are_left_out_or_end_the_file() {
 
 #[test]
 fn rescue_takes_new_columns_whose_values_have_no_json_form() {
-    use crate::{OnBadRow, SchemaEvolution};
+    use tollgate_base::options::{OnBadRow, SchemaEvolution};
     let binary: ArrayRef = Arc::new(BinaryArray::from(vec![b"\xff\x00".as_slice(), b"text"]));
     let interval: ArrayRef = Arc::new(IntervalDayTimeArray::from(vec![
         arrow::datatypes::IntervalDayTime::new(1, 2),

@@ -1,43 +1,26 @@
-//! Rows that are left out on purpose: by the stream's filter, and by its record cursor.
-//!
-//! ```text
-//!   batch ─▶ filter: only rows for which it is true ─▶ cursor: not those certainly below the mark ─▶ batch
-//!                                                            └─ the greatest values of what is left
-//! ```
-//!
-//! The same for all formats. Values are compared as what they are: an Arrow column by its type, a text of CSV as the
-//! catalog's type of its column (a text where it has none), a member of a JSON object by its own type, where a string
-//! in a column of dates or times is one. A column that a file does not have is null in all of its rows.
-
-mod arrow;
-mod json;
-#[cfg(test)]
-mod tests;
-mod text;
+//! Which rows of one file are kept, and what is counted of the others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tollgate_base::batch::Batch;
-use tollgate_base::error::Result;
 use tollgate_base::options::CsvOptions;
 use tollgate_base::predicate::{Kind, Marks, Predicate, Rest, Truth, Value, small_integer};
 use tollgate_base::schema::{ColumnType, Columns};
 
 /// What a stream leaves out. Clones share it.
 #[derive(Debug, Clone)]
-pub struct Pick(Arc<Shared>);
+pub struct RowFilter(Arc<Shared>);
 
 #[derive(Debug)]
-struct Shared {
-    filter: Option<Predicate>,
-    cursor: Option<CursorColumn>,
+pub(super) struct Shared {
+    pub(super) filter: Option<Predicate>,
+    pub(super) cursor: Option<CursorColumn>,
     /// The columns that are asked for, each once.
-    names: Vec<Box<str>>,
-    kinds: Vec<ColumnType>,
+    pub(super) names: Vec<Box<str>>,
+    pub(super) kinds: Vec<ColumnType>,
     /// What the records have, where the decoders give more.
-    written: Columns,
-    csv: CsvOptions,
+    pub(super) written: Columns,
+    pub(super) csv: CsvOptions,
 }
 
 /// The column of a record cursor.
@@ -68,7 +51,7 @@ pub struct LeftOut {
 /// Characters of an example that are shown.
 const EXAMPLE_CHARS: usize = 40;
 
-impl Pick {
+impl RowFilter {
     /// `None` where nothing is left out and no maximum is kept. `catalog` tells the types of texts; `written` are the
     /// columns of the records.
     #[must_use]
@@ -100,16 +83,16 @@ impl Pick {
 
     /// For one file.
     #[must_use]
-    pub fn file(&self) -> FilePick {
+    pub fn file(&self) -> FileRowFilter {
         let left_out =
             LeftOut { met: self.0.names.iter().map(|name| (name.to_string(), false)).collect(), ..LeftOut::default() };
         let (shared, seen) = (Arc::clone(&self.0), Seen::default());
-        FilePick { shared, seen, left_out, row: 0, rows_left_out: Vec::new() }
+        FileRowFilter { shared, seen, left_out, row: 0, rows_left_out: Vec::new() }
     }
 
     /// For one file, in all of whose rows columns have the value that `known` gives, where it gives one.
     #[must_use]
-    pub fn file_given<'v>(&self, known: impl Fn(&str) -> Option<Value<'v>>) -> FilePick {
+    pub fn file_given<'v>(&self, known: impl Fn(&str) -> Option<Value<'v>>) -> FileRowFilter {
         let whole = self.file();
         if !self.columns().any(|name| known(name).is_some()) {
             return whole;
@@ -137,7 +120,7 @@ impl Pick {
         left_out.met.iter_mut().for_each(|(name, met)| *met |= known(name).is_some());
         let (written, csv) = (all.written.clone(), all.csv.clone());
         let shared = Arc::new(Shared { filter, cursor, names, kinds, written, csv });
-        FilePick { shared, seen, left_out, ..whole }
+        FileRowFilter { shared, seen, left_out, ..whole }
     }
 }
 
@@ -152,13 +135,13 @@ fn kind_in(columns: &Columns, name: &str) -> ColumnType {
 
 /// Leaves rows of one file out.
 #[derive(Debug)]
-pub struct FilePick {
-    shared: Arc<Shared>,
+pub struct FileRowFilter {
+    pub(super) shared: Arc<Shared>,
     seen: Seen,
-    left_out: LeftOut,
+    pub(super) left_out: LeftOut,
     /// Rows of the present batch that were looked at, and those that are not wanted.
-    row: u32,
-    rows_left_out: Vec<u32>,
+    pub(super) row: u32,
+    pub(super) rows_left_out: Vec<u32>,
 }
 
 /// The greatest values so far, the frequent kinds of them as they come: a mark costs more than a comparison, and
@@ -197,27 +180,12 @@ impl Seen {
 }
 
 impl Shared {
-    fn index(&self, name: &str) -> usize {
+    pub(super) fn index(&self, name: &str) -> usize {
         self.names.iter().position(|known| **known == *name).unwrap_or_default()
     }
 }
 
-impl FilePick {
-    /// The batch without the rows that are not wanted.
-    ///
-    /// # Errors
-    /// Config, where a column's type compares with nothing that the filter says.
-    pub fn apply(&mut self, batch: Batch) -> Result<Batch> {
-        self.row = 0;
-        self.rows_left_out.clear();
-        match batch {
-            Batch::Arrow(batch) => arrow::apply(self, batch).map(Batch::Arrow),
-            batch if self.shared.filter.is_none() && self.shared.cursor.is_none() => Ok(batch),
-            Batch::Text(rows) => Ok(Batch::Text(text::apply(self, rows))),
-            Batch::Json(rows) => Ok(Batch::Json(json::apply(self, rows))),
-        }
-    }
-
+impl FileRowFilter {
     /// Where the rows were that the last batch lost, ascending.
     pub fn take_rows_left_out(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.rows_left_out)
@@ -243,7 +211,7 @@ impl FilePick {
 
     /// Whether the next row is kept, whose values `value` gives by the index of their column in `names`.
     #[inline]
-    fn keeps<'v>(&mut self, shared: &Shared, value: impl Fn(usize) -> Value<'v>) -> bool {
+    pub(super) fn keeps<'v>(&mut self, shared: &Shared, value: impl Fn(usize) -> Value<'v>) -> bool {
         let kept = self.wants(shared, value);
         if !kept {
             self.rows_left_out.push(self.row);
@@ -253,7 +221,7 @@ impl FilePick {
     }
 
     #[inline]
-    fn wants<'v>(&mut self, shared: &Shared, value: impl Fn(usize) -> Value<'v>) -> bool {
+    pub(super) fn wants<'v>(&mut self, shared: &Shared, value: impl Fn(usize) -> Value<'v>) -> bool {
         if let Some(filter) = &shared.filter {
             let mut odd = None;
             let truth = filter.combine(|condition| {
@@ -283,7 +251,7 @@ impl FilePick {
         true
     }
 
-    fn meet(&mut self, index: usize) {
+    pub(super) fn meet(&mut self, index: usize) {
         if let Some(met) = self.left_out.met.get_mut(&*self.shared.names[index]) {
             *met = true;
         }
@@ -344,7 +312,7 @@ impl LeftOut {
 }
 
 /// What a column of the catalog is compared as.
-fn kind_of(column: ColumnType) -> Kind {
+pub(super) fn kind_of(column: ColumnType) -> Kind {
     match column {
         ColumnType::Boolean => Kind::Boolean,
         ColumnType::Integer | ColumnType::Number => Kind::Number,

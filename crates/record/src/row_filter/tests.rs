@@ -9,11 +9,13 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use tollgate_base::batch::{JsonField, JsonKind, JsonRows, Span, TextRows};
-use tollgate_base::schema::Column;
+use tollgate_base::options::CsvOptions;
+use tollgate_base::predicate::{Marks, Predicate, Value};
+use tollgate_base::schema::{Column, ColumnType, Columns};
 
-fn pick(filter: Option<Json>, cursor: Option<CursorColumn>, catalog: &Columns) -> FilePick {
+fn pick(filter: Option<Json>, cursor: Option<CursorColumn>, catalog: &Columns) -> FileRowFilter {
     let filter = filter.map(|json| Predicate::parse(&json, "f").unwrap().unwrap());
-    Pick::new(filter, cursor, catalog, &Columns::All, &CsvOptions::default()).unwrap().file()
+    RowFilter::new(filter, cursor, catalog, &Columns::All, &CsvOptions::default()).unwrap().file()
 }
 
 fn listed(columns: &[(&str, ColumnType)]) -> Columns {
@@ -184,7 +186,7 @@ fn columns_are_compared_by_their_types() {
 fn columns_that_only_the_filter_needs_are_dropped_again() {
     let filter = Predicate::parse(&json!([["id", "=", 1]]), "f").unwrap();
     let written = listed(&[("text", ColumnType::Any), ("share", ColumnType::Any)]);
-    let mut pick = Pick::new(filter, None, &Columns::All, &written, &CsvOptions::default()).unwrap().file();
+    let mut pick = RowFilter::new(filter, None, &Columns::All, &written, &CsvOptions::default()).unwrap().file();
     let Batch::Arrow(kept) = pick.apply(Batch::Arrow(table())).unwrap() else { panic!("columns") };
     assert_eq!(kept.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), ["share", "text"]);
     assert_eq!(kept.num_rows(), 1);

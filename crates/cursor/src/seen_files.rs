@@ -39,7 +39,7 @@ pub(super) const DAY: i64 = 86_400;
 
 /// The parts, by time.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Memory {
+pub(super) struct SeenFiles {
     parts: Vec<TimePart>,
 }
 
@@ -93,7 +93,7 @@ fn start_of(day: i64) -> Timestamp {
     Timestamp::from_seconds(day.saturating_mul(DAY), 0)
 }
 
-impl Memory {
+impl SeenFiles {
     /// Empty parts for the files of a listing, within so many cells.
     pub(super) fn layout(days: &Days, window_from: Timestamp, listed_at: Timestamp, cells: usize) -> Self {
         let window_day = day(window_from);
@@ -196,16 +196,16 @@ mod tests {
 
     const NOW: i64 = 20_000 * DAY + 40_000;
 
-    fn layout(files: &[(i64, u64)]) -> Memory {
+    fn layout(files: &[(i64, u64)]) -> SeenFiles {
         let now = Timestamp::from_seconds(NOW, 0);
         let mut days = Days::default();
         for &(day, count) in files {
             (0..count).for_each(|_| days.add(start_of(day), now));
         }
-        Memory::layout(&days, now.plus_seconds(-7 * DAY), now, CELLS)
+        SeenFiles::layout(&days, now.plus_seconds(-7 * DAY), now, CELLS)
     }
 
-    fn cells(memory: &Memory) -> Vec<usize> {
+    fn cells(memory: &SeenFiles) -> Vec<usize> {
         memory.parts.iter().map(|part| part.cells).collect()
     }
 
@@ -232,8 +232,8 @@ mod tests {
         }
         assert_eq!(memory.parts.iter().map(|part| part.files).collect::<Vec<_>>(), [2, 1, 1]);
         let saved = memory.save();
-        assert_eq!(Memory::read(&saved), Some(memory.clone()));
-        assert_eq!(Memory::read(&saved.into_iter().rev().collect::<Vec<_>>()), None);
+        assert_eq!(SeenFiles::read(&saved), Some(memory.clone()));
+        assert_eq!(SeenFiles::read(&saved.into_iter().rev().collect::<Vec<_>>()), None);
         assert!(layout(&[(19_000, 3)]).save().is_empty(), "an empty memory needs no place");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{FilePick, Shared, kind_of};
+use super::rows::{FileRowFilter, Shared, kind_of};
 use tollgate_base::batch::{Span, TextRows};
 use tollgate_base::options::CsvOptions;
 use tollgate_base::predicate::{Kind, Value, instant, time_of_day};
@@ -17,7 +17,7 @@ struct Asked {
     nullable: bool,
 }
 
-pub(super) fn apply(pick: &mut FilePick, mut rows: TextRows) -> TextRows {
+pub(super) fn apply(pick: &mut FileRowFilter, mut rows: TextRows) -> TextRows {
     let shared = std::sync::Arc::clone(&pick.shared);
     let asked = asked(&shared, &rows);
     for (index, _) in asked.iter().enumerate().filter(|(_, asked)| asked.field.is_some()) {

@@ -2,10 +2,10 @@
 //! forgot only as sets, and only the difference between such a set and the listing tells single files apart.
 //!
 //! ```text
-//!   listing ──see──► decided at once: pending, in the history, above the horizon, in a small set
-//!               └──► open: toggled in the table of its time
+//!   listing ──observe──► decided at once: pending, in the history, above the horizon, in a small set
+//!                   └──► open: toggled in the table of its time
 //!   settle:  each table gives away its difference: listed and not read, read and not listed
-//!   judge:   an open file is read when it is in the difference
+//!   decide:  an open file is read when it is in the difference
 //!   finish:  the cursor goes on with sets of what was read *and* is there
 //! ```
 //!
@@ -14,7 +14,7 @@
 //! * A file above the horizon is never confused with another: it is in the history or it was not read.
 //! * A file at or below it is told apart exactly while the difference of its part of time can be recovered: files that
 //!   appeared late or were changed, deleted or put back since the last complete listing, with a million files about
-//!   8,000 of the late window, 8,000 beyond it and 150 of each of the 32 oldest days ([`super::memory`] shares them
+//!   8,000 of the late window, 8,000 beyond it and 150 of each of the 32 oldest days ([`super::seen_files`] shares them
 //!   out). A part with few files is exact whatever the difference, and one that vanished as a whole has none.
 //! * Where the difference is too large, inside the late window all listed files of the part are read again: some twice,
 //!   none missed. Beyond the window, where a difference this large is nearly always a deletion, they count as read, and
@@ -28,10 +28,10 @@
 
 use std::collections::HashSet;
 
+use super::decision::Decision;
 use super::incremental::{Incremental, Known};
-use super::memory::{DAY, Days, Memory};
+use super::seen_files::{DAY, Days, SeenFiles};
 use super::sketch::{Set, Table, number};
-use super::{Cursor, Decision};
 use tollgate_base::object::{ObjectFacts, Timestamp};
 
 /// The times that decisions depend on.
@@ -58,26 +58,26 @@ impl Window {
 
 /// What is known of an object when it is listed.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Seen {
+pub enum Observation {
     /// What is to be done with it.
     Decided(Decision),
-    /// [`Settled::judge`] tells it when the whole listing was seen.
-    Open(Ticket),
+    /// [`ReconciledListing::decide`] tells it when the whole listing was seen.
+    Open(OpenFile),
 }
 
 /// An open question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Ticket(u32);
+pub struct OpenFile(u32);
 
 /// A listing that is being seen.
 #[derive(Debug)]
-pub struct Survey {
+pub struct ListingReconciler {
     cursor: Incremental,
     window: Window,
     days: Days,
     /// For each part of the memory that is a table.
     differences: Vec<Option<Difference>>,
-    /// Listed files at or below the horizon that may be in the memory.
+    /// ListedKeys files at or below the horizon that may be in the memory.
     listed: Vec<(Timestamp, u64)>,
     /// Those that are known not to be in it.
     outside: HashSet<u32>,
@@ -96,8 +96,8 @@ struct Difference {
 
 /// A listing that was seen.
 #[derive(Debug)]
-pub struct Settled {
-    survey: Survey,
+pub struct ReconciledListing {
+    listing: ListingReconciler,
     verdicts: Vec<Verdict>,
 }
 
@@ -112,8 +112,10 @@ enum Verdict {
     Unknown { more_than_read: bool },
 }
 
-impl Survey {
-    pub(super) fn new(cursor: &Incremental, window: Window) -> Self {
+impl ListingReconciler {
+    /// Begins to look at a listing.
+    #[must_use]
+    pub fn new(cursor: &Incremental, window: Window) -> Self {
         let table = |set: &Set| match set {
             Set::Numbers(_) => None,
             Set::Table(table) => Some(Difference { table: table.clone(), listed: 0, readable: 0 }),
@@ -130,29 +132,29 @@ impl Survey {
     }
 
     /// Takes note of a listed object, and of when its partition ends, where older ones are not always listed.
-    pub fn see(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Seen {
-        self.look(object, partition_ends_at, true)
+    pub fn observe(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Observation {
+        self.note(object, partition_ends_at, true)
     }
 
     /// Takes note of a listed object that cannot be read for now, such as an archived one. If it was read before, it is
     /// not forgotten.
-    pub fn see_unreadable(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Seen {
-        self.look(object, partition_ends_at, false)
+    pub fn observe_unreadable(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Observation {
+        self.note(object, partition_ends_at, false)
     }
 
-    fn look(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>, readable: bool) -> Seen {
+    fn note(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>, readable: bool) -> Observation {
         let known = self.cursor.known(object);
         if known != Known::Decided(Decision::BeyondHistory) {
             self.days.add(object.modified_at, self.window.listed_at);
         }
         let decision = match known {
-            Known::Decided(decision) => return Seen::Decided(decision),
+            Known::Decided(decision) => return Observation::Decided(decision),
             Known::Forgotten => {
                 if let Some(decision) = self.unlisted(object, partition_ends_at) {
-                    return Seen::Decided(decision);
+                    return Observation::Decided(decision);
                 }
-                let ticket = self.ticket(object);
-                return self.recall(object.modified_at, ticket, readable);
+                let open = self.open(object);
+                return self.recall(object.modified_at, open, readable);
             }
             Known::BeforeFullHistory { earliest } => {
                 // The rule of the connector that left this history: what it read there it has forgotten as well.
@@ -164,49 +166,51 @@ impl Survey {
         };
         // What counts as read from now on is remembered, so that objects that appear late are told from it.
         if decision == Decision::BeyondHistory && readable {
-            self.ticket(object);
+            self.open(object);
         }
-        Seen::Decided(decision)
+        Observation::Decided(decision)
     }
 
     /// What becomes of a file of a partition that the last run did not list.
     fn unlisted(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Option<Decision> {
         let partitions = self.cursor.partitions()?;
-        let decision = partitions.judge(partition_ends_at?, object.modified_at, self.window.late_days)?;
+        let decision = partitions.decide(partition_ends_at?, object.modified_at, self.window.late_days)?;
         if !decision.reads() {
             self.kept.push((object.modified_at, number(&object.key, object.modified_at)));
         }
         Some(decision)
     }
 
-    fn ticket(&mut self, object: &ObjectFacts) -> Ticket {
-        let ticket = u32::try_from(self.listed.len()).expect("a listing has fewer than 2^32 selected keys");
+    fn open(&mut self, object: &ObjectFacts) -> OpenFile {
+        let open = u32::try_from(self.listed.len()).expect("a listing has fewer than 2^32 selected keys");
         self.listed.push((object.modified_at, number(&object.key, object.modified_at)));
-        Ticket(ticket)
+        OpenFile(open)
     }
 
     /// Looks a file up in the memory.
-    fn recall(&mut self, modified_at: Timestamp, ticket: Ticket, readable: bool) -> Seen {
-        let (_, number) = self.listed[ticket.0 as usize];
+    fn recall(&mut self, modified_at: Timestamp, open: OpenFile, readable: bool) -> Observation {
+        let (_, number) = self.listed[open.0 as usize];
         let part = self.cursor.memory.index_of(modified_at);
         match part.map(|part| (&self.cursor.memory.parts()[part].set, &mut self.differences[part])) {
             Some((_, Some(difference))) => {
                 difference.table.toggle(number);
                 difference.listed += 1;
                 difference.readable += u64::from(readable);
-                Seen::Open(ticket)
+                Observation::Open(open)
             }
-            Some((Set::Numbers(numbers), None)) if numbers.contains(&number) => Seen::Decided(Decision::AlreadyRead),
+            Some((Set::Numbers(numbers), None)) if numbers.contains(&number) => {
+                Observation::Decided(Decision::AlreadyRead)
+            }
             _ => {
-                self.outside.insert(ticket.0);
-                Seen::Decided(Decision::Read)
+                self.outside.insert(open.0);
+                Observation::Decided(Decision::Read)
             }
         }
     }
 
     /// The whole listing was seen.
     #[must_use]
-    pub fn settle(mut self) -> Settled {
+    pub fn settle(mut self) -> ReconciledListing {
         let parts = self.cursor.memory.parts();
         let verdicts = std::mem::take(&mut self.differences)
             .into_iter()
@@ -221,41 +225,45 @@ impl Survey {
                 },
             })
             .collect();
-        Settled { survey: self, verdicts }
+        ReconciledListing { listing: self, verdicts }
     }
 }
 
-impl Settled {
+impl ReconciledListing {
     /// What is to be done with an object that was open.
     #[must_use]
-    pub fn judge(&self, ticket: Ticket) -> Decision {
-        let (modified_at, number) = self.survey.listed[ticket.0 as usize];
-        let part = self.survey.cursor.memory.index_of(modified_at);
+    pub fn decide(&self, open: OpenFile) -> Decision {
+        let (modified_at, number) = self.listing.listed[open.0 as usize];
+        let part = self.listing.cursor.memory.index_of(modified_at);
         match part.map(|part| &self.verdicts[part]) {
             Some(Verdict::Difference(difference)) if difference.contains(&number) => Decision::Read,
             Some(Verdict::Difference(_) | Verdict::Decided) => Decision::AlreadyRead,
             Some(Verdict::Unknown { more_than_read }) => {
-                let again = *more_than_read || modified_at >= self.survey.window.late_from();
+                let again = *more_than_read || modified_at >= self.listing.window.late_from();
                 if again { Decision::ReadAgain } else { Decision::InDoubt }
             }
-            // Without a memory nothing is open; what has a ticket all the same counts as read from now on.
+            // Without a memory nothing is open; what has a open all the same counts as read from now on.
             None => Decision::AlreadyRead,
         }
     }
 
     /// The cursor for the run: its memory holds what was read and is there, laid out for what is there.
     #[must_use]
-    pub fn finish(self) -> Cursor {
-        let window = self.survey.window;
-        let mut memory =
-            Memory::layout(&self.survey.days, window.late_from(), window.listed_at, self.survey.cursor.limits.cells);
-        for (index, &(modified_at, number)) in self.survey.listed.iter().enumerate() {
+    pub fn finish(self) -> Incremental {
+        let window = self.listing.window;
+        let mut memory = SeenFiles::layout(
+            &self.listing.days,
+            window.late_from(),
+            window.listed_at,
+            self.listing.cursor.limits.cells,
+        );
+        for (index, &(modified_at, number)) in self.listing.listed.iter().enumerate() {
             let index = u32::try_from(index).expect("as many as tickets");
-            if !self.survey.outside.contains(&index) && !self.judge(Ticket(index)).reads() {
+            if !self.listing.outside.contains(&index) && !self.decide(OpenFile(index)).reads() {
                 memory.add(modified_at, number);
             }
         }
-        self.survey.kept.iter().for_each(|&(modified_at, number)| memory.add(modified_at, number));
-        Cursor::Incremental(self.survey.cursor.with_memory(memory))
+        self.listing.kept.iter().for_each(|&(modified_at, number)| memory.add(modified_at, number));
+        self.listing.cursor.with_memory(memory)
     }
 }

@@ -5,7 +5,7 @@ use arrow::buffer::BooleanBuffer;
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::*;
 
-use super::FilePick;
+use super::rows::FileRowFilter;
 use tollgate_base::error::{Error, Result};
 use tollgate_base::predicate::{DAY_NANOS, Kind, Predicate, Value};
 use tollgate_base::schema::Columns;
@@ -13,7 +13,7 @@ use tollgate_base::schema::Columns;
 /// The value of a row.
 type Cells<'a> = Box<dyn Fn(usize) -> Value<'a> + 'a>;
 
-pub(super) fn apply(pick: &mut FilePick, batch: RecordBatch) -> Result<RecordBatch> {
+pub(super) fn apply(pick: &mut FileRowFilter, batch: RecordBatch) -> Result<RecordBatch> {
     let shared = std::sync::Arc::clone(&pick.shared);
     let schema = batch.schema();
     let mut cells = Vec::with_capacity(shared.names.len());

@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use super::{FilePick, kind_of};
+use super::rows::{FileRowFilter, kind_of};
 use tollgate_base::batch::{JsonField, JsonKind, JsonRows};
 use tollgate_base::predicate::{Kind, Value, instant, time_of_day};
 
-pub(super) fn apply(pick: &mut FilePick, mut rows: JsonRows) -> JsonRows {
+pub(super) fn apply(pick: &mut FileRowFilter, mut rows: JsonRows) -> JsonRows {
     let shared = std::sync::Arc::clone(&pick.shared);
     let kinds: Vec<Kind> = shared.kinds.iter().map(|kind| kind_of(*kind)).collect();
     let mut members: Vec<Option<Member<'_>>> = Vec::with_capacity(kinds.len());

@@ -103,14 +103,38 @@ fn incremental_syncs_and_partition_filters_see_every_key_once_whatever_the_order
 }
 
 /// 2,400 objects, few of which belong to the stream: in order for longer than anybody would doubt it.
-#[test]
-fn an_order_that_is_lost_in_the_middle_of_a_run_is_an_error_and_the_next_run_reads_everything() {
-    let bench = bench(ListOrder::FirstOnesLast(20), None);
+fn in_order_for_long(order: ListOrder) -> (Bench, Value) {
+    let bench = bench(order, None);
     for number in 0..2400 {
         bench.put(&format!("f/date=2024-01-09/{number:04}.txt"), "x", 1);
     }
-    let stream = json!([{"name": "s", "globs": ["f/**/*.csv"], "format": {"filetype": "csv"}}]);
-    let config = bench.config(stream);
+    let config = bench.config(json!([{"name": "s", "globs": ["f/**/*.csv"], "format": {"filetype": "csv"}}]));
+    (bench, config)
+}
+
+#[test]
+fn a_full_refresh_that_was_cut_before_the_order_was_lost_is_not_resumed_on_faith() {
+    let (bench, config) = in_order_for_long(ListOrder::FirstOnesLastAfterStart(20));
+    // As a run leaves it that listed everything but the first ones, and had read what it listed.
+    let mut limited = config.clone();
+    limited
+        .as_object_mut()
+        .unwrap()
+        .extend([("max_files_per_run".to_owned(), json!(20)), ("on_limit".to_owned(), json!("partial"))]);
+    let limited = bench.read(&limited, &catalog("s", "full_refresh"), None).ok();
+    let mut state = limited.state();
+    let part = &mut state[0]["stream"]["stream_state"]["tollgate"];
+    assert_eq!(part["complete"], json!(false), "{part}");
+    part["through"] = json!("f/date=2024-01-09/9999");
+    let cut = bench.read(&config, &catalog("s", "full_refresh"), Some(&state));
+    assert_eq!(cut.code, Some(1), "{cut:#?}");
+    let resumed = bench.read(&config, &catalog("s", "full_refresh"), Some(&cut.state())).ok();
+    assert_each_once(ids(&resumed), "resumed");
+}
+
+#[test]
+fn an_order_that_is_lost_in_the_middle_of_a_run_is_an_error_and_the_next_run_reads_everything() {
+    let (bench, config) = in_order_for_long(ListOrder::FirstOnesLast(20));
     let first = bench.read(&config, &catalog("s", "full_refresh"), None);
     assert_eq!(first.code, Some(1), "{first:#?}");
     let [error] = first.errors()[..] else { panic!("one TRACE ERROR: {first:#?}") };
@@ -118,14 +142,6 @@ fn an_order_that_is_lost_in_the_middle_of_a_run_is_an_error_and_the_next_run_rea
     assert_eq!(first.statuses().last(), Some(&"INCOMPLETE"));
     let second = bench.read(&config, &catalog("s", "full_refresh"), Some(&first.state())).ok();
     assert_each_once(ids(&second), "read as a whole");
-
-    // As a run leaves it that was cut before the order was lost.
-    let state = json!([{"type": "STREAM", "stream": {"stream_descriptor": {"name": "s"}, "stream_state": {"tollgate": {
-        "version": 2, "mode": "full_refresh", "complete": false, "through": "f/date=2024-01-09/9999"}}}}]);
-    let cut = bench.read(&config, &catalog("s", "full_refresh"), Some(&state));
-    assert_eq!(cut.code, Some(1), "{cut:#?}");
-    let resumed = bench.read(&config, &catalog("s", "full_refresh"), Some(&cut.state())).ok();
-    assert_each_once(ids(&resumed), "resumed");
 
     // Nothing is begun before an incremental listing is at its end, so it can begin again at once.
     let incremental = bench.read(&config, &catalog("s", "incremental"), None).ok();

@@ -86,12 +86,15 @@ pub(crate) fn list_in(order: ListOrder, bucket: &Bucket, query: Query<'_>, conti
     let mut names = list(bucket, Query { after: "", limit: usize::MAX, ..query }).entries;
     match order {
         ListOrder::Hash => names.sort_by_cached_key(|entry| spread(entry.name())),
-        ListOrder::FirstOnesLast(first) => {
+        ListOrder::FirstOnesLast(first) | ListOrder::FirstOnesLastAfterStart(first) => {
             let first = first.min(names.len());
             names.rotate_left(first);
         }
         ListOrder::Twice => names = names.iter().flat_map(|entry| [entry.clone(), entry.clone()]).collect(),
         ListOrder::Keys | ListOrder::Circle => {}
+    }
+    if matches!(order, ListOrder::FirstOnesLastAfterStart(_)) && !continued {
+        names.retain(|entry| entry.name() > query.after);
     }
     // The last of two, so that a page may end between them.
     let behind = names.iter().rposition(|entry| entry.name() == query.after).filter(|_| continued);

@@ -47,6 +47,8 @@ pub enum ListOrder {
     Hash,
     /// In byte order, but so many of the first ones come last. `StartAfter` is not looked at.
     FirstOnesLast(usize),
+    /// As [`ListOrder::FirstOnesLast`], without the keys up to `StartAfter`.
+    FirstOnesLastAfterStart(usize),
     /// In byte order, each name twice.
     Twice,
     /// In byte order, and after the last name comes the first again.

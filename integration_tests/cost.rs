@@ -151,7 +151,7 @@ impl Scenario {
     }
 
     /// Reads, with the records thrown away; the bill, and what the server saw.
-    fn read(&self) -> (Value, Vec<Entry>) {
+    pub(super) fn read(&self) -> (Value, Vec<Entry>) {
         self.bench.server.log().clear();
         let bill = self.bench.folder.join("bill.json");
         let mut command = self.command("read");

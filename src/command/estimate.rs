@@ -105,6 +105,13 @@ fn remarks(job: &Job, run: &RunEstimate, quote: &Quote) -> Vec<String> {
                 stream.name, stream.unknown_files
             ));
         }
+        if let Some((bytes, of_bytes)) = stream.sample {
+            let part = bytes as f64 * 100.0 / of_bytes.max(1) as f64;
+            list.push(format!(
+                "stream {}: a sample for development that reads {part:.1} % of the bytes (`dev_sampling`)",
+                stream.name
+            ));
+        }
         if stream.archived > 0 {
             list.push(format!("stream {}: {} archived objects are left out", stream.name, stream.archived));
         }
@@ -148,6 +155,8 @@ fn as_json(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shorta
             "rows": stream.rows,
             "footers": stream.footers,
             "unknown_files": stream.unknown_files,
+            "sample_bytes": stream.sample.map(|(bytes, _)| bytes),
+            "sample_of_bytes": stream.sample.map(|(_, of_bytes)| of_bytes),
         })
     });
     whole["streams"] = streams.collect();

@@ -37,6 +37,8 @@ pub struct StreamEstimate {
     pub stored_bytes: u64,
     /// Their rows, where footers tell.
     pub rows: Option<u64>,
+    /// Where only a sample is read: its bytes as stored, and those that it was chosen from.
+    pub sample: Option<(u64, u64)>,
     /// Files whose footers were looked at.
     pub footers: usize,
     /// Files of which only their footers, which were not looked at, tell how much is fetched. The bounds allow for nothing
@@ -136,6 +138,7 @@ async fn list_stream<'a>(
         rows: None,
         footers: 0,
         unknown_files: 0,
+        sample: None,
     };
     let Some(mut files) = files else { return Ok((estimate, None)) };
     let plan = match plan::of_files(&files, stream, parallel) {
@@ -144,6 +147,7 @@ async fn list_stream<'a>(
     };
     let counts = files.counts();
     (estimate.listed, estimate.archived) = (counts.objects + counts.from_inventory, counts.archived);
+    estimate.sample = counts.sample;
     let usage = usage_since(&usage_of(till.ledger()), &before);
     let mut listed = Listed { stream, files, plan, wanted, usage };
     let (looking, plan) = listed.looking(store);

@@ -71,8 +71,32 @@ impl<'a> Approach<'a> {
     pub(super) fn file(&mut self, object: &ObjectFacts, from: &Position, alone: bool) -> FilePlan {
         match self.access(object, from) {
             _ if self.leaves_out(object) => FilePlan { requests: 0, bytes: 0, ..in_order(object, 0, alone) },
-            Access::Stream { from } => in_order(object, from, alone),
+            Access::Stream { from } => in_order(&self.sampled(object), from, alone),
             Access::Ranges => by_ranges(object, self.stream.pushdown != Pushdown::default()),
+        }
+    }
+
+    /// The object as far as it is read, where it is read in order.
+    fn sampled(&self, object: &ObjectFacts) -> ObjectFacts {
+        let size = self.keys.sampled_bytes(&object.key).unwrap_or(object.size).min(object.size);
+        ObjectFacts { size, ..object.clone() }
+    }
+
+    /// Where a file that is read in order begins and ends, where a sample has only a part of it.
+    pub(super) fn sample_ends(&mut self, object: &ObjectFacts, from: &Position) -> Option<(u64, u64)> {
+        let until = self.keys.sampled_bytes(&object.key)?;
+        match self.access(object, from) {
+            Access::Stream { from } => Some((from, until)),
+            Access::Ranges => None,
+        }
+    }
+
+    /// Whether a part of a file can be read.
+    pub(super) fn in_parts(&mut self, object: &ObjectFacts) -> bool {
+        let whole = self.stream.delivery != Delivery::Records;
+        match self.access(object, &Position::default()) {
+            Access::Ranges => !whole,
+            Access::Stream { .. } => self.divisible(object, &Position::default()).is_some(),
         }
     }
 
@@ -128,9 +152,9 @@ pub(super) fn add(
         return;
     }
     match approach.access(object, from) {
-        Access::Stream { from } => _ = plan.add_in_order(object, from, alone),
+        Access::Stream { from } => _ = plan.add_in_order(&approach.sampled(object), from, alone),
         Access::Ranges => {
-            let part = *from != Position::default() || approach.stream.sample_of(object).is_some();
+            let part = *from != Position::default() || approach.keys.sample_of(object).is_some();
             plan.add_columnar(object, place, part);
         }
     }
@@ -209,7 +233,7 @@ impl Looking<'_> {
         for place in places {
             let Some((object, from)) = files.at_place(place) else { continue };
             let predicates = wanted::given(&wanted.predicates, &files.keys().constants(&object.key));
-            let sample = stream.sample_of(&object);
+            let sample = files.keys().sample_of(&object);
             let look = ColumnarLook { object, from, projection: wanted.projection.clone(), predicates, sample };
             let store = store.clone();
             running.spawn(async move { (place, sample::columnar_file(&store, &look).await, look.object.key) });

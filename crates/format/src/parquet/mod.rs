@@ -302,7 +302,7 @@ impl ParquetDecoder {
         let groups = opened.reader.metadata().num_row_groups();
         let sample = match first_with_rows(&opened) {
             Some(first) if self.first_only => Some((0..groups).map(|group| group == first).collect()),
-            _ => self.sample.map(|part| plan::sampled_groups(&self.key, groups, part)),
+            _ => self.sample.map(|part| plan::sampled_groups(&self.key, &plan::group_bytes(&opened, self.size), part)),
         };
         let draft = Draft::new(&opened, self.next, sample.as_deref(), self.size, tail_start);
         let elsewhere = draft.parts.iter().map(|part| part.range.clone()).filter(|range| range.start < tail_start);

@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod cost;
 mod edges;
+mod estimates;
 mod faults;
 mod formats;
 mod growth;

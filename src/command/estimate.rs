@@ -98,6 +98,20 @@ fn remarks(job: &Job, run: &RunEstimate, quote: &Quote) -> Vec<String> {
             let (footers, files) = (stream.footers, stream.files);
             list.push(format!("stream {}: by the footers of {footers} of {files} files", stream.name));
         }
+        if stream.unknown_files > 0 {
+            list.push(format!(
+                "stream {}: how much is read of {} files only their footers tell, which were not read: 'total' takes them \
+                 to be like those near them in key and size, 'at least' counts their footers alone, 'at most' all of them",
+                stream.name, stream.unknown_files
+            ));
+        }
+        if let Some((bytes, of_bytes)) = stream.sample {
+            let part = bytes as f64 * 100.0 / of_bytes.max(1) as f64;
+            list.push(format!(
+                "stream {}: a sample for development that reads {part:.1} % of the bytes (`dev_sampling`)",
+                stream.name
+            ));
+        }
         if stream.archived > 0 {
             list.push(format!("stream {}: {} archived objects are left out", stream.name, stream.archived));
         }
@@ -140,6 +154,9 @@ fn as_json(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shorta
             "stored_bytes": stream.stored_bytes,
             "rows": stream.rows,
             "footers": stream.footers,
+            "unknown_files": stream.unknown_files,
+            "sample_bytes": stream.sample.map(|(bytes, _)| bytes),
+            "sample_of_bytes": stream.sample.map(|(_, of_bytes)| of_bytes),
         })
     });
     whole["streams"] = streams.collect();

@@ -1,22 +1,25 @@
 //! What a run will ask of S3, before it asks: requests and bytes by bill row, with their bounds.
 //!
 //! Text is read in order, so its requests and bytes follow from listing and cursor alone. Of columnar files only the wanted
-//! column chunks are fetched, which their footers tell: those of a few files are looked at, and the others are taken to be
-//! like them.
+//! column chunks are fetched, which their footers tell: those of some files are looked at, and the others are expected to be
+//! like those near them. They are not counted on to be: the bounds allow for all or nothing of each.
+
+mod columnar;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::ranges;
+use columnar::Columnar;
+pub use columnar::Standing;
 use tollgate_base::object::{ObjectFacts, StorageClass};
+use tollgate_base::predicate::Predicate;
 use tollgate_cost::Usage;
 use tollgate_cost::usage::Row;
 
 /// One request in so many is allowed for being sent again.
 const RETRY_ONE_IN: u64 = 50;
-
-/// Columnar files whose footers are looked at.
-pub const SAMPLED_FILES: usize = 5;
 
 /// What reading one file asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +44,11 @@ const INDEX_BYTES: u64 = 16 << 20;
 /// indexes and bloom filters, between which there may be data that is fetched twice.
 #[must_use]
 pub fn by_ranges(object: &ObjectFacts, indexed: bool) -> FilePlan {
-    let (row, size) = (Row::get(object.storage_class), object.size);
+    by_ranges_of(object.storage_class, object.size, indexed)
+}
+
+fn by_ranges_of(storage_class: StorageClass, size: u64, indexed: bool) -> FilePlan {
+    let row = Row::get(storage_class);
     let requests = ranges::most_requests(size, TAIL_BYTES);
     if size <= TAIL_BYTES {
         return FilePlan { row, requests, bytes: size, exact: true };
@@ -61,7 +68,7 @@ pub fn in_order(object: &ObjectFacts, from: u64, alone: bool) -> FilePlan {
 }
 
 /// A file that is read by ranges, as its footer tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnarFile {
     /// Its class.
     pub storage_class: StorageClass,
@@ -73,6 +80,8 @@ pub struct ColumnarFile {
     pub bytes: u64,
     /// Its rows.
     pub rows: u64,
+    /// How its values lie to the literals of the filters; empty where nobody asked.
+    pub standing: Standing,
 }
 
 impl ColumnarFile {
@@ -99,7 +108,14 @@ impl ColumnarFile {
             requests += fetch.len() as u64;
             bytes += ranges::length_of(&fetch);
         }
-        Self { storage_class: object.storage_class, size: object.size, requests, bytes, rows }
+        Self {
+            storage_class: object.storage_class,
+            size: object.size,
+            requests,
+            bytes,
+            rows,
+            standing: Standing::new(),
+        }
     }
 }
 
@@ -110,7 +126,7 @@ pub struct Estimated {
     pub low: Vec<Usage>,
     /// What is expected.
     pub expected: Vec<Usage>,
-    /// The most: with requests that are sent again, and files unlike those that were looked at.
+    /// The most: with requests that are sent again, and all of each file whose footer was not looked at.
     pub high: Vec<Usage>,
 }
 
@@ -146,10 +162,7 @@ fn add(usage: &mut Vec<Usage>, row: Row, requests: u64, bytes: u64) {
 #[derive(Debug, Default)]
 pub struct StreamPlan {
     in_order: BTreeMap<StorageClass, (u64, u64)>,
-    /// The sizes of columnar files: what is fetched of them is no fixed part of it.
-    columnar: BTreeMap<StorageClass, Vec<u64>>,
-    looked_at: Vec<ColumnarFile>,
-    candidates: Candidates,
+    columnar: Columnar,
     /// Files to read.
     pub files: u64,
     /// Their bytes as stored, from where they are to be read on.
@@ -167,42 +180,74 @@ impl StreamPlan {
         plan
     }
 
-    /// A file that is read by ranges.
-    pub fn add_columnar(&mut self, object: &ObjectFacts) {
-        self.columnar.entry(object.storage_class).or_default().push(object.size);
+    /// A plan of files of which filters may ask for page indexes and bloom filters, or not.
+    #[must_use]
+    pub fn indexed(indexed: bool) -> Self {
+        let mut plan = Self::default();
+        plan.columnar.indexed(indexed);
+        plan
+    }
+
+    /// What is wanted of columnar files. `everything`: all columns and rows.
+    pub fn wanted(&mut self, predicates: &Arc<[Predicate]>, everything: bool) {
+        self.columnar.wanted(predicates, everything);
+    }
+
+    /// A file that is read by ranges, with its place in key order. `part`: whether something is known to be left out of it, as
+    /// of no other.
+    pub fn add_columnar(&mut self, object: &ObjectFacts, place: u32, part: bool) {
+        self.columnar.push(place, object.storage_class, object.size, part);
         self.files += 1;
         self.stored_bytes += object.size;
-        self.candidates.add(object);
     }
 
-    /// The columnar files whose footers tell most: all, where there are few, else some of all sizes.
+    /// The places of up to `count` columnar files whose footers would tell most of what is not known.
     #[must_use]
-    pub fn worth_a_look(&self) -> Vec<ObjectFacts> {
-        self.candidates.chosen()
+    pub fn worth_a_look(&mut self, count: usize) -> Vec<u32> {
+        self.columnar.worth_a_look(count)
     }
 
-    /// What the footer of one of them told.
-    pub fn add_footer(&mut self, file: ColumnarFile) {
-        self.looked_at.push(file);
+    /// What the footer of one of them told; `None` where it cannot be read.
+    pub fn add_footer(&mut self, place: u32, file: Option<ColumnarFile>) {
+        self.columnar.add_footer(place, file);
     }
 
     /// How many footers were looked at.
     #[must_use]
     pub fn footers(&self) -> usize {
-        self.looked_at.len()
+        self.columnar.looks()
+    }
+
+    /// How many more are worth their price where no limit is near: fewer than a tenth of the stream's bytes.
+    #[must_use]
+    pub fn footers_left(&self) -> usize {
+        self.columnar.looks_left()
+    }
+
+    /// Whether the bounds are so near each other that more footers tell little.
+    #[must_use]
+    pub fn narrow(&self) -> bool {
+        self.columnar.narrow()
+    }
+
+    /// Files that may take anything between nothing and all of them.
+    #[must_use]
+    pub fn unknown_files(&self) -> u64 {
+        self.columnar.unknown_files()
     }
 
     /// Rows of the columnar files, as far as footers tell.
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
-        let (rows, bytes) = self.looked_at.iter().fold((0, 0), |sum, file| (sum.0 + file.rows, sum.1 + file.size));
+        let sum = |sum: (u64, u64), file: &ColumnarFile| (sum.0 + file.rows, sum.1 + file.size);
+        let (rows, bytes) = self.columnar.looked_at().fold((0, 0), sum);
         (self.in_order.is_empty() && bytes > 0).then(|| scaled(self.stored_bytes, rows, bytes))
     }
 
     /// Whether bounds are wide only because no footer was looked at.
     #[must_use]
     pub fn needs_a_look(&self) -> bool {
-        self.looked_at.is_empty() && !self.columnar.is_empty()
+        self.columnar.needs_a_look()
     }
 
     /// Requests and bytes of all its files.
@@ -212,79 +257,12 @@ impl StreamPlan {
         for (&class, &(requests, bytes)) in &self.in_order {
             sum.add_exact(Row::get(class), requests, bytes);
         }
-        for (&class, sizes) in &self.columnar {
-            self.add_columnar_class(class, sizes, &mut sum);
-        }
+        self.columnar.estimate(&mut sum);
         for usage in &mut sum.high {
             usage.requests += usage.requests.div_ceil(RETRY_ONE_IN);
             usage.bytes += usage.bytes / (2 * RETRY_ONE_IN);
         }
         sum
-    }
-
-    fn add_columnar_class(&self, class: StorageClass, sizes: &[u64], sum: &mut Estimated) {
-        let row = Row::get(class);
-        let (mut files, mut stored_bytes) = (sizes.len() as u64, sizes.iter().sum::<u64>());
-        if self.looked_at.is_empty() {
-            let most = 2 * files + stored_bytes / ranges::MERGE_GAP_BYTES;
-            add(&mut sum.low, row, files, 0);
-            add(&mut sum.expected, row, most, stored_bytes);
-            add(&mut sum.high, row, most, stored_bytes);
-            return;
-        }
-        let points = self.points();
-        let alike = |sizes: &mut dyn Iterator<Item = u64>| {
-            sizes.map(|size| at(&points, size)).fold((0, 0), |sum, (requests, bytes)| (sum.0 + requests, sum.1 + bytes))
-        };
-        let (mut requests, mut bytes) = alike(&mut sizes.iter().copied());
-        for file in self.looked_at.iter().filter(|file| file.storage_class == class) {
-            sum.add_exact(row, file.requests, file.bytes);
-            let (of_requests, of_bytes) = at(&points, file.size);
-            (requests, bytes) = (requests.saturating_sub(of_requests), bytes.saturating_sub(of_bytes));
-            (files, stored_bytes) = (files.saturating_sub(1), stored_bytes.saturating_sub(file.size));
-        }
-        if files == 0 {
-            return;
-        }
-        add(&mut sum.expected, row, requests, bytes);
-        let of_each = |choose: fn(u64, u64) -> u64| {
-            self.looked_at.iter().filter(|file| file.size > 0).fold((requests, bytes), |sum, file| {
-                let requests = files + scaled(stored_bytes, file.requests.saturating_sub(1), file.size);
-                (choose(sum.0, requests), choose(sum.1, scaled(stored_bytes, file.bytes, file.size)))
-            })
-        };
-        let ((low_requests, low_bytes), (high_requests, high_bytes)) = (of_each(u64::min), of_each(u64::max));
-        add(&mut sum.low, row, low_requests, low_bytes);
-        add(&mut sum.high, row, high_requests, high_bytes);
-    }
-
-    /// Size, requests and bytes of the files that were looked at, by size, each size once.
-    fn points(&self) -> Vec<(u64, u64, u64)> {
-        let mut by_size: BTreeMap<u64, (u64, u64, u64)> = BTreeMap::new();
-        for file in &self.looked_at {
-            let sum = by_size.entry(file.size).or_default();
-            *sum = (sum.0 + 1, sum.1 + file.requests, sum.2 + file.bytes);
-        }
-        let mean = |(size, (files, requests, bytes))| (size, scaled(requests, 1, files), scaled(bytes, 1, files));
-        by_size.into_iter().map(mean).collect()
-    }
-}
-
-/// Requests and bytes of a file of this size, between those of the sizes that were looked at; beyond them in proportion.
-fn at(points: &[(u64, u64, u64)], size: u64) -> (u64, u64) {
-    let behind = points.partition_point(|point| point.0 < size);
-    match (behind.checked_sub(1).and_then(|index| points.get(index)), points.get(behind)) {
-        (Some(below), Some(above)) => {
-            let between = |low: u64, high: u64| {
-                let share = scaled(high.abs_diff(low), size - below.0, above.0 - below.0);
-                if high >= low { low + share } else { low - share }
-            };
-            (between(below.1, above.1), between(below.2, above.2))
-        }
-        (None, Some(nearest)) | (Some(nearest), None) => {
-            (scaled(nearest.1, size, nearest.0).max(1), scaled(nearest.2, size, nearest.0))
-        }
-        (None, None) => (0, 0),
     }
 }
 
@@ -292,43 +270,6 @@ fn at(points: &[(u64, u64, u64)], size: u64) -> (u64, u64) {
 fn scaled(quantity: u64, part: u64, whole: u64) -> u64 {
     let (quantity, part, whole) = (u128::from(quantity), u128::from(part), u128::from(whole.max(1)));
     u64::try_from((quantity * part + whole / 2) / whole).unwrap_or(u64::MAX)
-}
-
-/// Every k-th file of any number, in constant memory.
-#[derive(Debug, Default)]
-struct Candidates {
-    kept: Vec<ObjectFacts>,
-    seen: u64,
-    thinned: u32,
-}
-
-impl Candidates {
-    const AT_MOST: usize = 8 * SAMPLED_FILES;
-
-    fn add(&mut self, object: &ObjectFacts) {
-        if self.seen.is_multiple_of(1 << self.thinned) {
-            self.kept.push(object.clone());
-            if self.kept.len() > Self::AT_MOST {
-                let mut index = 0;
-                self.kept.retain(|_| {
-                    index += 1;
-                    index % 2 == 1
-                });
-                self.thinned += 1;
-            }
-        }
-        self.seen += 1;
-    }
-
-    fn chosen(&self) -> Vec<ObjectFacts> {
-        if self.kept.len() <= SAMPLED_FILES {
-            return self.kept.clone();
-        }
-        let mut by_size: Vec<&ObjectFacts> = self.kept.iter().collect();
-        by_size.sort_by_key(|object| object.size);
-        let last = by_size.len() - 1;
-        (0..SAMPLED_FILES).map(|index| by_size[index * last / (SAMPLED_FILES - 1)].clone()).collect()
-    }
 }
 
 #[cfg(test)]
@@ -384,36 +325,107 @@ mod tests {
         assert_eq!((long_footer.requests, long_footer.bytes), (2, MIB));
     }
 
-    #[test]
-    fn files_that_were_not_looked_at_are_like_those_that_were() {
-        let mut plan = StreamPlan::default();
-        for index in 0..1000 {
-            plan.add_columnar(&object(index, 100, StorageClass::Standard));
+    /// A plan of files of these sizes, in key order.
+    fn columnar(sizes: impl IntoIterator<Item = u64>, indexed: bool) -> StreamPlan {
+        let mut plan = StreamPlan::indexed(indexed);
+        for (index, size) in sizes.into_iter().enumerate() {
+            plan.add_columnar(&object(index as u64, size, StorageClass::Standard), index as u32, false);
         }
-        assert!(plan.needs_a_look());
-        let unknown = plan.estimated();
-        assert_eq!((only(&unknown.low), only(&unknown.expected)), ((1000, 0), (2000, 100_000)));
-        let looked_at = plan.worth_a_look();
-        assert_eq!(looked_at.len(), SAMPLED_FILES);
-        for (index, file) in looked_at.iter().enumerate() {
-            let (storage_class, size, bytes) = (file.storage_class, file.size, 20 + index as u64);
-            plan.add_footer(ColumnarFile { storage_class, size, requests: 3, bytes, rows: 10 });
+        plan
+    }
+
+    /// Looks at footers as a reader would, each of which tells what `file` says: bytes, and a standing.
+    fn look(plan: &mut StreamPlan, sizes: &[u64], file: impl Fn(usize) -> (u64, Standing)) {
+        while !plan.narrow() {
+            let places = plan.worth_a_look(plan.footers_left().min(12));
+            if places.is_empty() {
+                break;
+            }
+            for place in places {
+                let (bytes, standing) = file(place as usize);
+                let size = sizes[place as usize];
+                let file = ColumnarFile {
+                    storage_class: StorageClass::Standard,
+                    size,
+                    requests: 3,
+                    bytes,
+                    rows: size / 10,
+                    standing,
+                };
+                plan.add_footer(place, Some(file));
+            }
         }
-        let estimated = plan.estimated();
-        assert_eq!(only(&estimated.expected), (3000, 22_000));
-        assert_eq!(only(&estimated.low).1, 110 + 995 * 20);
-        assert!(only(&estimated.high).1 >= 110 + 995 * 24);
-        assert_eq!(plan.rows(), Some(10_000));
+    }
+
+    fn near(value: u64, expected: u64, percent: u64) -> bool {
+        value.abs_diff(expected) * 100 <= expected * percent
     }
 
     #[test]
-    fn a_size_between_two_that_were_looked_at_costs_what_lies_between() {
-        let points = [(100, 3, 50), (200, 5, 60), (400, 4, 10)];
-        for (size, expected) in
-            [(100, (3, 50)), (150, (4, 55)), (200, (5, 60)), (300, (4, 35)), (50, (2, 25)), (800, (8, 20)), (0, (1, 0))]
-        {
-            assert_eq!(at(&points, size), expected, "{size}");
+    fn files_that_were_not_looked_at_are_expected_to_be_like_those_that_were_and_may_be_anything() {
+        let sizes = vec![MIB; 1000];
+        let mut plan = columnar(sizes.iter().copied(), false);
+        assert!(plan.needs_a_look());
+        let unknown = plan.estimated();
+        assert_eq!(only(&unknown.low), (1000, 1000 * TAIL_BYTES));
+        assert_eq!(only(&unknown.expected), (3000, 1000 * MIB));
+        look(&mut plan, &sizes, |_| (MIB / 4, Standing::new()));
+        assert!(!plan.needs_a_look() && plan.footers() > 12 && plan.footers() <= 256, "{}", plan.footers());
+        let estimated = plan.estimated();
+        assert_eq!(only(&estimated.expected), (3000, 250 * MIB));
+        let unread = 1000 - plan.footers() as u64;
+        assert_eq!(plan.unknown_files(), unread);
+        assert!(only(&estimated.low).1 == (1000 - unread) * MIB / 4 + unread * TAIL_BYTES);
+        assert!(only(&estimated.high).1 >= unread * MIB);
+        assert!(plan.rows().is_some_and(|rows| near(rows, 100 * MIB, 1)));
+    }
+
+    /// 95 tiny and 5 large files: what is not known of the large ones is more than all the tiny ones have.
+    #[test]
+    fn large_files_among_tiny_ones_have_their_own_footers() {
+        let sizes: Vec<u64> = (0..100).map(|index| if index % 20 == 7 { 40 * MIB } else { 20_000 }).collect();
+        let actual: u64 = sizes.iter().map(|size| if *size > MIB { size / 10 } else { *size }).sum();
+        let mut plan = columnar(sizes.iter().copied(), false);
+        look(&mut plan, &sizes, |place| (if sizes[place] > MIB { sizes[place] / 10 } else { 20_000 }, Standing::new()));
+        let estimated = plan.estimated();
+        assert_eq!((only(&estimated.expected).1, only(&estimated.low).1), (actual, actual));
+        assert!(near(only(&estimated.high).1, actual, 2) && plan.footers() <= 24, "{}", plan.footers());
+    }
+
+    /// A filter whose column rises with the key: the footers that were looked at first say nothing of it.
+    #[test]
+    fn a_clustered_filter_is_searched_for_between_files_that_have_nothing_of_it() {
+        use std::cmp::Ordering::{Equal, Greater, Less};
+        use tollgate_base::predicate::{Condition, Operand, Operator, Test};
+        let condition =
+            Condition { column: "day".into(), test: Test::Compare(Operator::Equal, Operand::of_number("7").unwrap()) };
+        let predicates: Arc<[Predicate]> = Arc::from([Predicate::new(vec![vec![condition]])]);
+        let sizes = vec![4 * MIB; 400];
+        for wanted in [3..30, 150..161, 233..300, 395..400] {
+            let mut plan = columnar(sizes.iter().copied(), true);
+            plan.wanted(&predicates, false);
+            look(&mut plan, &sizes, |place| match place {
+                _ if wanted.contains(&place) => (4 * MIB, vec![Some((Equal, Equal))]),
+                _ if place < wanted.start => (TAIL_BYTES, vec![Some((Less, Less))]),
+                _ => (TAIL_BYTES, vec![Some((Greater, Greater))]),
+            });
+            let actual = wanted.len() as u64 * 4 * MIB + (400 - wanted.len() as u64) * TAIL_BYTES;
+            let estimated = plan.estimated();
+            assert!(near(only(&estimated.expected).1, actual, 5), "{wanted:?}: {estimated:?} for {actual}");
+            assert!(only(&estimated.low).1 <= actual && actual <= only(&estimated.high).1);
         }
+    }
+
+    /// A table that got more columns with time: of each file a smaller part is wanted.
+    #[test]
+    fn a_growing_schema_is_followed_along_the_keys() {
+        let sizes = vec![8 * MIB; 3000];
+        let bytes = |place: usize| TAIL_BYTES + 7 * MIB * 100 / (100 + place as u64);
+        let mut plan = columnar(sizes.iter().copied(), false);
+        look(&mut plan, &sizes, |place| (bytes(place), Standing::new()));
+        let actual = (0..3000).map(bytes).sum();
+        let expected = only(&plan.estimated().expected).1;
+        assert!(near(expected, actual, 3), "{expected} for {actual}");
     }
 
     #[test]
@@ -421,11 +433,13 @@ mod tests {
         let mut plan = StreamPlan::default();
         let classes = [StorageClass::Standard, StorageClass::GlacierIr];
         for (index, class) in classes.into_iter().enumerate() {
-            plan.add_columnar(&object(index as u64, 1000, class));
+            plan.add_columnar(&object(index as u64, MIB, class), index as u32, false);
         }
-        for file in plan.worth_a_look() {
-            let (storage_class, size) = (file.storage_class, file.size);
-            plan.add_footer(ColumnarFile { storage_class, size, requests: 2, bytes: 300, rows: 1 });
+        assert_eq!(plan.worth_a_look(12), [0, 1]);
+        for (place, storage_class) in classes.into_iter().enumerate() {
+            let standing = Standing::new();
+            let file = ColumnarFile { storage_class, size: MIB, requests: 2, bytes: 300, rows: 1, standing };
+            plan.add_footer(place as u32, Some(file));
         }
         let expected = plan.estimated().expected;
         assert_eq!(expected, classes.map(|class| Usage { row: Row::get(class), requests: 2, bytes: 300 }));

@@ -10,6 +10,7 @@ pub mod order;
 pub mod partition;
 pub mod pattern;
 pub mod ranges;
+pub mod sample;
 pub mod select;
 pub mod sorted;
 pub mod walk;

@@ -1,7 +1,7 @@
 //! Which of the listed objects belong to a stream.
 
 use super::pattern::Pattern;
-use tollgate_base::object::{ObjectFacts, Timestamp, sample_place};
+use tollgate_base::object::{ObjectFacts, Timestamp};
 use tollgate_base::options::key_pattern::KeyPattern;
 
 /// The rules by which a stream chooses objects from a listing.
@@ -10,8 +10,6 @@ pub struct Selection {
     patterns: Vec<Pattern>,
     start_at: Option<Timestamp>,
     skip_markers: bool,
-    sampling: Option<f64>,
-    sampled_inside_from: u64,
     archives: bool,
 }
 
@@ -28,8 +26,6 @@ pub enum Verdict {
     TooOld,
     /// A mark that another tool left.
     Marker,
-    /// It is not in the sample.
-    NotSampled,
 }
 
 impl Selection {
@@ -40,8 +36,6 @@ impl Selection {
             patterns: globs.iter().map(|glob| Pattern::new(glob)).collect(),
             start_at,
             skip_markers,
-            sampling: None,
-            sampled_inside_from: u64::MAX,
             archives: false,
         }
     }
@@ -53,14 +47,6 @@ impl Selection {
             Some(expression) => Self { patterns: vec![Pattern::of_expression(expression)], ..self },
             None => self,
         }
-    }
-
-    /// Only a part of the objects, above 0 and at most 1: whole ones, chosen by their keys, and so the same each time.
-    /// Objects of `inside_from` bytes and more all belong to the sample: their readers take a part of each.
-    #[must_use]
-    pub fn sampled(self, part: Option<f64>, inside_from: Option<u64>) -> Self {
-        let sampling = part.filter(|part| *part < 1.0);
-        Self { sampling, sampled_inside_from: inside_from.unwrap_or(u64::MAX), ..self }
     }
 
     /// Selects zip archives whatever the patterns say: they hold for `archive.zip#member`, and which members an archive
@@ -95,10 +81,6 @@ impl Selection {
             Verdict::Marker
         } else if self.start_at.is_some_and(|start_at| object.modified_at < start_at) {
             Verdict::TooOld
-        } else if self.sampling.is_some_and(|part| sample_place(&object.key) >= part)
-            && object.size < self.sampled_inside_from
-        {
-            Verdict::NotSampled
         } else {
             Verdict::Selected
         }
@@ -142,32 +124,6 @@ mod tests {
         assert_eq!(selection.verdict(&object("a/my_SUCCESS", 1)), Verdict::Selected);
         let keeps = Selection::new(&["**".to_owned()], None, false);
         assert_eq!(keeps.verdict(&object("a/_SUCCESS", 0)), Verdict::Selected);
-    }
-
-    #[test]
-    fn a_sample_is_even_nested_and_the_same_each_time() {
-        let keys: Vec<String> = (0..10_000).map(|index| format!("data/part-{index:05}.csv")).collect();
-        let sample = |part| {
-            let selection = Selection::new(&["**".to_owned()], None, false).sampled(Some(part), Some(1 << 30));
-            keys.iter().filter(|key| selection.verdict(&object(key, 1)) == Verdict::Selected).collect::<Vec<_>>()
-        };
-        let (tenth, half) = (sample(0.1), sample(0.5));
-        assert!(
-            (900..1100).contains(&tenth.len()) && (4800..5200).contains(&half.len()),
-            "{} {}",
-            tenth.len(),
-            half.len()
-        );
-        assert!(tenth.iter().all(|key| half.contains(key)));
-        assert_eq!(sample(1.0).len(), keys.len());
-        let none = Selection::new(&["**".to_owned()], None, false).sampled(Some(1e-9), Some(1 << 30));
-        assert_eq!(none.verdict(&object("a", (1 << 30) - 1)), Verdict::NotSampled);
-        assert_eq!(none.verdict(&object("a", 1 << 30)), Verdict::Selected, "its reader takes a part of it");
-        // Of a key of its own each: a change of the hash changes what everybody's development runs read.
-        assert_eq!(
-            format!("{:.12} {:.12}", sample_place(""), sample_place("data/part-00001.csv")),
-            "0.957673425242 0.990121311602"
-        );
     }
 
     #[test]

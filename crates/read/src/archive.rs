@@ -92,7 +92,7 @@ impl Archive {
             // A member without a time is as old as its archive.
             let modified_at = if member.dated() { facts.modified_at } else { self.object.modified_at };
             match selection.verdict(&ObjectFacts { modified_at, ..facts.clone() }) {
-                Verdict::Selected | Verdict::NotSampled => {
+                Verdict::Selected => {
                     facts.key = unlike(facts.key, &keys);
                     keys.insert(Arc::clone(&facts.key));
                     members.push((facts, member.clone()));

@@ -178,7 +178,7 @@ fn nothing_inferred(error: Error, files: usize) -> Error {
 async fn newest(stream: &Stream, store: &Store, mut prepared: Prepared) -> Result<(Vec<ObjectFacts>, Option<u64>)> {
     let count = stream.schema_sample_files.unwrap_or(SAMPLE_FILES).clamp(1, SAMPLE_FILES);
     Box::pin(inventory::top_up(store, stream, &mut prepared, None)).await?;
-    let mut listing = Listing::new(store, stream, prepared, None);
+    let mut listing = Listing::new(store, stream, prepared, None).sampled(stream);
     // Of files of one second the first keys count as newer: the connector we replace takes those.
     let mut newest: BinaryHeap<Reverse<(Timestamp, Reverse<Arc<str>>)>> = BinaryHeap::new();
     let mut kept: HashMap<Arc<str>, ObjectFacts> = HashMap::new();

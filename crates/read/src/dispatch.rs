@@ -214,6 +214,21 @@ impl Files {
         }))
     }
 
+    /// As [`Self::remaining`], each with its place in key order.
+    pub(super) fn placed(&self) -> Option<impl Iterator<Item = (u32, ObjectFacts, Position)>> {
+        let Source::Ordered { order, .. } = &self.source else { return None };
+        let files = order.as_slice().iter();
+        Some(files.filter_map(|&place| self.at_place(place).map(|(object, from)| (place, object, from))))
+    }
+
+    /// The file at a place in key order, where all are known.
+    pub(super) fn at_place(&self, place: u32) -> Option<(ObjectFacts, Position)> {
+        let Source::Ordered { files, .. } = &self.source else { return None };
+        let object = files.get(place as usize)?;
+        let from = self.cursor.start(&object);
+        Some((object, from))
+    }
+
     fn new(listing: Listing, cursor: Cursor, source: Source) -> Self {
         let listing = listing.watching(cursor.pending().keys());
         Self {

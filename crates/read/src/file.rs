@@ -384,7 +384,7 @@ impl<'a> FileTask<'a> {
         }
         let constants = shared.keys.get().map(|keys| keys.constants(&object.key)).unwrap_or_default();
         decoder.prune(&wanted::given(&shared.predicates, &constants));
-        if let Some(part) = stream.sample_of(&object) {
+        if let Some(part) = shared.keys.get().and_then(|keys| keys.sample_of(&object)) {
             decoder.sample(part);
         }
         let encoder = shared.encoder.file_with(&object, shared.clock.now().millis(), &partition::constants(&constants));

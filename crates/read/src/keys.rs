@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::partition::Prepared;
 use super::wanted;
+use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::partition::Partitions;
 use tollgate_base::predicate::Predicate;
 use tollgate_config::job::Stream;
@@ -21,6 +22,8 @@ pub(super) struct Keys {
     /// The conditions on rows, which may name partitions.
     rows: Option<Predicate>,
     inventory: Told,
+    /// The file of which a sample for development has only so many bytes.
+    cut: Option<(Arc<str>, u64)>,
 }
 
 /// Of which keys an inventory tells.
@@ -40,7 +43,29 @@ impl Keys {
             Some(top_up) => top_up.condition.map_or(Told::All, Told::Without),
         };
         let (layout, filter) = (prepared.layout.clone(), prepared.filter.clone());
-        Self { partitions: stream.partitions.clone(), layout, filter, rows: stream.pushdown.filter.clone(), inventory }
+        Self {
+            partitions: stream.partitions.clone(),
+            layout,
+            filter,
+            rows: stream.pushdown.filter.clone(),
+            inventory,
+            cut: None,
+        }
+    }
+
+    /// Of one file only so many bytes are read.
+    pub(super) fn cut(&mut self, cut: Option<(Arc<str>, u64)>) {
+        self.cut = cut;
+    }
+
+    /// The bytes of the file that are read, where these are not all.
+    pub(super) fn sampled_bytes(&self, key: &str) -> Option<u64> {
+        self.cut.as_ref().filter(|(of, _)| **of == *key).map(|(_, bytes)| *bytes)
+    }
+
+    /// The part of the file that is read, where only a part is.
+    pub(super) fn sample_of(&self, object: &ObjectFacts) -> Option<f64> {
+        self.sampled_bytes(&object.key).map(|bytes| bytes as f64 / object.size.max(1) as f64)
     }
 
     /// The columns that a file gets from its key.

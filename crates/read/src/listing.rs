@@ -17,15 +17,19 @@ use tokio::task::JoinHandle;
 use super::keys::Keys;
 use super::letters;
 use super::partition::Prepared;
+use super::plan::Approach;
 use super::wanted::{OfKey, Rules};
 use tollgate_base::error::{Error, ErrorKind, Result};
-use tollgate_base::object::{ObjectFacts, sample_place};
-use tollgate_base::options::Compression;
+use tollgate_base::object::ObjectFacts;
+use tollgate_base::options::{Compression, FormatOptions};
 use tollgate_config::job::{BadRowAction, DeadLetterPlace, Stream};
+use tollgate_plan::estimate::TAIL_BYTES;
+use tollgate_plan::files::FileList;
 use tollgate_plan::inventory::InOrder;
 use tollgate_plan::listing::{prefixes, whole_folders};
 use tollgate_plan::order::{self, Trail};
 use tollgate_plan::partition::filter::Verdict as Wanted;
+use tollgate_plan::sample::{ListingSize, Sampler};
 use tollgate_plan::select::{Selection, Verdict};
 use tollgate_plan::sorted::{Sorted, Sorter};
 use tollgate_plan::walk::{Node, Walk, WalkOptions, WalkReport};
@@ -50,8 +54,8 @@ pub(super) struct Listing {
     /// Requests that are made before their page is asked for.
     ahead: usize,
     prefixes: Vec<String>,
-    /// The object outside the sample that is nearest to it: a sample has one object at least.
-    nearest: Option<(f64, ObjectFacts)>,
+    /// Where only a sample is handed on.
+    sampling: Option<Sampling>,
     /// What dead letters in this bucket begin with.
     letters: Option<String>,
     pub(super) counts: ListingCounts,
@@ -72,6 +76,15 @@ pub(super) struct Listing {
     early: VecDeque<Vec<ObjectFacts>>,
     /// All objects, where the server does not list them in order.
     sorted: Option<Sorted>,
+}
+
+/// A sample for development. All files are held until the last is known, and then a part of them is chosen by their bytes.
+struct Sampling {
+    part: f64,
+    stream: Box<Stream>,
+    files: FileList,
+    /// What of them is handed on, once it is chosen.
+    chosen: Option<std::vec::IntoIter<u32>>,
 }
 
 /// Objects that an inventory tells, to be merged with those that are listed.
@@ -110,7 +123,10 @@ pub(super) struct ListingCounts {
     pub(super) hidden: u64,
     pub(super) markers: u64,
     pub(super) archived: u64,
+    /// Objects that are not in the sample.
     pub(super) not_sampled: u64,
+    /// Bytes of the sample, and of all that it was chosen from.
+    pub(super) sample: Option<(u64, u64)>,
     pub(super) letters: u64,
     /// Prefixes that were not listed at all.
     pub(super) skipped_prefixes: u64,
@@ -153,7 +169,6 @@ impl Listing {
         let archives = matches!(stream.compression, Compression::Auto | Compression::Zip);
         let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
             .by_expression(stream.key_pattern.as_ref())
-            .sampled(stream.dev_sampling, stream.sampled_inside_from())
             .with_archives(archives);
         let prefixes = prefixes_of(store, &selection, stream);
         let letters = letters_in(store, stream);
@@ -172,7 +187,7 @@ impl Listing {
         let queue = walk.start(listed).into_iter().map(Pending::new).collect();
         let counts = ListingCounts { pages: prepared.pages, ..ListingCounts::default() };
         let store = store.clone();
-        let (nearest, keys) = (None, Keys::of(stream, &prepared));
+        let keys = Keys::of(stream, &prepared);
         Self {
             store,
             selection,
@@ -182,7 +197,7 @@ impl Listing {
             queue,
             ahead,
             prefixes,
-            nearest,
+            sampling: None,
             counts,
             unread: Vec::new(),
             below: Vec::new(),
@@ -242,7 +257,10 @@ impl Listing {
         let pages = self.counts.pages;
         self.counts = ListingCounts { pages, ..ListingCounts::default() };
         self.walk.report.skipped_count = 0;
-        (self.nearest, self.last) = (None, None);
+        self.last = None;
+        if let Some(sampling) = &mut self.sampling {
+            (sampling.files, sampling.chosen) = (FileList::default(), None);
+        }
         let mut sorter = Sorter::default();
         for prefix in self.prefixes.clone() {
             let mut request = ListRequest { prefix, ..ListRequest::default() };
@@ -288,9 +306,54 @@ impl Listing {
 
     /// The selected objects of the next page, or `None` behind the last one.
     pub(super) async fn next_page(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
-        let Some(mut objects) = self.next_merged().await? else { return Ok(self.instead_of_nothing()) };
+        if self.sampling.is_some() {
+            return self.next_sampled().await;
+        }
+        self.next_selected().await
+    }
+
+    async fn next_selected(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
+        let Some(mut objects) = self.next_merged().await? else { return Ok(None) };
         objects.retain(|object| self.select(object));
         Ok(Some(objects))
+    }
+
+    /// The objects of the sample, of which the first is known when all are.
+    async fn next_sampled(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
+        while self.sampling.as_ref().is_some_and(|sampling| sampling.chosen.is_none()) {
+            let page = self.next_selected().await?;
+            let Some(sampling) = &mut self.sampling else { break };
+            match page {
+                Some(page) => page.iter().for_each(|object| sampling.files.push(object)),
+                None => self.choose_sample(),
+            }
+        }
+        let Some(Sampling { files, chosen: Some(chosen), .. }) = &mut self.sampling else { return Ok(None) };
+        let page = chosen.by_ref().take(PAGE_OBJECTS).filter_map(|index| files.get(index as usize));
+        Ok(Some(page.collect::<Vec<_>>()).filter(|page| !page.is_empty()))
+    }
+
+    fn choose_sample(&mut self) {
+        let Some(sampling) = &mut self.sampling else { return };
+        let mut approach = Approach::new(&sampling.stream, &self.keys);
+        let mut sampler = Sampler::default();
+        for object in (0..sampling.files.len()).filter_map(|index| sampling.files.get(index)) {
+            sampler.push(&object.key, object.size, approach.in_parts(&object));
+        }
+        let listed = ListingSize { pages: self.counts.pages, objects: self.counts.objects };
+        let sample = sampler.choose(sampling.part, listed);
+        // The end of a file that is read by ranges is fetched in any case.
+        let ends = if matches!(sampling.stream.format, FormatOptions::Parquet(_)) { TAIL_BYTES } else { 0 };
+        let cut = sample.cut.and_then(|(index, bytes)| {
+            let object = sampling.files.get(index as usize)?;
+            Some((object.key, bytes - ends.min(bytes / 2)))
+        });
+        self.keys.cut(cut);
+        self.counts.not_sampled = (sampling.files.len() - sample.files.len()) as u64;
+        self.counts.selected = sample.files.len() as u64;
+        self.counts.selected_bytes = sample.bytes;
+        self.counts.sample = Some((sample.bytes, sample.of_bytes));
+        sampling.chosen = Some(sample.files.into_iter());
     }
 
     /// The objects of the next page, those of an inventory among them.
@@ -352,12 +415,12 @@ impl Listing {
         Ok(Some(objects))
     }
 
-    /// At the end of a listing of which nothing was in the sample: the object that was nearest to it.
-    fn instead_of_nothing(&mut self) -> Option<Vec<ObjectFacts>> {
-        let (_, object) = self.nearest.take().filter(|_| self.counts.selected == 0)?;
-        self.counts.selected += 1;
-        self.counts.not_sampled -= 1;
-        Some(vec![object])
+    /// Hands on only a part, where the stream asks for that.
+    pub(super) fn sampled(self, stream: &Stream) -> Self {
+        let part = stream.dev_sampling.filter(|part| *part < 1.0);
+        let (files, chosen) = (FileList::default(), None);
+        let sampling = part.map(|part| Sampling { part, stream: Box::new(stream.clone()), files, chosen });
+        Self { sampling, ..self }
     }
 
     /// Leaves files out whose key says that no row of them is wanted.
@@ -449,7 +512,7 @@ impl Listing {
         }
         match self.selection.verdict(object) {
             Verdict::Selected if self.letter(object) => self.counts.letters += 1,
-            Verdict::Selected | Verdict::NotSampled if !self.in_wanted_partition(object) => {}
+            Verdict::Selected if !self.in_wanted_partition(object) => {}
             // Whoever knows what was read counts those that are not.
             Verdict::Selected if object.storage_class.archived() => self.unread.push(object.clone()),
             Verdict::Selected if !self.has_wanted_rows(object) => self.unread.push(object.clone()),
@@ -460,14 +523,6 @@ impl Listing {
             }
             Verdict::TooOld => self.counts.too_old += 1,
             Verdict::Marker => self.counts.markers += 1,
-            Verdict::NotSampled if object.storage_class.archived() => self.counts.archived += 1,
-            Verdict::NotSampled => {
-                self.counts.not_sampled += 1;
-                let place = sample_place(&object.key);
-                if self.nearest.as_ref().is_none_or(|(nearest, _)| place < *nearest) {
-                    self.nearest = Some((place, object.clone()));
-                }
-            }
             Verdict::Hidden => self.counts.hidden += 1,
             Verdict::OtherKey => {}
         }

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 
 use super::dispatch::Files;
+use super::plan::{self, Looking};
 use super::stop::Stop;
 use super::stream::{Reader, cursor, gets_since, list};
+use super::stream_named;
 use super::wanted::Wanted;
-use super::{plan, stream_named};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::spending::{GB, Network, OnLimit};
-use tollgate_config::job::Stream;
 use tollgate_cost::{Allowance, Shortage, Shortages, usage_of};
 use tollgate_plan::estimate::{Estimated, StreamPlan};
-use tollgate_protocol::catalog::{ConfiguredCatalog, ConfiguredStream};
+use tollgate_protocol::catalog::ConfiguredCatalog;
 use tollgate_protocol::state_file::StateFile;
+
+/// Footers may take one part in so many of a limit: what they take is not there for reading.
+const FOOTERS_ONE_IN: u64 = 25;
 
 /// The listed files of streams by their names.
 pub(super) type Listed = HashMap<String, (Files, StreamPlan)>;
@@ -51,10 +54,7 @@ pub(super) async fn run(
     let before = usage_of(reader.till.ledger());
     let mut passed = shortages(allowance, &listed);
     if passed.is_some() && listed.values().any(|(_, plan)| plan.needs_a_look()) {
-        for configured in &catalog.streams {
-            let Ok(stream) = stream_named(&reader.job.streams, &configured.name) else { continue };
-            look(reader, (configured, stream), states, &mut listed).await?;
-        }
+        look(reader, catalog, states, allowance, &mut listed).await?;
         // Footers are no part of what reading will take; they are paid for already.
         reader.till.expect(gets_since(&reader.till, &before).iter());
         passed = shortages(allowance, &listed);
@@ -65,15 +65,30 @@ pub(super) async fn run(
     }
 }
 
+/// Looks at footers, where whole files would pass the limits.
 async fn look(
     reader: &Reader<'_>,
-    (configured, stream): (&ConfiguredStream, &Stream),
+    catalog: &ConfiguredCatalog,
     states: &StateFile,
+    allowance: &Allowance,
     listed: &mut Listed,
 ) -> Result<()> {
-    let Some((files, plan)) = listed.get_mut(&configured.name) else { return Ok(()) };
-    let wanted = Wanted::of(configured, stream, &cursor(reader.job, configured, stream, states)?)?;
-    plan::look(plan, (stream, files.keys()), &reader.store, &wanted).await
+    let mut wanted = HashMap::new();
+    for configured in &catalog.streams {
+        let Ok(stream) = stream_named(&reader.job.streams, &configured.name) else { continue };
+        if listed.contains_key(&configured.name) {
+            let cursor = cursor(reader.job, configured, stream, states)?;
+            wanted.insert(configured.name.as_str(), (stream, Wanted::of(configured, stream, &cursor)?));
+        }
+    }
+    let streams = listed.iter_mut().filter_map(|(name, (files, plan))| {
+        let (stream, wanted) = wanted.get(name.as_str())?;
+        Some((Looking { store: &reader.store, stream, files, wanted }, plan))
+    });
+    let mut streams: Vec<_> = streams.collect();
+    // The order decides which requests are made.
+    streams.sort_by(|a, b| a.0.stream.name.cmp(&b.0.stream.name));
+    plan::decide((allowance, FOOTERS_ONE_IN), &Estimated::default(), &mut streams).await
 }
 
 fn shortages(allowance: &Allowance, listed: &Listed) -> Option<Shortages> {
@@ -85,7 +100,11 @@ fn shortages(allowance: &Allowance, listed: &Listed) -> Option<Shortages> {
 fn refusal(passed: &Shortages, listed: &Listed, network: Network) -> Error {
     let files: u64 = listed.values().map(|(_, plan)| plan.files).sum();
     let bytes: u64 = listed.values().map(|(_, plan)| plan.stored_bytes).sum();
-    let error = passed.error().with("files", files).with("gb", format!("{:.3}", bytes as f64 / GB as f64));
+    let mut error = passed.error().with("files", files).with("gb", format!("{:.3}", bytes as f64 / GB as f64));
+    let footers: usize = listed.values().map(|(_, plan)| plan.footers()).sum();
+    if footers > 0 {
+        error = error.with("footers_read", footers);
+    }
     let by_cost = passed.iter().any(|shortage| matches!(shortage, Shortage::Cost { .. }));
     let place = match network {
         Network::Unknown if by_cost => {

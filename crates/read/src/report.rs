@@ -17,6 +17,12 @@ use tollgate_protocol::message::{self, Level};
 use tollgate_record::FileReport;
 use tollgate_record::row_filter::LeftOut;
 
+/// The part of the bytes that a sample reads.
+fn sample_in_words(sample: Option<(u64, u64)>) -> String {
+    let (bytes, of_bytes) = sample.unwrap_or_default();
+    format!("it reads {:.1} % of the bytes", bytes as f64 * 100.0 / of_bytes.max(1) as f64)
+}
+
 /// What the connector that we replace says behind a listing: the number of files, and of different ones among them.
 pub(super) fn listed_line(files: u64) -> String {
     format!("Finished listing objects from S3. Found {files} objects total ({files} unique objects).")
@@ -288,7 +294,18 @@ impl Counts {
             let what = "objects of the inventory: it does not tell which archived objects are restored, and those count as archived";
             say(Level::Warn, listing.from_inventory, what);
         }
-        say(Level::Warn, listing.not_sampled, "objects left out, as only a sample is read (`dev_sampling`)");
+        let part = sample_in_words(listing.sample);
+        say(
+            Level::Warn,
+            listing.not_sampled,
+            &format!("objects left out, as only a sample is read (`dev_sampling`): {part}"),
+        );
+        let in_part = listing.sample.is_some_and(|(bytes, of_bytes)| bytes < of_bytes) && listing.not_sampled == 0;
+        say(
+            Level::Warn,
+            if in_part { listing.selected } else { 0 },
+            &format!("files to read, and of these only a sample (`dev_sampling`): {part}"),
+        );
         say(
             Level::Warn,
             decisions.changed,

@@ -1,21 +1,21 @@
 //! The first rows of a file, for check and discover: one request of bounded length.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use super::Stop;
 use super::archive::{self, Archive};
-use super::wanted::{self, Wanted};
-use tollgate_base::batch::{Decoded, InferredColumn, Reject};
+use tollgate_base::batch::{Decoded, InferredColumn, Position, Reject};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Compression, FormatOptions, InferenceDepth, OnBadRow, ParquetOptions, Projection};
+use tollgate_base::predicate::Predicate;
 use tollgate_config::job::Stream;
 use tollgate_format::infer::{self, Inference};
 use tollgate_format::parquet::{self, Footer, ParquetDecoder};
 use tollgate_format::zip::Member;
 use tollgate_format::{Decode, DecodeLimits, Planned, Step};
 use tollgate_plan::estimate::ColumnarFile;
-use tollgate_plan::partition::columns::Constant;
 use tollgate_record::flatten::{self, Flattener};
 use tollgate_runtime::memory::Budget;
 use tollgate_s3::Store;
@@ -167,17 +167,24 @@ pub(super) async fn footer(store: &Store, object: &ObjectFacts, gets: &mut usize
     Ok(decoder.footer().cloned())
 }
 
+/// A Parquet file of which the footer is asked, and what is wanted of it.
+pub(super) struct ColumnarLook {
+    pub(super) object: ObjectFacts,
+    /// Where reading begins.
+    pub(super) from: Position,
+    pub(super) projection: Projection,
+    pub(super) predicates: Arc<[Predicate]>,
+    /// The part of it that is read, where only a part is.
+    pub(super) sample: Option<f64>,
+}
+
 /// What the footer of a Parquet file says about reading what is wanted of it.
-pub(super) async fn columnar_file(
-    store: &Store,
-    object: &ObjectFacts,
-    wanted: &Wanted,
-    constants: &[Constant],
-    sample: Option<f64>,
-) -> Result<ColumnarFile> {
-    let mut decoder = ParquetDecoder::new(object, &wanted.projection, None, parquet::Limits::default())?;
-    decoder.prune(&wanted::given(&wanted.predicates, constants));
-    if let Some(part) = sample {
+pub(super) async fn columnar_file(store: &Store, look: &ColumnarLook) -> Result<ColumnarFile> {
+    let object = &look.object;
+    let resume = (look.from != Position::default()).then_some(&look.from);
+    let mut decoder = ParquetDecoder::new(object, &look.projection, resume, parquet::Limits::default())?;
+    decoder.prune(&look.predicates);
+    if let Some(part) = look.sample {
         decoder.sample(part);
     }
     while let Some(wanted) = decoder.step_to_footer()? {
@@ -186,7 +193,8 @@ pub(super) async fn columnar_file(
     let (Some(footer), Some(Planned { metadata_start, index, steps })) = (decoder.footer(), decoder.planned()) else {
         return Err(Error::internal("a Parquet decoder went on without the footer"));
     };
-    Ok(ColumnarFile::new(object, parquet::TAIL_BYTES, metadata_start, &index, &steps, footer.rows))
+    let file = ColumnarFile::new(object, parquet::TAIL_BYTES, metadata_start, &index, &steps, footer.rows);
+    Ok(ColumnarFile { standing: decoder.standing(), ..file })
 }
 
 /// The columns that a file declares in its first bytes, or that its decoder knows when it has read all of it. `None` where

@@ -450,6 +450,11 @@ impl StreamRun<'_> {
                     self.reader.till.set_region(&self.reader.store.region());
                 }
                 let alone = ranges::alone(files.ready(), tasks.len());
+                // Of a sample for development: what lies behind it is left for a run without.
+                let sample = approach.sample_ends(&object, &from);
+                if sample.is_some_and(|(from, until)| from >= until) {
+                    continue;
+                }
                 let plan = approach.file(&object, &from, alone);
                 let assigned = self.assign((&object, &from, plan), &mut approach, alone, &mut tasks, &mut health).await;
                 match assigned {
@@ -458,7 +463,10 @@ impl StreamRun<'_> {
                         self.outgoing.send(Event::Begin { object, from }).await;
                         self.fail(error).await;
                     }
-                    Assigned::Read(assignment) => {
+                    Assigned::Read(mut assignment) => {
+                        if let Some((_, end)) = sample {
+                            assignment.until = Some(assignment.until.map_or(end, |until| until.min(end)));
+                        }
                         if !planned && !approach.leaves_out(&object) {
                             self.expect(plan, shared);
                         }
@@ -749,10 +757,13 @@ pub(super) async fn list_with(
     whole: bool,
     stop: &Stop,
 ) -> Result<Option<Files>> {
+    let sampled = stream.dev_sampling.is_some_and(|part| part < 1.0);
+    // A sample is chosen among all files.
+    let whole = whole || sampled;
     // A server that only seems to list in order is listed from the start, so that its order is seen once more before keys
     // up to the last one read are taken for read. Not where each page must be afforded: then no run would come further.
     let skips_read_keys = store.key_order() == KeyOrder::Promised || ahead == 0;
-    let after = cursor.list_after().filter(|_| skips_read_keys);
+    let after = cursor.list_after().filter(|_| skips_read_keys && !sampled);
     let prepared = async {
         let mut prepared = partition::prepare(store, stream, now, Some(&cursor)).await?;
         // Boxed: the futures of requests are large, and few streams have an inventory.
@@ -761,7 +772,7 @@ pub(super) async fn list_with(
     };
     let Some(prepared) = stop.unless(prepared).await else { return Ok(None) };
     let listing = Listing::with(store, stream, prepared?, after, options, ahead);
-    let mut listing = listing.with_rules(wanted::Rules::of(stream, &cursor)?);
+    let mut listing = listing.with_rules(wanted::Rules::of(stream, &cursor)?).sampled(stream);
     let known = matches!(&cursor, Cursor::FullRefresh(cursor) if cursor.sorted());
     let order = async {
         match known {

@@ -53,6 +53,11 @@ impl Wanted {
         Self::new(stream, &configured.columns, &columns(stream, &configured.columns), cursor)
     }
 
+    /// Whether all columns and rows are wanted.
+    pub(super) fn everything(&self) -> bool {
+        self.projection == Projection::All && self.predicates.is_empty()
+    }
+
     /// `catalog` is what the catalog says, `columns` what records have.
     pub(super) fn new(stream: &Stream, catalog: &Columns, columns: &Columns, cursor: &Cursor) -> Result<Self> {
         let named = stream.pushdown.columns.is_some();

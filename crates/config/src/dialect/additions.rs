@@ -116,9 +116,11 @@ pub(crate) struct Additions {
     #[serde(default)]
     #[schemars(title = "On Archived", extend("group" = "cost"))]
     pub(super) on_archived: OnArchivedWritten,
-    /// For development: the part of the files that is read, for example `0.1`. Whole files, chosen by their keys: the
-    /// same ones each time, and one at least. Of Parquet files of 256 MiB and more, that part of their row groups, one at
-    /// least. When absent all are read.
+    /// For development: the part of the stream that is read at most, for example `0.1`. Whole files, chosen by their
+    /// keys, with at most that part of all bytes and less than that part of all files, since the listing costs as much as
+    /// before: the same ones each time, and one at least. Where whole files do not fit, of one more file only a part is
+    /// read: some row groups of a Parquet file, one at least, or the first rows of plain CSV or JSONL in UTF-8. When
+    /// absent all is read.
     #[schemars(title = "Development Sampling", extend("exclusiveMinimum" = 0, "maximum" = 1, "group" = "cost"))]
     pub(super) dev_sampling: Option<Decimal>,
     /// For development: how many files of each stream are read at most. When absent all are read.

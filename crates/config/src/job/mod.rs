@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use tollgate_base::connection::Connection;
 use tollgate_base::error::{Error, Result};
-use tollgate_base::object::{ObjectFacts, Timestamp};
+use tollgate_base::object::Timestamp;
 use tollgate_base::options::inventory::InventorySource;
 use tollgate_base::options::key_pattern::KeyPattern;
 use tollgate_base::options::partition::Partitions;
@@ -100,9 +100,6 @@ pub struct Stream {
     pub inventory: Option<InventorySource>,
 }
 
-/// Parquet objects of so many bytes and more are sampled inside, row group by row group.
-const SAMPLED_INSIDE_FROM: u64 = 256 << 20;
-
 /// What the extension of a key means.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FormatByKey {
@@ -170,18 +167,6 @@ impl Stream {
         Err(Error::data(message)
             .with("key", key)
             .hint("set the file type, or narrow the pattern to files of one format"))
-    }
-
-    /// The size from which objects belong to every sample, since a part of each is read (`dev_sampling`).
-    #[must_use]
-    pub fn sampled_inside_from(&self) -> Option<u64> {
-        matches!(self.format, FormatOptions::Parquet(_)).then_some(SAMPLED_INSIDE_FROM)
-    }
-
-    /// The part of the object that is read, where only a part is.
-    #[must_use]
-    pub fn sample_of(&self, object: &ObjectFacts) -> Option<f64> {
-        self.dev_sampling.filter(|_| self.sampled_inside_from().is_some_and(|from| object.size >= from))
     }
 }
 

@@ -26,6 +26,7 @@ mod tests;
 #[cfg(test)]
 mod writers_tests;
 
+use std::cmp::Ordering;
 use std::collections::{HashMap, VecDeque};
 use std::iter::once;
 use std::ops::Range;
@@ -212,6 +213,19 @@ impl ParquetDecoder {
         columns
     }
 
+    /// How the file's values lie to each literal of the filters, in their order, once the footer is known: how the least and
+    /// the greatest compare with it. `None` where statistics do not tell.
+    #[must_use]
+    pub fn standing(&self) -> Vec<Option<(Ordering, Ordering)>> {
+        let opened = match &self.stage {
+            Stage::Rows(rows) => &rows.opened,
+            Stage::Index(index) => &index.0,
+            Stage::Tail | Stage::Footer(_) => return Vec::new(),
+        };
+        let groups = opened.reader.metadata().row_groups();
+        opened.pruner.as_ref().map(|pruner| pruner.standing(groups)).unwrap_or_default()
+    }
+
     /// Goes on until the footer is known; until then, what is to be fed. For a caller that wants no rows: nothing is
     /// decoded.
     ///
@@ -288,7 +302,7 @@ impl ParquetDecoder {
         let groups = opened.reader.metadata().num_row_groups();
         let sample = match first_with_rows(&opened) {
             Some(first) if self.first_only => Some((0..groups).map(|group| group == first).collect()),
-            _ => self.sample.map(|part| plan::sampled_groups(&self.key, groups, part)),
+            _ => self.sample.map(|part| plan::sampled_groups(&self.key, &plan::group_bytes(&opened, self.size), part)),
         };
         let draft = Draft::new(&opened, self.next, sample.as_deref(), self.size, tail_start);
         let elsewhere = draft.parts.iter().map(|part| part.range.clone()).filter(|range| range.start < tail_start);

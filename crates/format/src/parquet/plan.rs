@@ -269,11 +269,31 @@ fn part(group: usize, what: What, offset: Option<i64>, length: Option<i32>, size
     (start < end && end <= size).then_some(Part { group, what, range: start..end })
 }
 
-/// Which row groups of a file belong to a sample: at least one, and the same each time.
-pub(super) fn sampled_groups(key: &str, groups: usize, part: f64) -> Vec<bool> {
-    let places: Vec<f64> = (0..groups).map(|group| sample_place(&format!("{key}#{group}"))).collect();
-    let lowest = places.iter().copied().fold(1.0, f64::min);
-    places.into_iter().map(|place| place < part || place <= lowest).collect()
+/// Which row groups of a file belong to a sample: as many of their bytes as `part` allows, one at least, and the same each
+/// time.
+pub(super) fn sampled_groups(key: &str, bytes: &[u64], part: f64) -> Vec<bool> {
+    let bytes_of = |group: usize| bytes[group].max(1);
+    let mut rest = ((0..bytes.len()).map(bytes_of).sum::<u64>() as f64 * part) as u64;
+    let mut order: Vec<(f64, usize)> =
+        (0..bytes.len()).map(|group| (sample_place(&format!("{key}#{group}")), group)).collect();
+    order.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut chosen = vec![false; bytes.len()];
+    for &(_, group) in &order {
+        if bytes_of(group) <= rest {
+            rest -= bytes_of(group);
+            chosen[group] = true;
+        }
+    }
+    let least = order.iter().map(|(_, group)| *group).min_by_key(|group| bytes_of(*group));
+    if let Some(least) = least.filter(|_| !chosen.contains(&true)) {
+        chosen[least] = true;
+    }
+    chosen
+}
+
+/// Bytes of the wanted chunks of each row group.
+pub(super) fn group_bytes(opened: &Opened, size: u64) -> Vec<u64> {
+    opened.reader.metadata().row_groups().iter().map(|group| wanted_bytes(opened, group, size)).collect()
 }
 
 /// Bytes of the wanted chunks of a row group. They were checked when the footer was read.
@@ -393,12 +413,17 @@ mod tests {
 
     #[test]
     fn a_sample_of_row_groups_has_about_its_part_and_never_none() {
-        let count =
-            |groups, part| sampled_groups("a.parquet", groups, part).into_iter().filter(|chosen| *chosen).count();
-        assert!((70..130).contains(&count(1000, 0.1)), "{}", count(1000, 0.1));
+        let count = |groups, part| {
+            sampled_groups("a.parquet", &vec![10; groups], part).into_iter().filter(|chosen| *chosen).count()
+        };
+        assert_eq!(count(1000, 0.1), 100);
         assert_eq!((count(1000, 1e-9), count(3, 1e-9), count(1, 0.5), count(0, 0.5)), (1, 1, 1, 0));
-        let (tenth, half) = (sampled_groups("a", 50, 0.1), sampled_groups("a", 50, 0.5));
+        let (tenth, half) = (sampled_groups("a", &[10; 50], 0.1), sampled_groups("a", &[10; 50], 0.5));
         assert!(tenth.iter().zip(half).all(|(tenth, half)| !tenth || half));
+        let sizes: Vec<u64> = (0..100).map(|group| 1 << (group % 20)).collect();
+        let chosen = sampled_groups("a", &sizes, 0.1);
+        let bytes: u64 = sizes.iter().zip(chosen).filter(|(_, chosen)| *chosen).map(|(bytes, _)| bytes).sum();
+        assert!(bytes * 10 <= sizes.iter().sum() && bytes * 20 > sizes.iter().sum(), "{bytes}");
     }
 
     #[test]

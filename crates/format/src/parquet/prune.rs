@@ -3,6 +3,7 @@
 //! All of them say what *may* be: a row group or page that is kept may have no wanted row, one that is left out has none.
 //! What is not understood (statistics of another order than the column's, of INT96, of nested columns, NaN) says nothing.
 
+use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use parquet::schema::types::ColumnDescriptor;
 
 use super::guard::guarded;
 use super::index::{Location, PageValues};
-use tollgate_base::predicate::{Condition, DAY_NANOS, Extent, Nulls, Operand, Predicate, Value};
+use tollgate_base::predicate::{Compared, Condition, DAY_NANOS, Extent, Nulls, Operand, Predicate, Value};
 
 /// The filters of a stream, and where their columns are in a file.
 #[derive(Debug)]
@@ -126,6 +127,30 @@ impl Pruner {
                 condition.test.possible(&extent) && self.bloom_allows(index, condition, facts)
             })
         })
+    }
+
+    /// How the values of all row groups lie to each literal of the filters: how the least and the greatest compare with it.
+    /// `None` where statistics do not tell.
+    pub(super) fn standing(&self, groups: &[RowGroupMetaData]) -> Vec<Option<(Ordering, Ordering)>> {
+        let conditions = self.predicates.iter().flat_map(Predicate::conditions);
+        let literals =
+            conditions.flat_map(|condition| condition.test.operands().iter().map(move |literal| (condition, literal)));
+        let of_literal = |(condition, literal): (&Condition, &Operand)| {
+            let index = self.index(condition);
+            let of_group = |group| {
+                let (least, greatest) = self.extent(index, group).between?;
+                match (literal.compare(&least), literal.compare(&greatest)) {
+                    (Compared::Order(least), Compared::Order(greatest)) => Some((least, greatest)),
+                    _ => None,
+                }
+            };
+            let with_rows = groups.iter().filter(|group| group.num_rows() > 0);
+            with_rows.map(of_group).reduce(|all, group| {
+                let (all, group) = (all?, group?);
+                Some((all.0.min(group.0), all.1.max(group.1)))
+            })?
+        };
+        literals.map(of_literal).collect()
     }
 
     fn index(&self, condition: &Condition) -> usize {

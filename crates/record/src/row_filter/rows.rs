@@ -319,6 +319,6 @@ pub(super) fn kind_of(column: ColumnType) -> Kind {
         ColumnType::Date | ColumnType::Timestamp => Kind::Instant,
         ColumnType::Time => Kind::Time,
         ColumnType::Array | ColumnType::Object => Kind::Other,
-        ColumnType::Null | ColumnType::String | ColumnType::Any => Kind::Text,
+        ColumnType::Null | ColumnType::String | ColumnType::AnyScalar | ColumnType::Any => Kind::Text,
     }
 }

@@ -56,7 +56,8 @@ fn retain(rows: &mut TextRows, keeps: &[bool]) {
 fn asked(shared: &Shared, rows: &TextRows) -> Vec<Asked> {
     let column = |(name, kind): (&str, &ColumnType)| {
         // As texts become records: without a type no column is a string, and all can be null.
-        let string = kind_of(*kind) == Kind::Text && !matches!(kind, ColumnType::Any | ColumnType::Null);
+        let string =
+            kind_of(*kind) == Kind::Text && !matches!(kind, ColumnType::Any | ColumnType::AnyScalar | ColumnType::Null);
         Asked {
             field: rows.columns.iter().rposition(|column| **column == *name),
             kind: kind_of(*kind),

@@ -109,6 +109,7 @@ fn names_of_first_row(options: &FormatOptions, compression: Compression, stored:
     let mut at = 0;
     loop {
         match decoder.step()? {
+            Step::NeedRoom => {}
             Step::NeedBytes => feed(&mut *decoder, stored, &mut at)?,
             Step::Batch(decoded) => {
                 return Ok(match decoded.batch {
@@ -162,6 +163,7 @@ fn run(options: &FormatOptions, compression: Compression, columns: &Columns, sto
         let stepped = clock.now();
         run.decode += stepped - started;
         match step {
+            Step::NeedRoom => {}
             Step::NeedBytes => feed(&mut *decoder, stored, &mut at)?,
             Step::Batch(decoded) => {
                 out.clear();

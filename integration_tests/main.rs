@@ -14,6 +14,7 @@ mod interruption;
 mod inventory;
 mod limits;
 mod listing;
+mod memory;
 mod parquet_fixtures;
 mod partitions;
 mod policies;

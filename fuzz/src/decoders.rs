@@ -143,6 +143,7 @@ fn try_read(stream: &Stream, input: &[u8], piece: usize, lines: &mut Vec<u8>) ->
     let mut at = 0;
     for _ in 0..STEPS {
         match decoder.step()? {
+            Step::NeedRoom => {}
             Step::NeedBytes => feed_next(&mut *decoder, input, piece, &mut at)?,
             Step::NeedRanges(ranges) => {
                 assert_eq!(decoder.access(), Access::Ranges);

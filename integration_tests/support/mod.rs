@@ -1,6 +1,6 @@
 //! Whole commands against testkit: a bucket, the built binary, and its messages, each checked against the protocol.
 
-#![expect(dead_code, clippy::unwrap_used, reason = "each test program uses a part of it, and panics with what it met")]
+#![expect(clippy::unwrap_used, reason = "each test program uses a part of it, and panics with what it met")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -156,6 +156,11 @@ pub struct Measured {
 
 /// As [`finish_measured`], for output that is only counted.
 pub fn finish_counted(mut command: Command) -> Measured {
+    read_some(&mut command, u64::MAX)
+}
+
+/// As [`finish_counted`], for output of which so many bytes are enough: then the command is stopped.
+pub fn read_some(command: &mut Command, enough: u64) -> Measured {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
     let (mut records, mut bytes, mut peak_bytes) = (0, 0, 0);
@@ -168,6 +173,9 @@ pub fn finish_counted(mut command: Command) -> Measured {
         bytes += count as u64;
         records += piece[..count].iter().filter(|byte| **byte == b'\n').count() as u64;
         peak_bytes = high_water(&child).unwrap_or(peak_bytes);
+        if bytes >= enough {
+            _ = child.kill();
+        }
     }
     Measured { records, bytes, code: child.wait().unwrap().code(), peak_bytes }
 }

@@ -1,11 +1,12 @@
 //! Excel workbooks (xlsx and xlsb) → JSON rows: the first sheet.
 //!
 //! ```text
-//!   the whole object ─▶ size check ─▶ calamine: cell by cell ─▶ rows as JSON ─▶ batches
+//!   the whole object ─▶ size check ─▶ calamine: cell by cell ─▶ rows as JSON ─▶ batches, one at a time
 //! ```
 //!
 //! A workbook is a zip archive whose directory is at its end and whose texts are apart from its cells, so it is held as
-//! a whole: [`MOST_BYTES`] at most, and all rows are made at once. A position counts rows; going on reads again.
+//! a whole: [`MOST_BYTES`] at most, and its texts. Calamine cannot be left in the middle of a sheet, so it runs in a thread
+//! of its own, which waits while the batch before the last one is not taken. A position counts rows; going on reads again.
 //!
 //! Values are those of `airbyte/source-s3`, which reads with pandas: the first row that has a cell names the columns
 //! (`Unnamed: 3` where a name is missing, `a.1` for the second `a`), an empty cell, an error and a text such as `NA` are
@@ -13,9 +14,10 @@
 //! stay as they are here: whole numbers have no fraction, numbers keep their digits, truth values are not made numbers
 //! beside empty cells, and texts of digits stay texts.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::io::{Cursor, Read};
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use bytes::Bytes;
 use calamine::{Cell, DataRef, ExcelDateTime, Reader, Xlsb, Xlsx};
@@ -38,8 +40,18 @@ pub(crate) const MOST_BYTES: usize = 64 << 20;
 const MOST_UNPACKED_BYTES: u64 = 512 << 20;
 /// Columns of a sheet at most: as many as Excel has.
 const MOST_COLUMNS: u32 = 16_384;
-/// A workbook in memory is about so many times as large as stored.
-const MEMORY_RATIO: u64 = 8;
+/// Bytes of the parts that are neither sheets nor shared texts at most: styles, and what is found where.
+const MOST_PART_BYTES: u64 = 32 << 20;
+/// Bytes of the shared texts in memory at most.
+const MOST_TEXT_BYTES: u64 = 96 << 20;
+/// What a shared text takes besides its bytes.
+const TEXT_BYTES: u64 = 56;
+/// Bytes of a text at most. Excel has 32,767 characters in a cell.
+const MOST_CELL_BYTES: u64 = 1 << 20;
+/// Rows of a sheet at most: as many as Excel has.
+const MOST_ROWS: u32 = 1 << 20;
+/// A workbook up to this size needs no room of its own.
+const FREE_BYTES: u64 = 1 << 20;
 
 /// Texts that pandas takes for null.
 const NULLS: &[&str] = &[
@@ -50,7 +62,6 @@ const NULLS: &[&str] = &[
 /// A decoder of one workbook.
 pub(crate) struct ExcelDecoder {
     key: Arc<str>,
-    size: u64,
     projection: Projection,
     limits: DecodeLimits,
     source: Source,
@@ -58,14 +69,27 @@ pub(crate) struct ExcelDecoder {
     /// Rows handed over, or left out on resuming.
     rows: u64,
     skip: u64,
-    sheet: Option<Sheet>,
+    /// Bytes of the workbook, and of its texts, for which there is room.
+    roomy: (u64, u64),
+    sheet: Sheet,
 }
 
-/// What a sheet came to.
-#[derive(Debug, Default)]
-struct Sheet {
-    batches: VecDeque<JsonRows>,
-    columns: Vec<InferredColumn>,
+/// How far a sheet is.
+enum Sheet {
+    /// The workbook is being fetched.
+    Awaited,
+    /// All of it is there, and was found small enough.
+    Checked(Bytes),
+    /// Its rows are being made.
+    Made(Receiver<Made>),
+    /// All rows were handed over; they have these columns.
+    Done(Vec<InferredColumn>),
+}
+
+/// What comes out of a sheet, in this order.
+enum Made {
+    Rows(JsonRows),
+    End(Result<Vec<InferredColumn>>),
 }
 
 impl ExcelDecoder {
@@ -93,40 +117,62 @@ impl ExcelDecoder {
         let compression = if compression == Compression::Auto { Compression::None } else { compression };
         Ok(Self {
             key: Arc::clone(&object.key),
-            size: object.size,
             projection: projection.clone(),
             limits: *limits,
             source: Source::new(compression, Frame { stored: 0, decoded: 0 }, limits.caps)?,
             bytes: Vec::new(),
             rows: 0,
             skip,
-            sheet: None,
+            roomy: (object.size.max(FREE_BYTES), 0),
+            sheet: Sheet::Awaited,
         })
     }
 
     fn advance(&mut self) -> Result<Step> {
-        if self.sheet.is_none() {
-            if !self.load()? {
-                return Ok(Step::NeedBytes);
+        loop {
+            match std::mem::replace(&mut self.sheet, Sheet::Awaited) {
+                Sheet::Awaited => {
+                    if let Some(step) = self.load()? {
+                        return Ok(step);
+                    }
+                    let bytes = Bytes::from(std::mem::take(&mut self.bytes));
+                    self.roomy.1 = caught(|| check_unpacked(&bytes)).unwrap_or_else(|panic| Err(gave_up(panic)))?;
+                    self.sheet = Sheet::Checked(bytes);
+                    return Ok(Step::NeedRoom);
+                }
+                Sheet::Checked(bytes) => {
+                    self.rows = self.skip;
+                    self.sheet = Sheet::Made(make(bytes, &self.projection, &self.limits, self.skip)?);
+                }
+                Sheet::Made(made) => match made.recv() {
+                    Ok(Made::Rows(rows)) => {
+                        self.sheet = Sheet::Made(made);
+                        self.rows += rows.row_ends.len() as u64;
+                        let after = Position::new(self.rows, Place::RowGroup { group: 0, row: self.rows });
+                        return Ok(Step::Batch(Decoded::new(Batch::Json(rows), after, Vec::new())));
+                    }
+                    Ok(Made::End(ended)) => self.sheet = Sheet::Done(ended?),
+                    Err(_) => return Err(Error::internal("the rows of a sheet came to no end")),
+                },
+                Sheet::Done(columns) => {
+                    self.sheet = Sheet::Done(columns);
+                    return Ok(Step::Done);
+                }
             }
-            let bytes = std::mem::take(&mut self.bytes);
-            self.sheet = Some(read_sheet(bytes, &self.projection, &self.limits, self.skip)?);
-            self.rows = self.skip;
         }
-        let next = self.sheet.as_mut().and_then(|sheet| sheet.batches.pop_front());
-        let Some(rows) = next else { return Ok(Step::Done) };
-        self.rows += rows.row_ends.len() as u64;
-        let after = Position::new(self.rows, Place::RowGroup { group: 0, row: self.rows });
-        Ok(Step::Batch(Decoded::new(Batch::Json(rows), after, Vec::new())))
     }
 
-    /// Whether the whole object is here.
-    fn load(&mut self) -> Result<bool> {
+    /// `None` when the whole object is here.
+    fn load(&mut self) -> Result<Option<Step>> {
         loop {
+            if self.bytes.len() as u64 >= self.roomy.0 {
+                self.roomy.0 = (self.roomy.0 * 4).min(MOST_BYTES as u64 + 1);
+                return Ok(Some(Step::NeedRoom));
+            }
             let target = (self.bytes.len() + (1 << 20)).min(MOST_BYTES + 1);
             match self.source.read(&mut self.bytes, target)? {
-                Filled::End => return Ok(true),
-                Filled::NeedBytes => return Ok(false),
+                Filled::End => return Ok(None),
+                Filled::NeedBytes => return Ok(Some(Step::NeedBytes)),
                 Filled::Full if self.bytes.len() > MOST_BYTES => {
                     return Err(too_large("decoded_bytes", self.bytes.len() as u64, MOST_BYTES as u64));
                 }
@@ -154,11 +200,13 @@ impl Decode for ExcelDecoder {
     }
 
     fn columns(&self, _: InferenceDepth) -> Option<Vec<InferredColumn>> {
-        self.sheet.as_ref().map(|sheet| sheet.columns.clone())
+        let Sheet::Done(columns) = &self.sheet else { return None };
+        Some(columns.clone())
     }
 
     fn held_bytes(&self) -> u64 {
-        self.size * MEMORY_RATIO
+        let (stored, texts) = self.roomy;
+        if stored + texts > FREE_BYTES { stored + texts } else { 0 }
     }
 }
 
@@ -169,16 +217,26 @@ fn too_large(name: &'static str, bytes: u64, limit: u64) -> Error {
         .hint("a workbook is held in memory as a whole; save large tables as CSV or Parquet")
 }
 
-/// Reads the first sheet. Calamine may panic where bytes are not what they promise; for us that is a data error.
-fn read_sheet(bytes: Vec<u8>, projection: &Projection, limits: &DecodeLimits, skip: u64) -> Result<Sheet> {
-    let read = || {
-        let bytes = Bytes::from(bytes);
-        check_unpacked(&bytes)?;
-        let mut rows = SheetRows::new(projection, limits, skip);
+/// Begins to make the rows of the first sheet. The thread ends when nobody takes them any more. Calamine may panic where
+/// bytes are not what they promise; for us that is a data error.
+fn make(bytes: Bytes, projection: &Projection, limits: &DecodeLimits, skip: u64) -> Result<Receiver<Made>> {
+    let (sender, receiver) = sync_channel(1);
+    let mut rows = SheetRows::new(projection, limits, skip, sender.clone());
+    let read = move || {
         first_sheet(bytes, &mut rows)?;
         rows.finish()
     };
-    caught(read).unwrap_or_else(|panic| Err(damaged("the library that reads it gave up").caused_by(panic)))
+    let run = move || {
+        let ended = caught(read).unwrap_or_else(|panic| Err(gave_up(panic)));
+        _ = sender.send(Made::End(ended));
+    };
+    let begun = std::thread::Builder::new().name("sheet".to_owned()).spawn(run);
+    begun.map_err(|error| Error::internal("a thread for a sheet cannot be started").caused_by(error))?;
+    Ok(receiver)
+}
+
+fn gave_up(panic: String) -> Error {
+    damaged("the library that reads it gave up").caused_by(panic)
 }
 
 fn damaged(reason: impl ToString) -> Error {
@@ -187,17 +245,23 @@ fn damaged(reason: impl ToString) -> Error {
         .hint("check the stream's format; xlsx and xlsb are read")
 }
 
-/// Unpacks everything once and keeps nothing: what a directory says of sizes may be wrong.
-fn check_unpacked(bytes: &Bytes) -> Result<()> {
+/// Unpacks everything once and keeps nothing: what a directory says of sizes may be wrong. Gives the bytes that the shared
+/// texts will take.
+fn check_unpacked(bytes: &Bytes) -> Result<u64> {
     if bytes.starts_with(&[0xd0, 0xcf, 0x11, 0xe0]) {
         return Err(Error::new(ErrorKind::Unsupported, "the workbook has the old format xls, or a password")
             .hint("save it as xlsx, without a password"));
     }
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes.clone())).map_err(damaged)?;
-    let mut total = 0;
+    let (mut total, mut text_bytes, mut part_bytes) = (0, 0, 0);
     for index in 0..archive.len() {
         let mut file = archive.by_index(index).map_err(damaged)?;
         let mut block = [0; 16 << 10];
+        let name = file.name().to_ascii_lowercase();
+        let (sheet, texts, xml) =
+            (name.contains("worksheets/"), name.contains("sharedstrings"), name.ends_with(".xml"));
+        // Bytes since the last tag.
+        let mut run = 0;
         loop {
             let count = file.read(&mut block).map_err(damaged)?;
             if count == 0 {
@@ -207,9 +271,32 @@ fn check_unpacked(bytes: &Bytes) -> Result<()> {
             if total > MOST_UNPACKED_BYTES {
                 return Err(too_large("unpacked_bytes", total, MOST_UNPACKED_BYTES));
             }
+            let block = &block[..count];
+            if texts {
+                // In xlsb each text has eight bytes around it at least.
+                let count_of_texts = if xml { memchr::memchr_iter(b'<', block).count() / 4 } else { count / 8 };
+                text_bytes += count as u64 + count_of_texts as u64 * TEXT_BYTES;
+            } else if !sheet {
+                part_bytes += count as u64;
+            }
+            if xml {
+                let last = memchr::memrchr(b'<', block);
+                let first = memchr::memchr(b'<', block).unwrap_or(count);
+                run = last.map_or(run + count as u64, |last| (count - last) as u64).max(run + first as u64);
+                if run > MOST_CELL_BYTES + (16 << 10) {
+                    return Err(too_large("text_bytes", run, MOST_CELL_BYTES));
+                }
+                run = last.map_or(run, |last| (count - last) as u64);
+            }
+            if text_bytes > MOST_TEXT_BYTES {
+                return Err(too_large("shared_text_bytes", text_bytes, MOST_TEXT_BYTES));
+            }
+            if part_bytes > MOST_PART_BYTES {
+                return Err(too_large("other_part_bytes", part_bytes, MOST_PART_BYTES));
+            }
         }
     }
-    Ok(())
+    Ok(text_bytes)
 }
 
 fn first_sheet(bytes: Bytes, rows: &mut SheetRows) -> Result<()> {
@@ -260,12 +347,11 @@ struct SheetRows {
     row: u32,
     row_start: usize,
     batch: JsonRows,
-    batches: VecDeque<JsonRows>,
-    bytes: u64,
+    made: SyncSender<Made>,
 }
 
 impl SheetRows {
-    fn new(projection: &Projection, limits: &DecodeLimits, skip: u64) -> Self {
+    fn new(projection: &Projection, limits: &DecodeLimits, skip: u64, made: SyncSender<Made>) -> Self {
         Self {
             projection: projection.clone(),
             batch_rows: limits.batch_rows.max(1),
@@ -279,8 +365,7 @@ impl SheetRows {
             row: 0,
             row_start: 0,
             batch: JsonRows::default(),
-            batches: VecDeque::new(),
-            bytes: 0,
+            made,
         }
     }
 
@@ -288,6 +373,11 @@ impl SheetRows {
         let (row, column) = cell.get_position();
         if matches!(cell.get_value(), DataRef::Empty) {
             return Ok(());
+        }
+        if row >= MOST_ROWS {
+            return Err(damaged("a cell is in a row beyond the last one")
+                .with("row", u64::from(row) + 1)
+                .with("limit_rows", MOST_ROWS));
         }
         if column >= MOST_COLUMNS {
             return Err(damaged("a cell is in a column beyond the last one").with("row", u64::from(row) + 1));
@@ -325,11 +415,7 @@ impl SheetRows {
             return Ok(());
         }
         self.batch.row_ends.push(self.batch.fields.len() as u32);
-        if self.batch.data.len() - self.row_start.min(self.batch.data.len()) > self.row_bytes {
-            return Err(Error::data("a row is longer than the limit allows")
-                .with("limit_bytes", self.row_bytes)
-                .with("row", u64::from(self.row) + 1));
-        }
+        self.check_row()?;
         self.row_start = self.batch.data.len();
         if self.batch.row_ends.len() >= self.batch_rows || self.batch.data.len() >= self.batch_bytes {
             self.end_batch()?;
@@ -337,21 +423,26 @@ impl SheetRows {
         Ok(())
     }
 
+    fn check_row(&self) -> Result<()> {
+        if self.batch.data.len().saturating_sub(self.row_start) <= self.row_bytes {
+            return Ok(());
+        }
+        Err(Error::data("a row is longer than the limit allows")
+            .with("limit_bytes", self.row_bytes)
+            .with("row", u64::from(self.row) + 1))
+    }
+
     fn end_batch(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
-        self.bytes += (batch.data.len() + batch.fields.len() * size_of::<JsonField>()) as u64;
-        if self.bytes > MOST_UNPACKED_BYTES {
-            return Err(too_large("row_bytes", self.bytes, MOST_UNPACKED_BYTES));
-        }
-        if !batch.row_ends.is_empty() {
-            self.batches.push_back(batch);
+        if !batch.row_ends.is_empty() && self.made.send(Made::Rows(batch)).is_err() {
+            return Err(Error::internal("nobody takes the rows of a sheet"));
         }
         self.row_start = 0;
         self.columns.iter_mut().for_each(|column| column.key = None);
         Ok(())
     }
 
-    fn finish(mut self) -> Result<Sheet> {
+    fn finish(mut self) -> Result<Vec<InferredColumn>> {
         if self.header.is_some() {
             self.end_row()?;
         }
@@ -361,7 +452,7 @@ impl SheetRows {
             return Err(refused_position(error.with("missing_rows", self.skip)));
         }
         let columns = self.columns.into_iter().map(|column| InferredColumn::new(column.name, column.kind));
-        Ok(Sheet { batches: self.batches, columns: columns.collect() })
+        Ok(columns.collect())
     }
 
     /// Adds the next column, under a name that no other has.
@@ -382,6 +473,7 @@ impl SheetRows {
         while self.columns.len() <= column {
             self.add_column(None);
         }
+        self.check_row()?;
         let column = &mut self.columns[column];
         let data = &mut self.batch.data;
         if u32::try_from(data.len()).is_err() {

@@ -53,6 +53,10 @@ pub(crate) fn scan_array(text: &[u8], start: usize, fields: &mut Vec<JsonField>)
     Scanned::Object { end, line_ends: scanner.line_ends }
 }
 
+/// Members of an object at most.
+const MOST_MEMBERS: usize = 1 << 20;
+const TOO_MANY_MEMBERS: &str = "an object has more than 1,048,576 members";
+
 /// Its functions take the index where something begins and return the index behind it; `None` means that the text
 /// ends there, or that `fault` is set.
 struct Scanner<'a> {
@@ -125,7 +129,8 @@ impl Scanner<'_> {
             let (end, kind) = self.value(start)?;
             fields.push(JsonField { key: span(at + 1, key_end - 1), value: span(start, end), kind });
             match self.next(end, b'}', "expected ',' or '}' after a member")? {
-                Next::Item(next) => at = next,
+                Next::Item(next) if fields.len() - first < MOST_MEMBERS => at = next,
+                Next::Item(next) => return self.refuse(next, TOO_MANY_MEMBERS),
                 Next::End(end) => return Some(end),
             }
         }

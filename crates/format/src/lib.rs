@@ -50,6 +50,8 @@ pub enum Step {
     /// They are as the format wants them: merging them into requests is `plan`'s work. A decoder of [`Access::Stream`]
     /// may ask for some before it asks for the stream.
     NeedRanges(Vec<Range<u64>>),
+    /// It needs more memory than before, as [`Decode::held_bytes`] tells now: make room for that, then step on.
+    NeedRoom,
     /// Rows or rejects or both, and the position behind them.
     Batch(Decoded),
     /// All rows were handed over.
@@ -99,8 +101,9 @@ pub trait Decode: Send {
         None
     }
 
-    /// Memory in bytes that it needs besides what it is fed and hands over, from now on: where its bytes cannot be used as
-    /// they come, and for what a decompressor must remember. It may grow while the object is read.
+    /// Memory in bytes that it needs besides what it is fed and a usual batch, from now on: where its bytes cannot be used
+    /// as they come, for what a decompressor must remember, and for rows that are larger than usual. It changes while the
+    /// object is read; before it grows for what the bytes turn out to hold, there is a [`Step::NeedRoom`].
     fn held_bytes(&self) -> u64 {
         0
     }
@@ -262,7 +265,11 @@ pub fn open(
         }
         // Parquet compresses inside; what is around it as a whole is not read.
         FormatOptions::Parquet(_) => {
-            let limits = parquet::Limits { batch_rows: limits.batch_rows, ..parquet::Limits::default() };
+            let limits = parquet::Limits {
+                batch_rows: limits.batch_rows,
+                row_bytes: limits.row_bytes,
+                ..parquet::Limits::default()
+            };
             return Ok(Box::new(parquet::ParquetDecoder::new(object, projection, resume, limits)?));
         }
     };

@@ -113,6 +113,7 @@ impl Reading<'_> {
         let mut at = from as usize;
         loop {
             match decoder.step()? {
+                Step::NeedRoom => {}
                 Step::NeedBytes if at >= self.stored.len() => decoder.finish(),
                 Step::NeedBytes => {
                     let end = (at + piece().max(1)).min(self.stored.len());

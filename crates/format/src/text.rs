@@ -61,6 +61,16 @@ const MAX_ROW_BYTES: usize = 1 << 30;
 
 const LONG_ROW: &str = "a row is longer than the limit allows";
 
+/// A row up to this length needs no room of its own.
+const FREE_ROW_BYTES: usize = 1 << 20;
+
+/// Room that was made for a row beyond that, which is enough for the longest that may be, is kept for so many batches without
+/// one: a reader that waits for room lets go of its connection.
+const ROOMY_BATCHES: usize = 64;
+
+/// A long row is in memory so many times: in the block, in its line, and on the way between them.
+const ROW_COPIES: u64 = 3;
+
 /// Of a row without an end in sight, so much is kept.
 const CUT_BYTES: usize = 64 << 10;
 
@@ -222,7 +232,7 @@ impl Splitter {
     }
 
     /// More about a row that is longer than the limit.
-    fn explain_long_row(&self, text: &[u8]) -> Option<&'static str> {
+    fn explain_long_row(&self, text: &mut [u8]) -> Option<&'static str> {
         match self {
             Self::Csv(csv) => csv.explain_long_row(text),
             Self::Json(_) => None,
@@ -401,6 +411,15 @@ impl Block {
         }
     }
 
+    /// Gives memory back that a long row took.
+    fn shrink(&mut self) {
+        self.data.drain(..self.head);
+        self.base += self.head as u64;
+        self.valid -= self.head;
+        self.head = 0;
+        self.data.shrink_to(2 * self.data.len());
+    }
+
     fn skip_consumed(&mut self, consumed: usize) {
         self.head += consumed;
     }
@@ -442,6 +461,12 @@ pub(crate) struct TextDecoder {
     batch_rows: usize,
     batch_bytes: usize,
     row_bytes: usize,
+    /// The length of rows for which there is room.
+    roomy_bytes: usize,
+    /// Batches since a row needed it.
+    usual_batches: usize,
+    /// Whether more room is to be made before more text is read.
+    wants_room: bool,
     /// Memory that the decompressor will need, as far as that is known from outside.
     expected_bytes: u64,
 }
@@ -524,6 +549,9 @@ impl TextDecoder {
             batch_rows: limits.batch_rows.max(1),
             batch_bytes,
             row_bytes: limits.row_bytes.clamp(batch_bytes, MAX_ROW_BYTES),
+            roomy_bytes: FREE_ROW_BYTES.max(batch_bytes),
+            usual_batches: 0,
+            wants_room: false,
             expected_bytes: 0,
         })
     }
@@ -536,6 +564,7 @@ impl TextDecoder {
     fn batch(&mut self, consumed: usize) -> Decoded {
         let begins_at = self.block.offset();
         let data = self.block.take(consumed, self.batch_bytes + 64);
+        self.give_room_back();
         let batch = self.splitter.take(data, begins_at);
         let rejects = std::mem::take(&mut self.splitter.rejects().list);
         self.rows_done += batch.rows() as u64;
@@ -547,6 +576,22 @@ impl TextDecoder {
             frame: self.block.frame_of(offset),
         };
         Decoded::new(batch, Position::new(self.rows_done, place), rejects)
+    }
+
+    /// Behind a long row, what was made room for is not needed any more.
+    fn give_room_back(&mut self) {
+        let usual = FREE_ROW_BYTES.max(self.batch_bytes);
+        if self.roomy_bytes == usual {
+            return;
+        }
+        let short = self.block.all_text().len() < usual;
+        self.usual_batches = if short { self.usual_batches + 1 } else { 0 };
+        if self.usual_batches == 1 {
+            self.block.shrink();
+        }
+        if self.usual_batches == ROOMY_BATCHES {
+            (self.roomy_bytes, self.usual_batches) = (usual, 0);
+        }
     }
 
     /// What to do when the splitter cannot go on with the text there is. `Some` ends the object.
@@ -573,6 +618,10 @@ impl TextDecoder {
             return self.go_over_long_row().err().map(Err);
         }
         self.wanted = (length * 2).clamp(self.batch_bytes, self.row_bytes);
+        if self.wanted > self.roomy_bytes {
+            self.roomy_bytes = self.row_bytes;
+            self.wants_room = true;
+        }
         None
     }
 
@@ -628,6 +677,7 @@ impl TextDecoder {
         let kept = if self.skipping_line { CUT_BYTES } else { usize::MAX };
         self.reject(Cow::Borrowed(LONG_ROW), length, u64::from(end.is_some()), kept);
         self.wanted = self.batch_bytes;
+        self.give_room_back();
         Ok(())
     }
 
@@ -666,6 +716,9 @@ impl Decode for TextDecoder {
         loop {
             if let Some(fault) = self.fault.take() {
                 return Err(fault);
+            }
+            if std::mem::take(&mut self.wants_room) {
+                return Ok(Step::NeedRoom);
             }
             let short = !self.block.fill(self.wanted);
             if short && !self.cut {
@@ -732,6 +785,8 @@ impl Decode for TextDecoder {
     }
 
     fn held_bytes(&self) -> u64 {
-        self.block.source.window_bytes().max(self.expected_bytes)
+        let roomy = self.roomy_bytes > FREE_ROW_BYTES.max(self.batch_bytes);
+        let room = if roomy { self.roomy_bytes as u64 * ROW_COPIES } else { 0 };
+        self.block.source.window_bytes().max(self.expected_bytes) + room
     }
 }

@@ -35,7 +35,7 @@ use tollgate_record::flatten::Flattener;
 use tollgate_record::row_filter::{FileRowFilter, RowFilter};
 use tollgate_record::{Encoded, FileEncoder, FileReport, Refused, StreamEncoder, Unlisted};
 use tollgate_runtime::clock::Clock;
-use tollgate_runtime::memory::Reservation;
+use tollgate_runtime::memory::{Budget, Overdraft, Reservation};
 use tollgate_s3::Store;
 
 /// A block of lines is handed on when it has this size, and at the end of a file.
@@ -309,23 +309,72 @@ fn vanished(error: Error) -> Error {
         .hint("run the sync again; it lists anew")
 }
 
+/// Room that a file whose bytes are here already takes without asking: what most decompressors remember.
+const SMALL_ROOM_BYTES: u64 = 1 << 20;
+
 /// Room for what a decoder holds as long as it lives.
 #[derive(Default)]
 struct Held {
     bytes: u64,
     reservation: Option<Reservation>,
+    overdraft: Option<Overdraft>,
 }
 
 impl Held {
+    /// Gives back what is too much.
+    fn shrink(&mut self, wanted: u64) {
+        if wanted <= self.bytes {
+            self.overdraft = None;
+        }
+        if wanted < self.bytes
+            && let Some(reservation) = &mut self.reservation
+        {
+            reservation.shrink(usize::try_from(wanted).unwrap_or(usize::MAX));
+        }
+        self.bytes = self.bytes.min(wanted);
+    }
+
+    /// Makes it enough for a decoder of ranges. Where that has some already, which is in use, and there is no more, one task
+    /// at a time goes beyond the budget.
+    async fn make(&mut self, wanted: u64, budget: &Budget) {
+        self.shrink(wanted);
+        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        if wanted <= self.bytes || self.overdraft.is_some() {
+            return;
+        }
+        match &mut self.reservation {
+            Some(reservation) if self.bytes > 0 => match budget.try_reserve(size(wanted - self.bytes)) {
+                Some(more) => reservation.merge(more),
+                None => self.overdraft = Some(budget.overdraw().await),
+            },
+            none => {
+                *none = None;
+                *none = Some(budget.reserve(size(wanted)).await);
+            }
+        }
+        // What is beyond the budget is given back as a whole.
+        if self.overdraft.is_none() {
+            self.bytes = wanted;
+        }
+    }
+
     /// Makes it enough. Where room must be waited for, what was fetched ahead is let go and asked for again: a task that
-    /// waits for this must hold nothing, or two wait for each other. Small archives, which are held as a whole, do not wait.
+    /// waits for this must hold nothing, or two wait for each other. Members of small archives, which are held as a whole, go
+    /// beyond the budget one at a time.
     async fn grow(&mut self, wanted: u64, bytes: &mut Stream, shared: &Shared) {
+        if self.overdraft.is_some() {
+            return;
+        }
         let budget = &shared.budgets.held;
         let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         match (budget.try_reserve(size(wanted - self.bytes)), &mut self.reservation) {
             (Some(more), Some(reservation)) => reservation.merge(more),
             (Some(all), none) => *none = Some(all),
-            (None, _) if bytes.at_hand() => {}
+            (None, _) if bytes.at_hand() && wanted - self.bytes <= SMALL_ROOM_BYTES => {}
+            (None, _) if bytes.at_hand() => {
+                self.overdraft = Some(budget.overdraw().await);
+                return;
+            }
             (None, reservation) => {
                 bytes.pause();
                 *reservation = None;
@@ -451,10 +500,12 @@ impl<'a> FileTask<'a> {
         while self.goes_on() {
             let wanted = self.decoder.held_bytes();
             let Some(bytes) = &mut self.bytes else { return Err(Error::internal("a file lost its bytes")) };
+            held.shrink(wanted);
             if wanted > held.bytes && shared.stop.unless(held.grow(wanted, bytes, shared)).await.is_none() {
                 break;
             }
             match self.decoder.step()? {
+                Step::NeedRoom => {}
                 Step::Batch(decoded) => self.encode(decoded).await?,
                 Step::Done => return Ok(FileEnd::Read),
                 // What it needs before the stream, to go on in the middle of it.
@@ -494,7 +545,12 @@ impl<'a> FileTask<'a> {
         let shared = self.shared;
         let (store, object) = (self.store.clone(), self.object.clone());
         let mut steps = Steps::new(&store, &object, &shared.budgets.fetched, shared.till.allowance());
+        let mut room = Held::default();
         while self.goes_on() {
+            let wanted = self.decoder.held_bytes();
+            if shared.stop.unless(room.make(wanted, &shared.budgets.decoded)).await.is_none() {
+                break;
+            }
             let step = self.decoder.step()?;
             if !steps.planned()
                 && let Some(planned) = self.decoder.planned()
@@ -504,6 +560,7 @@ impl<'a> FileTask<'a> {
                 steps.plan(ranges::fetches(&planned.steps, tail_start));
             }
             match step {
+                Step::NeedRoom => {}
                 Step::Batch(decoded) => {
                     self.encode(decoded).await?;
                     steps.fetch_ahead(&mut *self.decoder)?;
@@ -512,6 +569,8 @@ impl<'a> FileTask<'a> {
                 Step::NeedBytes => return Err(Error::internal("a decoder of ranges asked for a stream")),
                 Step::NeedRanges(wanted) => {
                     self.say_if_large(&wanted).await;
+                    // What was decoded is gone: it is given back before more is asked for.
+                    room.shrink(0);
                     if !steps.feed(wanted, &mut *self.decoder, &shared.stop).await? {
                         break;
                     }

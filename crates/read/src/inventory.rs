@@ -267,6 +267,7 @@ async fn read_file(
     let in_order = decoder.access() != Access::Ranges;
     loop {
         match decoder.step()? {
+            Step::NeedRoom => {}
             Step::Batch(decoded) => objects(&decoded.batch, &mut take)?,
             Step::Done if !in_order => return Ok(()),
             Step::Done => {

@@ -55,28 +55,37 @@ pub use stream::{Failures, ReadOptions, Reader};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_runtime::memory::Budget;
 
-/// The byte budget of a run, unless the configuration gives another: what is on its way from S3 and to stdout.
-pub const DEFAULT_MEMORY_BYTES: usize = 96 << 20;
+/// The byte budget of a run, unless the configuration gives another: what is on its way from S3 and to stdout, and what is
+/// decoded of it.
+pub const DEFAULT_MEMORY_BYTES: usize = 144 << 20;
 
 /// Files in flight, unless the configuration gives another number. Enough to hide the latency of small objects; large
 /// ones are held back by the budget.
 pub const DEFAULT_PARALLEL_FILES: usize = 16;
 
 /// The sides of the budget. They are apart so that a task that holds one can always get at the next, in this order: what a
-/// decoder holds, what is fetched for it, and its lines, which the emitter frees, who waits for nobody but the reader of
-/// stdout. A task that holds something never waits for what comes before it.
+/// decoder holds, what is fetched for it, what is decoded of that at once, and its lines, which the emitter frees, who waits
+/// for nobody but the reader of stdout. A task that holds something never waits for what comes before it, nor for more of the
+/// same; and a request for more than there is gets all there is. So the task that is first in a queue always goes on.
 #[derive(Debug, Clone)]
 struct Budgets {
-    /// What decoders hold as long as they live: files as a whole, and the windows of decompressors.
+    /// What decoders of streams hold: files as a whole, the windows of decompressors, long rows and blocks.
     held: Budget,
     fetched: Budget,
+    /// What decoders of ranges make of what was fetched for them.
+    decoded: Budget,
     output: Budget,
 }
 
 impl Budgets {
     fn new(total_bytes: usize) -> Self {
-        let quarter = total_bytes / 4;
-        Self { held: Budget::new(quarter), fetched: Budget::new(2 * quarter), output: Budget::new(quarter) }
+        let sixth = total_bytes / 6;
+        Self {
+            held: Budget::new(sixth),
+            fetched: Budget::new(2 * sixth),
+            decoded: Budget::new(2 * sixth),
+            output: Budget::new(sixth),
+        }
     }
 }
 

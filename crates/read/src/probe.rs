@@ -122,6 +122,7 @@ async fn decode(mut bodies: Bodies, decoder: &mut dyn Decode, rows: &mut Rows) -
                     return rows.verdict();
                 }
             }
+            Step::NeedRoom => {}
             Step::Done => return rows.verdict(),
             Step::NeedRanges(_) => return Err(Error::internal("a decoder of streams asked for ranges")),
             Step::NeedBytes => match bodies.next().await? {
@@ -194,6 +195,7 @@ async fn first_batch(store: &Store, stream: &Stream, object: &ObjectFacts, rows:
     decoder.first_row_group_only();
     loop {
         match decoder.step()? {
+            Step::NeedRoom => {}
             Step::NeedRanges(missing) => fetched.feed(missing, &mut decoder).await?,
             Step::Batch(decoded) => {
                 if rows.add(decoded)? {

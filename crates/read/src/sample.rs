@@ -217,7 +217,11 @@ async fn declared(
         if let Some(columns) = decoder.columns(stream.inference) {
             return Ok(Some(columns));
         }
-        let Step::NeedBytes = step? else { return Err(Error::internal("a file has rows and no columns")) };
+        match step? {
+            Step::NeedBytes => {}
+            Step::NeedRoom | Step::Batch(_) => continue,
+            _ => return Err(Error::internal("a file has rows and no columns")),
+        }
         // A header that is longer than a sample is read to its end.
         if !body.feed(&mut *decoder).await? && !body.go_on(&mut *decoder, gets).await? {
             return Ok(None);
@@ -377,6 +381,7 @@ impl Taking {
                     }
                 }
                 Step::Done | Step::NeedRanges(_) => return Ok(true),
+                Step::NeedRoom => {}
                 Step::NeedBytes if body.feed(decoder).await? => {}
                 Step::NeedBytes => {
                     let some = self.sampled.rows + self.sampled.bad_rows > 0;

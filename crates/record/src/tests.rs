@@ -36,6 +36,7 @@ fn encode(format: &FormatOptions, columns: &Columns, schemaless: bool, text: &st
         match decoder.step().unwrap() {
             Step::Batch(decoded) => lines += encoder.encode(&decoded.batch, &mut out).unwrap().lines,
             Step::Done => break,
+            Step::NeedRoom => {}
             Step::NeedBytes | Step::NeedRanges(_) => unreachable!("the file was fed"),
         }
     }

@@ -15,6 +15,8 @@ const UNIT_BYTES: usize = 4096;
 pub struct Budget {
     units: Arc<Semaphore>,
     total_units: u32,
+    /// See [`Budget::overdraw`].
+    overdraft: Arc<Semaphore>,
 }
 
 /// A part of the budget, given back when dropped.
@@ -23,12 +25,19 @@ pub struct Reservation {
     permit: OwnedSemaphorePermit,
 }
 
+/// Leave to need more than the budget gives, for one at a time. Given back when dropped.
+#[derive(Debug)]
+pub struct Overdraft {
+    _permit: OwnedSemaphorePermit,
+}
+
 impl Budget {
     /// A budget of `bytes`.
     #[must_use]
     pub fn new(bytes: usize) -> Self {
         let units = u32::try_from(bytes / UNIT_BYTES).unwrap_or(u32::MAX >> 4).max(1);
-        Self { units: Arc::new(Semaphore::new(units as usize)), total_units: units }
+        let overdraft = Arc::new(Semaphore::new(1));
+        Self { units: Arc::new(Semaphore::new(units as usize)), total_units: units, overdraft }
     }
 
     /// The whole budget in bytes.
@@ -47,6 +56,13 @@ impl Budget {
         Reservation { permit }
     }
 
+    /// Waits until nobody else has more than the budget gives, for somebody who needs more than was reserved while what it
+    /// reserved is in use, and who gives it back without waiting for the budget.
+    pub async fn overdraw(&self) -> Overdraft {
+        let permit = Arc::clone(&self.overdraft).acquire_owned().await;
+        Overdraft { _permit: permit.expect("the semaphore of a budget is never closed") }
+    }
+
     /// As [`Budget::reserve`], without waiting.
     #[must_use]
     pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
@@ -60,6 +76,12 @@ impl Budget {
 }
 
 impl Reservation {
+    /// Gives back what is more than `bytes`.
+    pub fn shrink(&mut self, bytes: usize) {
+        let units = bytes.div_ceil(UNIT_BYTES);
+        drop(self.permit.split(self.permit.num_permits().saturating_sub(units)));
+    }
+
     /// Joins another reservation of the same budget to this one.
     pub fn merge(&mut self, other: Self) {
         self.permit.merge(other.permit);

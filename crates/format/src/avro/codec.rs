@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::MOST_BLOCK_BYTES;
+use super::MOST_DECODED_BYTES;
 use crate::compression::{Caps, Filled, Source};
 use tollgate_base::batch::Frame;
 use tollgate_base::error::{Error, ErrorKind, Result};
@@ -46,7 +46,10 @@ impl Codec {
     /// What is in a block. Its memory is bounded by `caps`.
     pub(super) fn decode(self, stored: &[u8], caps: Caps) -> Result<Vec<u8>> {
         let data = match self {
-            Self::Null => stored.to_vec(),
+            Self::Null => {
+                check(stored, stored.len(), caps)?;
+                stored.to_vec()
+            }
             Self::Deflate => inflate(stored, caps)?,
             Self::Snappy => unsnap(stored, caps)?,
             Self::Whole(compression) => whole(compression, stored, caps)?,
@@ -64,7 +67,7 @@ fn inflate(stored: &[u8], caps: Caps) -> Result<Vec<u8>> {
         let rest = &stored[decompress.total_in() as usize..];
         let status =
             decompress.decompress_vec(rest, &mut data, FlushDecompress::None).map_err(|_| damaged("deflate"))?;
-        check(stored, &data, caps)?;
+        check(stored, data.len(), caps)?;
         if status == Status::StreamEnd {
             return Ok(data);
         }
@@ -78,9 +81,10 @@ fn unsnap(stored: &[u8], caps: Caps) -> Result<Vec<u8>> {
     let (block, sum) = stored.split_last_chunk::<4>().ok_or_else(|| damaged("snappy"))?;
     let length = snap::raw::decompress_len(block).map_err(|_| damaged("snappy"))?;
     // Snappy makes at most 64 bytes of 3: a length beyond is not one.
-    if length as u64 > (block.len() as u64 * 64).min(caps.decoded_bytes) {
+    if length as u64 > block.len() as u64 * 64 {
         return Err(damaged("snappy"));
     }
+    check(stored, length, caps)?;
     let data = snap::raw::Decoder::new().decompress_vec(block).map_err(|_| damaged("snappy"))?;
     let mut found = flate2::Crc::new();
     found.update(&data);
@@ -96,7 +100,7 @@ fn whole(compression: Compression, stored: &[u8], caps: Caps) -> Result<Vec<u8>>
     source.finish();
     let mut data = Vec::new();
     loop {
-        let target = (data.len() * 2).clamp(STEP_BYTES, MOST_BLOCK_BYTES * 8);
+        let target = (data.len() * 2).clamp(STEP_BYTES, MOST_DECODED_BYTES as usize * 2);
         // A block is decompressed as a whole before a row is made of it.
         if source.read(&mut data, target).map_err(Error::without_suspect_rows)? == Filled::End {
             return Ok(data);
@@ -104,13 +108,16 @@ fn whole(compression: Compression, stored: &[u8], caps: Caps) -> Result<Vec<u8>>
     }
 }
 
-fn check(stored: &[u8], data: &[u8], caps: Caps) -> Result<()> {
-    if data.len() as u64 <= caps.decoded_bytes && data.len() as u64 / caps.ratio.max(1) <= stored.len() as u64 + 1024 {
+fn check(stored: &[u8], decoded_bytes: usize, caps: Caps) -> Result<()> {
+    let ratio_kept = decoded_bytes as u64 / caps.ratio.max(1) <= stored.len() as u64 + 1024;
+    if decoded_bytes as u64 <= caps.decoded_bytes && ratio_kept {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Limit, "an Avro block expands to more than the limit allows")
         .with("stored_bytes", stored.len())
-        .with("decoded_bytes", data.len()))
+        .with("decoded_bytes", decoded_bytes)
+        .with("limit_bytes", caps.decoded_bytes)
+        .hint("write the file with smaller blocks (sync interval)"))
 }
 
 fn damaged(codec: &'static str) -> Error {

@@ -53,8 +53,14 @@ pub(super) const MARKER_BYTES: usize = 16;
 const HEADER_BYTES: usize = 64 << 10;
 /// Bytes of a header at most: a schema of many thousand columns.
 const MOST_HEADER_BYTES: usize = 16 << 20;
-/// Bytes of a block as stored at most, and of what is in it. Writers make blocks of kilobytes.
+/// Bytes of a block as stored at most. Writers make blocks of kilobytes.
 const MOST_BLOCK_BYTES: usize = 64 << 20;
+/// Bytes of what is in a block at most.
+const MOST_DECODED_BYTES: u64 = 96 << 20;
+/// Blocks up to this size, stored and decompressed, need no room of their own.
+const FREE_BLOCK_BYTES: u64 = 2 << 20;
+/// So many times as much room is asked for where it was not enough: a block is decompressed again then.
+const ROOM_GROWS: u64 = 4;
 /// Two numbers of variable length: what a block begins with.
 const BLOCK_HEAD_BYTES: usize = 20;
 /// Rows of a block beyond the number of its bytes: rows without bytes exist, but not without end.
@@ -76,6 +82,8 @@ pub(crate) struct AvroDecoder {
     skip: u64,
     /// What the next step ends with, after the rows before it.
     fault: Option<Error>,
+    /// Bytes of a block as stored, and as decompressed, for which there is room.
+    roomy: (u64, u64),
 }
 
 /// Where reading goes on.
@@ -212,6 +220,7 @@ impl AvroDecoder {
             rows,
             skip,
             fault: None,
+            roomy: (FREE_BLOCK_BYTES, FREE_BLOCK_BYTES),
         })
     }
 
@@ -313,6 +322,10 @@ impl AvroDecoder {
             Err(fault) => return self.lose_place(0, fault),
         };
         let whole = head + length + MARKER_BYTES;
+        if whole as u64 > self.roomy.0 {
+            self.roomy.0 = whole as u64;
+            return Ok(Some(Step::NeedRoom));
+        }
         if !self.buffer.fill(&mut self.source, whole)? {
             return Ok(Some(Step::NeedBytes));
         }
@@ -332,9 +345,15 @@ impl AvroDecoder {
             self.buffer.advance(whole);
             return Ok(None);
         }
-        let caps = Caps { decoded_bytes: MOST_BLOCK_BYTES as u64 * 4, ..self.limits.caps };
+        let most = self.roomy.1.min(MOST_DECODED_BYTES);
+        let caps = Caps { decoded_bytes: most, ..self.limits.caps };
         let decoded = header.codec.decode(&stored[..length], caps).and_then(|data| check_rows(rows, data));
         match decoded {
+            Err(fault) if fault.kind() == ErrorKind::Limit && most < MOST_DECODED_BYTES => {
+                self.roomy.1 = (most * ROOM_GROWS).min(MOST_DECODED_BYTES);
+                self.stage = Stage::Between(header, done);
+                Ok(Some(Step::NeedRoom))
+            }
             Ok(data) => {
                 let mut block = Block { offset: self.buffer.offset(), rows, done: 0, data, at: 0, ends: None };
                 self.leave_out(&header, &mut block, done)?;
@@ -401,6 +420,10 @@ impl AvroDecoder {
             lost.extend(self.lose_rest(&block));
         }
         let place = self.place(block.offset, block.done);
+        if finished {
+            // Large blocks are few; others of the size of this one follow where it is near the usual.
+            self.roomy = (FREE_BLOCK_BYTES, self.roomy.1.min(FREE_BLOCK_BYTES * ROOM_GROWS));
+        }
         self.stage = if finished { Stage::Between(header, 0) } else { Stage::Inside(header, block) };
         if row_ends.is_empty() && lost.is_empty() {
             return Ok(None);
@@ -497,7 +520,9 @@ impl Decode for AvroDecoder {
     }
 
     fn held_bytes(&self) -> u64 {
-        self.source.window_bytes()
+        let (stored, decoded) = self.roomy;
+        let beyond = |bytes: u64| if bytes > FREE_BLOCK_BYTES { bytes } else { 0 };
+        self.source.window_bytes() + beyond(stored) + beyond(decoded)
     }
 
     fn columns(&self, inference: InferenceDepth) -> Option<Vec<InferredColumn>> {

@@ -76,6 +76,7 @@ impl<'a> Reading<'a> {
         let mut at = from as usize;
         loop {
             match decoder.step()? {
+                Step::NeedRoom => {}
                 Step::NeedBytes if at >= self.stored.len() => decoder.finish(),
                 Step::NeedBytes => {
                     let end = (at + piece().max(1)).min(self.stored.len());

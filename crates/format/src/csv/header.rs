@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::walk::{Walk, find_row, split_row};
-use super::{CsvSplitter, Origin};
+use super::{CsvSplitter, MOST_COLUMNS, Origin, too_many};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::options::{CsvHeader, CsvOptions};
 
@@ -110,6 +110,7 @@ impl CsvSplitter {
             Walk::Incomplete => Ok(None),
             Walk::Unclosed { quote, lines } => Err(self.unclosed(origin, quote, lines)),
             Walk::Blank { .. } => Names::of(Arc::default()).map(|_| None).map_err(|error| here(error, self.line)),
+            Walk::Row { fields, .. } if fields > MOST_COLUMNS => Err(here(too_many(fields), self.line)),
             Walk::Row { next, lines, .. } => {
                 let mut spans = Vec::new();
                 split_row(&self.dialect, text, at, ended, &mut spans);
@@ -129,6 +130,7 @@ impl CsvSplitter {
                 Walk::Blank { next } => (row, blank_lines) = (next, blank_lines + 1),
                 Walk::Incomplete => return Ok(None),
                 Walk::Unclosed { quote, lines } => return Err(self.unclosed(origin, quote, blank_lines + lines)),
+                Walk::Row { fields, .. } if fields > MOST_COLUMNS => return Err(too_many(fields)),
                 Walk::Row { fields, .. } => {
                     self.names = Names::of((0..fields).map(|index| format!("f{index}").into()).collect())?;
                     return Ok(Some(at));

@@ -76,6 +76,19 @@ impl Dialect {
     }
 }
 
+/// Columns of a file at most.
+pub(super) const MOST_COLUMNS: usize = 65_536;
+/// Fields of a batch, about.
+const MOST_FIELDS: usize = 1 << 19;
+
+/// The error for a header or a row with more columns than a file may have.
+fn too_many(fields: usize) -> Error {
+    Error::data("a CSV row has more fields than the limit allows")
+        .with("fields", fields)
+        .with("limit_fields", MOST_COLUMNS)
+        .hint("check the delimiter")
+}
+
 /// Splits text into rows of CSV.
 pub(crate) struct CsvSplitter {
     dialect: Dialect,
@@ -188,6 +201,8 @@ impl CsvSplitter {
             Ok(Progress::More(at)) => return Split { consumed: at, stop: Stop::More },
             Err(error) => return Split { consumed: 0, stop: Stop::Fault(error) },
         };
+        // Rows that are shorter than the header are made as wide.
+        let max_rows = max_rows.min((MOST_FIELDS / self.names.columns.len().max(1)).max(1));
         if self.dialect.scannable() {
             return self.scan_rows(text, start, ended, origin, max_rows);
         }
@@ -210,6 +225,9 @@ impl CsvSplitter {
             Walk::Blank { next } => {
                 self.line += 1;
                 Ok(Some(next))
+            }
+            Walk::Row { fields, .. } if fields > MOST_COLUMNS => {
+                Err(origin.place(too_many(fields).with("line", self.line + 1), self.rows, at))
             }
             Walk::Row { next, lines, fields } => {
                 let first = self.fields.len();
@@ -311,9 +329,8 @@ impl CsvSplitter {
     }
 
     /// Why the row at the start of `text` has no end.
-    pub(crate) fn explain_long_row(&self, text: &[u8]) -> Option<&'static str> {
-        let mut text = text.to_vec();
-        let unclosed = matches!(find_row(&self.dialect, &mut text, 0, true), Walk::Unclosed { .. });
+    pub(crate) fn explain_long_row(&self, text: &mut [u8]) -> Option<&'static str> {
+        let unclosed = matches!(find_row(&self.dialect, text, 0, true), Walk::Unclosed { .. });
         unclosed.then_some("a quote in this row is not closed: repair the file, or set `quote_char`")
     }
 }

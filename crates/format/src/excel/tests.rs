@@ -42,6 +42,7 @@ fn run(stored: &[u8], resume: Option<&Position>, limits: &DecodeLimits, piece: u
     let mut at = 0;
     loop {
         match decoder.step() {
+            Ok(Step::NeedRoom) => {}
             Ok(Step::NeedBytes) if at == stored.len() => decoder.finish(),
             Ok(Step::NeedBytes) => {
                 let end = (at + piece).min(stored.len());
@@ -54,9 +55,11 @@ fn run(stored: &[u8], resume: Option<&Position>, limits: &DecodeLimits, piece: u
                 encoder.encode(&decoded.batch, &mut out).unwrap();
                 run.lines.extend(std::str::from_utf8(&out).unwrap().lines().map(members));
                 run.positions.push(decoded.after);
-                run.columns = decoder.columns(InferenceDepth::Compatible);
             }
-            Ok(Step::Done) => break,
+            Ok(Step::Done) => {
+                run.columns = decoder.columns(InferenceDepth::Compatible);
+                break;
+            }
             Ok(Step::NeedRanges(_)) => panic!("a workbook is a stream"),
             Err(error) => {
                 run.error = Some(error);

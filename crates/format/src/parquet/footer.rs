@@ -177,11 +177,26 @@ pub(super) fn reader_of(metadata: &Arc<ParquetMetaData>) -> Result<ArrowReaderMe
     let open = |options| guarded(|| ArrowReaderMetadata::try_new(Arc::clone(metadata), options));
     let reader =
         open(ArrowReaderOptions::new()).or_else(|_| open(ArrowReaderOptions::new().with_skip_arrow_metadata(true)))?;
-    if !int96_of_spark(metadata.file_metadata()) {
+    let micros = int96_of_spark(metadata.file_metadata());
+    let fields = with_types(reader.schema().fields(), &|kind| read_as(kind, micros));
+    if fields == *reader.schema().fields() {
         return Ok(reader);
     }
-    let schema = Schema::new(in_micros(reader.schema().fields()));
+    let schema = Schema::new_with_metadata(fields, reader.schema().metadata().clone());
     open(ArrowReaderOptions::new().with_schema(Arc::new(schema))).or(Ok(reader))
+}
+
+/// The type that values of a type are read as. Texts are views of the pages that they stand in: a dictionary's text that many
+/// rows have is in memory once. `micros`: times are whole microseconds.
+fn read_as(kind: &DataType, micros: bool) -> Option<DataType> {
+    match kind {
+        DataType::Utf8 | DataType::LargeUtf8 => Some(DataType::Utf8View),
+        DataType::Binary | DataType::LargeBinary => Some(DataType::BinaryView),
+        DataType::Timestamp(TimeUnit::Nanosecond, zone) if micros => {
+            Some(DataType::Timestamp(TimeUnit::Microsecond, zone.clone()))
+        }
+        _ => None,
+    }
 }
 
 /// Whether a file's times are INT96 numbers that Spark wrote. They are whole microseconds, of years that 64 bits of
@@ -196,16 +211,17 @@ fn int96_of_spark(file: &FileMetaData) -> bool {
         && !leaves().any(|leaf| leaf.logical_type_ref().is_some_and(nanos))
 }
 
-/// Fields with times in microseconds.
-fn in_micros(fields: &Fields) -> Fields {
-    let item = |field: &FieldRef| in_micros(&std::iter::once(Arc::clone(field)).collect())[0].clone();
+/// Fields whose values, or what lies inside of them, are read as other types.
+fn with_types(fields: &Fields, read_as: &dyn Fn(&DataType) -> Option<DataType>) -> Fields {
+    let item = |field: &FieldRef| with_types(&std::iter::once(Arc::clone(field)).collect(), read_as)[0].clone();
     let field = |field: &FieldRef| {
         let kind = match field.data_type() {
-            DataType::Timestamp(TimeUnit::Nanosecond, zone) => DataType::Timestamp(TimeUnit::Microsecond, zone.clone()),
             DataType::List(inner) => DataType::List(item(inner)),
+            DataType::LargeList(inner) => DataType::LargeList(item(inner)),
+            DataType::FixedSizeList(inner, size) => DataType::FixedSizeList(item(inner), *size),
             DataType::Map(entries, sorted) => DataType::Map(item(entries), *sorted),
-            DataType::Struct(members) => DataType::Struct(in_micros(members)),
-            other => other.clone(),
+            DataType::Struct(members) => DataType::Struct(with_types(members, read_as)),
+            other => read_as(other).unwrap_or_else(|| other.clone()),
         };
         Arc::new(Field::clone(field).with_data_type(kind))
     };

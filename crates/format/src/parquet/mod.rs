@@ -15,10 +15,12 @@ mod fed;
 mod footer;
 mod guard;
 mod index;
+mod pieces;
 mod plan;
 mod prune;
 #[cfg(test)]
 mod prune_tests;
+mod room;
 mod shape;
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "lists of ranges, some of them short")]
@@ -27,7 +29,7 @@ mod tests;
 mod writers_tests;
 
 use std::cmp::Ordering;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::iter::once;
 use std::ops::Range;
 use std::sync::Arc;
@@ -42,8 +44,10 @@ use parquet::file::metadata::RowGroupMetaData;
 use self::fed::Fed;
 pub use self::footer::Footer;
 use self::footer::{Opened, chunk_range, metadata_range, open};
-use self::guard::{check_pages, guarded};
+use self::guard::{Pages, check_pages, guarded};
+use self::pieces::{PIECE_BYTES, Pieces};
 use self::plan::{Draft, Plan, Slice, Start};
+use self::room::Room;
 use crate::text::{foreign_position, refused_position};
 use crate::{Access, Decode, Planned, Pruned, Step};
 use tollgate_base::batch::{Batch, Decoded, Place, Position};
@@ -51,6 +55,9 @@ use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::Projection;
 use tollgate_base::predicate::Predicate;
+
+/// A long row is in memory so many times while its line is made.
+const LINE_COPIES: u64 = 3;
 
 /// The first range asked for: nearly every footer fits, and small files fit as a whole.
 pub const TAIL_BYTES: u64 = 64 * 1024;
@@ -62,13 +69,15 @@ pub struct Limits {
     pub batch_rows: usize,
     /// Bytes of a batch, about: batches of wide rows have fewer rows.
     pub batch_bytes: usize,
+    /// Bytes of a row's texts at most. A longer one is an error.
+    pub row_bytes: usize,
     /// Bytes of a footer at most. A longer one is refused.
     pub footer_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { batch_rows: 8192, batch_bytes: 8 << 20, footer_bytes: 64 << 20 }
+        Self { batch_rows: 8192, batch_bytes: 8 << 20, row_bytes: 32 << 20, footer_bytes: 64 << 20 }
     }
 }
 
@@ -133,6 +142,14 @@ struct Active {
     wanted: Vec<Range<u64>>,
     /// What it hands over without wanting anything: rows without columns.
     first: Option<RecordBatch>,
+    /// What is there of what it wants.
+    here: (Vec<Range<u64>>, Vec<Bytes>),
+    /// What it takes, once all bytes are there.
+    room: Option<Room>,
+    /// The batch that is being handed over.
+    pieces: Option<Pieces>,
+    /// Memory that was asked for.
+    held_bytes: u64,
 }
 
 impl ParquetDecoder {
@@ -363,14 +380,25 @@ impl ParquetDecoder {
             rows.current = Some(next);
             return Ok(None);
         }
+        if rows.current.as_ref().is_some_and(|current| current.room.is_none()) {
+            rows.begin(&mut self.fed, self.limits, self.size)?;
+            return Ok(Some(Step::NeedRoom));
+        }
         let Some(current) = &mut rows.current else { return Ok(None) };
-        if !self.fed.idle() {
-            let (ranges, bytes) = self.fed.take();
-            check(&rows.opened, &current.slice, &ranges, &bytes, self.size)?;
-            if current.slice.paged {
-                rows.kept.extend(ranges.iter().cloned().zip(bytes.iter().cloned()));
+        if let Some(line_bytes) = current.pieces.as_ref().map(Pieces::next_bytes)
+            && current.room_for(line_bytes)
+        {
+            return Ok(Some(Step::NeedRoom));
+        }
+        if let Some(pieces) = &mut current.pieces {
+            if let Some(piece) = pieces.take()? {
+                return self.hand_over(piece).map(Step::Batch).map(Some);
             }
-            guarded(|| current.decoder.push_ranges(ranges, bytes))?;
+            current.pieces = None;
+        }
+        if current.rest.is_empty() {
+            rows.current = None;
+            return Ok(None);
         }
         let batch = match current.first.take() {
             Some(batch) => DecodeResult::Data(batch),
@@ -378,7 +406,10 @@ impl ParquetDecoder {
         };
         match batch {
             DecodeResult::NeedsData(_) => Err(Error::internal("a Parquet decoder asked twice for its bytes")),
-            DecodeResult::Data(batch) => self.hand_over(batch).map(Step::Batch).map(Some),
+            DecodeResult::Data(batch) => {
+                current.pieces = Some(Pieces::new(batch, self.limits.row_bytes));
+                Ok(None)
+            }
             DecodeResult::Finished => Err(Error::data("a row group has fewer rows than the footer says")
                 .with("rows", self.next.row)
                 .with("expected_rows", current.slice.until)),
@@ -417,9 +448,6 @@ impl ParquetDecoder {
             true => Start { group, row },
             false => Start { group: group + 1, row: 0 },
         };
-        if current.rest.is_empty() {
-            rows.current = None;
-        }
         // Behind a group's last row it is still that group: where a row of it is refused later, the place before that
         // row can be told from the place behind the batch.
         let place = Place::RowGroup { group: group as u64, row: row as u64 };
@@ -463,12 +491,38 @@ impl Rows {
                 None => elsewhere.push(range),
             }
         }
-        check(&self.opened, &next.slice, &ranges, &bytes, size)?;
-        if next.slice.paged {
+        next.here = (ranges, bytes);
+        Ok(elsewhere)
+    }
+
+    /// Looks at the pages of the current slice, all of which are there now, decides how many rows are decoded at once, and
+    /// gives the pages to the decoder.
+    fn begin(&mut self, fed: &mut Fed, limits: Limits, size: u64) -> Result<()> {
+        let Some(mut current) = self.current.take() else { return Ok(()) };
+        let (mut ranges, mut bytes) = std::mem::take(&mut current.here);
+        if !fed.idle() {
+            let (more, pieces) = fed.take();
+            ranges.extend(more);
+            bytes.extend(pieces);
+        }
+        let pages = check(&self.opened, &current.slice, &ranges, &bytes, size)?;
+        if current.slice.paged {
             self.kept = ranges.iter().cloned().zip(bytes.iter().cloned()).collect();
         }
-        guarded(|| next.decoder.push_ranges(ranges, bytes))?;
-        Ok(elsewhere)
+        let group = self.opened.reader.metadata().row_group(current.slice.group);
+        let most = batch_rows(&self.opened, group, limits);
+        let room = room::room(group, self.opened.reader.schema(), &pages, most);
+        if room.rows < most {
+            let reader = match &self.plan.paged {
+                Some(paged) if current.slice.paged => paged,
+                _ => &self.opened.reader,
+            };
+            current = Active::with_batches(current.slice, reader, &self.opened, room.rows)?;
+        }
+        (current.room, current.held_bytes) = (Some(room), room.bytes);
+        guarded(|| current.decoder.push_ranges(ranges, bytes))?;
+        self.current = Some(current);
+        Ok(())
     }
 }
 
@@ -476,11 +530,15 @@ impl Active {
     /// One decoder per slice keeps the position exact and lets everything of a slice go when it is done.
     fn new(slice: Slice, reader: &ArrowReaderMetadata, opened: &Opened, limits: Limits) -> Result<Self> {
         let group = opened.reader.metadata().row_group(slice.group);
-        let rows = group.num_rows() as usize;
+        Self::with_batches(slice, reader, opened, batch_rows(opened, group, limits))
+    }
+
+    fn with_batches(slice: Slice, reader: &ArrowReaderMetadata, opened: &Opened, batch_rows: usize) -> Result<Self> {
+        let rows = opened.reader.metadata().row_group(slice.group).num_rows() as usize;
         let mut builder = ParquetPushDecoderBuilder::new_with_metadata(reader.clone())
             .with_row_groups(vec![slice.group])
             .with_projection(opened.mask.clone())
-            .with_batch_size(batch_rows(opened, group, limits));
+            .with_batch_size(batch_rows);
         if slice.rows != [Range { start: 0, end: rows }] {
             let selection = RowSelection::from_consecutive_ranges(slice.rows.iter().cloned(), rows);
             builder = builder.with_row_selection(selection);
@@ -491,7 +549,18 @@ impl Active {
             DecodeResult::Data(batch) => (Vec::new(), Some(batch)),
             DecodeResult::Finished => (Vec::new(), None),
         };
-        Ok(Self { rest: slice.rows.iter().cloned().collect(), slice, decoder, wanted, first })
+        let rest = slice.rows.iter().cloned().collect();
+        let (here, room, pieces) = (Default::default(), None, None);
+        Ok(Self { slice, rest, decoder, wanted, first, here, room, pieces, held_bytes: 0 })
+    }
+
+    /// Whether room is to be made for lines of so many bytes, in which each of them is several times.
+    fn room_for(&mut self, line_bytes: u64) -> bool {
+        let base = self.room.map_or(0, |room| room.bytes);
+        let wanted = if line_bytes > PIECE_BYTES { base.saturating_add(line_bytes * LINE_COPIES) } else { base };
+        let more = wanted > self.held_bytes;
+        self.held_bytes = wanted;
+        more
     }
 }
 
@@ -505,21 +574,30 @@ fn at_hand(range: &Range<u64>, kept: &HashMap<Range<u64>, Bytes>, tail: Option<&
     Some(tail.slice(start..start + (range.end - range.start) as usize))
 }
 
-/// Looks at the pages that a decoder is about to be given.
-fn check(opened: &Opened, slice: &Slice, ranges: &[Range<u64>], bytes: &[Bytes], size: u64) -> Result<()> {
+/// Looks at the pages that a decoder is about to be given, by leaf column.
+fn check(
+    opened: &Opened,
+    slice: &Slice,
+    ranges: &[Range<u64>],
+    bytes: &[Bytes],
+    size: u64,
+) -> Result<BTreeMap<usize, Pages>> {
     let group = opened.reader.metadata().row_group(slice.group);
-    let within = |leaf: usize| Some((chunk_range(group.column(leaf), size).ok()?, group.column(leaf)));
+    let mut pages = BTreeMap::<usize, Pages>::new();
+    let within = |leaf: usize| Some((chunk_range(group.column(leaf), size).ok()?, leaf));
     let mut chunks: Vec<_> =
         (0..group.num_columns()).filter(|leaf| opened.mask.leaf_included(*leaf)).filter_map(within).collect();
     chunks.sort_unstable_by_key(|(range, _)| (range.start, range.end));
     for (range, bytes) in ranges.iter().zip(bytes) {
         let behind = chunks.partition_point(|(chunk, _)| chunk.start <= range.start);
-        let Some((_, chunk)) = chunks[..behind].last().filter(|(chunk, _)| range.end <= chunk.end) else {
+        let Some((_, leaf)) = chunks[..behind].last().filter(|(chunk, _)| range.end <= chunk.end) else {
             return Err(Error::data("the column chunks of a row group overlap").with("offset", range.start));
         };
-        check_pages(bytes, chunk).map_err(|error| error.with("column", chunk.column_path()))?;
+        let chunk = group.column(*leaf);
+        check_pages(bytes, chunk, pages.entry(*leaf).or_default())
+            .map_err(|error| error.with("column", chunk.column_path()))?;
     }
-    Ok(())
+    Ok(pages)
 }
 
 impl Decode for ParquetDecoder {
@@ -578,6 +656,11 @@ impl Decode for ParquetDecoder {
 
     fn pruned(&self) -> Pruned {
         self.pruned
+    }
+
+    fn held_bytes(&self) -> u64 {
+        let Stage::Rows(rows) = &self.stage else { return 0 };
+        rows.current.as_ref().map_or(0, |current| current.held_bytes)
     }
 }
 

@@ -243,6 +243,7 @@ fn run_keeping(file: &Bytes, mut decoder: ParquetDecoder) -> (Read, ParquetDecod
     let mut read = Read { batches: Vec::new(), asked: Vec::new() };
     loop {
         match decoder.step().unwrap() {
+            Step::NeedRoom => {}
             Step::NeedRanges(ranges) => {
                 for range in &ranges {
                     decoder.feed(range.start, file.slice(range.start as usize..range.end as usize)).unwrap();

@@ -3,16 +3,16 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, StringArray, StructArray};
-use arrow::compute::concat_batches;
-use arrow::datatypes::{DataType, Field, Int64Type};
+use arrow::array::{ArrayRef, Int64Array, ListArray, RecordBatch, RecordBatchOptions, StringArray, StructArray};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 
-use super::guard::check_pages;
+use super::guard::{Pages, check_pages};
 use super::{Limits, ParquetDecoder, TAIL_BYTES};
 use crate::{Access, Decode, Step};
 use tollgate_base::batch::{Batch, Decoded, Place, Position};
@@ -104,6 +104,7 @@ fn run(
             }
             Step::Batch(batch) => read.batches.push(batch),
             Step::Done => return Ok(read),
+            Step::NeedRoom => {}
             Step::NeedBytes => panic!("a decoder of ranges asks for a stream"),
         }
     }
@@ -114,11 +115,25 @@ pub(super) fn read_whole(file: &Bytes, projection: &Projection, batch_rows: usiz
     run(file, decoder, <[_]>::to_vec).map(|read| read.batches)
 }
 
+/// A batch with texts of their own in the place of views.
+fn copied(batch: &RecordBatch) -> RecordBatch {
+    let columns = batch.schema_ref().fields().iter().zip(batch.columns()).map(|(field, column)| {
+        let column = match field.data_type() {
+            DataType::Utf8View => cast(column, &DataType::Utf8).expect("texts"),
+            _ => Arc::clone(column),
+        };
+        (Arc::new(Field::clone(field).with_data_type(column.data_type().clone())), column)
+    });
+    let (fields, columns): (Vec<_>, Vec<_>) = columns.unzip();
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options).expect("columns of one length")
+}
+
 pub(super) fn rows(batches: &[Decoded]) -> RecordBatch {
     let batches: Vec<_> = batches
         .iter()
         .map(|decoded| match &decoded.batch {
-            Batch::Arrow(batch) => batch.clone(),
+            Batch::Arrow(batch) => copied(batch),
             other => panic!("not columns: {other:?}"),
         })
         .collect();
@@ -280,7 +295,9 @@ fn the_footer_is_known_before_a_row_group_is_asked_for() {
     let Ok(Step::NeedRanges(chunks)) = decoder.step() else { panic!("a row group is asked for") };
     let footer = decoder.footer().expect("a footer");
     assert_eq!((footer.rows, footer.row_groups), (40_000, 4));
-    assert_eq!(footer.schema.fields(), table.schema().fields());
+    let kinds: Vec<_> = footer.schema.fields().iter().map(|field| (field.name().as_str(), field.data_type())).collect();
+    assert_eq!(kinds[..2], [("id", &DataType::Int64), ("text", &DataType::Utf8View)]);
+    assert_eq!(kinds.len(), table.num_columns());
     assert!(footer.wanted_bytes > chunks[0].end - chunks[0].start && footer.wanted_bytes < file.len() as u64 / 2);
 }
 
@@ -378,13 +395,13 @@ fn pages_that_announce_too_much_are_refused() {
     let chunk = metadata.row_group(0).column(0);
     let (start, length) = chunk.byte_range();
     let pages = file.slice(start as usize..(start + length) as usize);
-    check_pages(&pages, chunk).expect("honest pages");
+    check_pages(&pages, chunk, &mut Pages::default()).expect("honest pages");
     // The page's header begins with its type and its length without compression, two numbers of Thrift.
     let mut lying = vec![0x15, pages[1], 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f];
     let length_ends = 3 + pages[3..].iter().position(|byte| byte & 128 == 0).expect("a number's end") + 1;
     lying.extend_from_slice(&pages[length_ends..]);
-    let error = check_pages(&lying, chunk).expect_err("a refusal");
+    let error = check_pages(&lying, chunk, &mut Pages::default()).expect_err("a refusal");
     assert!(error.message().contains("more than it can hold"), "{error:?}");
     assert_eq!(error.get("page_bytes"), Some("2147483647"));
-    assert!(check_pages(&pages[..pages.len() - 1], chunk).is_err());
+    assert!(check_pages(&pages[..pages.len() - 1], chunk, &mut Pages::default()).is_err());
 }

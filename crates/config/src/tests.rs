@@ -4,8 +4,8 @@ mod errors;
 
 use serde_json::{Value, json};
 
-use super::job::{BadRowAction, BadRows, DeadLetterPlace, Job, Outcome, Provenance, Stream, ValidationPolicy};
-use super::parse;
+use crate::job::{BadRowAction, BadRows, DeadLetterPlace, Job, Outcome, Provenance, Stream, ValidationPolicy};
+use crate::parse;
 use tollgate_base::connection::{Credentials, Secret};
 use tollgate_base::options::partition::Partitions;
 use tollgate_base::options::{

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{airbyte, airbyte_csv, airbyte_stream, fivetran, merged, v3};
-use crate::{notes, parse, translate};
+use crate::{parse, provenance, translate};
 use tollgate_base::error::ErrorKind;
 
 /// The error's kind and whole text.
@@ -429,7 +429,7 @@ fn mutate(value: &mut Value, random: &mut Random) {
     match value {
         Value::Object(object) if !object.is_empty() && random.below(5) > 0 => {
             let key = object.keys().nth(random.below(object.len())).expect("a key").clone();
-            if notes::secret_name(&key) {
+            if provenance::secret_name(&key) {
                 return;
             }
             match random.below(6) {

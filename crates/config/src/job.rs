@@ -1,17 +1,24 @@
 //! What a run is asked to do: the one typed form of every configuration dialect. Nothing else in the program sees
 //! a configuration as it was written.
 
-use std::path::PathBuf;
-
+use crate::dialect::Dialect;
+use crate::parameters::partitions::columns_by_default;
+use crate::parameters::{history, selection};
 use tollgate_base::connection::Connection;
 use tollgate_base::error::{Error, Result};
 use tollgate_base::object::Timestamp;
 use tollgate_base::options::inventory::InventorySource;
 use tollgate_base::options::key_pattern::KeyPattern;
 use tollgate_base::options::partition::Partitions;
-use tollgate_base::options::{Caps, Compression, FormatOptions, InferenceDepth, OnBadRow, SchemaEvolution};
-use tollgate_base::predicate::{Lookback, Predicate};
+use tollgate_base::options::{Caps, Compression, FormatOptions, InferenceDepth, SchemaEvolution};
 use tollgate_base::spending::{OnArchived, Spending};
+
+pub use crate::parameters::bad_rows::{BadRowAction, BadRows, DeadLetterPlace};
+pub use crate::parameters::delivery::Delivery;
+pub use crate::parameters::formats::FormatByKey;
+pub use crate::parameters::pushdown::Pushdown;
+pub use crate::parameters::validation::ValidationPolicy;
+pub use crate::provenance::{Outcome, Provenance};
 
 /// A whole configuration, understood.
 #[derive(Debug, Clone)]
@@ -100,18 +107,45 @@ pub struct Stream {
     pub inventory: Option<InventorySource>,
 }
 
-/// What the extension of a key means.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FormatByKey {
-    /// The extension, without its dot, in lower case.
-    pub extension: &'static str,
-    /// The format.
-    pub format: FormatOptions,
-    /// As [`Stream::schemaless`].
-    pub schemaless: bool,
-}
-
 impl Stream {
+    /// A stream with the defaults of its dialect.
+    pub(crate) fn new(dialect: Dialect, name: String, format: FormatOptions) -> Self {
+        let mut partitions = Partitions::default();
+        partitions.columns = columns_by_default(dialect, &format, &partitions);
+        Self {
+            partitions,
+            name,
+            globs: selection::globs(),
+            list_prefix: None,
+            key_pattern: None,
+            archive_pattern: None,
+            format,
+            formats: Vec::new(),
+            compression: Compression::default(),
+            start_at: None,
+            skip_markers: selection::SKIP_MARKERS.of(dialect),
+            schemaless: false,
+            input_schema: None,
+            validation_policy: ValidationPolicy::default(),
+            primary_key: None,
+            days_to_sync_if_history_is_full: history::DAYS_TO_SYNC_IF_HISTORY_IS_FULL,
+            late_window_days: history::LATE_WINDOW_DAYS,
+            schema_sample_files: None,
+            schema_of_first_file: false,
+            inference: InferenceDepth::default(),
+            bad_rows: BadRows::default(),
+            evolution: SchemaEvolution::default(),
+            flatten: None,
+            batch_rows: None,
+            delivery: Delivery::default(),
+            on_archived: OnArchived::default(),
+            dev_sampling: None,
+            dev_max_files: None,
+            pushdown: Pushdown::default(),
+            inventory: None,
+        }
+    }
+
     /// The format that a key tells by its extension, before that of a compression.
     #[must_use]
     pub fn format_by_key(&self, key: &str) -> Option<&FormatByKey> {
@@ -168,126 +202,4 @@ impl Stream {
             .with("key", key)
             .hint("set the file type, or narrow the pattern to files of one format"))
     }
-}
-
-/// Which rows and columns of a stream's files are wanted.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Pushdown {
-    /// Parquet: only these columns, of those that the catalog selects (`parquet_columns`).
-    pub columns: Option<Vec<String>>,
-    /// Only rows that pass (`parquet_filters`, whatever the format).
-    pub filter: Option<Predicate>,
-    /// Incremental: the column whose greatest value is remembered; rows below it are left out.
-    pub cursor_field: Option<String>,
-    /// How far below they may lie.
-    pub cursor_lookback: Option<Lookback>,
-}
-
-/// Airbyte's `delivery_method`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Delivery {
-    /// The rows of the files, as records.
-    #[default]
-    Records,
-    /// The files themselves, and a record for each.
-    Files {
-        /// Whether a file has the folders of its key, or only its name.
-        preserve_directory_structure: bool,
-    },
-}
-
-/// What becomes of rows that cannot be taken.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct BadRows {
-    /// What is done with each.
-    pub action: BadRowAction,
-    /// More of them in a run fail the stream.
-    pub max_rows: Option<u64>,
-    /// A larger part of the rows of a run, in percent, fails the stream.
-    pub max_percent: Option<f64>,
-}
-
-/// What is done with a row that cannot be taken.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum BadRowAction {
-    /// Its file ends there; the other files are read, and the run fails at its end.
-    #[default]
-    Fail,
-    /// It is left out, counted and reported.
-    Skip,
-    /// As `Skip`, and it is written to this place before a state covers it.
-    DeadLetter(DeadLetterPlace),
-}
-
-/// Where bad rows are written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum DeadLetterPlace {
-    /// A bucket, reached with the connection of the job.
-    Bucket {
-        /// Its name.
-        bucket: String,
-        /// What every key begins with: empty, or with a slash at its end.
-        prefix: String,
-    },
-    /// A folder of this machine.
-    Folder(PathBuf),
-}
-
-impl BadRows {
-    /// What decoders and encoders do at a bad row.
-    #[must_use]
-    pub fn on_bad_row(&self) -> OnBadRow {
-        if self.action == BadRowAction::Fail { OnBadRow::Stop } else { OnBadRow::Collect }
-    }
-}
-
-/// Airbyte's `validation_policy`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum ValidationPolicy {
-    /// `Emit Record`
-    #[default]
-    EmitRecord,
-    /// `Skip Record`
-    SkipRecord,
-    /// `Wait for Discover`
-    WaitForDiscover,
-}
-
-/// How one parameter was understood.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Provenance {
-    /// Where it stands in the configuration, as a JSON path such as `streams[0].globs`.
-    pub path: String,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// More about it, for a person; never a secret.
-    pub note: String,
-}
-
-impl Provenance {
-    /// What a user should know before a run, as a sentence: the parameter has no effect, or not under this name.
-    #[must_use]
-    pub fn warning(&self) -> Option<String> {
-        match self.outcome {
-            Outcome::Unknown | Outcome::Renamed => {
-                Some(format!("the configuration's '{}' is {}", self.path, self.note))
-            }
-            Outcome::Taken | Outcome::Defaulted | Outcome::Refused => None,
-        }
-    }
-}
-
-/// What became of a parameter.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Outcome {
-    /// Used as written.
-    Taken,
-    /// Not written; a default holds.
-    Defaulted,
-    /// Used under its present name.
-    Renamed,
-    /// Without effect, with one warning: it is not known, or something else makes it idle, as the note says.
-    Unknown,
-    /// Known and not supported.
-    Refused,
 }

@@ -6,22 +6,23 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::Dialect;
-use crate::defaults;
-use crate::job::Stream;
-use crate::notes::{Notes, join};
-use crate::read::{Object, fields_of, one_of, part_of, wrong};
+use super::span::span;
+use crate::dialect::{Dialect, PerDialect};
+use crate::input::{Object, one_of, part_of, wrong};
+use crate::provenance::{ProvenanceLog, join};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::options::FormatOptions;
-use tollgate_base::options::inventory::{InventorySource, OnGap};
 use tollgate_base::options::partition::{
     Comparison, Condition, Filter, Operand, PartitionColumns, PartitionType, Partitions, Shift, Template, Test,
-    span_seconds,
 };
+
+const COLUMNS: PerDialect<PartitionColumns> = PerDialect::same(PartitionColumns::None).flat(PartitionColumns::Hive);
+const COLUMNS_OF_PARQUET: PerDialect<PartitionColumns> =
+    PerDialect::same(PartitionColumns::HiveParts).flat(PartitionColumns::Hive).fivetran(PartitionColumns::None);
 
 /// The parameters as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Written {
+pub(crate) struct PartitionsInput {
     /// The names of the partitions in the order of the folders below the prefix, for example `["year", "month", "day"]`.
     /// Folders such as `year=2024` are told by their name, others by their place. A file whose key has no value for one of
     /// them, or none of its type, is treated as a bad row (`on_error`). When absent they are found out from a sample of
@@ -57,30 +58,7 @@ pub(crate) struct Written {
     /// `partition_keys` or `partition_template`; else `hive_parts` for Parquet in Airbyte's forms, `none` for
     /// other formats there and in the Fivetran-style form, and `hive` in the flat form.
     #[schemars(title = "Partition Columns")]
-    partition_columns: Option<ColumnsWritten>,
-    /// An S3 Inventory (CSV or Parquet) that takes the place of the listing: `s3://bucket/…/manifest.json`, or the folder
-    /// of its configuration, `s3://bucket/prefix/source-bucket/configuration/`, of which the newest complete one is taken.
-    /// It must cover the stream's prefix, and have size, date and ETag; archived objects count as not restored. Partitions
-    /// from its time on are listed besides; what comes into older ones later is seen with the next inventory. When absent
-    /// the bucket is listed.
-    #[schemars(title = "S3 Inventory")]
-    inventory: Option<String>,
-    /// How far before the inventory's time partitions are listed all the same, for example `12h`: an inventory may lack what
-    /// was written shortly before, and files may come late. When absent it is `2d`.
-    #[schemars(title = "Inventory Margin")]
-    inventory_margin: Option<String>,
-    /// What happens where the partitions have no dates, so that only a listing of everything would show what came after the
-    /// inventory: `fail` refuses the stream, `warn` reads what the inventory has and says that the rest is left to the
-    /// next one. When absent it is `fail`.
-    #[schemars(title = "On Inventory Gap")]
-    on_inventory_gap: Option<OnGapWritten>,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum OnGapWritten {
-    Fail,
-    Warn,
+    partition_columns: Option<PartitionColumns>,
 }
 
 const OTHERS: &str = "The type of the partition `date`. All other partitions are written in the same way.";
@@ -92,107 +70,91 @@ fn example(name: &str, title: &str, description: &str) -> Value {
     json!({name: {"type": "string", "title": title, "description": description}})
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum ColumnsWritten {
-    None,
-    Hive,
-    HiveParts,
-    All,
-}
+impl PartitionsInput {
+    /// What the keys of an object mean for a stream of a format.
+    ///
+    /// # Errors
+    /// Config, with the JSON path of what is wrong.
+    pub(crate) fn parse(
+        object: &Object,
+        dialect: Dialect,
+        format: &FormatOptions,
+        path: &str,
+        log: &mut ProvenanceLog,
+    ) -> Result<Partitions> {
+        let input: Self = part_of(object, path, log)?;
+        Self::note_objects(object, path, log);
+        input.partitions(dialect, format, path, log)
+    }
 
-impl From<ColumnsWritten> for PartitionColumns {
-    fn from(written: ColumnsWritten) -> Self {
-        match written {
-            ColumnsWritten::None => Self::None,
-            ColumnsWritten::Hive => Self::Hive,
-            ColumnsWritten::HiveParts => Self::HiveParts,
-            ColumnsWritten::All => Self::All,
+    /// Records the parameters that are objects: their reading leaves that to others, which objects usually need.
+    pub(crate) fn note_objects(object: &Object, path: &str, log: &mut ProvenanceLog) {
+        for key in ["partition_types", "partition_filter"] {
+            if let Some(value) = object.get(key) {
+                log.accepted(&join(path, key), value);
+            }
+        }
+    }
+
+    fn partitions(
+        self,
+        dialect: Dialect,
+        format: &FormatOptions,
+        path: &str,
+        log: &mut ProvenanceLog,
+    ) -> Result<Partitions> {
+        let mut partitions = Partitions {
+            keys: keys(self.partition_keys.unwrap_or_default(), &join(path, "partition_keys"))?,
+            template: template(self.partition_template.as_deref(), &join(path, "partition_template"))?,
+            types: types(self.partition_types.unwrap_or_default(), &join(path, "partition_types"))?,
+            filter: None,
+            lookback_seconds: span(self.partition_lookback.as_deref(), &join(path, "partition_lookback"))?,
+            columns: PartitionColumns::None,
+        };
+        known_keys(&partitions, path)?;
+        if let Some(filter) = self.partition_filter.filter(|filter| !filter.is_empty()) {
+            partitions.filter = Some(self::filter(filter, &partitions, &join(path, "partition_filter"))?);
+        }
+        let default = columns_by_default(dialect, format, &partitions);
+        if self.partition_columns.is_none() {
+            log.defaulted(join(path, "partition_columns"), &default.name().into());
+        }
+        partitions.columns = self.partition_columns.unwrap_or(default);
+        Ok(partitions)
+    }
+
+    /// The native form of a stream's partitions.
+    pub(crate) fn native(partitions: &Partitions, format: &FormatOptions) -> Self {
+        let types = partitions.types.iter().map(|(name, kind)| (name.clone(), kind.name().to_owned()));
+        let default = columns_by_default(Dialect::Airbyte, format, partitions);
+        Self {
+            partition_keys: Some(partitions.keys.clone()).filter(|keys| !keys.is_empty()),
+            partition_template: partitions.template.as_ref().map(|template| template.text().to_owned()),
+            partition_types: Some(types.collect()).filter(|types: &BTreeMap<_, _>| !types.is_empty()),
+            partition_filter: partitions.filter.as_ref().and_then(|filter| filter.written.as_object().cloned()),
+            partition_lookback: partitions.lookback_seconds.map(|seconds| format!("{seconds}s")),
+            partition_columns: Some(partitions.columns).filter(|columns| *columns != default),
         }
     }
 }
 
-/// The names of all of them.
-pub(super) fn names() -> Vec<&'static str> {
-    fields_of::<Written>().to_vec()
-}
+/// The parameters that tell the folders. They are one thing: a stream that has one of them does not take the other from
+/// the root.
+pub(crate) const FOLDERS: [&str; 2] = ["partition_keys", "partition_template"];
 
-/// What stands at the root beside streams: it holds for each stream that does not say otherwise.
-///
-/// # Errors
-/// Config, with the JSON path of what is wrong.
-pub(super) fn at_root(dialect: Dialect, object: &Object, notes: &mut Notes) -> Result<Object> {
-    let _: Written = part_of(object, "", notes)?;
-    let names = names();
-    let written = |key: &str, value: &Value| names.contains(&key) && !value.is_null();
-    let root: Object =
-        object.iter().filter(|(key, value)| written(key, value)).map(|(k, v)| (k.clone(), v.clone())).collect();
-    if !root.is_empty() {
-        // What is wrong with it is named where it stands.
-        let mut nobody = super::stream(dialect, String::new(), FormatOptions::Jsonl);
-        apply(dialect, &mut nobody, &root, "", &mut Notes::default())?;
-    }
-    for key in ["partition_types", "partition_filter"] {
-        if let Some(value) = root.get(key) {
-            notes.accepted(key, value);
-        }
-    }
-    Ok(root)
-}
-
-/// What a stream says, and what the root says where the stream says nothing. The folders are one thing, which
-/// `partition_keys` and `partition_template` both tell.
-pub(super) fn with_root(own: &Object, root: &Object) -> Object {
-    const FOLDERS: [&str; 2] = ["partition_keys", "partition_template"];
-    let says = |key: &str| own.get(key).is_some_and(|value| !value.is_null());
-    let folders = FOLDERS.into_iter().any(says);
-    let mut all = own.clone();
-    let missing = root.iter().filter(|(key, _)| !(says(key) || folders && FOLDERS.contains(&key.as_str())));
-    all.extend(missing.map(|(key, value)| (key.clone(), value.clone())));
-    all
-}
-
-/// Reads them and puts them into a stream.
-///
-/// # Errors
-/// Config, with the JSON path of what is wrong.
-pub(super) fn apply(
+/// Which partitions become columns where nothing is written: all where they were given.
+pub(crate) fn columns_by_default(
     dialect: Dialect,
-    stream: &mut Stream,
-    object: &Object,
-    path: &str,
-    notes: &mut Notes,
-) -> Result<()> {
-    let written: Written = part_of(object, path, notes)?;
-    let mut partitions = Partitions {
-        keys: keys(written.partition_keys.unwrap_or_default(), &join(path, "partition_keys"))?,
-        template: template(written.partition_template.as_deref(), &join(path, "partition_template"))?,
-        types: types(written.partition_types.unwrap_or_default(), &join(path, "partition_types"))?,
-        filter: None,
-        lookback_seconds: span(written.partition_lookback.as_deref(), &join(path, "partition_lookback"))?,
-        columns: PartitionColumns::None,
-    };
-    known_keys(&partitions, path)?;
-    let margin = span(written.inventory_margin.as_deref(), &join(path, "inventory_margin"))?;
-    stream.inventory = inventory(written.inventory.as_deref(), margin, written.on_inventory_gap, path)?;
-    if let Some(filter) = written.partition_filter.filter(|filter| !filter.is_empty()) {
-        partitions.filter = Some(self::filter(filter, &partitions, &join(path, "partition_filter"))?);
+    format: &FormatOptions,
+    partitions: &Partitions,
+) -> PartitionColumns {
+    if !partitions.keys.is_empty() || partitions.template.is_some() {
+        return PartitionColumns::All;
     }
-    for key in ["partition_types", "partition_filter"] {
-        if let Some(value) = object.get(key) {
-            notes.accepted(&join(path, key), value);
-        }
+    match format {
+        FormatOptions::Parquet(_) => COLUMNS_OF_PARQUET.of(dialect),
+        _ => COLUMNS.of(dialect),
     }
-    let default = defaults::partition_columns(dialect, &stream.format, &partitions);
-    partitions.columns = match written.partition_columns {
-        Some(columns) => columns.into(),
-        None => {
-            notes.defaulted(join(path, "partition_columns"), &default.name().into());
-            default
-        }
-    };
-    stream.partitions = partitions;
-    Ok(())
 }
 
 fn keys(keys: Vec<String>, path: &str) -> Result<Vec<String>> {
@@ -224,33 +186,6 @@ fn types(types: BTreeMap<String, String>, path: &str) -> Result<Vec<(String, Par
             None => Err(wrong(&join(path, &name), format!("'{text}'"), &one_of(&known))),
         });
     typed.collect()
-}
-
-fn inventory(
-    location: Option<&str>,
-    margin_seconds: Option<i64>,
-    on_gap: Option<OnGapWritten>,
-    path: &str,
-) -> Result<Option<InventorySource>> {
-    let Some(text) = location.filter(|text| !text.trim().is_empty()) else { return Ok(None) };
-    let source = InventorySource::at(text).ok_or_else(|| {
-        let expected = "a manifest or a folder, such as 's3://bucket/inventories/my-bucket/daily/'";
-        wrong(&join(path, "inventory"), format!("'{text}'"), expected)
-    })?;
-    Ok(Some(InventorySource {
-        margin_seconds: margin_seconds.unwrap_or(source.margin_seconds),
-        on_gap: match on_gap {
-            Some(OnGapWritten::Warn) => OnGap::Warn,
-            Some(OnGapWritten::Fail) | None => OnGap::Fail,
-        },
-        ..source
-    }))
-}
-
-fn span(text: Option<&str>, path: &str) -> Result<Option<i64>> {
-    let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
-    let seconds = span_seconds(text);
-    seconds.map(Some).ok_or_else(|| wrong(path, format!("'{text}'"), "a span of time such as '3d', '12h' or '2w'"))
 }
 
 /// Two lists of partitions must be the same one.
@@ -344,14 +279,12 @@ fn operand(value: &Value, path: &str) -> Result<Operand> {
 }
 
 #[cfg(test)]
-mod tests_of_reading {
+mod tests {
     use super::*;
-    use tollgate_base::options::FormatOptions;
 
     fn read(parameters: Value) -> Result<Partitions> {
-        let mut stream = super::super::stream(Dialect::Flat, "s".to_owned(), FormatOptions::Jsonl);
-        apply(Dialect::Flat, &mut stream, parameters.as_object().unwrap(), "", &mut Notes::default())?;
-        Ok(stream.partitions)
+        let (object, log) = (parameters.as_object().expect("an object"), &mut ProvenanceLog::default());
+        PartitionsInput::parse(object, Dialect::Flat, &FormatOptions::Jsonl, "", log)
     }
 
     #[test]
@@ -391,9 +324,6 @@ mod tests_of_reading {
             (json!({"partition_template": "{a}", "partition_keys": ["b"]}), "names other partitions"),
             (json!({"partition_lookback": "soon"}), "`partition_lookback` is 'soon'"),
             (json!({"partition_columns": "some"}), "`partition_columns`"),
-            (json!({"inventory": "bucket/daily"}), "`inventory` is 'bucket/daily'"),
-            (json!({"inventory": "s3://b/daily/", "inventory_margin": "soon"}), "`inventory_margin` is 'soon'"),
-            (json!({"inventory": "s3://b/daily/", "on_inventory_gap": "skip"}), "`on_inventory_gap`"),
         ] {
             let error = read(parameters.clone()).expect_err(&parameters.to_string());
             assert!(error.message().contains(part), "{parameters}: {}", error.message());

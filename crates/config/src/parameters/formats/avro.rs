@@ -1,0 +1,35 @@
+//! Avro.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use tollgate_base::options::{AvroOptions, BinaryEncoding};
+
+/// Apache Avro, as object container files.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(crate) struct AvroInput {
+    /// Whether doubles become strings, with all of their digits, since numbers of many digits can lose some of them on
+    /// the way.
+    #[serde(default)]
+    #[schemars(title = "Convert Double Fields to Strings")]
+    double_as_string: bool,
+    /// How `bytes` and `fixed` values become strings. `utf8` takes them for text, and fails where a value is not. `base64`
+    /// and `hex` encode their bytes.
+    #[serde(default)]
+    #[schemars(title = "Binary Encoding")]
+    binary_encoding: BinaryEncoding,
+}
+
+impl From<AvroInput> for AvroOptions {
+    fn from(input: AvroInput) -> Self {
+        let AvroInput { double_as_string, binary_encoding } = input;
+        Self { double_as_string, binary_encoding }
+    }
+}
+
+impl From<&AvroOptions> for AvroInput {
+    fn from(options: &AvroOptions) -> Self {
+        let AvroOptions { double_as_string, binary_encoding } = *options;
+        Self { double_as_string, binary_encoding }
+    }
+}

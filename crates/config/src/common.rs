@@ -12,13 +12,13 @@ use crate::parameters::archived::ArchivedInput;
 use crate::parameters::bad_rows::BadRowsInput;
 use crate::parameters::connection::{RequesterInput, TransportInput};
 use crate::parameters::decompression::DecompressionInput;
-use crate::parameters::development::{Development, DevelopmentInput};
+use crate::parameters::development::DevelopmentInput;
 use crate::parameters::flattening::FlatteningInput;
 use crate::parameters::history::HistoryInput;
 use crate::parameters::inventory::InventoryInput;
 use crate::parameters::partitions::{FOLDERS, PartitionsInput};
 use crate::parameters::pushdown::PushdownInput;
-use crate::parameters::schema::{SchemaInput, SchemaPolicy};
+use crate::parameters::schema::SchemaInput;
 use crate::parameters::spending::SpendingInput;
 use crate::parameters::workload::{Workload, WorkloadInput};
 use crate::provenance::ProvenanceLog;
@@ -212,13 +212,13 @@ impl CommonParameters {
         let Workload { parallel_files, batch_rows } = root.workload.parse(self.dialect, log)?;
         let caps: Caps = root.decompression.parse(log)?;
         let spending: Spending = root.spending.parse(self.dialect, log)?;
-        let Development { sampling, max_files } = root.development.parse()?;
-        let late_window_days = root.history.late_window_days()?;
+        let development = root.development.parse()?;
+        let history = root.history.parse()?;
         for stream in &mut streams {
             stream.batch_rows = batch_rows;
-            stream.late_window_days = late_window_days;
+            stream.history = history;
             stream.on_archived = root.archived.on_archived;
-            (stream.dev_sampling, stream.dev_max_files) = (sampling, max_files);
+            stream.development = development;
         }
         root.requester.apply(&mut connection);
         root.transport.apply(&mut connection);
@@ -234,8 +234,7 @@ impl CommonParameters {
             let levels = Levels { root: &self.stream, own, only };
             stream.bad_rows = BadRowsInput::parse(&levels.of(|topics| &topics.bad_rows), log)?;
             let schema = levels.of(|topics| &topics.schema);
-            let SchemaPolicy { evolution, inference } = SchemaInput::parse(&schema, stream.schemaless, log);
-            (stream.evolution, stream.inference) = (evolution, inference);
+            stream.schema = SchemaInput::parse(&schema, stream.schemaless, log);
             let flattening = levels.of(|topics| &topics.flattening);
             stream.flatten = FlatteningInput::parse(&flattening, self.dialect, stream.schemaless, log)?;
         }
@@ -309,23 +308,21 @@ pub(crate) fn native_root(job: &Job) -> Object {
     object.extend(without_defaults(&DecompressionInput::from(job.caps), &[]));
     object.extend(without_defaults(&SpendingInput::from(&job.spending), &[]));
     if let Some(stream) = job.streams.first() {
-        let development = Development { sampling: stream.dev_sampling, max_files: stream.dev_max_files };
         object.extend(without_defaults(&ArchivedInput { on_archived: stream.on_archived }, &[]));
-        object.extend(without_defaults(&DevelopmentInput::from(development), &[]));
+        object.extend(without_defaults(&DevelopmentInput::from(stream.development), &[]));
     }
     object.extend(without_defaults(&TransportInput::from(&job.connection), &[]));
     if let Some(stream) = job.streams.first() {
-        object.extend(without_defaults(&HistoryInput::of_days(stream.late_window_days), &[]));
+        object.extend(without_defaults(&HistoryInput::from(stream.history), &[]));
     }
     object
 }
 
 /// The common parameters of a stream in the native form.
 pub(crate) fn native_stream(stream: &Stream) -> Object {
-    let schema = SchemaPolicy { evolution: stream.evolution, inference: stream.inference };
     let mut object = Object::new();
     object.extend(without_defaults(&BadRowsInput::from(&stream.bad_rows), &[]));
-    object.extend(without_defaults(&SchemaInput::from(schema), &[]));
+    object.extend(without_defaults(&SchemaInput::from(stream.schema), &[]));
     object.extend(without_defaults(&FlatteningInput::of_depth(stream.flatten), &[]));
     object.extend(without_defaults(&PushdownInput::from(&stream.pushdown), &[]));
     object.extend(without_defaults(&PartitionsInput::native(&stream.partitions, &stream.format), &[]));

@@ -10,13 +10,16 @@ use tollgate_base::object::Timestamp;
 use tollgate_base::options::inventory::InventorySource;
 use tollgate_base::options::key_pattern::KeyPattern;
 use tollgate_base::options::partition::Partitions;
-use tollgate_base::options::{Caps, Compression, FormatOptions, InferenceDepth, SchemaEvolution};
+use tollgate_base::options::{Caps, Compression, FormatOptions};
 use tollgate_base::spending::{OnArchived, Spending};
 
 pub use crate::parameters::bad_rows::{BadRowAction, BadRows, DeadLetterPlace};
 pub use crate::parameters::delivery::Delivery;
+pub use crate::parameters::development::Development;
 pub use crate::parameters::formats::FormatByKey;
+pub use crate::parameters::history::History;
 pub use crate::parameters::pushdown::Pushdown;
+pub use crate::parameters::schema::SchemaPolicy;
 pub use crate::parameters::validation::ValidationPolicy;
 pub use crate::provenance::{Outcome, Provenance};
 
@@ -27,7 +30,7 @@ pub struct Job {
     pub connection: Connection,
     /// The streams, in the order of the configuration.
     pub streams: Vec<Stream>,
-    /// How parameters were understood, for logs and for `translate`.
+    /// How each parameter was understood, for logs and for `translate`.
     pub provenance: Vec<Provenance>,
     /// Files read at the same time; `None` lets the program choose.
     pub parallel_files: Option<usize>,
@@ -51,7 +54,7 @@ pub struct Stream {
     pub list_prefix: Option<String>,
     /// A regular expression in place of the globs.
     pub key_pattern: Option<KeyPattern>,
-    /// A regular expression for the names of the members of zip archives; all others are left out.
+    /// A regular expression for the names of files inside zip archives; all others are skipped.
     pub archive_pattern: Option<KeyPattern>,
     /// Format and its options.
     pub format: FormatOptions,
@@ -62,48 +65,44 @@ pub struct Stream {
     pub compression: Compression,
     /// Only objects last modified at or after this time.
     pub start_at: Option<Timestamp>,
-    /// Whether files that other tools leave as marks are left out: `_SUCCESS`, `_temporary/`, `.crc`, `_$folder$`,
+    /// Whether marker files of other tools are skipped: `_SUCCESS`, `_temporary/`, `.crc`, `_$folder$`,
     /// zero bytes.
     pub skip_markers: bool,
     /// One record column `data` with the raw row, instead of a column each.
     pub schemaless: bool,
     /// Types given by the user, in place of inference: column name and Airbyte type name.
     pub input_schema: Option<Vec<(String, String)>>,
-    /// What happens to records that do not conform to the catalog's schema.
+    /// How records are handled that do not conform to the catalog's schema.
     pub validation_policy: ValidationPolicy,
     /// The primary key to put into the catalog.
     pub primary_key: Option<Vec<String>>,
     /// Days before now in which unknown files are read when the history is full.
     pub days_to_sync_if_history_is_full: u32,
-    /// Days after its modification time in which an object may still appear.
-    pub late_window_days: u32,
-    /// Files used for inference at most; `None` is the default of discovery.
+    /// How the state remembers what was read.
+    pub history: History,
+    /// The maximum number of files used for inference; `None` is the default of discovery.
     pub schema_sample_files: Option<usize>,
     /// Whether inference takes the first file that the listing finds, and lists no further, instead of the newest ones.
     pub schema_of_first_file: bool,
-    /// How much discovery tells of columns.
-    pub inference: InferenceDepth,
-    /// What becomes of rows that cannot be taken.
+    /// How rows that cannot be parsed are handled.
     pub bad_rows: BadRows,
-    /// What becomes of fields that the catalog does not have as they are.
-    pub evolution: SchemaEvolution,
-    /// Nested objects become columns whose names have so many parts at most; `None` leaves them as they are.
+    /// How columns are inferred, and how fields are handled that differ from the catalog.
+    pub schema: SchemaPolicy,
+    /// The maximum number of parts in the names of columns that nested objects become; `None` does not flatten them.
     pub flatten: Option<usize>,
-    /// Rows per batch at most; `None` leaves it to the decoders.
+    /// The maximum number of rows in a batch; `None` leaves it to the decoders.
     pub batch_rows: Option<usize>,
-    /// What happens to archived objects.
+    /// How archived objects are handled.
     pub on_archived: OnArchived,
     /// What is delivered.
     pub delivery: Delivery,
-    /// For development: the part of the files that is read, above 0 and at most 1.
-    pub dev_sampling: Option<f64>,
-    /// For development: files read at most in a run.
-    pub dev_max_files: Option<u64>,
+    /// For development: how much of the files is read.
+    pub development: Development,
     /// Which rows and columns are wanted.
     pub pushdown: Pushdown,
     /// The partitions: where they are, which are read, and which become columns.
     pub partitions: Partitions,
-    /// The S3 Inventory that takes the place of most of the listing.
+    /// The S3 Inventory that replaces most of the listing.
     pub inventory: Option<InventorySource>,
 }
 
@@ -129,18 +128,16 @@ impl Stream {
             validation_policy: ValidationPolicy::default(),
             primary_key: None,
             days_to_sync_if_history_is_full: history::DAYS_TO_SYNC_IF_HISTORY_IS_FULL,
-            late_window_days: history::LATE_WINDOW_DAYS,
+            history: History::default(),
             schema_sample_files: None,
             schema_of_first_file: false,
-            inference: InferenceDepth::default(),
             bad_rows: BadRows::default(),
-            evolution: SchemaEvolution::default(),
+            schema: SchemaPolicy::default(),
             flatten: None,
             batch_rows: None,
             delivery: Delivery::default(),
             on_archived: OnArchived::default(),
-            dev_sampling: None,
-            dev_max_files: None,
+            development: Development::default(),
             pushdown: Pushdown::default(),
             inventory: None,
         }
@@ -194,9 +191,12 @@ impl Stream {
         let own = self.format.name();
         let message = match told {
             Some(other) => {
-                format!("the key tells another format than the stream's first key: {}, not {own}", other.extension)
+                format!(
+                    "the extension of the key means another format than that of the stream's first key: {}, not {own}",
+                    other.extension
+                )
             }
-            None => format!("the key has no extension that tells the format; the stream's first key tells {own}"),
+            None => format!("the key has no extension that means a format; that of the stream's first key means {own}"),
         };
         Err(Error::data(message)
             .with("key", key)

@@ -91,7 +91,7 @@ pub(crate) fn endpoint(text: &str, tls: bool, path: &str) -> Result<Option<Strin
     let expected = "a host with an optional scheme and port, such as `https://s3.example.com:9000`";
     if text.contains('@') {
         let message = format!("`{path}` names a user, expected {expected}");
-        return Err(Error::config(message).hint("write credentials into the keys that are made for them"));
+        return Err(Error::config(message).hint("write credentials into their own parameters"));
     }
     let fail = || wrong(path, shown(text), expected);
     let (scheme, host) = match text.split_once("://") {

@@ -1,7 +1,7 @@
 //! The specification that the platform asks for, generated from what the dialects read.
 //!
 //! `spec/source.json` is the committed result: a test compares it with what the types generate, and
-//! `cargo test --lib config::spec -- --ignored bless` writes it anew. The program embeds the file, so that `spec` costs
+//! `cargo test -p tollgate -p tollgate-config --lib spec -- --ignored bless` writes it anew. The program embeds the file, so that `spec` costs
 //! no generation.
 
 use serde_json::{Map, Value, json};
@@ -99,7 +99,7 @@ mod tests {
     #[test]
     fn committed_file_is_what_the_types_generate() {
         let committed = std::fs::read_to_string(PATH).expect("spec/source.json");
-        let (generated, hint) = (pretty(), "cargo test --lib config::spec -- --ignored bless");
+        let (generated, hint) = (pretty(), "cargo test -p tollgate -p tollgate-config --lib spec -- --ignored bless");
         let differs = committed.lines().zip(generated.lines()).enumerate().find(|(_, (left, right))| left != right);
         assert!(committed == generated, "spec/source.json is out of date, first at {differs:?}: run `{hint}`");
         assert!(source() == generate(), "the program embeds another file");

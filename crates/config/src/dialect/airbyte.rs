@@ -30,19 +30,20 @@ const SCHEMA_SAMPLE_FILES_AT_MOST: u64 = 10;
 /// The root as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AirbyteInput {
-    /// Who asks for the files. When absent, keys or a role at the root are used, or else the environment's
-    /// credentials.
+    /// How to authenticate. When absent, keys or a role at the root are used, or else the credentials of the
+    /// environment.
     #[schemars(title = "Authentication", extend("group" = "auth"))]
     credentials: Option<Section<Authentication>>,
-    /// Name of the S3 bucket, `s3://bucket/prefix/`, or the ARN of an access point.
+    /// The name of the S3 bucket, `s3://bucket/prefix/`, or the ARN of an access point.
     #[schemars(title = "Bucket", extend("group" = "where"))]
     bucket: String,
-    /// The streams. Each takes a set of files by the patterns of their keys and becomes a table at the destination.
-    /// A parameter that a stream and the root both can have (partitions, inventory, filters, columns, cursor, bad rows and
-    /// schema changes) holds at the root for every stream that does not set it.
+    /// The streams. Each one reads the files whose keys match its patterns, and becomes a table at the destination.
+    /// Some parameters can be set at the root or in a stream (partitions, inventory, filters, columns, cursor, bad
+    /// rows and schema changes). At the root they apply to every stream that does not set them.
     #[schemars(title = "Streams", extend("group" = "streams"))]
     streams: Vec<Section<AirbyteStreamInput>>,
-    /// Only files modified at or after this time are read. A time without an offset is UTC. When absent all are.
+    /// Only files modified at or after this time are read. A time without an offset is UTC. When absent, all files
+    /// are read.
     #[schemars(
         title = "Start Date",
         extend(
@@ -54,93 +55,95 @@ pub(crate) struct AirbyteInput {
         )
     )]
     start_date: Option<String>,
-    /// An S3-compatible server, with or without `https://`. Leave it empty to use AWS.
+    /// The URL of an S3-compatible server, with or without `https://`. Leave it empty to use AWS.
     #[serde(default)]
     #[schemars(
         title = "Endpoint",
         extend("group" = "where", "examples" = ["my-s3-endpoint.com", "https://my-s3-endpoint.com:9000"])
     )]
     endpoint: String,
-    /// The region of the bucket. When absent it is found out from the bucket.
+    /// The region of the bucket. When absent, the connector asks the bucket for it.
     #[schemars(title = "AWS Region", extend("group" = "where"))]
     region_name: Option<String>,
-    /// What is delivered: the rows of the files as records, or the files themselves. When absent it is records.
+    /// What is delivered: the rows of the files as records, or the files themselves. When absent, records are
+    /// delivered.
     #[schemars(title = "Delivery Method", extend("group" = "advanced", "display_type" = "radio"))]
     delivery_method: Option<Section<DeliveryMethod>>,
-    /// Access key id of a configuration from before `credentials`, which wins where both are given.
+    /// The access key ID in configurations from before `credentials`. If both are given, `credentials` is used.
     #[schemars(title = "AWS Access Key ID", extend("airbyte_hidden" = true))]
     aws_access_key_id: Option<SecretInput>,
-    /// Secret access key of a configuration from before `credentials`, which wins where both are given.
+    /// The secret access key in configurations from before `credentials`. If both are given, `credentials` is used.
     #[schemars(title = "AWS Secret Access Key", extend("airbyte_hidden" = true))]
     aws_secret_access_key: Option<SecretInput>,
-    /// Role of a configuration from before `credentials`, which wins where both are given.
+    /// The role in configurations from before `credentials`. If both are given, `credentials` is used.
     #[schemars(title = "AWS Role ARN", extend("airbyte_hidden" = true))]
     role_arn: Option<String>,
 }
 
-/// One stream: a set of files that are read in the same way.
+/// One stream: a set of files that are read with the same options.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "Stream")]
 struct AirbyteStreamInput {
     /// The name of the stream.
     #[schemars(title = "Name")]
     name: String,
-    /// The patterns of the keys that belong to the stream. `*` stands for any text without a slash, `**` for any
-    /// number of folders. When absent all keys belong to it.
+    /// The patterns of the keys that belong to the stream. `*` matches any text without a slash, `**` any number of
+    /// folders. When absent, all keys match.
     #[serde(default = "selection::globs")]
     #[schemars(title = "Globs")]
     globs: Vec<String>,
-    /// A regular expression that keys must match as a whole, after `legacy_prefix` where there is one. It takes the place of
-    /// the globs. When absent the globs hold.
+    /// A regular expression that must match the whole key, after `legacy_prefix` if there is one. It replaces the
+    /// globs. When absent, the globs are used.
     #[schemars(title = "Key Pattern", extend("airbyte_hidden" = true))]
     key_pattern: Option<String>,
-    /// A regular expression that the names of the files inside zip archives must match. When absent all of them are read.
+    /// A regular expression that must match the whole name of a file inside a zip archive. When absent, all files in
+    /// archives are read.
     #[schemars(title = "Archive Pattern", extend("airbyte_hidden" = true))]
     archive_pattern: Option<String>,
     /// The only prefix that is listed, from a configuration of version 3. Use globs instead.
     #[schemars(title = "Legacy Prefix", extend("airbyte_hidden" = true))]
     legacy_prefix: Option<String>,
-    /// What happens to a record that does not conform to the schema of the stream.
+    /// How to handle a record that does not conform to the schema of the stream.
     #[serde(default)]
     #[schemars(title = "Validation Policy")]
     validation_policy: ValidationPolicy,
-    /// The types of the columns as a JSON text, for example `{"id": "integer", "name": "string"}`. It takes the place
-    /// of what would be found out from the files.
+    /// The types of the columns as a JSON text, for example `{"id": "integer", "name": "string"}`. They replace the
+    /// types that would be inferred from the files.
     #[schemars(title = "Input Schema")]
     input_schema: Option<String>,
     /// The column that identifies a record.
     #[schemars(title = "Primary Key", extend("airbyte_hidden" = true))]
     primary_key: Option<String>,
-    /// When the history of files in the state is full, unknown files of so many days back are still read. 0 means 3.
+    /// When the history of files in the state is full, unknown files from this many days back are still read. 0 means
+    /// 3.
     #[serde(default = "days_to_sync")]
     #[schemars(title = "Days To Sync If History Is Full", extend("minimum" = 0))]
     days_to_sync_if_history_is_full: Whole,
     /// How the files are read.
     #[schemars(title = "Format")]
     format: Section<FormatInput>,
-    /// Whether records are delivered as they are, in one column `data`, without types.
+    /// Whether records are delivered unchanged in one column `data`, without types.
     #[serde(default)]
     #[schemars(title = "Schemaless")]
     schemaless: bool,
-    /// How many of the newest files are read to find out the types of the columns, 10 at most. When absent the
+    /// How many of the newest files are read to infer the types of the columns, at most 10. When absent, the
     /// connector chooses.
     #[schemars(title = "Files To Read For Schema Discover", extend("exclusiveMinimum" = 0))]
     recent_n_files_to_read_for_schema_discovery: Option<Whole>,
-    /// Whether one file is enough to find out the types of the columns.
+    /// Whether the types of the columns are inferred from a single file, the first that is found.
     #[serde(default)]
     #[schemars(title = "Use First Found File For Schema Discover")]
     use_first_found_file_for_schema_discovery: bool,
-    /// Accepted for configurations that have it. The check never decodes more than it needs.
+    /// Accepted for configurations that have it, without effect: the check never decodes more than it needs.
     #[serde(default)]
     #[schemars(title = "Skip Full Check for Parquet", extend("airbyte_hidden" = true))]
     skip_full_check_for_parquet: bool,
-    /// The compression around the files. When absent it is told by the extension of each key, or else by the first bytes
-    /// of the file. The members of a zip archive are read as files.
+    /// The compression of the files. When absent, it is detected from the extension of each key, or else from the
+    /// first bytes of the file. The members of a zip archive are read as files.
     #[serde(default)]
     #[schemars(title = "Compression")]
     compression: Compression,
-    /// Whether files that other tools leave as marks are left out: `_SUCCESS`, `_temporary/`, `.crc`, `_$folder$`, and
-    /// empty files.
+    /// Whether to skip marker files of other tools: `_SUCCESS`, `_temporary/`, `.crc`, `_$folder$`, and empty files.
     #[serde(default = "skip_markers")]
     #[schemars(title = "Skip Marker Files")]
     skip_markers: bool,
@@ -199,9 +202,9 @@ pub(crate) fn parse(object: &Object, log: &mut ProvenanceLog) -> Result<Job> {
 }
 
 /// Records the keys that another key makes unused.
-fn note_unused(keys: &[&str], beside: &str, object: &Object, log: &mut ProvenanceLog) {
+fn note_unused(keys: &[&str], used: &str, object: &Object, log: &mut ProvenanceLog) {
     for key in keys.iter().filter(|key| object.contains_key(**key)) {
-        log.unused(*key, format!("without effect beside `{beside}`"));
+        log.unused(*key, format!("without effect, because `{used}` is given"));
     }
 }
 
@@ -309,7 +312,7 @@ fn patterns(
     if key_pattern.is_some() {
         let globs = join(path, "globs");
         if object.contains_key("globs") {
-            let message = format!("`{key_path}` is given beside `{globs}`");
+            let message = format!("`{key_path}` and `{globs}` are both given");
             return Err(Error::config(message).hint("keep the one that is meant"));
         }
         list_prefix.get_or_insert_with(|| bucket_prefix.to_owned());
@@ -344,7 +347,7 @@ fn sample_files(input: &AirbyteStreamInput, path: &str, log: &mut ProvenanceLog)
     let number = number.between(1, u64::MAX, &path)?;
     let most = SCHEMA_SAMPLE_FILES_AT_MOST;
     if number > most {
-        log.remark(&path, &format!("{most} files at most are used"));
+        log.remark(&path, &format!("at most {most} files are used"));
     }
     Ok(Some(usize::try_from(number.min(most)).expect("at most ten")))
 }

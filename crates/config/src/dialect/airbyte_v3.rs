@@ -1,4 +1,4 @@
-//! `airbyte/source-s3` version 3: one stream; the way to it in `provider`, options of formats as JSON texts.
+//! `airbyte/source-s3` version 3: one stream; the connection in `provider`, options of formats as JSON texts.
 //!
 //! It converts forward, as the migration of version 4 does it: what that migration drops is dropped here with a line of
 //! provenance, and its defaults (other null values, typed columns, decimals as numbers) are the column of version 3 in
@@ -30,42 +30,42 @@ const FILE_TYPE: &str = "csv";
 /// The root as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AirbyteV3Input {
-    /// Version 3 of Airbyte's connector: the stream's name. Use `streams` instead.
+    /// Version 3 of Airbyte's connector: the name of the stream. Use `streams` instead.
     #[schemars(title = "Output Stream Name")]
     dataset: String,
-    /// Version 3 of Airbyte's connector: the patterns of the keys, with `|` between them. Use `streams` instead.
+    /// Version 3 of Airbyte's connector: the patterns of the keys, separated by `|`. Use `streams` instead.
     #[schemars(title = "Pattern of files to replicate")]
     path_pattern: String,
     /// Format and options; not in the specification, where the flat form has a text of the same name.
     #[schemars(skip)]
     format: Option<Section<Value>>,
     /// Version 3 of Airbyte's connector: the types of the columns as a JSON text. Use `streams` instead. In a
-    /// Fivetran-style configuration: the schema at the destination, which is without effect here.
+    /// Fivetran-style configuration: the schema at the destination, which has no effect here.
     #[schemars(title = "Manually enforced data schema")]
     schema: Option<String>,
-    /// Version 3 of Airbyte's connector: the way to the bucket. Use `bucket` and `credentials` instead.
+    /// Version 3 of Airbyte's connector: bucket and credentials. Use `bucket` and `credentials` instead.
     #[schemars(title = "S3: Amazon Web Services")]
     provider: Section<ProviderInput>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct ProviderInput {
-    /// Name of the S3 bucket.
+    /// The name of the S3 bucket.
     #[schemars(title = "Bucket")]
     bucket: String,
-    /// The access key id.
+    /// The access key ID.
     #[schemars(title = "AWS Access Key ID")]
     aws_access_key_id: Option<SecretInput>,
     /// The secret access key.
     #[schemars(title = "AWS Secret Access Key")]
     aws_secret_access_key: Option<SecretInput>,
-    /// Without effect, as in version 4 of Airbyte's connector: the environment's credentials are used as they are.
+    /// Without effect, as in version 4 of Airbyte's connector: the credentials of the environment are used unchanged.
     #[schemars(title = "AWS Role ARN")]
     role_arn: Option<String>,
     /// The only prefix that is listed.
     #[schemars(title = "Path Prefix")]
     path_prefix: Option<String>,
-    /// An S3-compatible server.
+    /// The URL of an S3-compatible server.
     #[schemars(title = "Endpoint")]
     endpoint: Option<String>,
     /// The region of the bucket.
@@ -211,7 +211,7 @@ pub(crate) fn parse(object: Object, log: &mut ProvenanceLog) -> Result<Job> {
 }
 
 impl ProviderInput {
-    /// The way to the bucket, and the prefix that was written into it.
+    /// The connection, and the prefix that was written into the bucket.
     fn connection(self, log: &mut ProvenanceLog) -> Result<(Connection, String)> {
         if self.role_arn.as_deref().is_some_and(|arn| !arn.is_empty()) {
             let note = "without effect, as in the migration of version 4; use `credentials` with `auth_type` iam_role";

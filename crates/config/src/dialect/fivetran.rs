@@ -28,13 +28,14 @@ const DIALECT: Dialect = Dialect::Fivetran;
 /// The configuration as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct FivetranInput {
-    /// Name of the S3 bucket, or the alias of an access point.
+    /// The name of the S3 bucket, or the alias of an access point.
     #[schemars(title = "Bucket")]
     bucket: String,
-    /// Fivetran-style: who asks: `IAM_ROLE`, `ACCESS_KEY` or `PUBLIC_BUCKET`. When absent it is told by what is given.
+    /// Fivetran-style: how to authenticate: `IAM_ROLE`, `ACCESS_KEY` or `PUBLIC_BUCKET`. When absent, it follows from
+    /// the other parameters.
     #[schemars(title = "Access Approach")]
     auth_type: Option<String>,
-    /// The access key id.
+    /// The access key ID.
     #[schemars(title = "Access Key ID")]
     access_key_id: Option<SecretInput>,
     /// Fivetran-style: the secret access key that belongs to `access_key_id`.
@@ -43,52 +44,52 @@ pub(crate) struct FivetranInput {
     /// The session token of temporary keys.
     #[schemars(title = "Session Token")]
     session_token: Option<SecretInput>,
-    /// The ARN of a role that is assumed with the environment's credentials.
+    /// The ARN of a role to assume with the credentials of the environment.
     #[schemars(title = "Role ARN")]
     role_arn: Option<String>,
-    /// The external id that the owner of the role asked for.
+    /// The external ID that the owner of the role requires.
     #[schemars(title = "External ID")]
     external_id: Option<String>,
-    /// Fivetran-style: whether the bucket is public, so that requests are sent unsigned.
+    /// Fivetran-style: whether the bucket is public, so that requests are not signed.
     #[serde(default)]
     #[schemars(title = "Is Public")]
     is_public: bool,
-    /// The region of the bucket. When absent it is found out from the bucket.
+    /// The region of the bucket. When absent, the connector asks the bucket for it.
     #[schemars(title = "Region")]
     region: Option<String>,
-    /// An S3-compatible server.
+    /// The URL of an S3-compatible server.
     #[schemars(title = "Endpoint URL")]
     endpoint_url: Option<String>,
-    /// Whether an `endpoint_url` without a scheme is reached through TLS.
+    /// Whether to use TLS for an `endpoint_url` without a scheme.
     #[serde(default = "use_ssl")]
     #[schemars(title = "Use SSL")]
     use_ssl: bool,
-    /// Whether files that other tools leave as marks are left out.
+    /// Whether to skip marker files of other tools.
     #[serde(default = "skip_markers")]
     #[schemars(title = "Skip Marker Files")]
     skip_markers: bool,
     /// Only files modified at or after this time are read.
     #[schemars(title = "Start Date")]
     start_date: Option<String>,
-    /// The folder below which files are read. When absent it is the whole bucket.
+    /// The folder whose files are read. When absent, the whole bucket is read.
     #[schemars(title = "Folder Path")]
     prefix: Option<String>,
-    /// Fivetran-style: a regular expression that the key after the folder must match as a whole. When absent all files are
-    /// read.
+    /// Fivetran-style: a regular expression that must match the whole key after the folder. When absent, all files
+    /// are read.
     #[schemars(title = "File Pattern")]
     pattern: Option<String>,
-    /// Fivetran-style: a regular expression that the names of the files inside zip archives must match. When absent all of
-    /// them are read.
+    /// Fivetran-style: a regular expression that must match the whole name of a file inside a zip archive. When
+    /// absent, all files in archives are read.
     #[schemars(title = "Archive Pattern")]
     archive_pattern: Option<String>,
-    /// Fivetran-style: tables and the patterns of their files.
+    /// Fivetran-style: the tables and the patterns of their files.
     #[schemars(title = "Files")]
     files: Option<Vec<Section<FileInput>>>,
-    /// Fivetran-style: how files find their tables. Only `DEFINE_PER_TABLE` is supported.
+    /// Fivetran-style: how files are assigned to tables. Only `DEFINE_PER_TABLE` is supported.
     #[schemars(title = "File Mapping Method")]
     file_mapping_method: Option<String>,
-    /// Fivetran-style: the stream's name, where there are no `files`. When absent it is the last part of the folder,
-    /// or else the bucket.
+    /// Fivetran-style: the name of the stream if there are no `files`. When absent, it is the last part of the
+    /// folder, or else the bucket.
     #[schemars(title = "Table")]
     table: Option<String>,
     /// The schema at the destination. Without effect: the platform has its own setting.
@@ -97,23 +98,23 @@ pub(crate) struct FivetranInput {
     /// Fivetran-style: the schema at the destination. Without effect: the platform has its own setting.
     #[schemars(title = "Table Group Name")]
     table_group_name: Option<String>,
-    /// Fivetran-style: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When absent, or `infer`, the pattern's
-    /// extension determines it, or else the extension of the first key; files with another extension are then errors.
+    /// Fivetran-style: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When absent or `infer`, it is the
+    /// extension in the pattern, or else the extension of the first key. Files with another extension are errors.
     #[serde(default = "file_type")]
     #[schemars(title = "File Type")]
     file_type: String,
-    /// The compression around the files.
+    /// The compression of the files.
     #[schemars(title = "Compression")]
     compression: Option<String>,
-    /// Fivetran-style: `Packed` for one column `data` with the whole object, `Unpacked` for a column each. When absent
-    /// it is `Packed`.
+    /// Fivetran-style: `Packed` for one column `data` with the whole object, `Unpacked` for one column per member.
+    /// When absent, it is `Packed`.
     #[serde(default = "json_delivery_mode")]
     #[schemars(title = "JSON Delivery Mode")]
     json_delivery_mode: String,
-    /// Fivetran-style: the character between fields. When absent it goes by the file type.
+    /// Fivetran-style: the character that separates fields. When absent, it depends on the file type.
     #[schemars(title = "Delimiter")]
     delimiter: Option<String>,
-    /// Fivetran-style: the character around fields. When absent it is a double quote.
+    /// Fivetran-style: the character around fields that contain delimiters. When absent, it is a double quote.
     #[serde(default = "quote_char")]
     #[schemars(title = "Quote Character")]
     quote_char: String,
@@ -121,37 +122,38 @@ pub(crate) struct FivetranInput {
     #[serde(default = "quote_character_enabled")]
     #[schemars(title = "Quote Character Enabled")]
     quote_character_enabled: bool,
-    /// Fivetran-style: whether `escape_char` is used. When absent it is used if given.
+    /// Fivetran-style: whether to use `escape_char`. When absent, it is used if it is given.
     #[schemars(title = "Non-Standard Escape Character")]
     non_standard_escape_char: Option<bool>,
-    /// Fivetran-style: what escapes. Only `CUSTOM_ESCAPE_CHAR` is supported.
+    /// Fivetran-style: how characters are escaped. Only `CUSTOM_ESCAPE_CHAR` is supported.
     #[schemars(title = "Escape Character Options")]
     escape_char_options: Option<String>,
-    /// Fivetran-style: a character that takes the special meaning from the one behind it.
+    /// Fivetran-style: the character that removes the special meaning of the character after it.
     #[schemars(title = "Escape Character")]
     escape_char: Option<String>,
-    /// Fivetran-style: the text that means null. When absent there is none.
+    /// Fivetran-style: the text that means null. When absent, there is none.
     #[schemars(title = "Null Sequence")]
     null_sequence: Option<String>,
     /// Fivetran-style: what ends a line. Only line breaks are supported.
     #[schemars(title = "Line Separator")]
     line_separator: Option<String>,
-    /// Fivetran-style: how many lines are left out before the header.
+    /// Fivetran-style: how many lines to skip before the header.
     #[serde(default = "zero")]
     #[schemars(title = "Skip Header Lines")]
     skip_before: Whole,
-    /// Fivetran-style: how many lines are left out at the end of a file. Only 0 is supported.
+    /// Fivetran-style: how many lines to skip at the end of a file. Only 0 is supported.
     #[serde(default = "zero")]
     #[schemars(title = "Skip Footer Lines")]
     skip_after: Whole,
-    /// Fivetran-style: whether the files have no header, so that columns are called `f0`, `f1` and so on.
+    /// Fivetran-style: whether the files have no header. The columns are then named `f0`, `f1` and so on.
     #[serde(default)]
     #[schemars(title = "Empty Header")]
     empty_header: bool,
-    /// Fivetran-style: what a changed file does. Without effect: it is read again, and the sync mode decides the rest.
+    /// Fivetran-style: how to handle changed files. Without effect: they are read again, and the sync mode decides
+    /// the rest.
     #[schemars(title = "Append File Option")]
     append_file_option: Option<String>,
-    /// Fivetran-style: how the bucket is listed. Without effect: it is listed completely.
+    /// Fivetran-style: how the bucket is listed. Without effect: all keys are listed.
     #[schemars(title = "List Strategy")]
     list_strategy: Option<String>,
     /// Fivetran-style: the secret key of encrypted files. Not supported.
@@ -165,13 +167,14 @@ pub(crate) struct FivetranInput {
 /// A table and the files it is made of.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct FileInput {
-    /// The table's name, which becomes the stream's.
+    /// The name of the table, which is the name of the stream.
     #[schemars(title = "Table Name")]
     table_name: String,
-    /// A regular expression that the key after the folder must match as a whole. When absent all files are read.
+    /// A regular expression that must match the whole key after the folder. When absent, all files are read.
     #[schemars(title = "File Pattern")]
     file_pattern: Option<String>,
-    /// A regular expression that the names of the files inside zip archives must match. When absent all of them are read.
+    /// A regular expression that must match the whole name of a file inside a zip archive. When absent, all files in
+    /// archives are read.
     #[schemars(title = "Archive Pattern")]
     archive_pattern: Option<String>,
 }
@@ -290,12 +293,8 @@ pub(crate) fn parse(object: Object, log: &mut ProvenanceLog) -> Result<Job> {
     // Fivetran's interface returns blank texts for what was never set.
     let blank = |key: &str| key == "on_error" || NOT_YET.iter().any(|(name, _)| *name == key);
     object.retain(|key, value| !(blank(key) && *value == ""));
-    let known: Vec<&str> = NOT_YET
-        .iter()
-        .map(|(name, _)| *name)
-        .chain(["connection_type"])
-        .chain(OFF_ONLY.iter().map(|(name, _)| *name))
-        .collect();
+    let refused = NOT_YET.iter().chain(OFF_ONLY).map(|(name, _)| *name);
+    let known: Vec<&str> = refused.chain(["connection_type"]).collect();
     let (input, common) = read_root::<FivetranInput>(DIALECT, &object, &known, log)?;
     refusals(&object, log)?;
     without_effect(&object, &input, log);
@@ -308,7 +307,7 @@ pub(crate) fn parse(object: Object, log: &mut ProvenanceLog) -> Result<Job> {
     common.into_job(Connection { credentials, ..connection }, drafts, &object, log)
 }
 
-/// A folder has no slash before it and one behind it.
+/// A folder as a prefix: no slash before it, and one after it.
 fn folder(prefix: &str) -> String {
     let path = prefix.trim().trim_matches('/');
     if path.is_empty() { String::new() } else { format!("{path}/") }
@@ -361,7 +360,7 @@ fn without_effect(object: &Object, written: &FivetranInput, log: &mut Provenance
     }
     let several = written.files.as_ref().is_some_and(|files| !files.is_empty());
     for key in ["pattern", "archive_pattern", "table"].iter().filter(|key| several && object.contains_key(**key)) {
-        log.unused(*key, "without effect beside `files`");
+        log.unused(*key, "without effect, because `files` is given");
     }
 }
 
@@ -402,7 +401,7 @@ impl FivetranInput {
         }
     }
 
-    /// The way to the bucket; credentials are filled in later.
+    /// The connection; credentials are filled in later.
     fn connection(&self, object: &Object, log: &mut ProvenanceLog) -> Result<(Connection, String)> {
         let access = Access {
             bucket: ("bucket", &self.bucket),

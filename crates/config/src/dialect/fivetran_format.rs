@@ -94,7 +94,7 @@ impl FivetranFormat<'_> {
         if self.empty_header && object.contains_key("empty_header") {
             log.renamed(
                 "empty_header",
-                "understood with other column names: f0, f1, … in place of column_0, column_1, …",
+                "supported with other column names: f0, f1, … instead of column_0, column_1, …",
             );
         }
         let (delimiter, delimiter_rest) = csv::delimiter(delimiter, "delimiter")?;

@@ -24,32 +24,33 @@ const DIALECT: Dialect = Dialect::Flat;
 /// The flat form as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct FlatInput {
-    /// Name of the S3 bucket, `s3://bucket/prefix/`, or the ARN of an access point.
+    /// The name of the S3 bucket, `s3://bucket/prefix/`, or the ARN of an access point.
     #[schemars(title = "Bucket")]
     bucket: String,
-    /// Flat form: the stream's name. When absent it is the last part of `path_prefix`, or else the bucket.
+    /// Flat form: the name of the stream. When absent, it is the last part of `path_prefix`, or else the bucket.
     #[schemars(title = "Stream Name")]
     name: Option<String>,
-    /// Flat form: only keys that begin with this text are read, for example `data/orders/`. When absent all keys are.
+    /// Flat form: only keys that start with this text are read, for example `data/orders/`. When absent, all keys are
+    /// read.
     #[serde(default)]
     #[schemars(title = "Path Prefix")]
     path_prefix: String,
-    /// Flat form: the format of the files: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When
-    /// absent it is `csv`.
+    /// Flat form: the format of the files: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When absent, it is
+    /// `csv`.
     #[serde(default = "file_format")]
     #[schemars(title = "File Format")]
     file_format: String,
-    /// Flat form and Fivetran-style: the compression around the files: `gzip`, `bzip2`, `zstd`, `xz`, `lz4`, `snappy`,
-    /// `brotli`, `zip`, or `none`. When absent it is told by the extension of each key, or else by the first bytes of the
-    /// file.
+    /// Flat form and Fivetran-style: the compression of the files: `gzip`, `bzip2`, `zstd`, `xz`, `lz4`, `snappy`,
+    /// `brotli`, `zip`, or `none`. When absent, it is detected from the extension of each key, or else from the first
+    /// bytes of the file.
     #[schemars(title = "Compression")]
     compression: Option<String>,
-    /// Flat form and Fivetran-style: the region of the bucket. When absent it is `us-east-1` in the flat form; a
-    /// bucket elsewhere is found at the price of one more request.
+    /// Flat form and Fivetran-style: the region of the bucket. When absent, it is `us-east-1` in the flat form; if
+    /// the bucket is elsewhere, one more request finds its region.
     #[schemars(title = "Region")]
     region: Option<String>,
-    /// Flat form and Fivetran-style: the access key id. When neither keys nor a role are given, the environment's
-    /// credentials are used.
+    /// Flat form and Fivetran-style: the access key ID. When neither keys nor a role are given, the credentials of
+    /// the environment are used.
     #[schemars(title = "Access Key ID")]
     access_key_id: Option<SecretInput>,
     /// Flat form: the secret access key that belongs to `access_key_id`.
@@ -58,58 +59,58 @@ pub(crate) struct FlatInput {
     /// Flat form and Fivetran-style: the session token of temporary keys.
     #[schemars(title = "Session Token")]
     session_token: Option<SecretInput>,
-    /// The ARN of a role that is assumed with the environment's credentials.
+    /// The ARN of a role to assume with the credentials of the environment.
     #[schemars(title = "Role ARN")]
     role_arn: Option<String>,
-    /// The external id that the owner of the role asked for.
+    /// The external ID that the owner of the role requires.
     #[schemars(title = "External ID")]
     external_id: Option<String>,
-    /// Flat form and Fivetran-style: whether requests are sent unsigned, as public buckets allow. When absent they
-    /// are signed.
+    /// Flat form and Fivetran-style: whether to send unsigned requests, which public buckets allow. When absent,
+    /// requests are signed.
     #[serde(default)]
     #[schemars(title = "Anonymous")]
     anonymous: bool,
-    /// Flat form and Fivetran-style: an S3-compatible server, for example `https://minio.example.com:9000`. When
-    /// absent it is AWS.
+    /// Flat form and Fivetran-style: the URL of an S3-compatible server, for example
+    /// `https://minio.example.com:9000`. When absent, AWS is used.
     #[schemars(title = "Endpoint URL")]
     endpoint_url: Option<String>,
-    /// Flat form and Fivetran-style: whether an `endpoint_url` without a scheme is reached through TLS. When absent
-    /// it is.
+    /// Flat form and Fivetran-style: whether to use TLS for an `endpoint_url` without a scheme. When absent, TLS is
+    /// used.
     #[serde(default = "use_ssl")]
     #[schemars(title = "Use SSL")]
     use_ssl: bool,
     /// Only files modified at or after this time are read: `2021-01-01` or `2021-01-01T00:00:00Z`.
     #[schemars(title = "Start Date")]
     start_date: Option<String>,
-    /// Flat form and Fivetran-style: whether files that other tools leave as marks are left out: `_SUCCESS`,
-    /// `_temporary/`, `.crc`, `_$folder$`, and empty files. When absent they are.
+    /// Flat form and Fivetran-style: whether to skip marker files of other tools: `_SUCCESS`, `_temporary/`, `.crc`,
+    /// `_$folder$`, and empty files. When absent, they are skipped.
     #[serde(default = "skip_markers")]
     #[schemars(title = "Skip Marker Files")]
     skip_markers: bool,
-    /// Flat form: the character between the fields of a CSV file; `\t` is a tab. When absent it is a comma, or a tab
-    /// for `tsv`.
+    /// Flat form: the character that separates the fields of a CSV file; `\t` is a tab. When absent, it is a comma,
+    /// or a tab for `tsv`.
     #[schemars(title = "CSV Delimiter")]
     csv_delimiter: Option<String>,
-    /// Flat form: whether the first row of a CSV file names the columns. If not, they are called `f0`, `f1` and so
-    /// on. When absent it does.
+    /// Flat form: whether the first row of a CSV file has the column names. If not, the columns are named `f0`, `f1`
+    /// and so on. When absent, it has.
     #[serde(default = "csv_header")]
     #[schemars(title = "CSV Header")]
     csv_header: bool,
-    /// Flat form: the text encoding of CSV files. When absent it is `utf-8`.
+    /// Flat form: the text encoding of CSV files. When absent, it is `utf-8`.
     #[serde(default = "csv_encoding")]
     #[schemars(title = "CSV Encoding")]
     csv_encoding: String,
-    /// Former name of `path_prefix`, which wins where both are given.
+    /// Former name of `path_prefix`. If both are given, `path_prefix` is used.
     #[schemars(title = "Path Prefix (former name)")]
     prefix: Option<String>,
-    /// Former name of `file_format`, which wins where both are given. It is not in the specification, where version 3
-    /// of Airbyte's connector has an object of the same name.
+    /// Former name of `file_format`. If both are given, `file_format` is used. It is not in the specification, where
+    /// version 3 of Airbyte's connector has an object of the same name.
     #[schemars(skip)]
     format: Option<String>,
-    /// Former name of `access_key_id`, which wins where both are given.
+    /// Former name of `access_key_id`. If both are given, `access_key_id` is used.
     #[schemars(title = "Access Key ID (former name)")]
     access_key: Option<SecretInput>,
-    /// Former name of `secret_access_key`, which wins where both are given.
+    /// Former name of `secret_access_key`. If both are given, `secret_access_key` is used.
     #[schemars(title = "Secret Access Key (former name)")]
     secret_key: Option<SecretInput>,
 }
@@ -174,7 +175,7 @@ fn former_names(input: &mut FlatInput, object: &Object, log: &mut ProvenanceLog)
     }
     for (former, present) in FORMER.iter().filter(|(former, _)| wins(former)) {
         let note = match wins(present) {
-            true => format!("a former name of `{present}`, which is given too and wins"),
+            true => format!("a former name of `{present}`, which is also given and is used instead"),
             false => format!("now called `{present}`"),
         };
         log.renamed(*former, note);

@@ -8,7 +8,7 @@ use tollgate_base::error::{Error, Result};
 pub(crate) enum Dialect {
     /// `airbyte/source-s3` version 4: streams in a list, credentials in an object (from 4.16) or at the root.
     Airbyte,
-    /// `airbyte/source-s3` version 3: one stream, the way to it in `provider`.
+    /// `airbyte/source-s3` version 3: one stream, the connection in `provider`.
     AirbyteV3,
     /// One stream, every parameter at the root.
     Flat,

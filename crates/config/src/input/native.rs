@@ -6,8 +6,7 @@ use serde_json::Value;
 
 use super::object::Object;
 
-/// Writes a struct of parameters, without what would be the same if it were left out. `required` names the parameters
-/// that cannot be left out.
+/// Writes a struct of parameters without those that have their default. `required` names the parameters that have none.
 pub(crate) fn without_defaults<T: Serialize + DeserializeOwned>(parameters: &T, required: &[&str]) -> Object {
     let mut written = object(parameters);
     let least: Object = written.iter().filter(|(key, _)| required.contains(&key.as_str())).map(pair).collect();

@@ -15,25 +15,25 @@ use tollgate_base::options::OnBadRow;
 /// The parameters as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct BadRowsInput {
-    /// What becomes of a row that cannot be read. With `fail` its file ends there with an error; the other files are
-    /// read, and the sync fails at its end. With `skip` the row is left out and counted. With `dead_letter` it is also
-    /// written to `dead_letter_path`. When absent it is `fail`.
+    /// How to handle a row that cannot be parsed. `fail` ends its file with an error; the other files are read, and
+    /// the sync fails at the end. `skip` skips and counts the row. `dead_letter` also writes it to
+    /// `dead_letter_path`. When absent, it is `fail`.
     #[schemars(title = "On Error", extend("group" = "advanced"))]
     on_error: Option<OnError>,
-    /// Where bad rows are written with `on_error` dead_letter, as JSON lines with key, line, byte, reason and text: a
-    /// folder of a bucket, `s3://bucket/folder/`, which is reached as the files are, or an absolute path on the
-    /// machine that runs the connector.
+    /// Where bad rows are written with `on_error` dead_letter, as JSON lines with key, line, byte, reason and text.
+    /// It is a folder of a bucket, `s3://bucket/folder/`, which is accessed with the same credentials, or an absolute
+    /// path on the machine that runs the connector.
     #[schemars(
         title = "Dead Letter Path",
         extend("group" = "advanced", "examples" = ["s3://bucket/bad-rows/", "/var/lib/tollgate/bad-rows"])
     )]
     dead_letter_path: Option<String>,
-    /// With `on_error` skip or dead_letter: the stream fails when it has more bad rows than this in one sync. When absent
-    /// there is no limit.
+    /// With `on_error` skip or dead_letter: the maximum number of bad rows in one sync. The stream fails if it has
+    /// more. When absent, there is no limit.
     #[schemars(title = "Bad Rows At Most", extend("group" = "advanced", "minimum" = 0))]
     max_bad_rows: Option<Whole>,
-    /// With `on_error` skip or dead_letter: the stream fails when more than this percentage of its rows is bad, judged
-    /// from the thousandth row on and at its end. When absent there is no limit.
+    /// With `on_error` skip or dead_letter: the maximum percentage of bad rows. The stream fails if more of its rows
+    /// are bad, checked from the thousandth row on and at the end. When absent, there is no limit.
     #[schemars(title = "Bad Rows At Most (Percent)", extend("group" = "advanced", "minimum" = 0, "maximum" = 100))]
     max_bad_percent: Option<f64>,
 }
@@ -48,24 +48,24 @@ enum OnError {
     DeadLetter,
 }
 
-/// What becomes of rows that cannot be taken.
+/// How rows that cannot be parsed are handled.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct BadRows {
-    /// What is done with each.
+    /// What happens to each.
     pub action: BadRowAction,
-    /// More of them in a run fail the stream.
+    /// The maximum number in a run; more fail the stream.
     pub max_rows: Option<u64>,
-    /// A larger part of the rows of a run, in percent, fails the stream.
+    /// The maximum percentage of the rows of a run; more fail the stream.
     pub max_percent: Option<f64>,
 }
 
-/// What is done with a row that cannot be taken.
+/// What happens to a row that cannot be parsed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum BadRowAction {
     /// Its file ends there; the other files are read, and the run fails at its end.
     #[default]
     Fail,
-    /// It is left out, counted and reported.
+    /// It is skipped, counted and reported.
     Skip,
     /// As `Skip`, and it is written to this place before a state covers it.
     DeadLetter(DeadLetterPlace),

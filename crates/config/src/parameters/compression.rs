@@ -15,7 +15,8 @@ pub(crate) fn around(format: &FormatOptions, written: Compression, path: &str, l
             Compression::None
         }
         FormatOptions::Avro(_) if matches!(written, Gzip | Bzip2 | Zstd | Xz | Snappy) => {
-            log.remark(path, "an Avro file names the codec of its blocks itself; the first bytes show any other");
+            let note = "Avro files name the codec of their blocks themselves; another compression is detected";
+            log.remark(path, note);
             Compression::Auto
         }
         _ => written,

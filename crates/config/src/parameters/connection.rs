@@ -1,4 +1,4 @@
-//! The way to the bucket: bucket, endpoint and region, TLS, and how requests are addressed and paid for.
+//! The connection: bucket, endpoint and region, TLS, and how requests are addressed and paid for.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,8 +17,8 @@ pub(crate) const USE_SSL: bool = true;
 /// Who pays, as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct RequesterInput {
-    /// Whether you, the requester, pay for requests and transfer, as buckets with "requester pays" demand. Without it
-    /// such buckets refuse access.
+    /// Whether you, the requester, pay for requests and data transfer. Buckets with "requester pays" deny access
+    /// without it.
     #[serde(default)]
     #[schemars(title = "Requester Pays", extend("group" = "advanced"))]
     requester_pays: bool,
@@ -27,12 +27,12 @@ pub(crate) struct RequesterInput {
 /// How requests are sent, as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct TransportInput {
-    /// Certificates of authorities that are trusted besides those of the system: a file with them, or their text (PEM).
-    /// When absent it is the file that the variable `AWS_CA_BUNDLE` names, if it names one.
+    /// Certificate authorities to trust in addition to those of the system: the path of a PEM file, or the PEM text
+    /// itself. When absent, the file named by the environment variable `AWS_CA_BUNDLE` is used, if there is one.
     #[schemars(title = "CA Bundle", extend("multiline" = true, "group" = "advanced"))]
     ca_bundle: Option<String>,
-    /// Where the bucket stands in the URL: `path` for the path, `virtual` for the host name. When absent, or `auto`, it is
-    /// the path for a server that is not AWS.
+    /// Where the bucket name goes in the URL: `path` puts it in the path, `virtual` in the host name. When absent or
+    /// `auto`, it goes in the path for servers other than AWS.
     #[serde(default)]
     #[schemars(title = "Address Style", extend("group" = "advanced"))]
     address_style: AddressStyle,
@@ -84,7 +84,7 @@ impl From<&Connection> for TransportInput {
     }
 }
 
-/// What a dialect says about the way to the bucket, apart from who asks.
+/// What a dialect says about the connection, apart from credentials.
 pub(crate) struct Access<'a> {
     /// The key of the bucket and what is written there.
     pub(crate) bucket: (&'a str, &'a str),

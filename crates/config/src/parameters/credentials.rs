@@ -24,28 +24,28 @@ pub(crate) enum Authentication {
     Anonymous(AnonymousInput),
 }
 
-/// Authenticate with AWS access keys, or with those of an S3-compatible server.
+/// Authenticate with the access keys of AWS or of an S3-compatible server.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct IamUserInput {
-    /// The access key id.
+    /// The access key ID.
     #[schemars(title = "AWS Access Key ID")]
     aws_access_key_id: SecretInput,
     /// The secret access key.
     #[schemars(title = "AWS Secret Access Key")]
     aws_secret_access_key: SecretInput,
-    /// The session token of temporary keys. When absent the keys are permanent.
+    /// The session token of temporary keys. When absent, the keys are permanent.
     #[schemars(title = "AWS Session Token")]
     aws_session_token: Option<SecretInput>,
 }
 
-/// Authenticate by assuming an IAM role with the environment's credentials.
+/// Authenticate by assuming an IAM role with the credentials of the environment.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct IamRoleInput {
-    /// The ARN of the role. Its owner can demand an external id: on Airbyte that is the id of the workspace.
+    /// The ARN of the role. Its owner can require an external ID: on Airbyte it is the ID of the workspace.
     #[schemars(title = "AWS Role ARN")]
     role_arn: String,
-    /// The external id that the owner of the role asked for. When absent it is what the platform sets in the
-    /// environment, if it sets one.
+    /// The external ID that the owner of the role requires. When absent, it is the ID that the platform sets in the
+    /// environment, if any.
     #[schemars(title = "External ID")]
     external_id: Option<String>,
 }
@@ -54,7 +54,7 @@ pub(crate) struct IamRoleInput {
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct DefaultCredentialsInput {}
 
-/// Send unsigned requests, as public buckets allow.
+/// Send unsigned requests, which public buckets allow.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AnonymousInput {}
 
@@ -126,7 +126,7 @@ pub(crate) struct Identity {
     pub(crate) role_arn: Option<String>,
     /// What the role's owner asked for.
     pub(crate) external_id: Option<String>,
-    /// The name of the key that asks for unsigned requests, when it does.
+    /// The name of the parameter that asks for unsigned requests, if it does.
     pub(crate) anonymous: Option<&'static str>,
 }
 
@@ -206,7 +206,7 @@ pub(crate) fn role_arn(text: &str, path: &str) -> Result<String> {
 pub(crate) fn both<T>(path: &str, first: (&str, Option<T>), second: (&str, Option<T>)) -> Result<Option<(T, T)>> {
     let missing = |absent: &str, present: &str| {
         let (absent, present) = (join(path, absent), join(path, present));
-        Err(Error::config(format!("`{absent}` is missing beside `{present}`")).hint("give both keys, or neither"))
+        Err(Error::config(format!("`{present}` is given without `{absent}`")).hint("give both keys, or neither"))
     };
     match (first.1, second.1) {
         (Some(one), Some(two)) => Ok(Some((one, two))),

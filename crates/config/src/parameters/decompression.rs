@@ -11,12 +11,12 @@ use tollgate_base::options::Caps;
 /// The parameters as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct DecompressionInput {
-    /// How many gigabytes of text one compressed file may become; a file that becomes more is an error. When absent it
-    /// is 4096.
+    /// The maximum size of one compressed file after decompression, in GB (2^30 bytes). A larger file is an error.
+    /// When absent, it is 4096.
     #[schemars(title = "Decompressed Size Limit", extend("minimum" = 1, "maximum" = 1048576, "group" = "advanced"))]
     max_decompressed_gb: Option<Whole>,
-    /// How many bytes of text each byte of a compressed file may become, beyond the first megabyte; a file that expands
-    /// more is an error. When absent it is 2000.
+    /// The maximum number of decompressed bytes for each compressed byte of a file, beyond the first megabyte. A file
+    /// that expands more is an error. When absent, it is 2000.
     #[schemars(title = "Decompression Ratio Limit", extend("minimum" = 1, "maximum" = 1000000000, "group" = "advanced"))]
     max_decompression_ratio: Option<Whole>,
 }

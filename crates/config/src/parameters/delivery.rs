@@ -36,10 +36,11 @@ pub(crate) enum DeliveryMethod {
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct RecordsTransferInput {}
 
-/// Copy the files as they are, for destinations that take files. They are not looked into, and not decompressed.
+/// Copy the files unchanged, for destinations that accept files. They are not parsed and not decompressed.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct FileTransferInput {
-    /// Whether files keep the folders of their keys. If not, they lie beside one another, and no two may have one name.
+    /// Whether files keep the folders of their keys. If not, all files are delivered to one folder, and their names
+    /// must be unique.
     #[serde(default = "preserve_directory_structure")]
     #[schemars(title = "Preserve Sub-Directories in File Paths")]
     preserve_directory_structure: bool,
@@ -56,7 +57,7 @@ fn preserve_directory_structure() -> bool {
 pub(crate) fn parse(object: &Object, log: &mut ProvenanceLog) -> Result<Delivery> {
     let path = "delivery_method";
     if object.get(TAG).is_some_and(|name| name == "use_permissions_transfer") {
-        let message = format!("`{path}.{TAG}` is 'use_permissions_transfer', which S3 has nothing for");
+        let message = format!("`{path}.{TAG}` is 'use_permissions_transfer', which is not possible with S3");
         return Err(
             Error::new(ErrorKind::Unsupported, message).hint("set it to 'use_records_transfer' or 'use_file_transfer'")
         );

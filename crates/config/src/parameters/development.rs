@@ -9,25 +9,25 @@ use tollgate_base::error::Result;
 /// The parameters as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct DevelopmentInput {
-    /// For development: the part of the stream that is read at most, for example `0.1`. Whole files, chosen by their
-    /// keys, with at most that part of all bytes and less than that part of all files, since the listing costs as much as
-    /// before: the same ones each time, and one at least. Where whole files do not fit, of one more file only a part is
-    /// read: some row groups of a Parquet file, one at least, or the first rows of plain CSV or JSONL in UTF-8. When
-    /// absent all is read.
+    /// For development: the maximum fraction of the stream to read, for example `0.1`. Whole files are selected by
+    /// their keys: always the same ones, and at least one. Together they have at most this fraction of all bytes, and
+    /// less than this fraction of all files, since listing costs as much as before. If whole files do not fit, part
+    /// of one more file is read: some row groups of a Parquet file, at least one, or the first rows of plain CSV or
+    /// JSONL in UTF-8. When absent, everything is read.
     #[schemars(title = "Development Sampling", extend("exclusiveMinimum" = 0, "maximum" = 1, "group" = "cost"))]
     dev_sampling: Option<Decimal>,
-    /// For development: how many files of each stream are read at most. When absent all are read.
+    /// For development: the maximum number of files to read from each stream. When absent, all are read.
     #[schemars(title = "Development Max Files", extend("minimum" = 1, "group" = "cost"))]
     dev_max_files: Option<Whole>,
 }
 
 /// How much of the files is read; `None` is all.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(crate) struct Development {
-    /// The part of the files that is read, above 0 and at most 1.
-    pub(crate) sampling: Option<f64>,
-    /// Files read at most in a run.
-    pub(crate) max_files: Option<u64>,
+pub struct Development {
+    /// The fraction of the files to read, above 0 and at most 1 (`dev_sampling`).
+    pub sampling: Option<f64>,
+    /// The maximum number of files to read from a stream (`dev_max_files`).
+    pub max_files: Option<u64>,
 }
 
 impl DevelopmentInput {

@@ -16,12 +16,12 @@ const MAX_DEPTH: u64 = 10;
 /// The parameters as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct FlatteningInput {
-    /// Whether the members of nested objects become columns of their own, `a_b` for `b` in `a`. Arrays stay as they are.
-    /// When absent they do in the flat form, and nested objects stay as they are elsewhere.
+    /// Whether the members of nested objects become columns: `a_b` for `b` in `a`. Arrays stay unchanged. When
+    /// absent, objects are flattened in the flat form only.
     #[schemars(title = "Flatten JSON", extend("group" = "advanced"))]
     json_flatten: Option<bool>,
-    /// With `json_flatten`: names of columns have so many parts at most; an object below becomes a column with its JSON
-    /// text. When absent it is 10.
+    /// With `json_flatten`: the maximum number of parts in a column name. An object below that becomes a column with
+    /// its JSON text. When absent, it is 10.
     #[schemars(title = "JSON Depth At Most", extend("group" = "advanced", "minimum" = 1, "maximum" = 100))]
     json_max_depth: Option<Whole>,
 }

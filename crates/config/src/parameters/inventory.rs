@@ -12,20 +12,20 @@ use tollgate_base::options::inventory::{InventorySource, MARGIN_SECONDS, OnGap};
 /// The parameters as written.
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct InventoryInput {
-    /// An S3 Inventory (CSV or Parquet) that takes the place of the listing: `s3://bucket/…/manifest.json`, or the folder
-    /// of its configuration, `s3://bucket/prefix/source-bucket/configuration/`, of which the newest complete one is taken.
-    /// It must cover the stream's prefix, and have size, date and ETag; archived objects count as not restored. Partitions
-    /// from its time on are listed besides; what comes into older ones later is seen with the next inventory. When absent
-    /// the bucket is listed.
+    /// An S3 Inventory (CSV or Parquet) to use instead of listing the bucket: `s3://bucket/…/manifest.json`, or the
+    /// folder of its configuration, `s3://bucket/prefix/source-bucket/configuration/`, whose newest complete
+    /// inventory is used. It must cover the prefix of the stream and include size, date and ETag. Archived objects
+    /// count as not restored. Partitions from the time of the inventory on are listed as well. Files that arrive
+    /// later in older partitions are read with the next inventory. When absent, the bucket is listed.
     #[schemars(title = "S3 Inventory")]
     inventory: Option<String>,
-    /// How far before the inventory's time partitions are listed all the same, for example `12h`: an inventory may lack what
-    /// was written shortly before, and files may come late. When absent it is `2d`.
+    /// How far before the time of the inventory partitions are still listed, for example `12h`. An inventory may lack
+    /// recently written objects, and files may arrive late. When absent, it is `2d`.
     #[schemars(title = "Inventory Margin")]
     inventory_margin: Option<String>,
-    /// What happens where the partitions have no dates, so that only a listing of everything would show what came after the
-    /// inventory: `fail` refuses the stream, `warn` reads what the inventory has and says that the rest is left to the
-    /// next one. When absent it is `fail`.
+    /// What happens if the partitions have no dates, so that only a full listing would find files that are newer than
+    /// the inventory. `fail` refuses the stream. `warn` reads what is in the inventory and reports that newer files
+    /// wait for the next one. When absent, it is `fail`.
     #[schemars(title = "On Inventory Gap")]
     on_inventory_gap: Option<OnGap>,
 }

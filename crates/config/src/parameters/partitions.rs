@@ -23,40 +23,42 @@ const COLUMNS_OF_PARQUET: PerDialect<PartitionColumns> =
 /// The parameters as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct PartitionsInput {
-    /// The names of the partitions in the order of the folders below the prefix, for example `["year", "month", "day"]`.
-    /// Folders such as `year=2024` are told by their name, others by their place. A file whose key has no value for one of
-    /// them, or none of its type, is treated as a bad row (`on_error`). When absent they are found out from a sample of
-    /// the folders where a filter needs them.
+    /// The names of the partitions, in the order of the folders below the prefix, for example `["year", "month",
+    /// "day"]`. Folders such as `year=2024` are matched by name, others by position. A file whose key has no value
+    /// for a partition, or a value of another type, is treated as a bad row (`on_error`). When absent, and a filter
+    /// needs them, the names are inferred from a sample of the folders.
     #[schemars(title = "Partition Keys")]
     partition_keys: Option<Vec<String>>,
-    /// The folders below the prefix written out, for example `{date}/TPU={tpu}/reactor={reactor}/`; `*` is a folder of any
-    /// name. With it nothing has to be found out. When absent see `partition_keys`.
+    /// The pattern of the folders below the prefix, for example `{date}/TPU={tpu}/reactor={reactor}/`. `*` matches a
+    /// folder of any name. With a template, nothing has to be inferred. When absent, see `partition_keys`.
     #[schemars(title = "Partition Template")]
     partition_template: Option<String>,
     /// The types of partitions, for example `{"month": "integer", "date": "date"}`: `string`, `integer`, `number`,
-    /// `boolean`, `date` or `timestamp`. A partition without one is a string: `01` stays `01`. Filters, `partition_lookback`
-    /// and `inventory` see by its values, or by its name where no value was seen, whether it is a date.
+    /// `boolean`, `date` or `timestamp`. A partition without a type is a string: `01` stays `01`. Filters,
+    /// `partition_lookback` and `inventory` infer from its values, or from its name if no value was seen, whether it
+    /// is a date.
     #[schemars(title = "Partition Types", extend("airbyte_hidden" = true, "properties" = example("date", "Type of the Date", OTHERS)))]
     partition_types: Option<BTreeMap<String, String>>,
-    /// Which partitions are read, and listed at all, for example `{"year": "2024", "month": ["01", "02"]}` or `{"date":
-    /// {"gte": "2024-01-01", "lt": "now-1d"}}`. Tests are `eq`, `ne`, `in`, `not_in`, `gt`, `gte`, `lt` and `lte`; times
-    /// may be relative to now. Dates may be written in any usual way, in the filter as in the folders (`2024-01-15`,
-    /// `2024-1-15`, `20240115`), and a folder of a month or a year is read where it can hold a wanted day; a value in the
-    /// filter that is no date beside dates is an error, and a key with such a value is treated as a bad row (`on_error`).
-    /// Partitions that are a year, a month and a day are one `date` as well. A filter that is
-    /// widened reads what it left out before; beyond its 10,000 newest files the state does not know which of those that
-    /// had left the filter were read, and they are read again. When absent all partitions are read.
+    /// Which partitions are read, for example `{"year": "2024", "month": ["01", "02"]}` or `{"date": {"gte":
+    /// "2024-01-01", "lt": "now-1d"}}`. Other partitions are not even listed. The tests are `eq`, `ne`, `in`,
+    /// `not_in`, `gt`, `gte`, `lt` and `lte`. Times may be relative to now. Filters and folders may have dates in any
+    /// usual format (`2024-01-15`, `2024-1-15`, `20240115`). A folder of a month or a year is read if it can contain
+    /// a matching day. In a date partition, a filter value that is not a date is an error, and a key with such a
+    /// value is treated as a bad row (`on_error`). A year, a month and a day partition also form one `date`
+    /// partition. If you widen a filter, the files that it excluded before are read. Beyond its 10,000 newest files,
+    /// the state does not know which files outside the old filter were read already, so they are read again. When
+    /// absent, all partitions are read.
     #[schemars(title = "Partition Filter", extend("airbyte_hidden" = true, "properties" = example("name_of_partition", "Value or Tests", INSTEAD)))]
     partition_filter: Option<Object>,
-    /// How far behind the newest partition of the last complete sync the next incremental one begins, for example `3d`:
-    /// older partitions are not listed again, and what arrives in them later is not read. Partitions must have dates;
-    /// folders without one are always listed. When absent every sync lists all partitions.
+    /// How far before the newest partition of the last complete sync the next incremental sync starts, for example
+    /// `3d`. Older partitions are not listed again, so files that arrive in them later are not read. Partitions must
+    /// have dates; folders without a date are always listed. When absent, every sync lists all partitions.
     #[schemars(title = "Partition Lookback")]
     partition_lookback: Option<String>,
-    /// Which partitions become columns: `none`, `hive` (folders such as `year=2024`), `hive_parts` (also a file name such
-    /// as `x=1.csv`) or `all` (also folders that are told by their place). When absent it is `all` beside
-    /// `partition_keys` or `partition_template`; else `hive_parts` for Parquet in Airbyte's forms, `none` for
-    /// other formats there and in the Fivetran-style form, and `hive` in the flat form.
+    /// Which partitions become columns: `none`, `hive` (folders such as `year=2024`), `hive_parts` (also file names
+    /// such as `x=1.csv`) or `all` (also folders that are matched by position). When absent, it is `all` if
+    /// `partition_keys` or `partition_template` is set. Otherwise, it is `hive` in the flat form, `hive_parts` for
+    /// Parquet in Airbyte's forms, and `none` in all other cases.
     #[schemars(title = "Partition Columns")]
     partition_columns: Option<PartitionColumns>,
 }
@@ -163,7 +165,7 @@ fn keys(keys: Vec<String>, path: &str) -> Result<Vec<String>> {
             return Err(wrong(&join(path, &format!("[{index}]")), "empty", "the name of a partition"));
         }
         if keys[..index].contains(key) {
-            return Err(wrong(&join(path, &format!("[{index}]")), format!("'{key}'"), "a name that is not in it yet"));
+            return Err(wrong(&join(path, &format!("[{index}]")), format!("'{key}'"), "a name that occurs only once"));
         }
     }
     Ok(keys)
@@ -194,11 +196,11 @@ fn known_keys(partitions: &Partitions, path: &str) -> Result<()> {
     let keys = &partitions.keys;
     if !keys.is_empty() && !template.fields().eq(keys.iter().map(String::as_str)) {
         let message = format!(
-            "`{}` names other partitions than `{}`",
+            "`{}` names different partitions than `{}`",
             join(path, "partition_keys"),
             join(path, "partition_template")
         );
-        return Err(Error::config(message).hint("leave `partition_keys` out: the template names them"));
+        return Err(Error::config(message).hint("remove `partition_keys`: the template names the partitions"));
     }
     Ok(())
 }
@@ -233,7 +235,9 @@ fn tests(value: &Value, path: &str) -> Result<Vec<Test>> {
 
 fn test(name: &str, value: &Value, path: &str) -> Result<Test> {
     let compared = |comparison| match operand(value, path)? {
-        Operand::Null | Operand::Boolean(_) => Err(wrong(path, value, "a value that others can be before or behind")),
+        Operand::Null | Operand::Boolean(_) => {
+            Err(wrong(path, value, "a value with an order: a number, a text or a time"))
+        }
         operand => Ok(Test::Compare(comparison, operand)),
     };
     match name {
@@ -245,7 +249,9 @@ fn test(name: &str, value: &Value, path: &str) -> Result<Test> {
         "gte" => compared(Comparison::GreaterOrEqual),
         "lt" => compared(Comparison::Less),
         "lte" => compared(Comparison::LessOrEqual),
-        _ => Err(Error::config(format!("`{path}` is no test of a partition")).hint(format!("use {}", one_of(TESTS)))),
+        _ => {
+            Err(Error::config(format!("`{path}` is not a test of a partition")).hint(format!("use {}", one_of(TESTS))))
+        }
     }
 }
 
@@ -307,7 +313,7 @@ mod tests {
     fn what_is_wrong_is_named_with_its_path() {
         for (parameters, part) in [
             (json!({"partition_filter": {"date": {"gte": "now-1x"}}}), "`partition_filter.date.gte` is 'now-1x'"),
-            (json!({"partition_filter": {"date": {"after": "2024"}}}), "`partition_filter.date.after` is no test"),
+            (json!({"partition_filter": {"date": {"after": "2024"}}}), "`partition_filter.date.after` is not a test"),
             (json!({"partition_filter": {"date": {}}}), "`partition_filter.date` is {}"),
             (json!({"partition_filter": {"date": []}}), "`partition_filter.date` is []"),
             (json!({"partition_filter": {"date": ["a", {"b": 1}]}}), "`partition_filter.date[1]` is {"),
@@ -321,7 +327,7 @@ mod tests {
             (json!({"partition_keys": ["a", "a"]}), "`partition_keys[1]` is 'a'"),
             (json!({"partition_keys": "a"}), "`partition_keys` is"),
             (json!({"partition_template": "a/b"}), "`partition_template` is 'a/b'"),
-            (json!({"partition_template": "{a}", "partition_keys": ["b"]}), "names other partitions"),
+            (json!({"partition_template": "{a}", "partition_keys": ["b"]}), "names different partitions"),
             (json!({"partition_lookback": "soon"}), "`partition_lookback` is 'soon'"),
             (json!({"partition_columns": "some"}), "`partition_columns`"),
         ] {

@@ -34,24 +34,24 @@ impl JsonSchema for FiltersInput {
 /// The parameters as written, at the root or in a stream.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct PushdownInput {
-    /// Parquet: the columns to read, of those that the catalog selects. Columns that are not read are not transferred.
-    /// When absent all selected columns are read.
+    /// For Parquet: the columns to read, out of those that the catalog selects. Other columns are not transferred.
+    /// When absent, all selected columns are read.
     #[schemars(title = "Parquet Columns", extend("group" = "advanced", "airbyte_hidden" = true))]
     parquet_columns: Option<Vec<String>>,
-    /// Only rows that pass are read: a list of conditions that must all hold, such as
-    /// `[["year", ">=", 2024], ["kind", "in", ["a", "b"]]]`, or a list of such lists, one of which must. Operators are
-    /// `=`, `!=`, `<`, `<=`, `>`, `>=`, `in`, `not in`, `is null` and `is not null`. It holds for all formats; of Parquet
-    /// files, parts without a matching row are not even transferred, and so are files whose partition columns rule all
-    /// rows out. When absent all rows are read.
+    /// Reads only rows that match. Write a list of conditions that must all hold, such as `[["year", ">=", 2024],
+    /// ["kind", "in", ["a", "b"]]]`, or a list of such lists, of which one must hold. The operators are `=`, `!=`,
+    /// `<`, `<=`, `>`, `>=`, `in`, `not in`, `is null` and `is not null`. Filters work for all formats. Parts of
+    /// Parquet files without a matching row are not transferred, and neither are files whose partition columns rule
+    /// out every row. When absent, all rows are read.
     #[schemars(title = "Row Filters", extend("group" = "advanced", "airbyte_hidden" = true))]
     parquet_filters: Option<FiltersInput>,
-    /// Incremental syncs leave rows out whose value in this column lies below the greatest one of the syncs before. Files
-    /// are chosen by their modification time all the same. When absent no row is left out, unless the catalog names a
-    /// column.
+    /// Incremental syncs skip rows whose value in this column is lower than the greatest value of earlier syncs.
+    /// Files are still selected by their modification time. When absent, no rows are skipped unless the catalog names
+    /// a cursor column.
     #[schemars(title = "Cursor Field", extend("group" = "advanced", "airbyte_hidden" = true))]
     cursor_field: Option<String>,
-    /// How far below the greatest value rows still count as new: a duration such as `3d`, `12h`, `90m` or `30s`, or a
-    /// number, as the values of the column are. When absent it is nothing.
+    /// How far below the greatest value a row still counts as new: a duration such as `3d`, `12h`, `90m` or `30s`, or
+    /// a number if the column has numbers. When absent, there is no lookback.
     #[schemars(title = "Cursor Lookback", extend("group" = "advanced", "airbyte_hidden" = true))]
     cursor_lookback: Option<String>,
 }
@@ -63,9 +63,9 @@ pub struct Pushdown {
     pub columns: Option<Vec<String>>,
     /// Only rows that pass (`parquet_filters`, whatever the format).
     pub filter: Option<Predicate>,
-    /// Incremental: the column whose greatest value is remembered; rows below it are left out.
+    /// Incremental: the column whose greatest value is remembered; rows with a lower value are skipped.
     pub cursor_field: Option<String>,
-    /// How far below they may lie.
+    /// How far below it a row still counts as new.
     pub cursor_lookback: Option<Lookback>,
 }
 
@@ -107,7 +107,7 @@ fn columns(written: Option<&[String]>, path: &str) -> Result<Option<Vec<String>>
     let Some(columns) = written else { return Ok(None) };
     if columns.is_empty() {
         return Err(wrong(path, "an empty list", "the names of one column or more")
-            .hint("leave it out to read all columns that the catalog selects"));
+            .hint("remove it to read all columns that the catalog selects"));
     }
     match columns.iter().position(String::is_empty) {
         Some(index) => Err(wrong(&format!("{path}[{index}]"), "empty", "the name of a column")),

@@ -1,4 +1,4 @@
-//! How columns are found out, and what happens to fields that the catalog does not have as they are.
+//! How columns are inferred, and how fields are handled that the catalog does not have, or has with another type.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,26 +13,26 @@ pub(crate) const ONE_COLUMN: &str = "without effect: the rows are delivered as t
 /// The parameters as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SchemaInput {
-    /// What becomes of a field that the catalog does not have, or that is not of the catalog's type. With `evolve` both are
-    /// delivered as they are; only columns of CSV and Parquet that the catalog does not have wait for the next discovery,
-    /// and are named in the log. With `rescue` both go to one column `_rescued`. With `freeze` the row is a bad row, so
-    /// `on_error` decides. When absent it is `evolve`.
+    /// How to handle a field that is not in the catalog, or that has another type there. With `evolve`, both are
+    /// delivered unchanged; only CSV and Parquet columns that are not in the catalog wait for the next discovery, and
+    /// are named in the log. With `rescue`, both go to one column `_rescued`. With `freeze`, the row is a bad row, so
+    /// `on_error` decides. When absent, it is `evolve`.
     #[schemars(title = "Schema Evolution", extend("group" = "advanced"))]
     schema_evolution: Option<SchemaEvolution>,
-    /// How much discovery tells of a column: with `compatible` the types that Airbyte's connector gives, with `rich` also
-    /// the properties of objects, the items of arrays, and plain types for dictionaries and times of day. When absent
-    /// it is `compatible`.
+    /// How much detail discovery reports about columns. `compatible` reports the types that Airbyte's connector
+    /// reports. `rich` also reports the properties of objects, the items of arrays, and plain types for dictionaries
+    /// and times of day. When absent, it is `compatible`.
     #[schemars(title = "Inference", extend("group" = "advanced"))]
     inference: Option<InferenceDepth>,
 }
 
 /// What they mean for one stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct SchemaPolicy {
-    /// What happens to fields that the catalog does not have as they are.
-    pub(crate) evolution: SchemaEvolution,
-    /// How much discovery says about a column.
-    pub(crate) inference: InferenceDepth,
+pub struct SchemaPolicy {
+    /// How fields are handled that the catalog does not have, or has with another type.
+    pub evolution: SchemaEvolution,
+    /// How much detail discovery reports about columns.
+    pub inference: InferenceDepth,
 }
 
 impl SchemaInput {

@@ -19,40 +19,44 @@ const PERCENT_E4: f64 = 10_000.0;
 /// The parameters as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SpendingInput {
-    /// What a run may cost in US dollars, for example `5.0`. A run that would cost more is refused before it reads
-    /// anything, or reads what the sum allows (`on_limit`); the limit is also held before each request. When absent
-    /// there is none; in the flat form it is 100. A server that is not AWS costs nothing, unless `price_table` says so.
+    /// The maximum cost of a run in US dollars, for example `5.0`. A run with a higher estimate is refused before it
+    /// reads anything, or reads only what the limit allows (`on_limit`). The limit is also checked before each
+    /// request. When absent, there is no limit; in the flat form it is 100. Servers other than AWS cost nothing
+    /// unless `price_table` says otherwise.
     #[schemars(title = "Cost Limit (USD)", extend("exclusiveMinimum" = 0, "group" = "cost"))]
     cost_limit_usd: Option<Decimal>,
-    /// How many files a run may read. When absent there is no limit; in the flat form it is 10,000.
+    /// The maximum number of files that a run reads. When absent, there is no limit; in the flat form it is 10,000.
     #[schemars(title = "Max Files Per Run", extend("minimum" = 1, "group" = "cost"))]
     max_files_per_run: Option<Whole>,
-    /// How many GB (2^30 bytes, as stored) a run may read. When absent there is no limit; in the flat form it is 1,000.
+    /// The maximum amount of data that a run reads, in GB (2^30 bytes) as stored. When absent, there is no limit; in
+    /// the flat form it is 1,000.
     #[schemars(title = "Max Data Size (GB)", extend("exclusiveMinimum" = 0, "group" = "cost"))]
     max_data_size_gb: Option<Decimal>,
-    /// How many requests a run may send to S3, listings and repeated ones included. When absent there is no limit.
+    /// The maximum number of requests that a run sends to S3, including listings and retries. When absent, there is
+    /// no limit.
     #[schemars(title = "Max Requests", extend("minimum" = 1, "group" = "cost"))]
     max_requests: Option<Whole>,
-    /// What happens at a limit: `fail` refuses a run that would pass it and fails one that reaches it on the way;
-    /// `partial` reads what the limit allows and ends well, and the next run goes on from there. When absent it is
-    /// `fail`.
+    /// What happens at a limit. `fail` refuses a run that would exceed it, and fails a run that reaches it. `partial`
+    /// reads what the limit allows and succeeds; the next run continues from there. When absent, it is `fail`.
     #[serde(default)]
     #[schemars(title = "On Limit", extend("group" = "cost"))]
     on_limit: OnLimit,
-    /// Where the connector runs, which decides the price of the bytes: `same_region` as the bucket, `cross_region` for
-    /// another region of AWS, `internet`, or `unknown`. When absent it is `unknown`: estimates show both ends, and a
-    /// limit holds for the dearer one.
+    /// Where the connector runs, which determines the price of data transfer: in the `same_region` as the bucket, in
+    /// another AWS region (`cross_region`), elsewhere on the `internet`, or `unknown`. When absent, it is `unknown`:
+    /// estimates show the lowest and the highest price, and limits apply to the highest.
     #[serde(default)]
     #[schemars(title = "Network", extend("group" = "cost"))]
     network: Network,
-    /// The prices: `aws` for the public list prices that the connector carries, `none`, the path of a file, or its JSON
-    /// text, which is laid over those prices. When absent it is `aws`, and `none` for a server that is not AWS.
+    /// The price list: `aws` for the public AWS prices that the connector includes, `none`, the path of a file, or
+    /// its JSON text. A file or text overrides single AWS prices. When absent, it is `aws`, or `none` for servers
+    /// other than AWS.
     #[schemars(title = "Price Table", extend("group" = "cost"))]
     price_table: Option<String>,
-    /// The discount on the prices in percent, for example `12.5`. When absent there is none.
+    /// The discount on list prices in percent, for example `12.5`. When absent, there is no discount.
     #[schemars(title = "Price Discount (%)", extend("minimum" = 0, "maximum" = 100, "group" = "cost"))]
     price_discount_percent: Option<Decimal>,
-    /// Whether the objects are encrypted with SSE-KMS without bucket keys, so that each GET is a request to KMS too.
+    /// Whether the objects are encrypted with SSE-KMS without bucket keys, so that each GET is also a billed request
+    /// to KMS.
     #[serde(default)]
     #[schemars(title = "KMS Requests", extend("group" = "cost"))]
     kms_requests: bool,

@@ -14,12 +14,12 @@ const BATCH_ROWS: PerDialect<Option<u64>> = PerDialect::same(None).flat(Some(10_
 /// The parameters as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct WorkloadInput {
-    /// How many files are read at the same time. When absent the connector chooses by itself; in the flat form it
-    /// is 4. All files together share one memory budget, whatever their number.
+    /// How many files are read in parallel. All files share one memory budget, however many there are. When absent,
+    /// the connector chooses the number; in the flat form it is 4.
     #[schemars(title = "Parallel Workers", extend("minimum" = 1, "maximum" = 1024, "group" = "advanced"))]
     parallel_workers: Option<Whole>,
-    /// Rows per batch at most. A smaller number saves memory where rows are very wide. When absent the reader of the
-    /// format chooses; in the flat form it is 10,000.
+    /// The maximum number of rows in a batch. A smaller number saves memory when rows are very wide. When absent, the
+    /// reader of the format chooses; in the flat form it is 10,000.
     #[schemars(title = "Batch Size", extend("minimum" = 1, "maximum" = 1000000, "group" = "advanced"))]
     batch_size: Option<Whole>,
 }

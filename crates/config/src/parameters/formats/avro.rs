@@ -8,13 +8,12 @@ use tollgate_base::options::{AvroOptions, BinaryEncoding};
 /// Apache Avro, as object container files.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AvroInput {
-    /// Whether doubles become strings, with all of their digits, since numbers of many digits can lose some of them on
-    /// the way.
+    /// Whether doubles become strings with all their digits. As numbers, they can lose precision.
     #[serde(default)]
     #[schemars(title = "Convert Double Fields to Strings")]
     double_as_string: bool,
-    /// How `bytes` and `fixed` values become strings. `utf8` takes them for text, and fails where a value is not. `base64`
-    /// and `hex` encode their bytes.
+    /// How `bytes` and `fixed` values become strings. `utf8` decodes them as text and fails if a value is not valid
+    /// UTF-8. `base64` and `hex` encode the bytes.
     #[serde(default)]
     #[schemars(title = "Binary Encoding")]
     binary_encoding: BinaryEncoding,

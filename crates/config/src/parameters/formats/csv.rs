@@ -46,67 +46,67 @@ pub(crate) fn defaults(dialect: Dialect) -> CsvOptions {
     }
 }
 
-/// Comma-separated values, and other texts of rows and fields.
+/// Comma-separated values, and other text with rows and fields.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CsvInput {
-    /// The character between fields, or several of them that stand together, such as `||`. For tab-delimited data enter
-    /// `\t`.
+    /// The character that separates fields, or several characters, such as `||`. For tab-delimited data enter `\t`.
     #[serde(default = "delimiter_default")]
     #[schemars(title = "Delimiter")]
     delimiter: String,
-    /// The character around fields that hold delimiters or line breaks. Leave it blank to switch quoting off.
+    /// The character around fields that contain delimiters or line breaks. Leave it blank to disable quoting.
     #[serde(default = "quote_default")]
     #[schemars(title = "Quote Character")]
     quote_char: String,
-    /// A character that takes the special meaning from the one behind it. When absent or blank there is none.
+    /// The character that removes the special meaning of the character after it. When absent or blank, there is none.
     #[schemars(title = "Escape Character")]
     escape_char: Option<String>,
-    /// The text encoding of the files, by its usual name or by its name in Python. When absent or blank it is UTF-8.
+    /// The text encoding of the files, by its usual name or its Python name. When absent or blank, it is UTF-8.
     #[serde(default = "encoding_default")]
     #[schemars(title = "Encoding")]
     encoding: String,
-    /// Whether two quote characters inside a quoted field stand for one.
+    /// Whether two quote characters in a quoted field stand for one.
     #[serde(default = "double_quote")]
     #[schemars(title = "Double Quote")]
     double_quote: bool,
-    /// Texts that mean null, exactly as they stand in the file, for example `NA`. When absent there are none.
+    /// Texts that mean null, exactly as written in the file, for example `NA`. When absent, there are none.
     #[serde(default = "null_values_default")]
     #[schemars(title = "Null Values", extend("uniqueItems" = true))]
     null_values: Vec<String>,
-    /// Whether the null values mean null in columns of strings too. If not, they stay texts there.
+    /// Whether null values also mean null in string columns. If not, they stay text there.
     #[serde(default = "strings_can_be_null_default")]
     #[schemars(title = "Strings Can Be Null")]
     strings_can_be_null: bool,
-    /// How many lines are left out before the header. If the header is on the third line, enter 2.
+    /// How many lines to skip before the header. If the header is on the third line, enter 2.
     #[serde(default = "zero")]
     #[schemars(title = "Skip Rows Before Header", extend("minimum" = 0))]
     skip_rows_before_header: Whole,
-    /// How many lines are left out after the header.
+    /// How many lines to skip after the header.
     #[serde(default = "zero")]
     #[schemars(title = "Skip Rows After Header", extend("minimum" = 0))]
     skip_rows_after_header: Whole,
-    /// Where the names of the columns come from. When absent they are in the file.
+    /// Where the column names come from. When absent, they are read from the file.
     #[schemars(title = "CSV Header Definition", extend("default" = {"header_definition_type": "From CSV"}))]
     header_definition: Option<Section<HeaderInput>>,
-    /// Texts that mean true, exactly as they stand in the file.
+    /// Texts that mean true, exactly as written in the file.
     #[serde(default = "true_values_default")]
     #[schemars(title = "True Values", extend("uniqueItems" = true))]
     true_values: Vec<String>,
-    /// Texts that mean false, exactly as they stand in the file.
+    /// Texts that mean false, exactly as written in the file.
     #[serde(default = "false_values_default")]
     #[schemars(title = "False Values", extend("uniqueItems" = true))]
     false_values: Vec<String>,
-    /// How columns get their types: not at all, so that every column is a string, or by the values of a sample.
+    /// How the types of columns are inferred: not at all, so that every column is a string, or from the values of a
+    /// sample.
     #[serde(default = "inference_default")]
     #[schemars(title = "Inference Type", extend("airbyte_hidden" = true))]
     inference_type: CsvInference,
-    /// Whether rows with too few or too many fields are filled up and cut off. If not, they are errors.
+    /// Whether rows with too few or too many fields are padded or truncated. If not, they are errors.
     #[serde(default)]
     #[schemars(title = "Ignore errors on field mismatch")]
     ignore_errors_on_fields_mismatch: bool,
 }
 
-/// Where the names of the columns come from.
+/// Where the column names come from.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "header_definition_type")]
 pub(crate) enum HeaderInput {
@@ -121,18 +121,18 @@ pub(crate) enum HeaderInput {
     UserProvided(ProvidedHeader),
 }
 
-/// The first row (after the lines left out before the header) has the names.
+/// The first row, after the lines that are skipped before the header, has the column names.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct HeaderFromFile {}
 
-/// The files have no header: the columns are called `f0`, `f1` and so on.
+/// The files have no header: the columns are named `f0`, `f1` and so on.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct AutogeneratedHeader {}
 
-/// The files have no header: the columns are called as you say.
+/// The files have no header: you provide the column names.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ProvidedHeader {
-    /// The names of the columns, in the order of the file.
+    /// The column names, in the order of the columns in the file.
     #[schemars(title = "Column Names", extend("minItems" = 1))]
     column_names: Vec<String>,
 }
@@ -295,7 +295,7 @@ pub(crate) fn delimiter(text: &str, path: &str) -> Result<(u8, Vec<u8>)> {
             Err(wrong(path, format!("{text:?}"), "characters that do not end a line"))
         }
         [first, rest @ ..] if rest.len() < MOST_BYTES => Ok((*first, rest.to_vec())),
-        _ => Err(wrong(path, format!("{text:?}"), "one character, or a few that stand together")),
+        _ => Err(wrong(path, format!("{text:?}"), "one character, or a few in a row")),
     }
 }
 
@@ -343,8 +343,8 @@ pub(crate) fn distinct(csv: &CsvOptions, path: &str) -> Result<()> {
     } else {
         return Ok(());
     };
-    let is = if delimiter.len() == 1 { "is" } else { "has" };
+    let is = if delimiter.len() == 1 { "is also" } else { "contains" };
     let shown = String::from_utf8_lossy(&delimiter);
-    Err(Error::config(format!("`{path}` is '{shown}', which {is} the {same} too"))
+    Err(Error::config(format!("`{path}` is '{shown}', which {is} the {same}"))
         .hint("choose two characters that differ"))
 }

@@ -43,26 +43,26 @@ pub(crate) enum FormatInput {
     Infer(ByExtensionInput),
 }
 
-/// One JSON object a line.
+/// One JSON object per line.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct JsonlInput {}
 
-/// JSON documents: one array of objects, one object, or objects one after the other, over any number of lines.
+/// JSON documents: one array of objects, one object, or a sequence of objects, over any number of lines.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct JsonInput {}
 
-/// Excel workbooks (xlsx, xlsb): the first sheet, whose first row names the columns.
+/// Excel workbooks (xlsx, xlsb): the first sheet, whose first row has the column names.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ExcelInput {}
 
-/// The extension of the first key determines the format: csv, tsv, jsonl, ndjson, json, parquet, avro, xlsx or xlsb, before
-/// that of a compression. Files with another extension are errors.
+/// The extension of the first key determines the format: csv, tsv, jsonl, ndjson, json, parquet, avro, xlsx or xlsb,
+/// followed or not by that of a compression. Files with another extension are errors.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ByExtensionInput {
-    /// The options of CSV files, as a CSV format has them. When absent they are the defaults.
+    /// The options of CSV files, as in the CSV format. When absent, the defaults are used.
     #[schemars(title = "CSV Options", extend("airbyte_hidden" = true))]
     csv: Option<Section<CsvInput>>,
-    /// Whether records of JSON files are delivered as they are, in one column `data`. When absent they are not.
+    /// Whether records of JSON files are delivered unchanged in one column `data`.
     #[serde(default)]
     #[schemars(title = "Schemaless JSON", extend("airbyte_hidden" = true))]
     schemaless_json: bool,

@@ -11,13 +11,14 @@ const DECIMAL_AS_FLOAT: PerDialect<bool> = PerDialect::same(false).airbyte_v3(tr
 /// Apache Parquet.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ParquetInput {
-    /// Whether decimals become JSON numbers. Numbers of many digits lose some of them on the way, so by default
-    /// decimals become strings.
+    /// Whether decimals become JSON numbers. Numbers with many digits can lose precision, so decimals are strings by
+    /// default.
     #[serde(default = "decimal_as_float")]
     #[schemars(title = "Convert Decimal Fields to Floats")]
     decimal_as_float: bool,
-    /// How binary values become strings. `utf8` takes them for text, and fails where a value is not. `base64` and `hex`
-    /// encode their bytes; UUIDs then have their usual form (`00112233-4455-6677-8899-aabbccddeeff`).
+    /// How binary values become strings. `utf8` decodes them as text and fails if a value is not valid UTF-8.
+    /// `base64` and `hex` encode the bytes; UUIDs then have their usual form
+    /// (`00112233-4455-6677-8899-aabbccddeeff`).
     #[serde(default)]
     #[schemars(title = "Binary Encoding")]
     binary_encoding: BinaryEncoding,

@@ -118,7 +118,7 @@ pub(crate) struct FivetranInput {
     #[serde(default = "quote_char")]
     #[schemars(title = "Quote Character")]
     quote_char: String,
-    /// Fivetran-style: whether fields can be quoted. When absent they can.
+    /// Fivetran-style: whether fields can be quoted, which is the default.
     #[serde(default = "quote_character_enabled")]
     #[schemars(title = "Quote Character Enabled")]
     quote_character_enabled: bool,

@@ -91,8 +91,8 @@ pub(crate) struct FlatInput {
     /// or a tab for `tsv`.
     #[schemars(title = "CSV Delimiter")]
     csv_delimiter: Option<String>,
-    /// Flat form: whether the first row of a CSV file has the column names. If not, the columns are named `f0`, `f1`
-    /// and so on. When absent, it has.
+    /// Flat form: whether the first row of a CSV file has the column names, which is the default. If not, the columns
+    /// are named `f0`, `f1` and so on.
     #[serde(default = "csv_header")]
     #[schemars(title = "CSV Header")]
     csv_header: bool,

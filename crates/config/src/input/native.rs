@@ -9,7 +9,8 @@ use super::object::Object;
 /// Writes a struct of parameters without those that have their default. `required` names the parameters that have none.
 pub(crate) fn without_defaults<T: Serialize + DeserializeOwned>(parameters: &T, required: &[&str]) -> Object {
     let mut written = object(parameters);
-    let least: Object = written.iter().filter(|(key, _)| required.contains(&key.as_str())).map(pair).collect();
+    let mut least = written.clone();
+    least.retain(|key, _| required.contains(&key.as_str()));
     let read: Option<T> = serde_json::from_value(Value::Object(least)).ok();
     let defaults = read.map(|defaults| object(&defaults)).unwrap_or_default();
     written.retain(|key, value| {
@@ -41,8 +42,4 @@ fn object(parameters: &impl Serialize) -> Object {
         // Parameters have texts as keys and finite numbers, so that they can always be written.
         _ => Object::new(),
     }
-}
-
-fn pair((key, value): (&String, &Value)) -> (String, Value) {
-    (key.clone(), value.clone())
 }

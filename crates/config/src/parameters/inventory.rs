@@ -19,8 +19,8 @@ pub(crate) struct InventoryInput {
     /// later in older partitions are read with the next inventory. When absent, the bucket is listed.
     #[schemars(title = "S3 Inventory")]
     inventory: Option<String>,
-    /// How far before the time of the inventory partitions are still listed, for example `12h`. An inventory may lack
-    /// recently written objects, and files may arrive late. When absent, it is `2d`.
+    /// Partitions this far before the time of the inventory are listed as well, for example `12h`. An inventory may
+    /// lack recently written objects, and files may arrive late. When absent, it is `2d`.
     #[schemars(title = "Inventory Margin")]
     inventory_margin: Option<String>,
     /// What happens if the partitions have no dates, so that only a full listing would find files that are newer than

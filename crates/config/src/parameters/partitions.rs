@@ -34,9 +34,9 @@ pub(crate) struct PartitionsInput {
     #[schemars(title = "Partition Template")]
     partition_template: Option<String>,
     /// The types of partitions, for example `{"month": "integer", "date": "date"}`: `string`, `integer`, `number`,
-    /// `boolean`, `date` or `timestamp`. A partition without a type is a string: `01` stays `01`. Filters,
-    /// `partition_lookback` and `inventory` infer from its values, or from its name if no value was seen, whether it
-    /// is a date.
+    /// `boolean`, `date` or `timestamp`. A partition without a type is a string: `01` stays `01`. For filters,
+    /// `partition_lookback` and `inventory`, the connector still detects whether it is a date, from its values or, if
+    /// it has seen none, from its name.
     #[schemars(title = "Partition Types", extend("airbyte_hidden" = true, "properties" = example("date", "Type of the Date", OTHERS)))]
     partition_types: Option<BTreeMap<String, String>>,
     /// Which partitions are read, for example `{"year": "2024", "month": ["01", "02"]}` or `{"date": {"gte":

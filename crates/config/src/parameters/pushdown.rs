@@ -46,8 +46,8 @@ pub(crate) struct PushdownInput {
     #[schemars(title = "Row Filters", extend("group" = "advanced", "airbyte_hidden" = true))]
     parquet_filters: Option<FiltersInput>,
     /// Incremental syncs skip rows whose value in this column is lower than the greatest value of earlier syncs.
-    /// Files are still selected by their modification time. When absent, no rows are skipped unless the catalog names
-    /// a cursor column.
+    /// Files are still selected by their modification time. When absent, no rows are skipped, even if the catalog
+    /// names a cursor field.
     #[schemars(title = "Cursor Field", extend("group" = "advanced", "airbyte_hidden" = true))]
     cursor_field: Option<String>,
     /// How far below the greatest value a row still counts as new: a duration such as `3d`, `12h`, `90m` or `30s`, or

@@ -48,7 +48,7 @@ pub(crate) struct SpendingInput {
     #[schemars(title = "Network", extend("group" = "cost"))]
     network: Network,
     /// The price list: `aws` for the public AWS prices that the connector includes, `none`, the path of a file, or
-    /// its JSON text. A file or text overrides single AWS prices. When absent, it is `aws`, or `none` for servers
+    /// its JSON text. A file or text replaces individual AWS prices. When absent, it is `aws`, or `none` for servers
     /// other than AWS.
     #[schemars(title = "Price Table", extend("group" = "cost"))]
     price_table: Option<String>,

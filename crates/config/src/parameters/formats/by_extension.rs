@@ -44,7 +44,7 @@ pub(crate) fn by_extension(csv: CsvOptions, schemaless: bool, schemaless_json: b
             "avro" => FormatOptions::Avro(AvroOptions::default()),
             _ => FormatOptions::Excel,
         };
-        FormatByKey { extension: *extension, format, schemaless: schemaless || (json && schemaless_json) }
+        FormatByKey { extension, format, schemaless: schemaless || (json && schemaless_json) }
     };
     BY_EXTENSION.iter().map(of).collect()
 }

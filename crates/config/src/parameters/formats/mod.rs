@@ -56,7 +56,7 @@ pub(crate) struct JsonInput {}
 pub(crate) struct ExcelInput {}
 
 /// The extension of the first key determines the format: csv, tsv, jsonl, ndjson, json, parquet, avro, xlsx or xlsb,
-/// followed or not by that of a compression. Files with another extension are errors.
+/// before the extension of a compression if there is one. Files with another extension are errors.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ByExtensionInput {
     /// The options of CSV files, as in the CSV format. When absent, the defaults are used.

@@ -5,6 +5,7 @@
 pub mod batch;
 pub mod bytes_text;
 pub mod calendar;
+pub mod choice;
 pub mod connection;
 pub mod error;
 pub mod json_string;

@@ -5,7 +5,8 @@ pub mod inventory;
 pub mod key_pattern;
 pub mod partition;
 
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// How the files of a stream are read.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -52,11 +53,13 @@ pub enum CsvHeader {
 }
 
 /// How columns of text get types in discovery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(transform = crate::choice::words_only)]
 pub enum CsvInference {
     /// Every column is a string.
     None,
     /// Boolean, integer, number or string, by the values of the sample.
+    #[serde(rename = "Primitive Types Only")]
     PrimitiveTypesOnly,
 }
 
@@ -119,8 +122,9 @@ impl Default for CsvOptions {
 }
 
 /// The text of binary values, which JSON does not have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(transform = crate::choice::words_only)]
 pub enum BinaryEncoding {
     /// The text that they are in UTF-8; a value that is none is an error.
     #[default]
@@ -150,8 +154,9 @@ pub struct AvroOptions {
 }
 
 /// The compression around a whole object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(transform = crate::choice::words_only)]
 pub enum Compression {
     /// By the key's extension, then by the object's first bytes.
     #[default]
@@ -284,7 +289,9 @@ impl Default for Caps {
 }
 
 /// What becomes of fields that the catalog does not have, or has with another type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = crate::choice::words_only)]
 pub enum SchemaEvolution {
     /// Unknown fields are left out until the catalog has them; mistyped ones go out as they are.
     #[default]
@@ -296,7 +303,9 @@ pub enum SchemaEvolution {
 }
 
 /// How much discovery tells of a column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = crate::choice::words_only)]
 pub enum InferenceDepth {
     /// What the connector we replace tells.
     #[default]

@@ -4,6 +4,9 @@ use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Mul, Sub};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// Bytes of a GB on a bill: S3's price page means 2^30.
 pub const GB: u64 = 1 << 30;
 
@@ -164,7 +167,9 @@ impl Sum for Money {
 }
 
 /// Where the program runs, as far as the price of bytes goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = crate::choice::words_only)]
 pub enum Network {
     /// In the bucket's region: transfer costs nothing.
     SameRegion,
@@ -200,7 +205,9 @@ impl Network {
 }
 
 /// What happens at a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = crate::choice::words_only)]
 pub enum OnLimit {
     /// A run that would pass a limit is refused before it reads; one that reaches it on the way fails.
     #[default]
@@ -210,7 +217,9 @@ pub enum OnLimit {
 }
 
 /// What happens to objects that cannot be read before they are restored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = crate::choice::words_only)]
 pub enum OnArchived {
     /// They are left out, counted and reported.
     #[default]

@@ -4,8 +4,11 @@ mod errors;
 
 use serde_json::{Value, json};
 
-use super::job::{BadRowAction, BadRows, DeadLetterPlace, Job, Outcome, Provenance, Stream, ValidationPolicy};
-use super::parse;
+use crate::job::{
+    BadRowAction, BadRows, DeadLetterPlace, Development, Job, Outcome, Provenance, SchemaPolicy, Stream,
+    ValidationPolicy,
+};
+use crate::parse;
 use tollgate_base::connection::{Credentials, Secret};
 use tollgate_base::options::partition::Partitions;
 use tollgate_base::options::{
@@ -94,15 +97,13 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
         days_to_sync_if_history_is_full,
         schema_sample_files,
         schema_of_first_file,
-        inference,
+        schema,
         bad_rows,
-        evolution,
         flatten,
         batch_rows,
         on_archived,
-        dev_sampling,
-        dev_max_files,
-        late_window_days,
+        development,
+        history,
         delivery,
         pushdown,
         partitions,
@@ -110,7 +111,7 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
     } = &job.streams[0];
     assert_eq!(*delivery, crate::job::Delivery::Records);
     assert_eq!((key_pattern, archive_pattern, formats.len()), (&None, &None, 0));
-    assert_eq!((*inference, *evolution, *flatten), (InferenceDepth::Compatible, SchemaEvolution::Evolve, None));
+    assert_eq!((*schema, *flatten), (SchemaPolicy::default(), None));
     assert_eq!((bad_rows, *schema_of_first_file), (&BadRows::default(), false));
     assert_eq!(*pushdown, Default::default());
     assert_eq!((partitions, inventory), (&Partitions::default(), &None));
@@ -119,9 +120,9 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
     assert_eq!((*compression, *start_at, *skip_markers, *schemaless), (Compression::Auto, None, false, false));
     assert_eq!((input_schema, *validation_policy, primary_key), (&None, ValidationPolicy::EmitRecord, &None));
     assert_eq!((*days_to_sync_if_history_is_full, *schema_sample_files, *batch_rows), (3, None, None));
-    assert_eq!((*on_archived, *dev_sampling, *dev_max_files), (OnArchived::Skip, None, None));
+    assert_eq!((*on_archived, *development), (OnArchived::Skip, Development::default()));
     assert_eq!(job.spending, Spending::default(), "no limits unless they are written");
-    assert_eq!((job.parallel_files, job.memory_bytes, *late_window_days), (None, None, 7));
+    assert_eq!((job.parallel_files, job.memory_bytes, history.late_window_days), (None, None, 7));
     let connection = &job.connection;
     assert_eq!((connection.bucket.as_str(), &connection.region, &connection.endpoint), ("b", &None, &None));
     assert_eq!((connection.path_style, connection.requester_pays), (None, false));
@@ -177,8 +178,8 @@ fn what_a_run_may_spend_is_read_exactly_in_every_dialect() {
         let job = job(&merged(base, written.clone()));
         assert_eq!(job.spending, expected);
         let stream = &job.streams[0];
-        assert_eq!((stream.on_archived, stream.dev_sampling), (OnArchived::Fail, Some(1.0)));
-        assert_eq!(stream.dev_max_files, Some(4));
+        assert_eq!((stream.on_archived, stream.development.sampling), (OnArchived::Fail, Some(1.0)));
+        assert_eq!(stream.development.max_files, Some(4));
     }
 }
 
@@ -232,7 +233,7 @@ fn the_defaults_of_each_dialect_stay_what_they_are() {
             (csv.header.clone(), csv.skip_rows_before_header, csv.skip_rows_after_header),
             (CsvHeader::FromFile, 0, 0)
         );
-        let days = (stream.days_to_sync_if_history_is_full, stream.late_window_days);
+        let days = (stream.days_to_sync_if_history_is_full, stream.history.late_window_days);
         assert_eq!((stream.compression, days), (Compression::Auto, (3, 7)), "{config}");
         assert_eq!((stream.globs.as_slice(), &stream.list_prefix), (["**".to_owned()].as_slice(), &None), "{config}");
         assert!(
@@ -518,7 +519,7 @@ fn the_way_to_the_bucket_can_be_told_in_every_dialect() {
         let job = job(&config);
         assert_eq!(job.connection.path_style, Some(false), "{config}");
         assert_eq!(job.connection.ca_bundle.as_deref(), Some("/ca.pem"), "{config}");
-        assert_eq!(job.streams[0].late_window_days, 30, "{config}");
+        assert_eq!(job.streams[0].history.late_window_days, 30, "{config}");
     }
 }
 
@@ -557,12 +558,18 @@ fn policies_hold_for_all_streams_and_a_stream_of_its_own_wins() {
     ));
     let [a, b, c] = &job.streams[..] else { panic!("three streams") };
     assert_eq!(a.bad_rows, BadRows { action: BadRowAction::Skip, max_rows: Some(7), max_percent: None });
-    assert_eq!((a.evolution, a.inference, a.flatten), (SchemaEvolution::Rescue, InferenceDepth::Rich, None));
+    assert_eq!(
+        (a.schema.evolution, a.schema.inference, a.flatten),
+        (SchemaEvolution::Rescue, InferenceDepth::Rich, None)
+    );
     let place = DeadLetterPlace::Bucket { bucket: "other".to_owned(), prefix: "bad/".to_owned() };
     let action = BadRowAction::DeadLetter(place);
     assert_eq!(b.bad_rows, BadRows { action, max_rows: Some(7), max_percent: Some(2.5) });
-    assert_eq!((b.evolution, b.inference, b.flatten), (SchemaEvolution::Freeze, InferenceDepth::Rich, Some(3)));
-    assert_eq!((&c.bad_rows, c.inference), (&BadRows::default(), InferenceDepth::Compatible));
+    assert_eq!(
+        (b.schema.evolution, b.schema.inference, b.flatten),
+        (SchemaEvolution::Freeze, InferenceDepth::Rich, Some(3))
+    );
+    assert_eq!((&c.bad_rows, c.schema.inference), (&BadRows::default(), InferenceDepth::Compatible));
     assert_eq!(line(&job, "streams[1].on_error").0, Outcome::Taken);
     assert_eq!(line(&job, "on_error").0, Outcome::Taken);
 }
@@ -638,7 +645,7 @@ fn known_parameters_without_effect_are_not_called_unknown() {
             "append_file_option",
             "is without effect: a changed file",
         ),
-        (fivetran(json!({"empty_header": true})), "empty_header", "is understood with other column names: f0, f1"),
+        (fivetran(json!({"empty_header": true})), "empty_header", "is supported with other column names: f0, f1"),
         (
             flat(json!({"endpoint_url": "https://h.example", "use_ssl": false})),
             "use_ssl",

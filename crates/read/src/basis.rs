@@ -32,7 +32,7 @@ fn positions(stream: &Stream) -> Canonical {
     match &stream.format {
         FormatOptions::Csv(csv) => of_csv(options, csv),
         // Of a large file only some row groups are read.
-        FormatOptions::Parquet(_) => options.with("sampling", stream.dev_sampling),
+        FormatOptions::Parquet(_) => options.with("sampling", stream.development.sampling),
         FormatOptions::Jsonl | FormatOptions::Json | FormatOptions::Avro(_) | FormatOptions::Excel => options,
     }
 }
@@ -78,7 +78,7 @@ fn selection(job: &Job, stream: &Stream) -> Canonical {
         .with("endpoint", job.connection.endpoint.as_deref())
         .with("prefix", stream.list_prefix.as_deref())
         .with("compression", stream.compression.name())
-        .with("sampling", stream.dev_sampling)
+        .with("sampling", stream.development.sampling)
         .with("partition_keys", partitions.keys.as_slice())
         .with("partition_template", partitions.template.as_ref().map(|template| template.text()))
         .with("partition_types", types)

@@ -61,7 +61,7 @@ async fn json_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut V
         return Ok(of_files());
     }
     let mut json_schema = data_schema(stream, store, clock, notes).await?;
-    if stream.evolution == SchemaEvolution::Rescue
+    if stream.schema.evolution == SchemaEvolution::Rescue
         && !stream.schemaless
         && let Some(properties) = json_schema["properties"].as_object_mut()
     {
@@ -155,7 +155,7 @@ async fn data_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut V
     found.append(&mut empty);
     // In the order of their keys, so that columns have the same order each time.
     found.sort_unstable_by(|(one, _), (other, _)| one.cmp(other));
-    let mut columns = infer::merge(found.iter().map(|(_, columns)| columns.as_slice()), stream.inference);
+    let mut columns = infer::merge(found.iter().map(|(_, columns)| columns.as_slice()), stream.schema.inference);
     if matches!(stream.format, FormatOptions::Csv(_)) {
         // Columns of headers without rows, and texts of several types, which are all texts.
         let untold = |kind| matches!(kind, InferredType::Null | InferredType::Mixed);

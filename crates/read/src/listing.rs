@@ -417,7 +417,7 @@ impl Listing {
 
     /// Hands on only a part, where the stream asks for that.
     pub(super) fn sampled(self, stream: &Stream) -> Self {
-        let part = stream.dev_sampling.filter(|part| *part < 1.0);
+        let part = stream.development.sampling.filter(|part| *part < 1.0);
         let (files, chosen) = (FileList::default(), None);
         let sampling = part.map(|part| Sampling { part, stream: Box::new(stream.clone()), files, chosen });
         Self { sampling, ..self }

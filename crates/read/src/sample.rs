@@ -93,7 +93,7 @@ pub(super) async fn columns(
         let Some(footer) = footer(store, object, gets).await.map_err(named)? else { return Ok(None) };
         let flat = stream.flatten.map(|depth| flatten::schema(&footer.schema, depth).schema);
         let schema = flat.as_ref().unwrap_or(&footer.schema);
-        let columns = infer::columns_of_schema(schema, options.decimal_as_float, stream.inference);
+        let columns = infer::columns_of_schema(schema, options.decimal_as_float, stream.schema.inference);
         return Ok(Some(Sampled { columns, ..Sampled::default() }));
     }
     if declares(stream) {
@@ -151,7 +151,7 @@ async fn archive_sample(
         all.fault = all.fault.or(sampled.fault);
         found.push(sampled.columns);
     }
-    Ok(Sampled { columns: infer::merge(found.iter().map(Vec::as_slice), stream.inference), ..all })
+    Ok(Sampled { columns: infer::merge(found.iter().map(Vec::as_slice), stream.schema.inference), ..all })
 }
 
 /// The footer of a Parquet file; `None` where it is longer than the requests that are left can bring.
@@ -214,7 +214,7 @@ async fn declared(
     let mut body = Bytewise::new(Source::Object(store, object), first_bytes).await?;
     loop {
         let step = decoder.step();
-        if let Some(columns) = decoder.columns(stream.inference) {
+        if let Some(columns) = decoder.columns(stream.schema.inference) {
             return Ok(Some(columns));
         }
         match step? {
@@ -233,7 +233,7 @@ async fn declared(
 fn declares(stream: &Stream) -> bool {
     let format = match stream.format {
         FormatOptions::Avro(_) => true,
-        FormatOptions::Excel => stream.inference == InferenceDepth::Compatible,
+        FormatOptions::Excel => stream.schema.inference == InferenceDepth::Compatible,
         _ => false,
     };
     format && stream.flatten.is_none()
@@ -343,7 +343,7 @@ struct Taking {
 
 impl Taking {
     fn new(stream: &Stream, limits: SampleLimits) -> Self {
-        let inference = Inference::with_depth(&stream.format, stream.inference);
+        let inference = Inference::with_depth(&stream.format, stream.schema.inference);
         let flattener = stream.flatten.map(|depth| Flattener::new(depth, ParquetOptions::default()));
         let headed = matches!(stream.format, FormatOptions::Csv(_));
         Self { inference, flattener, headed, sampled: Sampled::default(), limit_rows: limits.rows }

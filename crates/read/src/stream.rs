@@ -221,7 +221,7 @@ impl StreamRun<'_> {
         let begins_again = complete && configured.sync_mode == SyncMode::FullRefresh;
         *self.lasting |= self.progress.advanced() && !begins_again;
         shared.report.log(self.outgoing, stream).await;
-        let whole = !self.limited && stream.dev_max_files.is_none() && stream.dev_sampling.is_none();
+        let whole = !self.limited && stream.development.max_files.is_none() && stream.development.sampling.is_none();
         self.close(&stream.name, complete, whole).await;
     }
 
@@ -324,7 +324,7 @@ impl StreamRun<'_> {
             );
             self.outgoing.log(Level::Warn, text).await;
         }
-        if let Some(most) = stream.dev_max_files {
+        if let Some(most) = stream.development.max_files {
             let text = format!("stream {}: {most} files are read at most (`dev_max_files`)", stream.name);
             self.outgoing.log(Level::Warn, text).await;
         }
@@ -709,7 +709,7 @@ fn encode_options(stream: &Stream) -> EncodeOptions {
     let options = EncodeOptions::new(&stream.format, stream.schemaless, validation);
     EncodeOptions {
         unlisted: unlisted(stream),
-        ..options.with_policies(stream.evolution, stream.bad_rows.on_bad_row())
+        ..options.with_policies(stream.schema.evolution, stream.bad_rows.on_bad_row())
     }
 }
 
@@ -719,7 +719,7 @@ fn encode_options(stream: &Stream) -> EncodeOptions {
 pub(super) fn unlisted(stream: &Stream) -> Unlisted {
     let chosen = stream.pushdown.columns.is_some();
     match &stream.format {
-        _ if chosen || stream.evolution != SchemaEvolution::Evolve => Unlisted::LeaveOut,
+        _ if chosen || stream.schema.evolution != SchemaEvolution::Evolve => Unlisted::LeaveOut,
         FormatOptions::Csv(_) | FormatOptions::Parquet(_) => Unlisted::Tell,
         _ => Unlisted::Write,
     }
@@ -727,7 +727,7 @@ pub(super) fn unlisted(stream: &Stream) -> Unlisted {
 
 /// The columns that decoders must give: those of the catalog, unless others are looked at too.
 pub(super) fn projection(stream: &Stream, columns: &Columns) -> Projection {
-    match stream.evolution {
+    match stream.schema.evolution {
         _ if stream.schemaless => Projection::All,
         SchemaEvolution::Rescue | SchemaEvolution::Freeze => Projection::All,
         SchemaEvolution::Evolve if unlisted(stream) == Unlisted::Write => Projection::All,
@@ -758,7 +758,7 @@ pub(super) async fn list_with(
     whole: bool,
     stop: &Stop,
 ) -> Result<Option<Files>> {
-    let sampled = stream.dev_sampling.is_some_and(|part| part < 1.0);
+    let sampled = stream.development.sampling.is_some_and(|part| part < 1.0);
     // A sample is chosen among all files.
     let whole = whole || sampled;
     // A server that only seems to list in order is listed from the start, so that its order is seen once more before keys
@@ -793,13 +793,13 @@ pub(super) async fn list_with(
         Cursor::Incremental(cursor) => {
             let window = Window {
                 listed_at: now,
-                late_days: stream.late_window_days,
+                late_days: stream.history.late_window_days,
                 full_history_days: stream.days_to_sync_if_history_is_full,
             };
             Files::ordered(listing, cursor, window, stop).await?
         }
     };
-    Ok(files.map(|files| files.at_most(stream.dev_max_files)))
+    Ok(files.map(|files| files.at_most(stream.development.max_files)))
 }
 
 pub(super) fn cursor(job: &Job, configured: &ConfiguredStream, stream: &Stream, states: &StateFile) -> Result<Cursor> {

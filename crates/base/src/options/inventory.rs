@@ -1,5 +1,8 @@
 //! An S3 Inventory in place of a listing.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 /// How far before an inventory's time partitions are listed all the same, in seconds: S3 gathers an inventory for hours,
 /// and may leave out what was written shortly before.
 pub const MARGIN_SECONDS: i64 = 2 * 86_400;
@@ -18,7 +21,9 @@ pub struct InventorySource {
 }
 
 /// What happens where an inventory cannot be topped up without a listing of everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = crate::choice::words_only)]
 pub enum OnGap {
     /// The stream is refused.
     #[default]

@@ -3,6 +3,8 @@
 use std::fmt;
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, Timelike, Utc};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::object::Timestamp;
@@ -34,15 +36,17 @@ impl Partitions {
 }
 
 /// Which values of a key become columns of its records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[schemars(transform = crate::choice::words_only)]
 pub enum PartitionColumns {
     /// None.
     #[default]
     None,
-    /// Every `name=value` part of the key, its last one included, as in the connector we replace.
-    HiveParts,
     /// Every `name=value` folder.
     Hive,
+    /// Every `name=value` part of the key, its last one included, as in the connector we replace.
+    HiveParts,
     /// The partitions of the layout, given or found.
     All,
 }

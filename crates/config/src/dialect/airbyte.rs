@@ -2,39 +2,48 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::pushdown::{self, Filters};
-use super::{Dialect, additions, airbyte_format, policies};
-use crate::defaults::{self, words};
-use crate::identity::static_keys;
-use crate::job::{Delivery, Job, Stream, ValidationPolicy};
-use crate::notes::{Notes, join};
-use crate::place::{self, Access, both};
-use crate::read::{Guarded, Object, Section, Whole, one_of, section, tag_of, wrong};
+use super::Dialect;
+use crate::common::{self, names_in_streams, read_root};
+use crate::input::{Object, SecretInput, Section, Whole, in_order, section, without_defaults, wrong};
+use crate::job::{Delivery, Job, Stream};
+use crate::parameters::connection::{Access, REGION, USE_SSL, connection};
+use crate::parameters::credentials::{self, Authentication, both, role_arn, static_keys};
+use crate::parameters::delivery::{self, DeliveryMethod};
+use crate::parameters::formats::{self, FormatInput};
+use crate::parameters::history::DAYS_TO_SYNC_IF_HISTORY_IS_FULL;
+use crate::parameters::validation::{ValidationPolicy, input_schema, native_schema};
+use crate::parameters::{compression, selection};
+use crate::provenance::{ProvenanceLog, join};
 use tollgate_base::connection::Credentials;
-use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::error::{Error, Result};
 use tollgate_base::object::Timestamp;
 use tollgate_base::options::Compression;
+use tollgate_base::options::key_pattern::KeyPattern;
 
 const DIALECT: Dialect = Dialect::Airbyte;
 
+/// The most files that the connector we replace ever infers from, whatever its configuration says.
+const SCHEMA_SAMPLE_FILES_AT_MOST: u64 = 10;
+
 /// The root as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Written {
-    /// Who asks for the files. When absent, keys or a role at the root are used, or else the environment's
-    /// credentials.
+pub(crate) struct AirbyteInput {
+    /// How to authenticate. When absent, keys or a role at the root are used, or else the credentials of the
+    /// environment.
     #[schemars(title = "Authentication", extend("group" = "auth"))]
     credentials: Option<Section<Authentication>>,
-    /// Name of the S3 bucket, `s3://bucket/prefix/`, or the ARN of an access point.
+    /// The name of the S3 bucket, `s3://bucket/prefix/`, or the ARN of an access point.
     #[schemars(title = "Bucket", extend("group" = "where"))]
     bucket: String,
-    /// The streams. Each takes a set of files by the patterns of their keys and becomes a table at the destination.
-    /// A parameter that a stream and the root both can have (partitions, inventory, filters, columns, cursor, bad rows and
-    /// schema changes) holds at the root for every stream that does not set it.
+    /// The streams. Each one reads the files whose keys match its patterns, and becomes a table at the destination.
+    /// Some parameters can be set at the root or in a stream (partitions, inventory, filters, columns, cursor, bad
+    /// rows and schema changes). At the root they apply to every stream that does not set them.
     #[schemars(title = "Streams", extend("group" = "streams"))]
-    streams: Vec<Section<StreamWritten>>,
-    /// Only files modified at or after this time are read. A time without an offset is UTC. When absent all are.
+    streams: Vec<Section<AirbyteStreamInput>>,
+    /// Only files modified at or after this time are read. A time without an offset is UTC. When absent, all files
+    /// are read.
     #[schemars(
         title = "Start Date",
         extend(
@@ -46,486 +55,280 @@ pub(crate) struct Written {
         )
     )]
     start_date: Option<String>,
-    /// An S3-compatible server, with or without `https://`. Leave it empty to use AWS.
+    /// The URL of an S3-compatible server, with or without `https://`. Leave it empty to use AWS.
     #[serde(default)]
     #[schemars(
         title = "Endpoint",
         extend("group" = "where", "examples" = ["my-s3-endpoint.com", "https://my-s3-endpoint.com:9000"])
     )]
     endpoint: String,
-    /// The region of the bucket. When absent it is found out from the bucket.
+    /// The region of the bucket. When absent, the connector asks the bucket for it.
     #[schemars(title = "AWS Region", extend("group" = "where"))]
     region_name: Option<String>,
-    /// What is delivered: the rows of the files as records, or the files themselves. When absent it is records.
+    /// What is delivered: the rows of the files as records, or the files themselves. When absent, records are
+    /// delivered.
     #[schemars(title = "Delivery Method", extend("group" = "advanced", "display_type" = "radio"))]
     delivery_method: Option<Section<DeliveryMethod>>,
-    /// Access key id of a configuration from before `credentials`, which wins where both are given.
+    /// The access key ID in configurations from before `credentials`. If both are given, `credentials` is used.
     #[schemars(title = "AWS Access Key ID", extend("airbyte_hidden" = true))]
-    aws_access_key_id: Option<Guarded>,
-    /// Secret access key of a configuration from before `credentials`, which wins where both are given.
+    aws_access_key_id: Option<SecretInput>,
+    /// The secret access key in configurations from before `credentials`. If both are given, `credentials` is used.
     #[schemars(title = "AWS Secret Access Key", extend("airbyte_hidden" = true))]
-    aws_secret_access_key: Option<Guarded>,
-    /// Role of a configuration from before `credentials`, which wins where both are given.
+    aws_secret_access_key: Option<SecretInput>,
+    /// The role in configurations from before `credentials`. If both are given, `credentials` is used.
     #[schemars(title = "AWS Role ARN", extend("airbyte_hidden" = true))]
     role_arn: Option<String>,
 }
 
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "auth_type", rename_all = "snake_case")]
-enum Authentication {
-    #[schemars(title = "IAM User")]
-    IamUser(IamUser),
-    #[schemars(title = "IAM Role")]
-    IamRole(IamRole),
-    #[schemars(title = "Default AWS Credentials")]
-    DefaultCredentials(DefaultCredentials),
-    #[schemars(title = "No Authentication")]
-    Anonymous(Anonymous),
-}
-
-/// Authenticate with AWS access keys, or with those of an S3-compatible server.
-#[derive(Serialize, Deserialize, JsonSchema)]
-struct IamUser {
-    /// The access key id.
-    #[schemars(title = "AWS Access Key ID")]
-    aws_access_key_id: Guarded,
-    /// The secret access key.
-    #[schemars(title = "AWS Secret Access Key")]
-    aws_secret_access_key: Guarded,
-    /// The session token of temporary keys. When absent the keys are permanent.
-    #[schemars(title = "AWS Session Token")]
-    aws_session_token: Option<Guarded>,
-}
-
-/// Authenticate by assuming an IAM role with the environment's credentials.
-#[derive(Serialize, Deserialize, JsonSchema)]
-struct IamRole {
-    /// The ARN of the role. Its owner can demand an external id: on Airbyte that is the id of the workspace.
-    #[schemars(title = "AWS Role ARN")]
-    role_arn: String,
-    /// The external id that the owner of the role asked for. When absent it is what the platform sets in the
-    /// environment, if it sets one.
-    #[schemars(title = "External ID")]
-    external_id: Option<String>,
-}
-
-/// Use the credentials of the environment: variables, profile, web identity, container or instance role.
-#[derive(Serialize, Deserialize, JsonSchema)]
-struct DefaultCredentials {}
-
-/// Send unsigned requests, as public buckets allow.
-#[derive(Serialize, Deserialize, JsonSchema)]
-struct Anonymous {}
-
-#[derive(Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "delivery_type", rename_all = "snake_case")]
-enum DeliveryMethod {
-    #[schemars(title = "Replicate Records")]
-    UseRecordsTransfer(RecordsTransfer),
-    #[schemars(title = "Copy Raw Files")]
-    UseFileTransfer(FileTransfer),
-}
-
-/// Read the files and deliver their rows as records.
-#[derive(Serialize, Deserialize, JsonSchema)]
-struct RecordsTransfer {}
-
-/// Copy the files as they are, for destinations that take files. They are not looked into, and not decompressed.
-#[derive(Serialize, Deserialize, JsonSchema)]
-struct FileTransfer {
-    /// Whether files keep the folders of their keys. If not, they lie beside one another, and no two may have one name.
-    #[serde(default = "preserve_directory_structure")]
-    #[schemars(title = "Preserve Sub-Directories in File Paths")]
-    preserve_directory_structure: bool,
-}
-
-fn preserve_directory_structure() -> bool {
-    defaults::PRESERVE_DIRECTORY_STRUCTURE.of(DIALECT)
-}
-
-/// One stream: a set of files that are read in the same way.
+/// One stream: a set of files that are read with the same options.
 #[derive(Serialize, Deserialize, JsonSchema)]
 #[schemars(title = "Stream")]
-struct StreamWritten {
+struct AirbyteStreamInput {
     /// The name of the stream.
     #[schemars(title = "Name")]
     name: String,
-    /// The patterns of the keys that belong to the stream. `*` stands for any text without a slash, `**` for any
-    /// number of folders. When absent all keys belong to it.
-    #[serde(default = "globs_default")]
+    /// The patterns of the keys that belong to the stream. `*` matches any text without a slash, `**` any number of
+    /// folders. When absent, all keys match.
+    #[serde(default = "selection::globs")]
     #[schemars(title = "Globs")]
     globs: Vec<String>,
-    /// A regular expression that keys must match as a whole, after `legacy_prefix` where there is one. It takes the place of
-    /// the globs. When absent the globs hold.
+    /// A regular expression that must match the whole key, after `legacy_prefix` if there is one. It replaces the
+    /// globs. When absent, the globs are used.
     #[schemars(title = "Key Pattern", extend("airbyte_hidden" = true))]
     key_pattern: Option<String>,
-    /// A regular expression that the names of the files inside zip archives must match. When absent all of them are read.
+    /// A regular expression that must match the whole name of a file inside a zip archive. When absent, all files in
+    /// archives are read.
     #[schemars(title = "Archive Pattern", extend("airbyte_hidden" = true))]
     archive_pattern: Option<String>,
     /// The only prefix that is listed, from a configuration of version 3. Use globs instead.
     #[schemars(title = "Legacy Prefix", extend("airbyte_hidden" = true))]
     legacy_prefix: Option<String>,
-    /// What happens to a record that does not conform to the schema of the stream.
-    #[serde(default = "policy_default")]
+    /// How to handle a record that does not conform to the schema of the stream.
+    #[serde(default)]
     #[schemars(title = "Validation Policy")]
-    validation_policy: PolicyWritten,
-    /// The types of the columns as a JSON text, for example `{"id": "integer", "name": "string"}`. It takes the place
-    /// of what would be found out from the files.
+    validation_policy: ValidationPolicy,
+    /// The types of the columns as a JSON text, for example `{"id": "integer", "name": "string"}`. They replace the
+    /// types that would be inferred from the files.
     #[schemars(title = "Input Schema")]
     input_schema: Option<String>,
     /// The column that identifies a record.
     #[schemars(title = "Primary Key", extend("airbyte_hidden" = true))]
     primary_key: Option<String>,
-    /// When the history of files in the state is full, unknown files of so many days back are still read. 0 means 3.
-    #[serde(default = "days_default")]
+    /// When the history of files in the state is full, unknown files from this many days back are still read. 0 means
+    /// 3.
+    #[serde(default = "days_to_sync")]
     #[schemars(title = "Days To Sync If History Is Full", extend("minimum" = 0))]
     days_to_sync_if_history_is_full: Whole,
     /// How the files are read.
     #[schemars(title = "Format")]
-    format: Section<airbyte_format::Format>,
-    /// Whether records are delivered as they are, in one column `data`, without types.
+    format: Section<FormatInput>,
+    /// Whether records are delivered unchanged in one column `data`, without types.
     #[serde(default)]
     #[schemars(title = "Schemaless")]
     schemaless: bool,
-    /// How many of the newest files are read to find out the types of the columns, 10 at most. When absent the
+    /// How many of the newest files are read to infer the types of the columns, at most 10. When absent, the
     /// connector chooses.
     #[schemars(title = "Files To Read For Schema Discover", extend("exclusiveMinimum" = 0))]
     recent_n_files_to_read_for_schema_discovery: Option<Whole>,
-    /// Whether one file is enough to find out the types of the columns.
+    /// Whether the types of the columns are inferred from a single file, the first that is found.
     #[serde(default)]
     #[schemars(title = "Use First Found File For Schema Discover")]
     use_first_found_file_for_schema_discovery: bool,
-    /// Accepted for configurations that have it. The check never decodes more than it needs.
+    /// Accepted for configurations that have it, without effect: the check never decodes more than it needs.
     #[serde(default)]
     #[schemars(title = "Skip Full Check for Parquet", extend("airbyte_hidden" = true))]
     skip_full_check_for_parquet: bool,
-    /// The compression around the files. When absent it is told by the extension of each key, or else by the first bytes
-    /// of the file. The members of a zip archive are read as files.
+    /// The compression of the files. When absent, it is detected from the extension of each key, or else from the
+    /// first bytes of the file. The members of a zip archive are read as files.
     #[serde(default)]
     #[schemars(title = "Compression")]
-    compression: CompressionWritten,
-    /// Whether files that other tools leave as marks are left out: `_SUCCESS`, `_temporary/`, `.crc`, `_$folder$`, and
-    /// empty files.
-    #[serde(default = "skip_markers_default")]
+    compression: Compression,
+    /// Whether to skip marker files of other tools: `_SUCCESS`, `_temporary/`, `.crc`, `_$folder$`, and empty files.
+    #[serde(default = "skip_markers")]
     #[schemars(title = "Skip Marker Files")]
     skip_markers: bool,
-    /// Parquet: the columns to read, of those that the catalog selects. When absent those of the root hold.
-    #[schemars(title = "Parquet Columns", extend("airbyte_hidden" = true))]
-    parquet_columns: Option<Vec<String>>,
-    /// Only rows that pass are read: a list of conditions that must all hold, such as `[["year", ">=", 2024]]`, or a list
-    /// of such lists, one of which must. When absent those of the root hold.
-    #[schemars(title = "Row Filters", extend("airbyte_hidden" = true))]
-    parquet_filters: Option<Filters>,
-    /// The column whose greatest value incremental syncs remember, to leave rows below it out. When absent that of the
-    /// root holds.
-    #[schemars(title = "Cursor Field", extend("airbyte_hidden" = true))]
-    cursor_field: Option<String>,
-    /// How far below the greatest value rows still count as new: a duration such as `3d` or `12h`, or a number. When
-    /// absent that of the root holds.
-    #[schemars(title = "Cursor Lookback", extend("airbyte_hidden" = true))]
-    cursor_lookback: Option<String>,
 }
 
-#[derive(Clone, Copy, Serialize, Deserialize, JsonSchema)]
-enum PolicyWritten {
-    #[serde(rename = "Emit Record")]
-    EmitRecord,
-    #[serde(rename = "Skip Record")]
-    SkipRecord,
-    #[serde(rename = "Wait for Discover")]
-    WaitForDiscover,
+fn days_to_sync() -> Whole {
+    Whole::from(u64::from(DAYS_TO_SYNC_IF_HISTORY_IS_FULL))
 }
 
-#[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-enum CompressionWritten {
-    #[default]
-    Auto,
-    None,
-    Gzip,
-    Bzip2,
-    Zstd,
-    Xz,
-    Lz4,
-    Snappy,
-    Brotli,
-    Zip,
-}
-
-fn globs_default() -> Vec<String> {
-    words(defaults::GLOBS.airbyte)
-}
-
-fn days_default() -> Whole {
-    Whole(i64::from(defaults::DAYS_TO_SYNC_IF_HISTORY_IS_FULL.airbyte))
-}
-
-fn skip_markers_default() -> bool {
-    defaults::SKIP_MARKERS.airbyte
-}
-
-fn policy_default() -> PolicyWritten {
-    match defaults::VALIDATION_POLICY.airbyte {
-        ValidationPolicy::EmitRecord => PolicyWritten::EmitRecord,
-        ValidationPolicy::SkipRecord => PolicyWritten::SkipRecord,
-        ValidationPolicy::WaitForDiscover => PolicyWritten::WaitForDiscover,
-    }
-}
-
-impl From<PolicyWritten> for ValidationPolicy {
-    fn from(written: PolicyWritten) -> Self {
-        match written {
-            PolicyWritten::EmitRecord => Self::EmitRecord,
-            PolicyWritten::SkipRecord => Self::SkipRecord,
-            PolicyWritten::WaitForDiscover => Self::WaitForDiscover,
-        }
-    }
-}
-
-impl From<CompressionWritten> for Compression {
-    fn from(written: CompressionWritten) -> Self {
-        match written {
-            CompressionWritten::Auto => Self::Auto,
-            CompressionWritten::None => Self::None,
-            CompressionWritten::Gzip => Self::Gzip,
-            CompressionWritten::Bzip2 => Self::Bzip2,
-            CompressionWritten::Zstd => Self::Zstd,
-            CompressionWritten::Xz => Self::Xz,
-            CompressionWritten::Lz4 => Self::Lz4,
-            CompressionWritten::Snappy => Self::Snappy,
-            CompressionWritten::Brotli => Self::Brotli,
-            CompressionWritten::Zip => Self::Zip,
-        }
-    }
+fn skip_markers() -> bool {
+    selection::SKIP_MARKERS.of(DIALECT)
 }
 
 /// Turns a configuration of version 4 into a job.
 ///
 /// # Errors
 /// Config or Unsupported, naming the parameter.
-pub(super) fn understand(object: &Object, notes: &mut Notes) -> Result<Job> {
-    let mut known = additions::names();
-    known.extend(super::partitions::names());
-    let written: Written = section(object, "", &known, notes)?;
-    let additions = additions::read(object, notes)?;
-    let access = Access {
-        bucket: ("bucket", &written.bucket),
-        endpoint: ("endpoint", Some(&written.endpoint)),
-        tls: defaults::USE_SSL.of(DIALECT),
-        region: ("region_name", written.region_name.as_deref()),
-        default_region: defaults::REGION.of(DIALECT),
-    };
-    let delivery = match &written.delivery_method {
-        Some(method) => delivery(&method.0, notes)?,
+pub(crate) fn parse(object: &Object, log: &mut ProvenanceLog) -> Result<Job> {
+    let (input, common) = read_root::<AirbyteInput>(DIALECT, object, &[], log)?;
+    let delivery = match &input.delivery_method {
+        Some(method) => delivery::parse(&method.0, log)?,
         None => Delivery::Records,
     };
-    let start_at = match written.start_date.as_deref() {
-        Some(text) => Some(place::start_date(text, "start_date")?),
-        None => None,
-    };
-    if written.streams.is_empty() {
+    let start_at = input.start_date.as_deref().map(|text| selection::start_date(text, "start_date")).transpose()?;
+    if input.streams.is_empty() {
         return Err(Error::config("`streams` is an empty list: No streams are available for the source")
             .hint("add a stream with a name, globs and a format"));
     }
-    let credentials = match &written.credentials {
+    let access = Access {
+        bucket: ("bucket", &input.bucket),
+        endpoint: ("endpoint", Some(&input.endpoint)),
+        tls: USE_SSL,
+        region: ("region_name", input.region_name.as_deref()),
+        default_region: REGION.of(DIALECT),
+    };
+    let credentials = match &input.credentials {
         Some(nested) => {
-            idle_keys(&["aws_access_key_id", "aws_secret_access_key", "role_arn"], "credentials", object, notes);
-            authentication(&nested.0, notes)?
+            note_unused(&["aws_access_key_id", "aws_secret_access_key", "role_arn"], "credentials", object, log);
+            credentials::authentication(&nested.0, log)?
         }
         None => {
-            let keys = (written.aws_access_key_id, written.aws_secret_access_key);
-            root_credentials(keys, written.role_arn, object, notes)?
+            let keys = (input.aws_access_key_id, input.aws_secret_access_key);
+            root_credentials(keys, input.role_arn, object, log)?
         }
     };
-    let (connection, bucket_prefix) = place::connection(&access, credentials, notes)?;
-    let root = super::partitions::at_root(DIALECT, object, notes)?;
-    let mut streams = Vec::with_capacity(written.streams.len());
-    for (index, section) in written.streams.iter().enumerate() {
+    let (connection, bucket_prefix) = connection(&access, credentials, log)?;
+    let of_all = OfAllStreams { bucket_prefix: &bucket_prefix, start_at, delivery };
+    let layout = common.layout_of_root(object, log)?;
+    let mut drafts = Vec::with_capacity(input.streams.len());
+    for (index, section) in input.streams.iter().enumerate() {
         let path = format!("streams[{index}]");
-        let mut stream = stream(&section.0, &path, &bucket_prefix, start_at, delivery, notes)?;
-        let partitions = super::partitions::with_root(&section.0, &root);
-        super::partitions::apply(DIALECT, &mut stream, &partitions, &path, notes)?;
-        streams.push(stream);
+        let stream = stream(&section.0, &path, of_all, log)?;
+        drafts.push(common.draft(stream, (&section.0, path), &layout, log)?);
     }
-    let mut own = Vec::with_capacity(streams.len());
-    for (index, section) in written.streams.iter().enumerate() {
-        let path = format!("streams[{index}]");
-        own.push((policies::read(&section.0, &path, notes)?, path));
-    }
-    additions.applied(DIALECT, super::job(connection, streams), &own, notes)
+    common.into_job(connection, drafts, object, log)
 }
 
-/// Notes the keys that something else makes idle.
-fn idle_keys(keys: &[&str], beside: &str, object: &Object, notes: &mut Notes) {
+/// Records the keys that another key makes unused.
+fn note_unused(keys: &[&str], used: &str, object: &Object, log: &mut ProvenanceLog) {
     for key in keys.iter().filter(|key| object.contains_key(**key)) {
-        notes.unknown(*key, format!("without effect beside `{beside}`"));
-    }
-}
-
-fn authentication(object: &Object, notes: &mut Notes) -> Result<Credentials> {
-    const TAG: &str = "auth_type";
-    let path = "credentials";
-    let empty =
-        |key: &str| Error::config(format!("`{path}.{key}` is empty")).hint("enter it, or choose another `auth_type`");
-    match tag_of(object, path, TAG, &["iam_user", "iam_role", "default_credentials", "anonymous"])? {
-        "iam_user" => {
-            let user: IamUser = section(object, path, &[TAG], notes)?;
-            if user.aws_access_key_id.empty() {
-                return Err(empty("aws_access_key_id"));
-            }
-            if user.aws_secret_access_key.empty() {
-                return Err(empty("aws_secret_access_key"));
-            }
-            Ok(static_keys(user.aws_access_key_id, user.aws_secret_access_key, user.aws_session_token))
-        }
-        "iam_role" => {
-            let IamRole { role_arn, external_id } = section(object, path, &[TAG], notes)?;
-            if role_arn.trim().is_empty() {
-                return Err(empty("role_arn"));
-            }
-            let external_id = external_id.filter(|id| !id.is_empty());
-            let role_arn = place::role_arn(&role_arn, "credentials.role_arn")?;
-            Ok(Credentials::AssumeRole { role_arn, external_id })
-        }
-        "default_credentials" => {
-            section::<DefaultCredentials>(object, path, &[TAG], notes).map(|_| Credentials::DefaultChain)
-        }
-        _ => section::<Anonymous>(object, path, &[TAG], notes).map(|_| Credentials::Anonymous),
+        log.unused(*key, format!("without effect, because `{used}` is given"));
     }
 }
 
 /// Credentials from before 4.16: a role wins over keys, as in the migration of the connector they come from.
 fn root_credentials(
-    keys: (Option<Guarded>, Option<Guarded>),
+    keys: (Option<SecretInput>, Option<SecretInput>),
     role_arn: Option<String>,
     object: &Object,
-    notes: &mut Notes,
+    log: &mut ProvenanceLog,
 ) -> Result<Credentials> {
     let names = ["aws_access_key_id", "aws_secret_access_key"];
     if let Some(role_arn) = role_arn.filter(|arn| !arn.trim().is_empty()) {
-        notes.renamed("role_arn", "now `credentials.role_arn` with `auth_type` iam_role");
-        idle_keys(&names, "role_arn", object, notes);
-        let role_arn = place::role_arn(&role_arn, "role_arn")?;
+        log.renamed("role_arn", "now `credentials.role_arn` with `auth_type` iam_role");
+        note_unused(&names, "role_arn", object, log);
+        let role_arn = self::role_arn(&role_arn, "role_arn")?;
         return Ok(Credentials::AssumeRole { role_arn, external_id: None });
     }
-    let given = |secret: Option<Guarded>| secret.filter(|secret| !secret.empty());
-    let Some((id, secret)) = both("", (names[0], given(keys.0)), (names[1], given(keys.1)))? else {
-        notes.defaulted("credentials".to_owned(), &Value::from("default_credentials"));
+    let (id, secret) = (SecretInput::given(keys.0), SecretInput::given(keys.1));
+    let Some((id, secret)) = both("", (names[0], id), (names[1], secret))? else {
+        log.defaulted("credentials".to_owned(), &Value::from("default_credentials"));
         return Ok(Credentials::DefaultChain);
     };
     for key in names {
-        notes.renamed(key, format!("now `credentials.{key}` with `auth_type` iam_user"));
+        log.renamed(key, format!("now `credentials.{key}` with `auth_type` iam_user"));
     }
     Ok(static_keys(id, secret, None))
 }
 
-fn delivery(object: &Object, notes: &mut Notes) -> Result<Delivery> {
-    const TAG: &str = "delivery_type";
-    let path = "delivery_method";
-    if object.get(TAG).is_some_and(|name| name == "use_permissions_transfer") {
-        let message = format!("`{path}.{TAG}` is 'use_permissions_transfer', which S3 has nothing for");
-        return Err(
-            Error::new(ErrorKind::Unsupported, message).hint("set it to 'use_records_transfer' or 'use_file_transfer'")
-        );
-    }
-    if tag_of(object, path, TAG, &["use_records_transfer", "use_file_transfer"])? == "use_file_transfer" {
-        let FileTransfer { preserve_directory_structure } = section(object, path, &[TAG], notes)?;
-        return Ok(Delivery::Files { preserve_directory_structure });
-    }
-    // The option of the other method may have stayed behind; the connector it comes from does not mind.
-    section::<RecordsTransfer>(object, path, &[TAG, "preserve_directory_structure"], notes)?;
-    Ok(Delivery::Records)
-}
-
-fn stream(
-    object: &Object,
-    path: &str,
-    bucket_prefix: &str,
+/// What the root says for all streams.
+#[derive(Clone, Copy)]
+struct OfAllStreams<'a> {
+    bucket_prefix: &'a str,
     start_at: Option<Timestamp>,
     delivery: Delivery,
-    notes: &mut Notes,
-) -> Result<Stream> {
-    let mut known = super::partitions::names();
-    known.extend(policies::names());
-    let written: StreamWritten = section(object, path, &known, notes)?;
-    if written.name.is_empty() {
+}
+
+fn stream(object: &Object, path: &str, of_all: OfAllStreams<'_>, log: &mut ProvenanceLog) -> Result<Stream> {
+    let OfAllStreams { bucket_prefix, start_at, delivery } = of_all;
+    let input: AirbyteStreamInput = section(object, path, &names_in_streams(), log)?;
+    if input.name.is_empty() {
         return Err(wrong(&join(path, "name"), "empty", "a name"));
     }
     let format_path = join(path, "format");
-    let formats = airbyte_format::formats(&written.format.0, &format_path, written.schemaless, notes)?;
+    let formats = formats::parse_by_extension(&input.format.0, &format_path, input.schemaless, log)?;
     let format = match formats.first() {
         Some(first) => first.format.clone(),
-        None => airbyte_format::format(&written.format.0, &format_path, delivery, notes)?,
+        None => formats::parse(&input.format.0, &format_path, delivery, log)?,
     };
-    let schema_path = join(path, "input_schema");
-    let input_schema = match written.input_schema.as_deref().filter(|text| !text.trim().is_empty()) {
-        Some(text) => input_schema(text, &schema_path, notes)?,
-        None => None,
-    };
-    exclusive_options(&written, input_schema.is_some(), path)?;
-    let schema_sample_files = sample_files(&written, path, notes)?;
-    let days_to_sync_if_history_is_full = days(written.days_to_sync_if_history_is_full, path, notes)?;
-    if written.skip_full_check_for_parquet {
+    let input_schema = input_schema(input.input_schema.as_deref(), &join(path, "input_schema"), log)?;
+    exclusive_options(&input, input_schema.is_some(), path)?;
+    let schema_sample_files = sample_files(&input, path, log)?;
+    let days_to_sync_if_history_is_full = days(input.days_to_sync_if_history_is_full, path, log)?;
+    if input.skip_full_check_for_parquet {
         let note = "without effect: a check never decodes more of a Parquet file than it needs";
-        notes.unknown(join(path, "skip_full_check_for_parquet"), note);
+        log.unused(join(path, "skip_full_check_for_parquet"), note);
     }
-    let legacy_prefix = written.legacy_prefix.filter(|prefix| !prefix.is_empty());
-    let mut list_prefix = legacy_prefix.map(|prefix| format!("{bucket_prefix}{prefix}"));
-    let (mut key_pattern, mut archive_pattern) = (None, None);
-    if let Some(text) = written.key_pattern.as_deref().filter(|text| !text.is_empty()) {
-        if object.contains_key("globs") {
-            let (pattern, globs) = (join(path, "key_pattern"), join(path, "globs"));
-            return Err(
-                Error::config(format!("`{pattern}` is given beside `{globs}`")).hint("keep the one that is meant")
-            );
-        }
-        let folder = list_prefix.get_or_insert_with(|| bucket_prefix.to_owned());
-        key_pattern = Some(super::fivetran::expression(folder, text, &join(path, "key_pattern"))?);
-        notes.forget_default(&join(path, "globs"));
-    }
-    if let Some(text) = written.archive_pattern.as_deref().filter(|text| !text.is_empty()) {
-        archive_pattern = Some(super::fivetran::expression("", text, &join(path, "archive_pattern"))?);
-    }
-    let pushdown = pushdown::Written {
-        columns: &written.parquet_columns,
-        filters: &written.parquet_filters,
-        cursor_field: &written.cursor_field,
-        cursor_lookback: &written.cursor_lookback,
-    };
+    let patterns = patterns(&input, object, bucket_prefix, path, log)?;
     // Files are delivered as they are stored.
     let compression = match delivery {
         Delivery::Records if formats.is_empty() => {
-            super::around(&format, written.compression.into(), &join(path, "compression"), notes)
+            compression::around(&format, input.compression, &join(path, "compression"), log)
         }
-        Delivery::Records => written.compression.into(),
+        Delivery::Records => input.compression,
         Delivery::Files { .. } => Compression::None,
     };
     Ok(Stream {
-        pushdown: pushdown.understood(path)?,
-        globs: written.globs.iter().map(|glob| place::inside(bucket_prefix, glob)).collect(),
-        list_prefix: list_prefix.filter(|prefix| !prefix.is_empty()),
-        key_pattern,
-        archive_pattern,
+        globs: input.globs.iter().map(|glob| selection::inside(bucket_prefix, glob)).collect(),
+        list_prefix: patterns.list_prefix.filter(|prefix| !prefix.is_empty()),
+        key_pattern: patterns.key_pattern,
+        archive_pattern: patterns.archive_pattern,
         formats,
         compression,
         delivery,
         start_at,
-        skip_markers: written.skip_markers,
-        schemaless: written.schemaless,
+        skip_markers: input.skip_markers,
+        schemaless: input.schemaless,
         input_schema,
-        validation_policy: written.validation_policy.into(),
-        primary_key: written.primary_key.filter(|key| !key.is_empty()).map(|key| vec![key]),
+        validation_policy: input.validation_policy,
+        primary_key: input.primary_key.filter(|key| !key.is_empty()).map(|key| vec![key]),
         days_to_sync_if_history_is_full,
         schema_sample_files,
-        schema_of_first_file: written.use_first_found_file_for_schema_discovery,
-        ..super::stream(DIALECT, written.name, format)
+        schema_of_first_file: input.use_first_found_file_for_schema_discovery,
+        ..Stream::new(DIALECT, input.name, format)
     })
 }
 
-fn exclusive_options(written: &StreamWritten, input_schema: bool, path: &str) -> Result<()> {
-    let first_found = written.use_first_found_file_for_schema_discovery;
-    let given = [written.schemaless, input_schema, first_found].iter().filter(|given| **given).count();
-    let recent = written.recent_n_files_to_read_for_schema_discovery.is_some();
+/// Which keys a stream has, apart from globs.
+struct Patterns {
+    list_prefix: Option<String>,
+    key_pattern: Option<KeyPattern>,
+    archive_pattern: Option<KeyPattern>,
+}
+
+fn patterns(
+    input: &AirbyteStreamInput,
+    object: &Object,
+    bucket_prefix: &str,
+    path: &str,
+    log: &mut ProvenanceLog,
+) -> Result<Patterns> {
+    let key_path = join(path, "key_pattern");
+    let key_pattern = input.key_pattern.as_deref().filter(|text| !text.is_empty());
+    let legacy_prefix = input.legacy_prefix.as_deref().filter(|prefix| !prefix.is_empty());
+    let mut list_prefix = legacy_prefix.map(|prefix| format!("{bucket_prefix}{prefix}"));
+    if key_pattern.is_some() {
+        let globs = join(path, "globs");
+        if object.contains_key("globs") {
+            let message = format!("`{key_path}` and `{globs}` are both given");
+            return Err(Error::config(message).hint("keep the one that is meant"));
+        }
+        list_prefix.get_or_insert_with(|| bucket_prefix.to_owned());
+        log.forget_default(&globs);
+    }
+    let folder = list_prefix.as_deref().unwrap_or_default();
+    let key_pattern = selection::key_pattern(key_pattern, folder, &key_path)?;
+    let archive_path = join(path, "archive_pattern");
+    let archive_pattern = selection::key_pattern(input.archive_pattern.as_deref(), "", &archive_path)?;
+    Ok(Patterns { list_prefix, key_pattern, archive_pattern })
+}
+
+fn exclusive_options(input: &AirbyteStreamInput, input_schema: bool, path: &str) -> Result<()> {
+    let first_found = input.use_first_found_file_for_schema_discovery;
+    let given = [input.schemaless, input_schema, first_found].iter().filter(|given| **given).count();
+    let recent = input.recent_n_files_to_read_for_schema_discovery.is_some();
     if given > 1 || (recent && first_found) {
         let options = "'Schemaless', 'Input Schema', 'Files To Read For Schema Discover' or 'Use First Found File For \
                        Schema Discover'";
@@ -535,26 +338,26 @@ fn exclusive_options(written: &StreamWritten, input_schema: bool, path: &str) ->
     Ok(())
 }
 
-fn sample_files(written: &StreamWritten, path: &str, notes: &mut Notes) -> Result<Option<usize>> {
-    if written.use_first_found_file_for_schema_discovery {
+fn sample_files(input: &AirbyteStreamInput, path: &str, log: &mut ProvenanceLog) -> Result<Option<usize>> {
+    if input.use_first_found_file_for_schema_discovery {
         return Ok(Some(1));
     }
     let path = join(path, "recent_n_files_to_read_for_schema_discovery");
-    let Some(number) = written.recent_n_files_to_read_for_schema_discovery else { return Ok(None) };
+    let Some(number) = input.recent_n_files_to_read_for_schema_discovery else { return Ok(None) };
     let number = number.between(1, u64::MAX, &path)?;
-    let most = defaults::SCHEMA_SAMPLE_FILES_AT_MOST;
+    let most = SCHEMA_SAMPLE_FILES_AT_MOST;
     if number > most {
-        notes.remark(&path, &format!("{most} files at most are used"));
+        log.remark(&path, &format!("at most {most} files are used"));
     }
     Ok(Some(usize::try_from(number.min(most)).expect("at most ten")))
 }
 
-fn days(written: Whole, path: &str, notes: &mut Notes) -> Result<u32> {
+fn days(written: Whole, path: &str, log: &mut ProvenanceLog) -> Result<u32> {
     let path = join(path, "days_to_sync_if_history_is_full");
-    let default = defaults::DAYS_TO_SYNC_IF_HISTORY_IS_FULL.of(DIALECT);
+    let default = DAYS_TO_SYNC_IF_HISTORY_IS_FULL;
     match written.0 {
         0 => {
-            notes.remark(&path, &format!("0 means {default}"));
+            log.remark(&path, &format!("0 means {default}"));
             Ok(default)
         }
         days if days < 0 => Err(Error::config(format!(
@@ -568,45 +371,83 @@ fn days(written: Whole, path: &str, notes: &mut Notes) -> Result<u32> {
     }
 }
 
-const INPUT_TYPES: &[&str] = &["null", "array", "boolean", "float", "integer", "number", "object", "string"];
+/// What a reader looks for first. All other parameters follow by topic.
+const FIRST_AT_ROOT: &[&str] = &[
+    "bucket",
+    "credentials",
+    "endpoint",
+    "region_name",
+    "start_date",
+    "requester_pays",
+    "parallel_workers",
+    "max_decompressed_gb",
+    "max_decompression_ratio",
+];
+/// What is long.
+const LAST_AT_ROOT: &[&str] = &["delivery_method", "streams"];
+const FIRST_IN_STREAMS: &[&str] = &[
+    "name",
+    "globs",
+    "key_pattern",
+    "archive_pattern",
+    "legacy_prefix",
+    "format",
+    "compression",
+    "skip_markers",
+    "schemaless",
+    "input_schema",
+];
 
-/// Reads the types that a user gives as a JSON text. `{}` is what version 3 wrote for "find out": nothing is given.
-///
-/// # Errors
-/// Config, with the words of the connector it comes from.
-pub(super) fn input_schema(text: &str, path: &str, notes: &mut Notes) -> Result<Option<Vec<(String, String)>>> {
-    let fail = |details: &str| {
-        let message =
-            format!("`{path}`: The provided schema could not be transformed into valid JSON Schema: {details}");
-        Err(Error::config(message).hint(r#"write it as {"column": "type", …}"#))
+/// The configuration that means a job, but for the secrets.
+pub(crate) fn native(job: &Job) -> Map<String, Value> {
+    // Every dialect has one start date for all of its streams, and one way to deliver them.
+    let start_at = job.streams.iter().find_map(|stream| stream.start_at);
+    let delivery = job.streams.iter().find_map(|stream| delivery::native(stream.delivery));
+    let input = AirbyteInput {
+        credentials: Some(Section::new(credentials::native(&job.connection.credentials))),
+        bucket: job.connection.bucket.clone(),
+        streams: job.streams.iter().map(native_stream).map(Section::new).collect(),
+        start_date: start_at.map(|at| at.to_string()),
+        endpoint: job.connection.endpoint.clone().unwrap_or_default(),
+        region_name: job.connection.region.clone(),
+        delivery_method: delivery.map(Section::new),
+        aws_access_key_id: None,
+        aws_secret_access_key: None,
+        role_arn: None,
     };
-    let columns: Object = match serde_json::from_str(text) {
-        Ok(Value::Object(columns)) => columns,
-        Ok(_) => return fail("it is not a JSON object"),
-        Err(error) => return fail(&format!("it is not valid JSON ({error})")),
+    let own = without_defaults(&input, &["bucket", "streams"]);
+    in_order(common::native_root(job).into_iter().chain(own).collect(), FIRST_AT_ROOT, LAST_AT_ROOT)
+}
+
+fn native_stream(stream: &Stream) -> Map<String, Value> {
+    let pattern = |pattern: &Option<KeyPattern>| pattern.as_ref().map(|pattern| pattern.text().to_owned());
+    let first = stream.schema_of_first_file;
+    let sample_files = stream.schema_sample_files.filter(|_| !first).map(|files| Whole::from(files as u64));
+    let input = AirbyteStreamInput {
+        name: stream.name.clone(),
+        globs: stream.globs.clone(),
+        key_pattern: pattern(&stream.key_pattern),
+        archive_pattern: pattern(&stream.archive_pattern),
+        legacy_prefix: stream.list_prefix.clone(),
+        validation_policy: stream.validation_policy,
+        input_schema: stream.input_schema.as_deref().map(native_schema),
+        primary_key: stream.primary_key.as_ref().and_then(|columns| columns.first()).cloned(),
+        days_to_sync_if_history_is_full: u64::from(stream.days_to_sync_if_history_is_full).into(),
+        format: Section::new(match stream.formats.as_slice() {
+            [] => formats::native(&stream.format),
+            formats => formats::native_by_extension(formats, stream.schemaless),
+        }),
+        schemaless: stream.schemaless,
+        recent_n_files_to_read_for_schema_discovery: sample_files,
+        use_first_found_file_for_schema_discovery: first,
+        skip_full_check_for_parquet: false,
+        compression: stream.compression,
+        skip_markers: stream.skip_markers,
     };
-    if columns.is_empty() {
-        notes.remark(path, "without columns, so the types are found out from the files");
-        return Ok(None);
+    let mut own = without_defaults(&input, &["name", "globs", "format"]);
+    if stream.key_pattern.is_some() {
+        own.shift_remove("globs");
     }
-    let mut types = Vec::with_capacity(columns.len());
-    for (column, kind) in columns {
-        let Value::String(kind) = kind else {
-            return fail("Invalid input schema; nested schemas are not supported");
-        };
-        let (column, kind) = (column.trim().to_owned(), kind.trim());
-        if column.is_empty() {
-            return fail("a column has no name");
-        }
-        if types.iter().any(|(name, _)| *name == column) {
-            return fail(&format!("two columns have the name '{column}'"));
-        }
-        let lower = kind.to_ascii_lowercase();
-        if !INPUT_TYPES.contains(&lower.as_str()) {
-            let right = one_of(INPUT_TYPES);
-            return fail(&format!("Invalid type '{kind}' for property '{column}', expected {right}"));
-        }
-        types.push((column, if lower == "float" { "number".to_owned() } else { lower }));
-    }
-    Ok(Some(types))
+    own.extend(common::native_stream(stream));
+    in_order(own, FIRST_IN_STREAMS, &[])
 }

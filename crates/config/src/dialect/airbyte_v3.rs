@@ -1,4 +1,4 @@
-//! `airbyte/source-s3` version 3: one stream; the way to it in `provider`, options of formats as JSON texts.
+//! `airbyte/source-s3` version 3: one stream; the connection in `provider`, options of formats as JSON texts.
 //!
 //! It converts forward, as the migration of version 4 does it: what that migration drops is dropped here with a line of
 //! provenance, and its defaults (other null values, typed columns, decimals as numbers) are the column of version 3 in
@@ -8,58 +8,64 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Dialect, additions, airbyte, airbyte_format};
-use crate::defaults::{self, words};
-use crate::identity::Identity;
-use crate::job::Job;
-use crate::notes::{Notes, join};
-use crate::place::{self, Access};
-use crate::read::{Guarded, Object, Section, Whole, section, tag_of, without_nulls, wrong};
+use super::Dialect;
+use crate::common::read_root;
+use crate::input::{Object, SecretInput, Section, Whole, fields_of, section, tag_of, without_nulls, wrong};
+use crate::job::{Job, Stream};
+use crate::parameters::connection::{Access, REGION, USE_SSL, connection};
+use crate::parameters::credentials::Identity;
+use crate::parameters::formats::{csv, parquet};
+use crate::parameters::selection;
+use crate::parameters::validation::input_schema;
+use crate::provenance::{ProvenanceLog, join};
 use tollgate_base::connection::Connection;
 use tollgate_base::error::{Error, ErrorKind, Result};
-use tollgate_base::options::{AvroOptions, CsvHeader, CsvInference, CsvOptions, FormatOptions, ParquetOptions};
+use tollgate_base::options::{AvroOptions, CsvHeader, CsvInference, CsvOptions, FormatOptions};
 
 const DIALECT: Dialect = Dialect::AirbyteV3;
 
+/// The format where none is written.
+const FILE_TYPE: &str = "csv";
+
 /// The root as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Written {
-    /// Version 3 of Airbyte's connector: the stream's name. Use `streams` instead.
+pub(crate) struct AirbyteV3Input {
+    /// Version 3 of Airbyte's connector: the name of the stream. Use `streams` instead.
     #[schemars(title = "Output Stream Name")]
     dataset: String,
-    /// Version 3 of Airbyte's connector: the patterns of the keys, with `|` between them. Use `streams` instead.
+    /// Version 3 of Airbyte's connector: the patterns of the keys, separated by `|`. Use `streams` instead.
     #[schemars(title = "Pattern of files to replicate")]
     path_pattern: String,
     /// Format and options; not in the specification, where the flat form has a text of the same name.
     #[schemars(skip)]
     format: Option<Section<Value>>,
     /// Version 3 of Airbyte's connector: the types of the columns as a JSON text. Use `streams` instead. In a
-    /// Fivetran-style configuration: the schema at the destination, which is without effect here.
+    /// Fivetran-style configuration: the schema at the destination, which has no effect here.
     #[schemars(title = "Manually enforced data schema")]
     schema: Option<String>,
-    /// Version 3 of Airbyte's connector: the way to the bucket. Use `bucket` and `credentials` instead.
+    /// Version 3 of Airbyte's connector: bucket and credentials. Use `bucket` and `credentials` instead.
     #[schemars(title = "S3: Amazon Web Services")]
-    provider: Section<Provider>,
+    provider: Section<ProviderInput>,
 }
 
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct Provider {
-    /// Name of the S3 bucket.
+struct ProviderInput {
+    /// The name of the S3 bucket.
     #[schemars(title = "Bucket")]
     bucket: String,
-    /// The access key id.
+    /// The access key ID.
     #[schemars(title = "AWS Access Key ID")]
-    aws_access_key_id: Option<Guarded>,
+    aws_access_key_id: Option<SecretInput>,
     /// The secret access key.
     #[schemars(title = "AWS Secret Access Key")]
-    aws_secret_access_key: Option<Guarded>,
-    /// Without effect, as in version 4 of Airbyte's connector: the environment's credentials are used as they are.
+    aws_secret_access_key: Option<SecretInput>,
+    /// Without effect, as in version 4 of Airbyte's connector: the credentials of the environment are used unchanged.
     #[schemars(title = "AWS Role ARN")]
     role_arn: Option<String>,
     /// The only prefix that is listed.
     #[schemars(title = "Path Prefix")]
     path_prefix: Option<String>,
-    /// An S3-compatible server.
+    /// The URL of an S3-compatible server.
     #[schemars(title = "Endpoint")]
     endpoint: Option<String>,
     /// The region of the bucket.
@@ -71,7 +77,7 @@ struct Provider {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Csv {
+struct CsvV3Input {
     #[serde(default = "delimiter_default")]
     delimiter: String,
     #[serde(default = "infer_datatypes_default")]
@@ -91,7 +97,7 @@ struct Csv {
 
 /// The JSON text `additional_reader_options`.
 #[derive(Serialize, Deserialize)]
-struct ReaderOptions {
+struct ReaderOptionsInput {
     #[serde(default = "null_values_default")]
     null_values: Vec<String>,
     #[serde(default = "true_values_default")]
@@ -104,7 +110,7 @@ struct ReaderOptions {
 
 /// The JSON text `advanced_options`.
 #[derive(Serialize, Deserialize)]
-struct AdvancedOptions {
+struct AdvancedOptionsInput {
     #[serde(default = "zero")]
     skip_rows: Whole,
     #[serde(default = "zero")]
@@ -116,56 +122,56 @@ struct AdvancedOptions {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Parquet {
+struct ParquetV3Input {
     columns: Option<Vec<String>>,
     batch_size: Option<Whole>,
     buffer_size: Option<Whole>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Jsonl {
+struct JsonlV3Input {
     newlines_in_values: Option<bool>,
     unexpected_field_behavior: Option<String>,
     block_size: Option<Whole>,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Avro {}
+struct AvroV3Input {}
 
 fn delimiter_default() -> String {
-    defaults::CSV_DELIMITER.airbyte_v3.to_owned()
+    csv::DELIMITER.to_owned()
 }
 
 fn quote_default() -> String {
-    defaults::CSV_QUOTE.airbyte_v3.to_owned()
+    csv::QUOTE.to_owned()
 }
 
 fn encoding_default() -> String {
-    defaults::CSV_ENCODING.airbyte_v3.to_owned()
+    csv::defaults(DIALECT).encoding
 }
 
 fn double_quote_default() -> bool {
-    defaults::CSV_DOUBLE_QUOTE.airbyte_v3
+    csv::defaults(DIALECT).double_quote
 }
 
 fn infer_datatypes_default() -> bool {
-    defaults::CSV_INFERENCE.airbyte_v3 == CsvInference::PrimitiveTypesOnly
+    csv::defaults(DIALECT).inference == CsvInference::PrimitiveTypesOnly
 }
 
 fn null_values_default() -> Vec<String> {
-    words(defaults::CSV_NULL_VALUES.airbyte_v3)
+    csv::defaults(DIALECT).null_values
 }
 
 fn true_values_default() -> Vec<String> {
-    words(defaults::CSV_TRUE_VALUES.airbyte_v3)
+    csv::defaults(DIALECT).true_values
 }
 
 fn false_values_default() -> Vec<String> {
-    words(defaults::CSV_FALSE_VALUES.airbyte_v3)
+    csv::defaults(DIALECT).false_values
 }
 
 fn strings_can_be_null_default() -> bool {
-    defaults::CSV_STRINGS_CAN_BE_NULL.airbyte_v3
+    csv::defaults(DIALECT).strings_can_be_null
 }
 
 fn zero() -> Whole {
@@ -179,53 +185,44 @@ const NO_EFFECT: &[&str] = &["auto_dict_encode", "timestamp_parsers", "block_siz
 ///
 /// # Errors
 /// Config or Unsupported, naming the parameter.
-pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
+pub(crate) fn parse(object: Object, log: &mut ProvenanceLog) -> Result<Job> {
     let object = without_nulls(object);
-    let mut known = additions::names();
-    known.extend(super::partitions::names());
-    known.push("source_type");
-    let written: Written = section(&object, "", &known, notes)?;
-    if written.dataset.is_empty() {
+    let (input, common) = read_root::<AirbyteV3Input>(DIALECT, &object, &["source_type"], log)?;
+    if input.dataset.is_empty() {
         return Err(wrong("dataset", "empty", "a name"));
     }
-    let additions = additions::read(&object, notes)?;
-    let format = without_nulls(written.format.map(|format| format.0).unwrap_or_default());
-    let format = self::format(&format, "format", notes)?;
-    let input_schema = match written.schema.as_deref().filter(|text| !text.trim().is_empty()) {
-        Some(text) => airbyte::input_schema(text, "schema", notes)?,
-        None => None,
-    };
-    let provider: Provider = section(&without_nulls(written.provider.0), "provider", &["storage"], notes)?;
-    let start_at = match provider.start_date.as_deref() {
-        Some(text) => Some(place::start_date(text, "provider.start_date")?),
-        None => None,
-    };
+    let format = without_nulls(input.format.map(|format| format.0).unwrap_or_default());
+    let format = self::format(&format, "format", log)?;
+    let input_schema = input_schema(input.schema.as_deref(), "schema", log)?;
+    let provider: ProviderInput = section(&without_nulls(input.provider.0), "provider", &["storage"], log)?;
+    let start_date = provider.start_date.as_deref();
+    let start_at = start_date.map(|text| selection::start_date(text, "provider.start_date")).transpose()?;
     let path_prefix = provider.path_prefix.clone().filter(|prefix| !prefix.is_empty());
-    let (connection, bucket_prefix) = provider.connection(notes)?;
-
-    let mut stream = super::stream(DIALECT, written.dataset, format);
-    stream.globs = written.path_pattern.split('|').map(|glob| place::inside(&bucket_prefix, glob)).collect();
-    stream.list_prefix = path_prefix.map(|prefix| format!("{bucket_prefix}{prefix}"));
-    stream.input_schema = input_schema;
-    stream.start_at = start_at;
-    present_names(&object, notes);
-    super::partitions::apply(DIALECT, &mut stream, &object, "", notes)?;
-    additions.applied(DIALECT, super::job(connection, vec![stream]), &[], notes)
+    let (connection, bucket_prefix) = provider.connection(log)?;
+    let stream = Stream {
+        globs: input.path_pattern.split('|').map(|glob| selection::inside(&bucket_prefix, glob)).collect(),
+        list_prefix: path_prefix.map(|prefix| format!("{bucket_prefix}{prefix}")),
+        input_schema,
+        start_at,
+        ..Stream::new(DIALECT, input.dataset, format)
+    };
+    note_present_names(&object, log);
+    common.into_job(connection, vec![stream.into()], &object, log)
 }
 
-impl Provider {
-    /// The way to the bucket, and the prefix that was written into it.
-    fn connection(self, notes: &mut Notes) -> Result<(Connection, String)> {
+impl ProviderInput {
+    /// The connection, and the prefix that was written into the bucket.
+    fn connection(self, log: &mut ProvenanceLog) -> Result<(Connection, String)> {
         if self.role_arn.as_deref().is_some_and(|arn| !arn.is_empty()) {
             let note = "without effect, as in the migration of version 4; use `credentials` with `auth_type` iam_role";
-            notes.unknown("provider.role_arn", note);
+            log.unused("provider.role_arn", note);
         }
         let access = Access {
             bucket: ("provider.bucket", &self.bucket),
             endpoint: ("provider.endpoint", self.endpoint.as_deref()),
-            tls: defaults::USE_SSL.of(DIALECT),
+            tls: USE_SSL,
             region: ("provider.region_name", self.region_name.as_deref()),
-            default_region: defaults::REGION.of(DIALECT),
+            default_region: REGION.of(DIALECT),
         };
         let credentials = Identity {
             access_key_id: ("provider.aws_access_key_id", self.aws_access_key_id),
@@ -236,7 +233,7 @@ impl Provider {
             anonymous: None,
         }
         .credentials()?;
-        place::connection(&access, credentials, notes)
+        connection(&access, credentials, log)
     }
 }
 
@@ -254,7 +251,7 @@ const PRESENT: &[(&str, &str)] = &[
     ("provider.start_date", "start_date"),
 ];
 
-fn present_names(object: &Object, notes: &mut Notes) {
+fn note_present_names(object: &Object, log: &mut ProvenanceLog) {
     let provider = object.get("provider").and_then(Value::as_object);
     for (former, present) in PRESENT {
         let written = match former.strip_prefix("provider.") {
@@ -262,79 +259,76 @@ fn present_names(object: &Object, notes: &mut Notes) {
             None => object.contains_key(*former),
         };
         if written {
-            notes.renamed(*former, format!("now called `{present}`"));
+            log.renamed(*former, format!("now called `{present}`"));
         }
     }
 }
 
-fn format(object: &Object, path: &str, notes: &mut Notes) -> Result<FormatOptions> {
+fn format(object: &Object, path: &str, log: &mut ProvenanceLog) -> Result<FormatOptions> {
     const TAG: &str = "filetype";
-    let default = defaults::FILE_TYPE.of(DIALECT).unwrap_or_default();
     let name = match object.get(TAG) {
-        None => default,
+        None => FILE_TYPE,
         Some(_) => tag_of(object, path, TAG, &["csv", "parquet", "jsonl", "avro"])?,
     };
     match name {
-        "csv" => csv(section(object, path, &[TAG], notes)?, path, notes).map(FormatOptions::Csv),
+        "csv" => csv_options(section(object, path, &[TAG], log)?, path, log).map(FormatOptions::Csv),
         "jsonl" => {
-            let jsonl: Jsonl = section(object, path, &[TAG], notes)?;
+            let jsonl: JsonlV3Input = section(object, path, &[TAG], log)?;
             let odd_fields = jsonl.unexpected_field_behavior.is_some_and(|behavior| behavior != "infer");
-            without_effect("newlines_in_values", jsonl.newlines_in_values == Some(true), path, notes);
-            without_effect("unexpected_field_behavior", odd_fields, path, notes);
-            without_effect("block_size", jsonl.block_size.is_some_and(|size| size.0 != 0), path, notes);
+            without_effect("newlines_in_values", jsonl.newlines_in_values == Some(true), path, log);
+            without_effect("unexpected_field_behavior", odd_fields, path, log);
+            without_effect("block_size", jsonl.block_size.is_some_and(|size| size.0 != 0), path, log);
             Ok(FormatOptions::Jsonl)
         }
         "parquet" => {
-            let parquet: Parquet = section(object, path, &[TAG], notes)?;
-            without_effect("columns", parquet.columns.is_some_and(|columns| !columns.is_empty()), path, notes);
-            without_effect("batch_size", parquet.batch_size.is_some_and(|size| size.0 != 65_536), path, notes);
-            without_effect("buffer_size", parquet.buffer_size.is_some_and(|size| size.0 != 2), path, notes);
-            let decimal_as_float = defaults::PARQUET_DECIMAL_AS_FLOAT.of(DIALECT);
-            Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float, ..ParquetOptions::default() }))
+            let columnar: ParquetV3Input = section(object, path, &[TAG], log)?;
+            without_effect("columns", columnar.columns.is_some_and(|columns| !columns.is_empty()), path, log);
+            without_effect("batch_size", columnar.batch_size.is_some_and(|size| size.0 != 65_536), path, log);
+            without_effect("buffer_size", columnar.buffer_size.is_some_and(|size| size.0 != 2), path, log);
+            Ok(FormatOptions::Parquet(parquet::defaults(DIALECT)))
         }
         _ => {
-            section::<Avro>(object, path, &[TAG], notes)?;
-            let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.of(DIALECT);
-            Ok(FormatOptions::Avro(AvroOptions { double_as_string, ..AvroOptions::default() }))
+            section::<AvroV3Input>(object, path, &[TAG], log)?;
+            Ok(FormatOptions::Avro(AvroOptions::default()))
         }
     }
 }
 
 /// An option that version 4 leaves out. One that only repeats its default deserves no warning.
-fn without_effect(key: &str, other_than_default: bool, path: &str, notes: &mut Notes) {
+fn without_effect(key: &str, other_than_default: bool, path: &str, log: &mut ProvenanceLog) {
     let note = "without effect, as in version 4 of the connector";
     match other_than_default {
-        true => notes.unknown(join(path, key), note),
-        false => notes.remark(&join(path, key), note),
+        true => log.unused(join(path, key), note),
+        false => log.remark(&join(path, key), note),
     }
 }
 
-fn csv(written: Csv, path: &str, notes: &mut Notes) -> Result<CsvOptions> {
+fn csv_options(written: CsvV3Input, path: &str, log: &mut ProvenanceLog) -> Result<CsvOptions> {
     // Line breaks in quoted fields are read anyway.
-    without_effect("newlines_in_values", false, path, notes);
-    without_effect("block_size", written.block_size.is_some_and(|size| size.0 != 10_000), path, notes);
+    without_effect("newlines_in_values", false, path, log);
+    without_effect("block_size", written.block_size.is_some_and(|size| size.0 != 10_000), path, log);
     let reader_path = join(path, "additional_reader_options");
-    let reader: ReaderOptions = options(written.additional_reader_options.as_deref(), &reader_path, notes)?;
+    let reader: ReaderOptionsInput = options(written.additional_reader_options.as_deref(), &reader_path, log)?;
     let advanced_path = join(path, "advanced_options");
-    let advanced: AdvancedOptions = options(written.advanced_options.as_deref(), &advanced_path, notes)?;
-    let place = |key: &str| join(path, key);
+    let advanced: AdvancedOptionsInput = options(written.advanced_options.as_deref(), &advanced_path, log)?;
+    let at = |key: &str| join(path, key);
     let rows = |rows: Whole, key: &str| rows.between(0, u64::MAX, &join(&advanced_path, key));
     let header = if !advanced.column_names.is_empty() {
-        airbyte_format::user_provided(advanced.column_names, &join(&advanced_path, "column_names"))?
+        csv::user_provided(advanced.column_names, &join(&advanced_path, "column_names"))?
     } else if advanced.autogenerate_column_names {
         CsvHeader::Autogenerated
     } else {
         CsvHeader::FromFile
     };
     let escape_char = written.escape_char.as_deref().unwrap_or_default();
-    let (delimiter, delimiter_rest) = airbyte_format::delimiter(&written.delimiter, &place("delimiter"))?;
-    let csv = CsvOptions {
+    let (delimiter, delimiter_rest) = csv::delimiter(&written.delimiter, &at("delimiter"))?;
+    let options = CsvOptions {
         delimiter,
         delimiter_rest,
-        quote: airbyte_format::optional_byte(&written.quote_char, "quote_char", &place("quote_char"))?,
-        escape: airbyte_format::optional_byte(escape_char, "escape_char", &place("escape_char"))?,
+        quote: csv::optional_byte(&written.quote_char, "quote_char", &at("quote_char"))?,
+        escape: csv::optional_byte(escape_char, "escape_char", &at("escape_char"))?,
         double_quote: written.double_quote,
-        encoding: airbyte_format::encoding(&written.encoding, defaults::CSV_ENCODING.of(DIALECT), &place("encoding"))?,
+        encoding: csv::encoding(&written.encoding, csv::ENCODING.of(DIALECT), &at("encoding"))?,
         header,
         skip_rows_before_header: rows(advanced.skip_rows, "skip_rows")?,
         skip_rows_after_header: rows(advanced.skip_rows_after_names, "skip_rows_after_names")?,
@@ -343,14 +337,14 @@ fn csv(written: Csv, path: &str, notes: &mut Notes) -> Result<CsvOptions> {
         true_values: reader.true_values,
         false_values: reader.false_values,
         inference: if written.infer_datatypes { CsvInference::PrimitiveTypesOnly } else { CsvInference::None },
-        ..defaults::csv(DIALECT)
+        ..csv::defaults(DIALECT)
     };
-    airbyte_format::distinct(&csv, &place("delimiter"))?;
-    Ok(csv)
+    csv::distinct(&options, &at("delimiter"))?;
+    Ok(options)
 }
 
 /// Reads a JSON text of options. What version 4 has no place for is an error there, and is one here.
-fn options<T>(text: Option<&str>, path: &str, notes: &mut Notes) -> Result<T>
+fn options<T>(text: Option<&str>, path: &str, log: &mut ProvenanceLog) -> Result<T>
 where
     T: serde::de::DeserializeOwned + Serialize,
 {
@@ -360,7 +354,7 @@ where
         Ok(_) => return Err(Error::config(format!("`{path}` is a text that is not a JSON object"))),
         Err(error) => return Err(Error::config(format!("`{path}` is a text that is not valid JSON: {error}"))),
     };
-    let fields = crate::read::fields_of::<T>();
+    let fields = fields_of::<T>();
     let harmless = |key: &str, value: &Value| NO_EFFECT.contains(&key) && (key != "check_utf8" || *value == false);
     let left: Vec<String> = object
         .iter()
@@ -372,7 +366,7 @@ where
         return Err(Error::new(ErrorKind::Unsupported, message).hint("take them out of the text"));
     }
     for key in NO_EFFECT.iter().filter(|key| object.contains_key(**key)) {
-        notes.unknown(join(path, key), "without effect, as in version 4 of the connector");
+        log.unused(join(path, key), "without effect, as in version 4 of the connector");
     }
-    section(&object, path, NO_EFFECT, notes)
+    section(&object, path, NO_EFFECT, log)
 }

@@ -1,20 +1,23 @@
 //! A configuration with the names of Fivetran's S3 connector. Every parameter is mapped, refused with what to do instead,
 //! or noted as without effect here.
 
-mod format;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Dialect, additions};
-use crate::defaults;
-use crate::identity::Identity;
-use crate::job::{Job, Stream};
-use crate::notes::{Notes, join};
-use crate::place::{self, Access};
-use crate::read::{
-    Guarded, NOT_SHOWN, Object, Section, Whole, looks_like_a_name, one_of, section, without_nulls, wrong,
+use super::Dialect;
+use super::fivetran_format::FivetranFormat;
+use crate::common::{StreamDraft, read_root};
+use crate::input::{
+    NOT_SHOWN, Object, SecretInput, Section, Whole, looks_like_a_name, one_of, section, without_nulls, wrong,
 };
+use crate::job::{Job, Stream};
+use crate::location::stream_name;
+use crate::parameters::compression::around;
+use crate::parameters::connection::{Access, REGION, USE_SSL, connection, tls_has_effect};
+use crate::parameters::credentials::Identity;
+use crate::parameters::formats::csv;
+use crate::parameters::selection::{self, SKIP_MARKERS};
+use crate::provenance::{ProvenanceLog, join};
 use tollgate_base::connection::{Connection, Credentials};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::options::key_pattern::KeyPattern;
@@ -24,68 +27,69 @@ const DIALECT: Dialect = Dialect::Fivetran;
 
 /// The configuration as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
-pub(crate) struct Written {
-    /// Name of the S3 bucket, or the alias of an access point.
+pub(crate) struct FivetranInput {
+    /// The name of the S3 bucket, or the alias of an access point.
     #[schemars(title = "Bucket")]
     bucket: String,
-    /// Fivetran-style: who asks: `IAM_ROLE`, `ACCESS_KEY` or `PUBLIC_BUCKET`. When absent it is told by what is given.
+    /// Fivetran-style: how to authenticate: `IAM_ROLE`, `ACCESS_KEY` or `PUBLIC_BUCKET`. When absent, it follows from
+    /// the other parameters.
     #[schemars(title = "Access Approach")]
     auth_type: Option<String>,
-    /// The access key id.
+    /// The access key ID.
     #[schemars(title = "Access Key ID")]
-    access_key_id: Option<Guarded>,
+    access_key_id: Option<SecretInput>,
     /// Fivetran-style: the secret access key that belongs to `access_key_id`.
     #[schemars(title = "Access Key Secret")]
-    access_key_secret: Option<Guarded>,
+    access_key_secret: Option<SecretInput>,
     /// The session token of temporary keys.
     #[schemars(title = "Session Token")]
-    session_token: Option<Guarded>,
-    /// The ARN of a role that is assumed with the environment's credentials.
+    session_token: Option<SecretInput>,
+    /// The ARN of a role to assume with the credentials of the environment.
     #[schemars(title = "Role ARN")]
     role_arn: Option<String>,
-    /// The external id that the owner of the role asked for.
+    /// The external ID that the owner of the role requires.
     #[schemars(title = "External ID")]
     external_id: Option<String>,
-    /// Fivetran-style: whether the bucket is public, so that requests are sent unsigned.
+    /// Fivetran-style: whether the bucket is public, so that requests are not signed.
     #[serde(default)]
     #[schemars(title = "Is Public")]
     is_public: bool,
-    /// The region of the bucket. When absent it is found out from the bucket.
+    /// The region of the bucket. When absent, the connector asks the bucket for it.
     #[schemars(title = "Region")]
     region: Option<String>,
-    /// An S3-compatible server.
+    /// The URL of an S3-compatible server.
     #[schemars(title = "Endpoint URL")]
     endpoint_url: Option<String>,
-    /// Whether an `endpoint_url` without a scheme is reached through TLS.
+    /// Whether to use TLS for an `endpoint_url` without a scheme.
     #[serde(default = "use_ssl")]
     #[schemars(title = "Use SSL")]
     use_ssl: bool,
-    /// Whether files that other tools leave as marks are left out.
+    /// Whether to skip marker files of other tools.
     #[serde(default = "skip_markers")]
     #[schemars(title = "Skip Marker Files")]
     skip_markers: bool,
     /// Only files modified at or after this time are read.
     #[schemars(title = "Start Date")]
     start_date: Option<String>,
-    /// The folder below which files are read. When absent it is the whole bucket.
+    /// The folder whose files are read. When absent, the whole bucket is read.
     #[schemars(title = "Folder Path")]
     prefix: Option<String>,
-    /// Fivetran-style: a regular expression that the key after the folder must match as a whole. When absent all files are
-    /// read.
+    /// Fivetran-style: a regular expression that must match the whole key after the folder. When absent, all files
+    /// are read.
     #[schemars(title = "File Pattern")]
     pattern: Option<String>,
-    /// Fivetran-style: a regular expression that the names of the files inside zip archives must match. When absent all of
-    /// them are read.
+    /// Fivetran-style: a regular expression that must match the whole name of a file inside a zip archive. When
+    /// absent, all files in archives are read.
     #[schemars(title = "Archive Pattern")]
     archive_pattern: Option<String>,
-    /// Fivetran-style: tables and the patterns of their files.
+    /// Fivetran-style: the tables and the patterns of their files.
     #[schemars(title = "Files")]
-    files: Option<Vec<Section<File>>>,
-    /// Fivetran-style: how files find their tables. Only `DEFINE_PER_TABLE` is supported.
+    files: Option<Vec<Section<FileInput>>>,
+    /// Fivetran-style: how files are assigned to tables. Only `DEFINE_PER_TABLE` is supported.
     #[schemars(title = "File Mapping Method")]
     file_mapping_method: Option<String>,
-    /// Fivetran-style: the stream's name, where there are no `files`. When absent it is the last part of the folder,
-    /// or else the bucket.
+    /// Fivetran-style: the name of the stream if there are no `files`. When absent, it is the last part of the
+    /// folder, or else the bucket.
     #[schemars(title = "Table")]
     table: Option<String>,
     /// The schema at the destination. Without effect: the platform has its own setting.
@@ -94,103 +98,105 @@ pub(crate) struct Written {
     /// Fivetran-style: the schema at the destination. Without effect: the platform has its own setting.
     #[schemars(title = "Table Group Name")]
     table_group_name: Option<String>,
-    /// Fivetran-style: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When absent, or `infer`, the pattern's
-    /// extension determines it, or else the extension of the first key; files with another extension are then errors.
+    /// Fivetran-style: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When absent or `infer`, it is the
+    /// extension in the pattern, or else the extension of the first key. Files with another extension are errors.
     #[serde(default = "file_type")]
     #[schemars(title = "File Type")]
     file_type: String,
-    /// The compression around the files.
+    /// The compression of the files.
     #[schemars(title = "Compression")]
     compression: Option<String>,
-    /// Fivetran-style: `Packed` for one column `data` with the whole object, `Unpacked` for a column each. When absent
-    /// it is `Packed`.
+    /// Fivetran-style: `Packed` for one column `data` with the whole object, `Unpacked` for one column per member.
+    /// When absent, it is `Packed`.
     #[serde(default = "json_delivery_mode")]
     #[schemars(title = "JSON Delivery Mode")]
     json_delivery_mode: String,
-    /// Fivetran-style: the character between fields. When absent it goes by the file type.
+    /// Fivetran-style: the character that separates fields. When absent, it depends on the file type.
     #[schemars(title = "Delimiter")]
     delimiter: Option<String>,
-    /// Fivetran-style: the character around fields. When absent it is a double quote.
+    /// Fivetran-style: the character around fields that contain delimiters. When absent, it is a double quote.
     #[serde(default = "quote_char")]
     #[schemars(title = "Quote Character")]
     quote_char: String,
-    /// Fivetran-style: whether fields can be quoted. When absent they can.
+    /// Fivetran-style: whether fields can be quoted, which is the default.
     #[serde(default = "quote_character_enabled")]
     #[schemars(title = "Quote Character Enabled")]
     quote_character_enabled: bool,
-    /// Fivetran-style: whether `escape_char` is used. When absent it is used if given.
+    /// Fivetran-style: whether to use `escape_char`. When absent, it is used if it is given.
     #[schemars(title = "Non-Standard Escape Character")]
     non_standard_escape_char: Option<bool>,
-    /// Fivetran-style: what escapes. Only `CUSTOM_ESCAPE_CHAR` is supported.
+    /// Fivetran-style: how characters are escaped. Only `CUSTOM_ESCAPE_CHAR` is supported.
     #[schemars(title = "Escape Character Options")]
     escape_char_options: Option<String>,
-    /// Fivetran-style: a character that takes the special meaning from the one behind it.
+    /// Fivetran-style: the character that removes the special meaning of the character after it.
     #[schemars(title = "Escape Character")]
     escape_char: Option<String>,
-    /// Fivetran-style: the text that means null. When absent there is none.
+    /// Fivetran-style: the text that means null. When absent, there is none.
     #[schemars(title = "Null Sequence")]
     null_sequence: Option<String>,
     /// Fivetran-style: what ends a line. Only line breaks are supported.
     #[schemars(title = "Line Separator")]
     line_separator: Option<String>,
-    /// Fivetran-style: how many lines are left out before the header.
+    /// Fivetran-style: how many lines to skip before the header.
     #[serde(default = "zero")]
     #[schemars(title = "Skip Header Lines")]
     skip_before: Whole,
-    /// Fivetran-style: how many lines are left out at the end of a file. Only 0 is supported.
+    /// Fivetran-style: how many lines to skip at the end of a file. Only 0 is supported.
     #[serde(default = "zero")]
     #[schemars(title = "Skip Footer Lines")]
     skip_after: Whole,
-    /// Fivetran-style: whether the files have no header, so that columns are called `f0`, `f1` and so on.
+    /// Fivetran-style: whether the files have no header. The columns are then named `f0`, `f1` and so on.
     #[serde(default)]
     #[schemars(title = "Empty Header")]
     empty_header: bool,
-    /// Fivetran-style: what a changed file does. Without effect: it is read again, and the sync mode decides the rest.
+    /// Fivetran-style: how to handle changed files. Without effect: they are read again, and the sync mode decides
+    /// the rest.
     #[schemars(title = "Append File Option")]
     append_file_option: Option<String>,
-    /// Fivetran-style: how the bucket is listed. Without effect: it is listed completely.
+    /// Fivetran-style: how the bucket is listed. Without effect: all keys are listed.
     #[schemars(title = "List Strategy")]
     list_strategy: Option<String>,
     /// Fivetran-style: the secret key of encrypted files. Not supported.
     #[schemars(title = "PGP Secret Key")]
-    pgp_secret_key: Option<Guarded>,
+    pgp_secret_key: Option<SecretInput>,
     /// Fivetran-style: the pass phrase of the secret key. Not supported.
     #[schemars(title = "PGP Pass Phrase")]
-    pgp_pass_phrase: Option<Guarded>,
+    pgp_pass_phrase: Option<SecretInput>,
 }
 
 /// A table and the files it is made of.
 #[derive(Serialize, Deserialize, JsonSchema)]
-struct File {
-    /// The table's name, which becomes the stream's.
+struct FileInput {
+    /// The name of the table, which is the name of the stream.
     #[schemars(title = "Table Name")]
     table_name: String,
-    /// A regular expression that the key after the folder must match as a whole. When absent all files are read.
+    /// A regular expression that must match the whole key after the folder. When absent, all files are read.
     #[schemars(title = "File Pattern")]
     file_pattern: Option<String>,
-    /// A regular expression that the names of the files inside zip archives must match. When absent all of them are read.
+    /// A regular expression that must match the whole name of a file inside a zip archive. When absent, all files in
+    /// archives are read.
     #[schemars(title = "Archive Pattern")]
     archive_pattern: Option<String>,
 }
 
 fn use_ssl() -> bool {
-    defaults::USE_SSL.fivetran
+    USE_SSL
 }
 
 fn skip_markers() -> bool {
-    defaults::SKIP_MARKERS.fivetran
+    SKIP_MARKERS.of(DIALECT)
 }
 
 fn file_type() -> String {
-    defaults::FILE_TYPE.fivetran.unwrap_or_default().to_owned()
+    "infer".to_owned()
 }
 
 fn json_delivery_mode() -> String {
-    if defaults::JSON_PACKED.fivetran { "Packed" } else { "Unpacked" }.to_owned()
+    "Packed".to_owned()
 }
 
 fn quote_char() -> String {
-    defaults::CSV_QUOTE.fivetran.to_owned()
+    csv::QUOTE.to_owned()
 }
 
 fn quote_character_enabled() -> bool {
@@ -247,7 +253,7 @@ const OFF_ONLY: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// Config, when the service is another one.
-pub(super) fn unwrapped(mut object: Object, notes: &mut Notes) -> Result<(Object, bool)> {
+pub(crate) fn unwrapped(mut object: Object, log: &mut ProvenanceLog) -> Result<(Object, bool)> {
     let envelope = |object: &Object| {
         object.get("service").is_some_and(serde_json::Value::is_string)
             && object.get("config").is_some_and(serde_json::Value::is_object)
@@ -263,14 +269,14 @@ pub(super) fn unwrapped(mut object: Object, notes: &mut Notes) -> Result<(Object
     }
     let service = join(path, "service");
     match object.get("service") {
-        Some(value) if *value == "s3" => notes.accepted(&service, value),
+        Some(value) if *value == "s3" => log.accepted(&service, value),
         other => {
             let text = other.map(ToString::to_string).unwrap_or_default();
             return Err(wrong(&service, text, "'s3'"));
         }
     }
     for key in object.keys().filter(|key| !["service", "config"].contains(&key.as_str())) {
-        notes.unknown(join(path, key), "without effect: it is a setting of Fivetran's platform");
+        log.unused(join(path, key), "without effect: it is a setting of Fivetran's platform");
     }
     match object.remove("config") {
         Some(serde_json::Value::Object(config)) => Ok((config, true)),
@@ -282,81 +288,84 @@ pub(super) fn unwrapped(mut object: Object, notes: &mut Notes) -> Result<(Object
 ///
 /// # Errors
 /// Config or Unsupported, naming the parameter.
-pub(super) fn understand(object: Object, notes: &mut Notes) -> Result<Job> {
+pub(crate) fn parse(object: Object, log: &mut ProvenanceLog) -> Result<Job> {
     let mut object = without_nulls(object);
     // Fivetran's interface returns blank texts for what was never set.
     let blank = |key: &str| key == "on_error" || NOT_YET.iter().any(|(name, _)| *name == key);
     object.retain(|key, value| !(blank(key) && *value == ""));
-    let mut known = additions::names();
-    known.extend(NOT_YET.iter().map(|(name, _)| *name));
-    known.extend(super::partitions::names());
-    known.extend(["connection_type"].iter().chain(OFF_ONLY.iter().map(|(name, _)| name)));
-    let written: Written = section(&object, "", &known, notes)?;
-    let additions = additions::read(&object, notes)?;
-    refusals(&object, notes)?;
-    without_effect(&object, &written, notes);
-    let (connection, bucket_prefix) = written.connection(&object, notes)?;
-    let folder = format!("{bucket_prefix}{}", folder(written.prefix.as_deref().unwrap_or_default()));
-    let mut streams = written.streams(&folder, &connection.bucket, &object, notes)?;
-    for stream in &mut streams {
-        super::partitions::apply(DIALECT, stream, &object, "", notes)?;
-    }
-    idle(&streams, &object, notes);
-    let credentials = written.credentials(&object, notes)?;
-    let job = super::job(Connection { credentials, ..connection }, streams);
-    additions.applied(DIALECT, job, &[], notes)
+    let refused = NOT_YET.iter().chain(OFF_ONLY).map(|(name, _)| *name);
+    let known: Vec<&str> = refused.chain(["connection_type"]).collect();
+    let (input, common) = read_root::<FivetranInput>(DIALECT, &object, &known, log)?;
+    refusals(&object, log)?;
+    without_effect(&object, &input, log);
+    let (connection, bucket_prefix) = input.connection(&object, log)?;
+    let folder = format!("{bucket_prefix}{}", folder(input.prefix.as_deref().unwrap_or_default()));
+    let streams = input.streams(&folder, &connection.bucket, &object, log)?;
+    note_unused(&streams, &object, log);
+    let credentials = input.credentials(&object, log)?;
+    let drafts = streams.into_iter().map(StreamDraft::from).collect();
+    common.into_job(Connection { credentials, ..connection }, drafts, &object, log)
 }
 
-/// A folder has no slash before it and one behind it.
+/// A folder as a prefix: no slash before it, and one after it.
 fn folder(prefix: &str) -> String {
     let path = prefix.trim().trim_matches('/');
     if path.is_empty() { String::new() } else { format!("{path}/") }
 }
 
-fn refusals(object: &Object, notes: &mut Notes) -> Result<()> {
-    additions::refuse(object, "", NOT_YET, notes);
+/// Refuses each parameter of a list that is written.
+fn refuse(object: &Object, path: &str, list: &[(&str, &str)], log: &mut ProvenanceLog) {
+    for (key, way_out) in list {
+        if object.get(*key).is_some_and(|value| !value.is_null()) {
+            log.refused(join(path, key), *way_out);
+        }
+    }
+}
+
+fn refusals(object: &Object, log: &mut ProvenanceLog) -> Result<()> {
+    refuse(object, "", NOT_YET, log);
     for (key, supported, way_out) in ONE_VALUE {
         match object.get(*key).map(|value| (value, value.as_str())) {
             None | Some((_, Some(""))) => {}
-            Some((value, Some(name))) if name == *supported => notes.accepted(key, value),
-            Some(_) => notes.refused(*key, *way_out),
+            Some((value, Some(name))) if name == *supported => log.accepted(key, value),
+            Some(_) => log.refused(*key, *way_out),
         }
     }
     for (key, way_out) in OFF_ONLY {
         match object.get(*key) {
             None => {}
-            Some(value) if *value == false => notes.accepted(key, value),
-            Some(value) if *value == true => notes.refused(*key, *way_out),
+            Some(value) if *value == false => log.accepted(key, value),
+            Some(value) if *value == true => log.refused(*key, *way_out),
             Some(other) => return Err(wrong(key, other, "a boolean")),
         }
     }
     Ok(())
 }
 
-fn without_effect(object: &Object, written: &Written, notes: &mut Notes) {
+fn without_effect(object: &Object, written: &FivetranInput, log: &mut ProvenanceLog) {
     for key in ["schema", "table_group_name"].iter().filter(|key| object.contains_key(**key)) {
-        notes.unknown(*key, "without effect: the platform decides the schema at the destination");
+        log.unused(*key, "without effect: the platform decides the schema at the destination");
     }
     if written.append_file_option.as_deref().is_some_and(|option| option != "append_file") {
-        notes.unknown(
+        log.unused(
             "append_file_option",
             "without effect: a changed file is read again, the sync mode decides the rest",
         );
     }
     if written.list_strategy.as_deref().is_some_and(|strategy| strategy != "complete_listing") {
-        notes.unknown("list_strategy", "without effect: the bucket is listed completely");
+        log.unused("list_strategy", "without effect: the bucket is listed completely");
     }
     for key in ["pgp_secret_key", "pgp_pass_phrase"].iter().filter(|key| object.contains_key(**key)) {
-        notes.unknown(*key, "without effect: files are not decrypted");
+        log.unused(*key, "without effect: files are not decrypted");
     }
     let several = written.files.as_ref().is_some_and(|files| !files.is_empty());
     for key in ["pattern", "archive_pattern", "table"].iter().filter(|key| several && object.contains_key(**key)) {
-        notes.unknown(*key, "without effect beside `files`");
+        log.unused(*key, "without effect, because `files` is given");
     }
 }
 
-/// Fivetran's interface returns the options of all formats; those of formats that no stream has are remarked on.
-fn idle(streams: &[Stream], object: &Object, notes: &mut Notes) {
+/// Fivetran's interface returns the options of all formats; those of formats that no stream has get a remark.
+fn note_unused(streams: &[Stream], object: &Object, log: &mut ProvenanceLog) {
     let any = |wanted: fn(&FormatOptions) -> bool| streams.iter().any(|stream| wanted(&stream.format));
     // Which of them are needed is not known before a key is.
     let by_key = streams.iter().any(|stream| !stream.formats.is_empty());
@@ -366,32 +375,51 @@ fn idle(streams: &[Stream], object: &Object, notes: &mut Notes) {
     let of_json = ["json_delivery_mode"].iter().filter(|_| !json);
     for key in of_csv.chain(of_json) {
         match object.contains_key(*key) {
-            true => notes.remark(key, "not used: it belongs to another kind of file"),
-            false => notes.forget_default(key),
+            true => log.remark(key, "not used: it belongs to another kind of file"),
+            false => log.forget_default(key),
         }
     }
 }
 
-impl Written {
-    /// The way to the bucket; who asks is filled in later.
-    fn connection(&self, object: &Object, notes: &mut Notes) -> Result<(Connection, String)> {
+impl FivetranInput {
+    /// What the parameters say about the format of files.
+    fn format(&self) -> FivetranFormat<'_> {
+        FivetranFormat {
+            file_type: &self.file_type,
+            compression: self.compression.as_deref(),
+            json_delivery_mode: &self.json_delivery_mode,
+            delimiter: self.delimiter.as_deref(),
+            quote_char: if self.quote_character_enabled { &self.quote_char } else { "" },
+            non_standard_escape_char: self.non_standard_escape_char,
+            escape_char_options: self.escape_char_options.as_deref(),
+            escape_char: self.escape_char.as_deref().unwrap_or_default(),
+            null_sequence: self.null_sequence.as_deref(),
+            line_separator: self.line_separator.as_deref(),
+            skip_before: self.skip_before,
+            skip_after: self.skip_after,
+            empty_header: self.empty_header,
+        }
+    }
+
+    /// The connection; credentials are filled in later.
+    fn connection(&self, object: &Object, log: &mut ProvenanceLog) -> Result<(Connection, String)> {
         let access = Access {
             bucket: ("bucket", &self.bucket),
             endpoint: ("endpoint_url", self.endpoint_url.as_deref()),
             tls: self.use_ssl,
             region: ("region", self.region.as_deref()),
-            default_region: defaults::REGION.of(DIALECT),
+            default_region: REGION.of(DIALECT),
         };
-        place::tls_has_effect(&access, "use_ssl", object, notes)?;
-        place::connection(&access, Credentials::Anonymous, notes)
+        tls_has_effect(&access, "use_ssl", object, log)?;
+        connection(&access, Credentials::Anonymous, log)
     }
 
     /// `auth_type` decides; what belongs to another one is without effect, since Fivetran returns all of them.
-    fn credentials(mut self, object: &Object, notes: &mut Notes) -> Result<Credentials> {
+    fn credentials(mut self, object: &Object, log: &mut ProvenanceLog) -> Result<Credentials> {
         const KEYS: &[&str] = &["access_key_id", "access_key_secret", "session_token"];
         const ROLE: &[&str] = &["role_arn", "external_id"];
         let known = ["IAM_ROLE", "ACCESS_KEY", "PUBLIC_BUCKET"];
-        let (idle, needed): (Vec<&str>, &str) = match self.auth_type.as_deref() {
+        let (unused, needed): (Vec<&str>, &str) = match self.auth_type.as_deref() {
             None | Some("") => (Vec::new(), ""),
             Some("IAM_ROLE") => (KEYS.to_vec(), "role_arn"),
             Some("ACCESS_KEY") => (ROLE.to_vec(), "access_key_id"),
@@ -402,19 +430,19 @@ impl Written {
             Some(_) => return Err(wrong("auth_type", NOT_SHOWN, &one_of(&known))),
         };
         let auth_type = self.auth_type.take().unwrap_or_default();
-        for key in idle.iter().filter(|key| object.get(**key).is_some_and(|value| *value != "")) {
-            notes.unknown(*key, format!("without effect: `auth_type` is {auth_type}"));
+        for key in unused.iter().filter(|key| object.get(**key).is_some_and(|value| *value != "")) {
+            log.unused(*key, format!("without effect: `auth_type` is {auth_type}"));
         }
         if !needed.is_empty() && object.get(needed).is_none_or(|value| *value == "") {
             return Err(Error::config(format!("'{needed}' is a required property where `auth_type` is {auth_type}")));
         }
-        let kept = |key: &str| !idle.contains(&key);
+        let kept = |key: &str| !unused.contains(&key);
         // Fivetran fills in the id of the group, role or not.
         if self.role_arn.as_deref().unwrap_or_default().is_empty()
             && self.external_id.take().is_some()
             && kept("external_id")
         {
-            notes.unknown("external_id", "without effect: there is no `role_arn`");
+            log.unused("external_id", "without effect: there is no `role_arn`");
         }
         let anonymous = if auth_type == "PUBLIC_BUCKET" { Some("auth_type") } else { None };
         Identity {
@@ -428,20 +456,20 @@ impl Written {
         .credentials()
     }
 
-    fn streams(&self, folder: &str, bucket: &str, object: &Object, notes: &mut Notes) -> Result<Vec<Stream>> {
+    fn streams(&self, folder: &str, bucket: &str, object: &Object, log: &mut ProvenanceLog) -> Result<Vec<Stream>> {
         let files = self.files.as_deref().unwrap_or_default();
         if files.is_empty() {
             let name = match self.table.clone().filter(|table| !table.is_empty()) {
                 Some(table) => table,
                 None => {
-                    let name = place::stream_name(folder, bucket);
-                    notes.defaulted("table".to_owned(), &name.clone().into());
+                    let name = stream_name(folder, bucket);
+                    log.defaulted("table".to_owned(), &name.clone().into());
                     name
                 }
             };
-            let pattern = Written::pattern(self.pattern.as_deref(), "pattern", folder)?;
-            let members = Written::pattern(self.archive_pattern.as_deref(), "archive_pattern", "")?;
-            return Ok(vec![self.stream(name, (pattern, members), "", folder, object, notes)?]);
+            let pattern = selection::key_pattern(self.pattern.as_deref(), folder, "pattern")?;
+            let members = selection::key_pattern(self.archive_pattern.as_deref(), "", "archive_pattern")?;
+            return Ok(vec![self.stream(name, (pattern, members), "", folder, object, log)?]);
         }
         let mut streams = Vec::with_capacity(files.len());
         for (index, file) in files.iter().enumerate() {
@@ -449,21 +477,15 @@ impl Written {
             let mut file = without_nulls(file.0.clone());
             file.retain(|key, value| !(key == "selected_range" && *value == ""));
             let not_yet = [("selected_range", "remove it: spreadsheets are not supported yet")];
-            let written: File = section(&file, &path, &not_yet.map(|(name, _)| name), notes)?;
-            additions::refuse(&file, &path, &not_yet, notes);
-            let pattern = Written::pattern(written.file_pattern.as_deref(), &join(&path, "file_pattern"), folder)?;
-            let members = Written::pattern(written.archive_pattern.as_deref(), &join(&path, "archive_pattern"), "")?;
-            streams.push(self.stream(written.table_name, (pattern, members), &path, folder, object, notes)?);
+            let written: FileInput = section(&file, &path, &not_yet.map(|(name, _)| name), log)?;
+            refuse(&file, &path, &not_yet, log);
+            let pattern_path = join(&path, "file_pattern");
+            let pattern = selection::key_pattern(written.file_pattern.as_deref(), folder, &pattern_path)?;
+            let members_path = join(&path, "archive_pattern");
+            let members = selection::key_pattern(written.archive_pattern.as_deref(), "", &members_path)?;
+            streams.push(self.stream(written.table_name, (pattern, members), &path, folder, object, log)?);
         }
         Ok(streams)
-    }
-
-    /// A regular expression that is written, which holds for keys below a folder. A blank one is none.
-    fn pattern(written: Option<&str>, path: &str, folder: &str) -> Result<Option<KeyPattern>> {
-        match written.filter(|text| !text.is_empty()) {
-            Some(text) => expression(folder, text, path).map(Some),
-            None => Ok(None),
-        }
     }
 
     /// A stream of the files that a pattern matches, and of the members of archives that another one does. `path` is that
@@ -475,45 +497,34 @@ impl Written {
         path: &str,
         folder: &str,
         object: &Object,
-        notes: &mut Notes,
+        log: &mut ProvenanceLog,
     ) -> Result<Stream> {
-        let compression = self.compression()?;
-        let packed = self.packed()?;
-        let formats = self.formats(pattern.as_ref().map(KeyPattern::text), packed, object, notes)?;
+        let format = self.format();
+        let compression = format.compression()?;
+        let formats = format.formats(pattern.as_ref().map(KeyPattern::text), object, log)?;
         let first = formats.first().ok_or_else(|| Error::internal("a stream without a format"))?;
-        let mut stream = super::stream(DIALECT, name, first.format.clone());
+        let mut stream = Stream::new(DIALECT, name, first.format.clone());
         stream.schemaless = first.schemaless;
         if formats.len() > 1 {
             stream.formats = formats;
         }
         if members.is_some() && !matches!(compression, Compression::Auto | Compression::Zip) {
             let note = "without effect: `compression` says that the files are no zip archives";
-            notes.unknown(join(path, "archive_pattern"), note);
+            log.unused(join(path, "archive_pattern"), note);
         }
         stream.compression = match stream.formats.is_empty() {
-            true => super::around(&stream.format, compression, "compression", notes),
+            true => around(&stream.format, compression, "compression", log),
             false => compression,
         };
         stream.skip_markers = self.skip_markers;
         stream.list_prefix = Some(folder.to_owned()).filter(|folder| !folder.is_empty());
         (stream.key_pattern, stream.archive_pattern) = (pattern, members);
         if let Some(text) = self.start_date.as_deref() {
-            stream.start_at = Some(place::start_date(text, "start_date")?);
+            stream.start_at = Some(selection::start_date(text, "start_date")?);
         }
         if stream.schemaless {
-            notes.remark("json_delivery_mode", "one column, called `data`");
+            log.remark("json_delivery_mode", "one column, called `data`");
         }
         Ok(stream)
     }
-}
-
-/// A regular expression that holds for keys below a folder.
-///
-/// # Errors
-/// Config, with what is wrong with it.
-pub(super) fn expression(folder: &str, text: &str, path: &str) -> Result<KeyPattern> {
-    KeyPattern::new(folder, text).map_err(|reason| {
-        Error::config(format!("`{path}` is '{text}', which is not a regular expression: {reason}"))
-            .hint("use the syntax of the Rust crate regex: it has no look-around and no back-references")
-    })
 }

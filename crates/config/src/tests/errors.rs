@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{airbyte, airbyte_csv, airbyte_stream, fivetran, merged, v3};
-use crate::{notes, parse, translate};
+use crate::{parse, provenance, translate};
 use tollgate_base::error::ErrorKind;
 
 /// The error's kind and whole text.
@@ -34,14 +34,14 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
             "`file_format` is 'xml', expected one of 'csv', 'tsv', 'jsonl', 'json', 'parquet', 'avro'",
         ),
         (flat(json!({"compression": "rar"})), "`compression` is 'rar', expected one of 'auto', 'none', 'gzip'"),
-        (flat(json!({"csv_delimiter": "|\"|"})), "`csv_delimiter` is '|\"|', which has the quote character too"),
-        (flat(json!({"csv_delimiter": "\""})), "`csv_delimiter` is '\"', which is the quote character too"),
+        (flat(json!({"csv_delimiter": "|\"|"})), "`csv_delimiter` is '|\"|', which contains the quote character"),
+        (flat(json!({"csv_delimiter": "\""})), "`csv_delimiter` is '\"', which is also the quote character"),
         (flat(json!({"use_ssl": "false"})), "`use_ssl` is string \"false\", expected a boolean"),
         (flat(json!({"region": "EU (Ireland)"})), "`region` is 'EU (Ireland)', expected a region such as 'eu-west-1'"),
         (flat(json!({"endpoint_url": "http://h/p"})), "`endpoint_url` is 'http://h/p', expected a host"),
         (flat(json!({"endpoint_url": "ftp://h"})), "`endpoint_url` is 'ftp://h', expected a host"),
         (flat(json!({"endpoint_url": "h:99999"})), "`endpoint_url` is 'h:99999', expected a host"),
-        (flat(json!({"access_key_id": "AK"})), "`secret_access_key` is missing beside `access_key_id`"),
+        (flat(json!({"access_key_id": "AK"})), "`access_key_id` is given without `secret_access_key`"),
         (
             flat(json!({"role_arn": "arn:aws:iam::123456789012:user/me"})),
             "`role_arn` is 'arn:aws:iam::123456789012:user/me', expected the ARN of a role",
@@ -75,7 +75,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         (v3(json!({"provider": {"bucket": 1}})), "`provider.bucket` is integer `1`, expected a string"),
         (
             v3(json!({"provider": {"bucket": "b", "aws_access_key_id": "x"}})),
-            "`provider.aws_secret_access_key` is missing beside `provider.aws_access_key_id`",
+            "`provider.aws_access_key_id` is given without `provider.aws_secret_access_key`",
         ),
         (
             v3(json!({"format": {"filetype": "x"}})),
@@ -83,7 +83,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         ),
         (
             v3(json!({"format": {"delimiter": "a delimiter so long"}})),
-            "`format.delimiter` is \"a delimiter so long\", expected one character, or a few that stand together",
+            "`format.delimiter` is \"a delimiter so long\", expected one character, or a few in a row",
         ),
         (
             v3(json!({"format": {"advanced_options": "{"}})),
@@ -103,7 +103,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
             "`auth_type` is 'KEY', expected one of 'IAM_ROLE', 'ACCESS_KEY', 'PUBLIC_BUCKET'",
         ),
         (fivetran(json!({"auth_type": "IAM_ROLE"})), "'role_arn' is a required property where `auth_type` is IAM_ROLE"),
-        (fivetran(json!({"access_key_id": "x"})), "`access_key_secret` is missing beside `access_key_id`"),
+        (fivetran(json!({"access_key_id": "x"})), "`access_key_id` is given without `access_key_secret`"),
         (fivetran(json!({"files": [{"file_pattern": "a"}]})), "'files[0].table_name' is a required property"),
         (
             fivetran(json!({"is_private_link_required": "no"})),
@@ -116,7 +116,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         (fivetran(json!({"compression": "rar"})), "`compression` is 'rar', expected one of 'infer', 'uncompressed'"),
         (
             fivetran(json!({"files": [{"table_name": "a"}, {"table_name": "a"}]})),
-            "`streams[1].name` is 'a', which `streams[0].name` is already",
+            "`streams[1].name` is 'a', the same as `streams[0].name`",
         ),
         (json!({"streams": []}), "'bucket' is a required property"),
         (json!({"bucket": "b", "credentials": {}}), "'streams' is a required property"),
@@ -220,7 +220,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
                 {"name": "a", "format": {"filetype": "jsonl"}}, {"name": "b", "format": {"filetype": "jsonl"}},
                 {"name": "a", "format": {"filetype": "jsonl"}}
             ]})),
-            "`streams[2].name` is 'a', which `streams[0].name` is already",
+            "`streams[2].name` is 'a', the same as `streams[0].name`",
         ),
         (flat_root(json!({"cost_limit_usd": 0})), "`cost_limit_usd` is 0, expected a number of dollars above 0"),
         (flat_root(json!({"cost_limit_usd": "5"})), "`cost_limit_usd`"),
@@ -229,7 +229,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         (flat_root(json!({"on_limit": "stop"})), "`on_limit`"),
         (flat_root(json!({"network": "home"})), "`network`"),
         (flat_root(json!({"price_discount_percent": 101})), "`price_discount_percent` is 101"),
-        (flat_root(json!({"dev_sampling": 1.5})), "`dev_sampling` is 1.5, expected a number above 0, 1 at most"),
+        (flat_root(json!({"dev_sampling": 1.5})), "`dev_sampling` is 1.5, expected a number above 0 and at most 1"),
         (flat_root(json!({"dev_max_files": 0})), "`dev_max_files` is 0"),
     ];
     for (config, expected) in table {
@@ -274,7 +274,7 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         ),
         (
             airbyte(json!({"delivery_method": {"delivery_type": "use_permissions_transfer"}})),
-            "`delivery_method.delivery_type` is 'use_permissions_transfer', which S3 has nothing for",
+            "`delivery_method.delivery_type` is 'use_permissions_transfer', which is not possible with S3",
         ),
     ];
     for (config, expected) in table {
@@ -297,7 +297,7 @@ fn a_pattern_that_is_no_regular_expression_says_why() {
         (airbyte_stream(json!({"key_pattern": ")"})), "`streams[0].key_pattern` is ')'"),
         (
             airbyte_stream(json!({"key_pattern": "a", "globs": ["a"]})),
-            "`streams[0].key_pattern` is given beside `streams[0].globs`",
+            "`streams[0].key_pattern` and `streams[0].globs` are both given",
         ),
     ];
     for (config, expected) in table {
@@ -429,7 +429,7 @@ fn mutate(value: &mut Value, random: &mut Random) {
     match value {
         Value::Object(object) if !object.is_empty() && random.below(5) > 0 => {
             let key = object.keys().nth(random.below(object.len())).expect("a key").clone();
-            if notes::secret_name(&key) {
+            if provenance::secret_name(&key) {
                 return;
             }
             match random.below(6) {

@@ -1,23 +1,61 @@
-//! Lines of provenance while a configuration is read, and what must not be in them.
+//! Provenance: one line for each parameter that says how it was understood, and what must never be in such a line.
 
 use serde_json::{Map, Value};
 
-use super::job::{Outcome, Provenance};
 use tollgate_base::error::{Error, ErrorKind, Result};
 
 /// What is put in place of a secret.
-pub(super) const MASK: &str = "****";
+pub(crate) const MASK: &str = "****";
+
+/// How one parameter was understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Provenance {
+    /// Where it stands in the configuration, as a JSON path such as `streams[0].globs`.
+    pub path: String,
+    /// How it was understood.
+    pub outcome: Outcome,
+    /// More about it, for a person; never a secret.
+    pub note: String,
+}
+
+impl Provenance {
+    /// What a user should know before a run, as a sentence: the parameter has no effect, or not under this name.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        match self.outcome {
+            Outcome::Unknown | Outcome::Renamed => {
+                Some(format!("the configuration's '{}' is {}", self.path, self.note))
+            }
+            Outcome::Taken | Outcome::Defaulted | Outcome::Refused => None,
+        }
+    }
+}
+
+/// How a parameter was understood, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Used as written.
+    Taken,
+    /// Not written; a default holds.
+    Defaulted,
+    /// Used under its present name.
+    Renamed,
+    /// Without effect, with one warning: it is not known, or another parameter makes it unused, as the note says.
+    Unknown,
+    /// Known and not supported.
+    Refused,
+}
 
 /// The lines so far; at most one per path.
 #[derive(Default)]
-pub(super) struct Notes {
+pub(crate) struct ProvenanceLog {
     lines: Vec<Provenance>,
     refused: Vec<(String, String)>,
 }
 
-impl Notes {
-    /// The first line of a key: it is used as written, a default holds in its place, or it is not known.
-    pub(super) fn read(&mut self, path: String, outcome: Outcome, value: &Value) {
+impl ProvenanceLog {
+    /// Records how a key was read: it is used as written, a default holds in its place, or it is not known.
+    pub(crate) fn read(&mut self, path: String, outcome: Outcome, value: &Value) {
         let note = match outcome {
             Outcome::Unknown => "not known and has no effect".to_owned(),
             _ => shown(&path, value),
@@ -26,46 +64,46 @@ impl Notes {
         self.lines.push(Provenance { path, outcome, note });
     }
 
-    /// Not written; this holds.
-    pub(super) fn defaulted(&mut self, path: String, value: &Value) {
+    /// Records a parameter that is not written, and the value that holds.
+    pub(crate) fn defaulted(&mut self, path: String, value: &Value) {
         let note = shown(&path, value);
         self.set(path, Outcome::Defaulted, note);
     }
 
-    /// Used as written, said after the reading.
-    pub(super) fn accepted(&mut self, path: &str, value: &Value) {
+    /// Records a value that is used as written, after the reading.
+    pub(crate) fn accepted(&mut self, path: &str, value: &Value) {
         self.set(path.to_owned(), Outcome::Taken, shown(path, value));
     }
 
-    /// Used under its present name, or in another shape.
-    pub(super) fn renamed(&mut self, path: impl Into<String>, note: impl Into<String>) {
+    /// Records a parameter that is used under its present name, or in another form.
+    pub(crate) fn renamed(&mut self, path: impl Into<String>, note: impl Into<String>) {
         self.set(path.into(), Outcome::Renamed, note.into());
     }
 
-    /// Without effect.
-    pub(super) fn unknown(&mut self, path: impl Into<String>, note: impl Into<String>) {
+    /// Records a parameter that is written and has no effect.
+    pub(crate) fn unused(&mut self, path: impl Into<String>, note: impl Into<String>) {
         self.set(path.into(), Outcome::Unknown, note.into());
     }
 
-    /// Known and not supported. The reading goes on, so that all of them are named at once.
-    pub(super) fn refused(&mut self, path: impl Into<String>, note: impl Into<String>) {
+    /// Records a parameter that is known and not supported. The reading goes on, so that all of them are named at once.
+    pub(crate) fn refused(&mut self, path: impl Into<String>, note: impl Into<String>) {
         let (path, note) = (path.into(), note.into());
-        // A parameter of the root is looked at once per stream; it is named once.
+        // A parameter of the root is read once for each stream, and named once.
         if self.refused.iter().all(|(refused, _)| *refused != path) {
             self.refused.push((path.clone(), note.clone()));
         }
         self.set(path, Outcome::Refused, note);
     }
 
-    /// Adds a remark to a line that is there.
-    pub(super) fn remark(&mut self, path: &str, remark: &str) {
+    /// Adds a remark to an existing line.
+    pub(crate) fn remark(&mut self, path: &str, remark: &str) {
         if let Some(line) = self.lines.iter_mut().rfind(|line| line.path == path) {
             line.note = if line.note.is_empty() { remark.to_owned() } else { format!("{}; {remark}", line.note) };
         }
     }
 
-    /// Takes the line of a default away, where it does not hold after all.
-    pub(super) fn forget_default(&mut self, path: &str) {
+    /// Removes the line of a default that does not hold after all.
+    pub(crate) fn forget_default(&mut self, path: &str) {
         self.lines.retain(|line| line.path != path || line.outcome != Outcome::Defaulted);
     }
 
@@ -78,15 +116,15 @@ impl Notes {
     }
 
     /// The lines, in the order of reading.
-    pub(super) fn into_lines(self) -> Vec<Provenance> {
+    pub(crate) fn into_lines(self) -> Vec<Provenance> {
         self.lines
     }
 
     /// Whether all parameters are supported.
     ///
     /// # Errors
-    /// Unsupported, naming each that is not, with the first one's way out as the hint.
-    pub(super) fn supported(&self) -> Result<()> {
+    /// Unsupported, naming each that is not, with the hint of the first.
+    pub(crate) fn supported(&self) -> Result<()> {
         let Some((_, hint)) = self.refused.first() else { return Ok(()) };
         let names: Vec<String> = self.refused.iter().map(|(path, _)| format!("`{path}`")).collect();
         let verb = if names.len() == 1 { "is" } else { "are" };
@@ -96,7 +134,7 @@ impl Notes {
 }
 
 /// A key below a path.
-pub(super) fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     match path {
         "" => key.to_owned(),
         _ if key.starts_with('[') => format!("{path}{key}"),
@@ -110,7 +148,7 @@ fn shown(path: &str, value: &Value) -> String {
 }
 
 /// Whether a key of this name holds a secret, in any dialect. Errs on the side of yes.
-pub(super) fn secret_name(key: &str) -> bool {
+pub(crate) fn secret_name(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     let parts = ["secret", "password", "passphrase", "pass_phrase", "token", "credential_"];
     let ends = ["access_key", "access_key_id", "accesskeyid", "private_key", "api_key"];
@@ -118,7 +156,7 @@ pub(super) fn secret_name(key: &str) -> bool {
 }
 
 /// The texts of a configuration that must not be seen.
-pub(super) fn secrets_of(root: &Map<String, Value>) -> Vec<String> {
+pub(crate) fn secrets_of(root: &Map<String, Value>) -> Vec<String> {
     let mut found = Vec::new();
     collect_keys(root, false, &mut found);
     // A longer secret first: a shorter one may be a part of it. Very short ones are in every text.
@@ -144,7 +182,7 @@ fn collect_keys(object: &Map<String, Value>, secret: bool, found: &mut Vec<Strin
 }
 
 /// An error without the secrets, should one have been written in a place where values are shown.
-pub(super) fn without_secrets(error: Error, secrets: &[String]) -> Error {
+pub(crate) fn without_secrets(error: Error, secrets: &[String]) -> Error {
     let masked = |text: &str| secrets.iter().fold(text.to_owned(), |text, secret| text.replace(secret, MASK));
     let clean = Error::new(error.kind(), masked(error.message()));
     match error.hint_text() {
@@ -154,7 +192,7 @@ pub(super) fn without_secrets(error: Error, secrets: &[String]) -> Error {
 }
 
 /// The same for lines of provenance.
-pub(super) fn lines_without_secrets(lines: &mut [Provenance], secrets: &[String]) {
+pub(crate) fn lines_without_secrets(lines: &mut [Provenance], secrets: &[String]) {
     for secret in secrets {
         for line in lines.iter_mut().filter(|line| line.note.contains(secret) || line.path.contains(secret)) {
             line.note = line.note.replace(secret, MASK);

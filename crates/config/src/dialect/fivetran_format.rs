@@ -1,17 +1,36 @@
 //! Format, compression and the options of CSV, as Fivetran names them.
 
-use super::{DIALECT, Written};
-use crate::defaults;
-use crate::dialect::airbyte_format;
+use super::Dialect;
+use crate::input::{Object, Whole, one_of, wrong};
 use crate::job::FormatByKey;
-use crate::notes::Notes;
-use crate::read::{Object, one_of, wrong};
+use crate::parameters::formats::{BY_EXTENSION, csv, parquet};
+use crate::provenance::ProvenanceLog;
 use tollgate_base::error::{Error, ErrorKind, Result};
-use tollgate_base::options::{AvroOptions, Compression, CsvHeader, CsvOptions, FormatOptions, ParquetOptions};
+use tollgate_base::options::{AvroOptions, Compression, CsvHeader, CsvOptions, FormatOptions};
 
-impl Written {
-    pub(super) fn packed(&self) -> Result<bool> {
-        match self.json_delivery_mode.as_str() {
+const DIALECT: Dialect = Dialect::Fivetran;
+
+/// The parameters as written, with the names that they have there.
+pub(super) struct FivetranFormat<'a> {
+    pub(super) file_type: &'a str,
+    pub(super) compression: Option<&'a str>,
+    pub(super) json_delivery_mode: &'a str,
+    pub(super) delimiter: Option<&'a str>,
+    /// Empty where fields cannot be quoted.
+    pub(super) quote_char: &'a str,
+    pub(super) non_standard_escape_char: Option<bool>,
+    pub(super) escape_char_options: Option<&'a str>,
+    pub(super) escape_char: &'a str,
+    pub(super) null_sequence: Option<&'a str>,
+    pub(super) line_separator: Option<&'a str>,
+    pub(super) skip_before: Whole,
+    pub(super) skip_after: Whole,
+    pub(super) empty_header: bool,
+}
+
+impl FivetranFormat<'_> {
+    fn packed(&self) -> Result<bool> {
+        match self.json_delivery_mode {
             "Packed" => Ok(true),
             "Unpacked" | "" => Ok(false),
             other => Err(wrong("json_delivery_mode", format!("'{other}'"), &one_of(&["Packed", "Unpacked"]))),
@@ -23,16 +42,16 @@ impl Written {
     pub(super) fn formats(
         &self,
         pattern: Option<&str>,
-        packed: bool,
         object: &Object,
-        notes: &mut Notes,
+        log: &mut ProvenanceLog,
     ) -> Result<Vec<FormatByKey>> {
-        let named = match self.file_type.as_str() {
+        let packed = self.packed()?;
+        let named = match self.file_type {
             "infer" | "" => pattern.and_then(extension),
             given => Some(given),
         };
         let mut of = |name: &str, extension: &'static str| {
-            let format = self.format(name, object, notes)?;
+            let format = self.format(name, object, log)?;
             let schemaless = packed && matches!(format, FormatOptions::Jsonl | FormatOptions::Json);
             Ok(FormatByKey { extension, format, schemaless })
         };
@@ -42,20 +61,14 @@ impl Written {
         }
     }
 
-    fn format(&self, name: &str, object: &Object, notes: &mut Notes) -> Result<FormatOptions> {
+    fn format(&self, name: &str, object: &Object, log: &mut ProvenanceLog) -> Result<FormatOptions> {
         match name {
-            "csv" => self.csv(defaults::CSV_DELIMITER.of(DIALECT), object, notes).map(FormatOptions::Csv),
-            "tsv" => self.csv("\\t", object, notes).map(FormatOptions::Csv),
+            "csv" => self.csv(csv::DELIMITER, object, log).map(FormatOptions::Csv),
+            "tsv" => self.csv("\\t", object, log).map(FormatOptions::Csv),
             "jsonl" | "ndjson" => Ok(FormatOptions::Jsonl),
             "json" => Ok(FormatOptions::Json),
-            "parquet" => {
-                let decimal_as_float = defaults::PARQUET_DECIMAL_AS_FLOAT.of(DIALECT);
-                Ok(FormatOptions::Parquet(ParquetOptions { decimal_as_float, ..ParquetOptions::default() }))
-            }
-            "avro" => {
-                let double_as_string = defaults::AVRO_DOUBLE_AS_STRING.of(DIALECT);
-                Ok(FormatOptions::Avro(AvroOptions { double_as_string, ..AvroOptions::default() }))
-            }
+            "parquet" => Ok(FormatOptions::Parquet(parquet::defaults(DIALECT))),
+            "avro" => Ok(FormatOptions::Avro(AvroOptions::default())),
             "xlsx" | "xlsb" | "spreadsheet" => Ok(FormatOptions::Excel),
             "xml" | "log" | "unstructured" => {
                 Err(Error::new(ErrorKind::Unsupported, format!("`file_type` is '{name}', which is not supported yet"))
@@ -69,46 +82,49 @@ impl Written {
         }
     }
 
-    fn csv(&self, default_delimiter: &str, object: &Object, notes: &mut Notes) -> Result<CsvOptions> {
-        let delimiter =
-            self.delimiter.as_deref().filter(|delimiter| !delimiter.is_empty()).unwrap_or(default_delimiter);
+    fn csv(&self, default_delimiter: &str, object: &Object, log: &mut ProvenanceLog) -> Result<CsvOptions> {
+        let delimiter = self.delimiter.filter(|delimiter| !delimiter.is_empty()).unwrap_or(default_delimiter);
         let breaks = ["\n", "\r\n", "\r", "\\n", "\\r\\n", "\\r", ""];
-        if self.line_separator.as_deref().is_some_and(|separator| !breaks.contains(&separator)) {
-            notes.refused("line_separator", "write the files with line breaks between rows");
+        if self.line_separator.is_some_and(|separator| !breaks.contains(&separator)) {
+            log.refused("line_separator", "write the files with line breaks between rows");
         }
         if self.skip_after.between(0, u64::MAX, "skip_after")? > 0 {
-            notes.refused("skip_after", "write the files without lines behind the data");
+            log.refused("skip_after", "write the files without lines after the data");
         }
         if self.empty_header && object.contains_key("empty_header") {
-            notes.renamed(
+            log.renamed(
                 "empty_header",
-                "understood with other column names: f0, f1, … in place of column_0, column_1, …",
+                "supported with other column names: f0, f1, … instead of column_0, column_1, …",
             );
         }
-        let quote_char = if self.quote_character_enabled { self.quote_char.as_str() } else { "" };
-        let (delimiter, delimiter_rest) = airbyte_format::delimiter(delimiter, "delimiter")?;
-        let csv = CsvOptions {
+        let (delimiter, delimiter_rest) = csv::delimiter(delimiter, "delimiter")?;
+        let options = CsvOptions {
             delimiter,
             delimiter_rest,
-            quote: airbyte_format::optional_byte(quote_char, "quote_char", "quote_char")?,
-            escape: self.escape(notes)?,
+            quote: csv::optional_byte(self.quote_char, "quote_char", "quote_char")?,
+            escape: self.escape(log)?,
             header: if self.empty_header { CsvHeader::Autogenerated } else { CsvHeader::FromFile },
             skip_rows_before_header: self.skip_before.between(0, u64::MAX, "skip_before")?,
-            null_values: self.null_sequence.iter().filter(|text| !text.is_empty()).cloned().collect(),
-            ..defaults::csv(DIALECT)
+            null_values: self
+                .null_sequence
+                .iter()
+                .filter(|text| !text.is_empty())
+                .map(|&text| text.to_owned())
+                .collect(),
+            ..csv::defaults(DIALECT)
         };
-        airbyte_format::distinct(&csv, "delimiter")?;
-        Ok(csv)
+        csv::distinct(&options, "delimiter")?;
+        Ok(options)
     }
 
-    fn escape(&self, notes: &mut Notes) -> Result<Option<u8>> {
+    fn escape(&self, log: &mut ProvenanceLog) -> Result<Option<u8>> {
         if self.non_standard_escape_char == Some(false) {
             return Ok(None);
         }
-        match self.escape_char_options.as_deref() {
+        match self.escape_char_options {
             None | Some("" | "CUSTOM_ESCAPE_CHAR") => {}
             Some("DELIMITED_ONLY") => {
-                notes.refused("escape_char_options", "set it to 'CUSTOM_ESCAPE_CHAR' and give `escape_char`");
+                log.refused("escape_char_options", "set it to 'CUSTOM_ESCAPE_CHAR' and give `escape_char`");
             }
             Some(other) => {
                 return Err(wrong(
@@ -118,12 +134,12 @@ impl Written {
                 ));
             }
         }
-        airbyte_format::optional_byte(self.escape_char.as_deref().unwrap_or_default(), "escape_char", "escape_char")
+        csv::optional_byte(self.escape_char, "escape_char", "escape_char")
     }
 
     pub(super) fn compression(&self) -> Result<Compression> {
-        match self.compression.as_deref() {
-            None | Some("" | "infer") => Ok(defaults::COMPRESSION.of(DIALECT)),
+        match self.compression {
+            None | Some("" | "infer") => Ok(Compression::default()),
             Some("uncompressed") => Ok(Compression::None),
             Some("gz") => Ok(Compression::Gzip),
             Some("bz2") => Ok(Compression::Bzip2),
@@ -142,19 +158,6 @@ impl Written {
         }
     }
 }
-
-/// The extensions of keys and the formats that they determine.
-const BY_EXTENSION: &[(&str, &str)] = &[
-    ("csv", "csv"),
-    ("tsv", "tsv"),
-    ("jsonl", "jsonl"),
-    ("ndjson", "jsonl"),
-    ("json", "json"),
-    ("parquet", "parquet"),
-    ("avro", "avro"),
-    ("xlsx", "xlsx"),
-    ("xlsb", "xlsb"),
-];
 
 /// The format that the end of a pattern determines, without the extension of a compression.
 fn extension(pattern: &str) -> Option<&str> {

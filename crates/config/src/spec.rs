@@ -1,8 +1,8 @@
 //! The specification that the platform asks for, generated from what the dialects read.
 //!
 //! `spec/source.json` is the committed result: a test compares it with what the types generate, and
-//! `cargo test -p tollgate -p tollgate-config --lib spec -- --ignored bless` writes it anew. The program embeds the file, so that `spec` costs
-//! no generation.
+//! `cargo test -p tollgate -p tollgate-config --lib spec -- --ignored bless` writes it anew. The program embeds the file,
+//! so that `spec` costs no generation.
 
 use serde_json::{Map, Value, json};
 

@@ -1,7 +1,8 @@
 //! `check`: the answer is CONNECTION_STATUS; the exit code is 0 either way.
 
 use super::Ending;
-use super::setup::{self, Audience, block_on, log, log_requests, print};
+use super::output::print;
+use super::setup::{self, Audience, block_on, log, log_requests};
 use crate::cli::ConfigFile;
 use tollgate_base::error::Result;
 use tollgate_cost::Ledger;

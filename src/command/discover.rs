@@ -2,7 +2,8 @@
 
 use super::Ending;
 use super::ending::failed;
-use super::setup::{self, Audience, block_on, log_requests, print};
+use super::output::print;
+use super::setup::{self, Audience, block_on, log_requests};
 use crate::cli::ConfigFile;
 use tollgate_base::error::Result;
 use tollgate_cost::Ledger;

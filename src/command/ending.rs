@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::setup::{print, tell};
+use super::output::{print, tell};
 use crate::cli::Layout;
 use tollgate_base::error::Error;
 use tollgate_protocol::message;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::Ending;
 use super::ending::told;
-use super::setup::{self, Audience, block_on, print, read_file};
+use super::output::print;
+use super::setup::{self, Audience, block_on, read_file};
 use crate::cli::{EstimateFiles, Layout};
 use tollgate_base::error::Result;
 use tollgate_base::spending::{GB, Limits, OnLimit};

@@ -4,6 +4,7 @@ mod check;
 mod discover;
 mod ending;
 mod estimate;
+mod output;
 mod plan;
 mod read;
 mod setup;

@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::Ending;
 use super::ending::told;
-use super::setup::{self, Audience, CLOCK, block_on, print, read_file};
+use super::output::print;
+use super::setup::{self, Audience, CLOCK, block_on, read_file};
 use crate::cli::{Layout, PlanFiles};
 use tollgate_base::error::Result;
 use tollgate_config::job::Provenance;

@@ -3,14 +3,13 @@
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::command::Ending;
-use crate::command::ending::wait_for_signal;
+use super::ending::{Ending, failed, wait_for_signal};
+use super::output::{print, tell};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::spending::Limits;
 use tollgate_config::job::Job;
 use tollgate_cost::{Ledger, PriceTable, Pricing, Till, endpoint_of_aws};
 use tollgate_protocol::message::{self, Level};
-use tollgate_protocol::sink::{Sink, Stderr, Stdout};
 use tollgate_runtime::clock::Clock;
 use tollgate_s3::{Attempted, Observer, Store, StoreOptions};
 
@@ -65,18 +64,6 @@ static DEBUG: AtomicBool = AtomicBool::new(false);
 /// `--debug`: from now on debug lines are written too.
 pub(super) fn set_debug(debug: bool) {
     DEBUG.store(debug, Ordering::Relaxed);
-}
-
-/// Prints lines. A closed stdout is nobody's news: the exit code says it.
-pub(super) fn print(lines: &str) {
-    if Stdout.write(lines.as_bytes()).is_err() {
-        std::process::exit(1);
-    }
-}
-
-/// Tells a person a line. A closed stderr is no reason to stop.
-pub(super) fn tell(line: &str) {
-    _ = Stderr.write(format!("{line}\n").as_bytes());
 }
 
 pub(super) fn log(level: Level, text: impl AsRef<str>) {
@@ -189,7 +176,7 @@ pub(super) fn block_on(command: impl Future<Output = Ending>) -> Ending {
                 number = wait_for_signal() => Ending::Signal(number),
             }
         }),
-        Err(error) => super::ending::failed(&error),
+        Err(error) => failed(&error),
     }
 }
 

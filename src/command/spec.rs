@@ -1,7 +1,7 @@
 //! `spec`
 
 use super::Ending;
-use super::setup::print;
+use super::output::print;
 use tollgate_config::spec;
 use tollgate_protocol::message;
 

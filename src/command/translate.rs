@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::Ending;
 use super::ending::told;
-use super::setup::{print, read_file};
+use super::output::print;
+use super::setup::read_file;
 use crate::cli::{Layout, TranslateFiles};
 use tollgate_base::error::Result;
 use tollgate_config::Translation;

@@ -23,9 +23,9 @@ use bytes::Bytes;
 use calamine::{Cell, DataRef, ExcelDateTime, Reader, Xlsb, Xlsx};
 
 use super::compression::{Filled, Source};
+use super::decode::{Access, Decode, DecodeLimits, Step};
 use super::quiet::caught;
-use super::text::{foreign_position, refused_position};
-use super::{Access, Decode, DecodeLimits, Step};
+use super::resume::{foreign_position, refused_position};
 use tollgate_base::batch::{
     Batch, Decoded, Frame, InferredColumn, InferredType, JsonField, JsonKind, JsonRows, Place, Position, Span,
 };

@@ -17,7 +17,7 @@
 
 use super::json_scan::{Scanned, scan_object};
 use super::jsonl::{join_lines, skip_space};
-use super::text::{Origin, Rejects, Split, Stop, count_lines};
+use super::split::{Origin, Rejects, Split, Stop, count_lines};
 use tollgate_base::batch::{JsonField, JsonRows, Place, Position, RowStart, TextOrigin};
 use tollgate_base::error::Error;
 

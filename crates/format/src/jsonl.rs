@@ -4,9 +4,9 @@
 //! over many lines, or several on one. Where bad rows are gone over, a fault in an object's first line costs that line:
 //! the format has one a line. One in a later line costs everything up to the next line that begins with a brace.
 
-use super::DecodeLimits;
+use super::decode::DecodeLimits;
 use super::json_scan::{Scanned, scan_array, scan_object};
-use super::text::{Origin, Rejects, Split, Stop, behind_line, count_lines};
+use super::split::{Origin, Rejects, Split, Stop, behind_line, count_lines};
 use tollgate_base::batch::{JsonField, JsonKind, JsonRows, Place, Position, RowStart, TextOrigin};
 use tollgate_base::error::Error;
 

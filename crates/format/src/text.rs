@@ -17,44 +17,19 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use bytes::Bytes;
-use memchr::{memchr2, memchr2_iter};
-
 use super::compression::{Filled, Source};
 use super::csv::CsvSplitter;
+use super::decode::{Access, Decode, DecodeLimits, Step};
 use super::encoding::{TextEncoding, unfinished_tail};
 use super::json_document::DocumentSplitter;
 use super::jsonl::JsonSplitter;
+use super::resume::{beyond_the_end, foreign_position, refused_position};
+use super::split::{Origin, Rejects, Split, Stop, behind_line, count_lines};
 use super::transcode::Transcoder;
-use super::{Access, Decode, DecodeLimits, Step};
+use bytes::Bytes;
 use tollgate_base::batch::{Batch, Decoded, Frame, InferredColumn, InferredType, Place, Position, Reject};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::options::{Compression, InferenceDepth, OnBadRow};
-
-/// The error for a position that another format's decoder gave.
-pub(crate) fn foreign_position() -> Error {
-    refused_position(Error::config("the state has a position of another format in this file"))
-        .hint("reset the stream, or use the format that it was read with before")
-}
-
-/// Marks an error as one about the position to resume from: the file itself can be read.
-pub(crate) fn refused_position(error: Error) -> Error {
-    error.with(POSITION, REFUSED)
-}
-
-/// Whether an error says that the position to resume from is none of the file. No row was handed over then.
-pub fn position_refused(error: &Error) -> bool {
-    error.get(POSITION) == Some(REFUSED)
-}
-
-const POSITION: &str = "position";
-const REFUSED: &str = "not in this file";
-
-/// The error for a position after the end of the text: better than an end without the rows that should be there.
-pub fn beyond_the_end(offset: u64) -> Error {
-    let error = Error::new(ErrorKind::Changed, "the position to resume from lies after the end of the file");
-    refused_position(error.with("offset", offset))
-}
 
 /// Spans have 32 bits; a row may not come near that.
 const MAX_ROW_BYTES: usize = 1 << 30;
@@ -77,74 +52,6 @@ const CUT_BYTES: usize = 64 << 10;
 /// Rows of several lines that are longer than the limit and are gone over in one file, a line of each: each costs a look
 /// at as much text as a row may have.
 const LONG_ROWS_AT_MOST: usize = 16;
-
-/// The rows that a splitter went over.
-#[derive(Default)]
-pub(crate) struct Rejects {
-    collect: bool,
-    list: Vec<Reject>,
-}
-
-impl Rejects {
-    pub(crate) fn new(on_bad_row: OnBadRow) -> Self {
-        Self { collect: on_bad_row == OnBadRow::Collect, list: Vec::new() }
-    }
-
-    /// Whether bad rows are gone over at all.
-    pub(crate) fn collect(&self) -> bool {
-        self.collect
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// A copy of a row's text, where somebody will want it.
-    pub(crate) fn raw(&self, row: &[u8]) -> Option<Vec<u8>> {
-        self.collect.then(|| row.to_vec())
-    }
-
-    /// Adds a row; `lines` and `offset` are what lies before it.
-    #[cold]
-    pub(crate) fn add(&mut self, reason: impl Into<Cow<'static, str>>, lines: u64, offset: u64, raw: Vec<u8>) {
-        let (line, offset, reason) = (Some(lines + 1), Some(offset), reason.into());
-        self.list.push(Reject { line, offset, row: None, reason, raw, ..Reject::default() });
-    }
-}
-
-/// Where the text given to a splitter lies in its object, for messages.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Origin {
-    /// Decoded bytes before the text.
-    pub(crate) offset: u64,
-    /// Rows before the text.
-    pub(crate) rows: u64,
-}
-
-impl Origin {
-    /// Puts row and byte into an error about a row of this text: `row` counts from 0, `at` is an index into it.
-    pub(crate) fn place(self, error: Error, row: usize, at: usize) -> Error {
-        error.with("row", self.rows + row as u64 + 1).with("byte", self.offset + at as u64)
-    }
-}
-
-/// What a splitter made of a text.
-pub(crate) struct Split {
-    /// Bytes that are done: the rows found, and what lies between them. The position behind them is exact.
-    pub(crate) consumed: usize,
-    /// Why it stopped.
-    pub(crate) stop: Stop,
-}
-
-/// Why a splitter stopped.
-pub(crate) enum Stop {
-    /// It needs more text than there is; at the end of the text, it is done.
-    More,
-    /// The batch has its rows.
-    Full,
-    /// The next row is not well formed.
-    Fault(Error),
-}
 
 /// The ways to split text into rows.
 pub(crate) enum Splitter {
@@ -241,18 +148,6 @@ impl Splitter {
             }
         }
     }
-}
-
-/// The lines that begin in `text` behind its first: LF, CRLF and CR end a line.
-pub(crate) fn count_lines(text: &[u8]) -> u64 {
-    memchr2_iter(b'\n', b'\r', text).filter(|&at| text[at] == b'\r' || at == 0 || text[at - 1] != b'\r').count() as u64
-}
-
-/// The first byte behind the line that begins at `at`; `None` where no line end is there.
-pub(crate) fn behind_line(text: &[u8], at: usize) -> Option<usize> {
-    let end = at + memchr2(b'\n', b'\r', &text[at..])?;
-    let both = text[end] == b'\r' && text.get(end + 1) == Some(&b'\n');
-    Some(end + 1 + usize::from(both))
 }
 
 /// A block of decoded and checked text.

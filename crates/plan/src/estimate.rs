@@ -5,158 +5,22 @@
 //! like those near them. They are not counted on to be: the bounds allow for all or nothing of each.
 
 mod columnar;
+mod estimated;
+mod file;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::sync::Arc;
 
-use super::ranges;
-use columnar::Columnar;
-pub use columnar::Standing;
+use self::columnar::Columnar;
+pub use self::estimated::Estimated;
+use self::estimated::scaled;
+pub use self::file::{ColumnarFile, FilePlan, Standing, TAIL_BYTES, by_ranges, in_order};
 use tollgate_base::object::{ObjectFacts, StorageClass};
 use tollgate_base::predicate::Predicate;
-use tollgate_cost::Usage;
 use tollgate_cost::usage::Row;
 
 /// One request in so many is allowed for being sent again.
 const RETRY_ONE_IN: u64 = 50;
-
-/// What reading one file asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FilePlan {
-    /// The bill row of its GETs.
-    pub row: Row,
-    /// GETs.
-    pub requests: u64,
-    /// Bytes of their answers.
-    pub bytes: u64,
-    /// Whether that is what it will be. Otherwise it is the most.
-    pub exact: bool,
-}
-
-/// The end of a file that is read by ranges, which is fetched first.
-pub const TAIL_BYTES: u64 = 64 << 10;
-
-/// Bytes of page indexes that are fetched of a file at most, as far as they do not lie near each other.
-const INDEX_BYTES: u64 = 16 << 20;
-
-/// The most that a file takes which is read by ranges: what its size allows. `indexed`: whether filters may ask for page
-/// indexes and bloom filters, between which there may be data that is fetched twice.
-#[must_use]
-pub fn by_ranges(object: &ObjectFacts, indexed: bool) -> FilePlan {
-    by_ranges_of(object.storage_class, object.size, indexed)
-}
-
-fn by_ranges_of(storage_class: StorageClass, size: u64, indexed: bool) -> FilePlan {
-    let row = Row::get(storage_class);
-    let requests = ranges::most_requests(size, TAIL_BYTES);
-    if size <= TAIL_BYTES {
-        return FilePlan { row, requests, bytes: size, exact: true };
-    }
-    // A chunk that reaches into the tail is fetched as a whole, and large row groups ask for the places of their pages.
-    let again = if indexed { size } else { TAIL_BYTES + (size / 8).min(INDEX_BYTES) };
-    FilePlan { row, requests, bytes: size + again, exact: false }
-}
-
-/// The plan of a file that is read in order from byte `from` on.
-#[must_use]
-pub fn in_order(object: &ObjectFacts, from: u64, alone: bool) -> FilePlan {
-    let bytes = object.size.saturating_sub(from);
-    // Nothing is sent where there is nothing to read.
-    let requests = if bytes == 0 { 0 } else { ranges::parts(object.size, from, alone).len() as u64 };
-    FilePlan { row: Row::get(object.storage_class), requests, bytes, exact: true }
-}
-
-/// A file that is read by ranges, as its footer tells.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ColumnarFile {
-    /// Its class.
-    pub storage_class: StorageClass,
-    /// Its size in bytes.
-    pub size: u64,
-    /// GETs for it.
-    pub requests: u64,
-    /// Bytes of their answers.
-    pub bytes: u64,
-    /// Its rows.
-    pub rows: u64,
-    /// How its values lie to the literals of the filters; empty where nobody asked.
-    pub standing: Standing,
-}
-
-impl ColumnarFile {
-    /// From the length of the tail that is read first, where the metadata begins, the parts of indexes that are asked for,
-    /// and the ranges that are wanted in each step.
-    #[must_use]
-    pub fn new(
-        object: &ObjectFacts,
-        tail_bytes: u64,
-        metadata_start: u64,
-        index: &[Range<u64>],
-        steps: &[Vec<Range<u64>>],
-        rows: u64,
-    ) -> Self {
-        let tail_start = object.size.saturating_sub(tail_bytes);
-        let mut requests = u64::from(object.size > 0);
-        let mut bytes = object.size - tail_start;
-        if metadata_start < tail_start {
-            requests += 1;
-            bytes += tail_start - metadata_start;
-        }
-        let index = ranges::merged(index.to_vec(), ranges::MERGE_GAP_BYTES);
-        for fetch in std::iter::once(index).chain(ranges::fetches(steps, tail_start)) {
-            requests += fetch.len() as u64;
-            bytes += ranges::length_of(&fetch);
-        }
-        Self {
-            storage_class: object.storage_class,
-            size: object.size,
-            requests,
-            bytes,
-            rows,
-            standing: Standing::new(),
-        }
-    }
-}
-
-/// Usage with its bounds.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Estimated {
-    /// The least that is to be expected.
-    pub low: Vec<Usage>,
-    /// What is expected.
-    pub expected: Vec<Usage>,
-    /// The most: with requests that are sent again, and all of each file whose footer was not looked at.
-    pub high: Vec<Usage>,
-}
-
-impl Estimated {
-    /// Adds another part of the same run.
-    pub fn add(&mut self, other: &Self) {
-        for (mine, theirs) in
-            [(&mut self.low, &other.low), (&mut self.expected, &other.expected), (&mut self.high, &other.high)]
-        {
-            theirs.iter().for_each(|usage| add(mine, usage.row, usage.requests, usage.bytes));
-        }
-    }
-
-    /// Adds requests that are known exactly.
-    pub fn add_exact(&mut self, row: Row, requests: u64, bytes: u64) {
-        for usage in [&mut self.low, &mut self.expected, &mut self.high] {
-            add(usage, row, requests, bytes);
-        }
-    }
-}
-
-fn add(usage: &mut Vec<Usage>, row: Row, requests: u64, bytes: u64) {
-    match usage.iter_mut().find(|usage| usage.row == row) {
-        Some(usage) => {
-            usage.requests += requests;
-            usage.bytes += bytes;
-        }
-        None => usage.push(Usage { row, requests, bytes }),
-    }
-}
 
 /// The files of a stream, summed up as they are decided.
 #[derive(Debug, Default)]
@@ -266,16 +130,11 @@ impl StreamPlan {
     }
 }
 
-/// `quantity × part / whole`, rounded to the nearest.
-fn scaled(quantity: u64, part: u64, whole: u64) -> u64 {
-    let (quantity, part, whole) = (u128::from(quantity), u128::from(part), u128::from(whole.max(1)));
-    u64::try_from((quantity * part + whole / 2) / whole).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use tollgate_base::object::Timestamp;
+    use tollgate_cost::Usage;
 
     const MIB: u64 = 1 << 20;
 

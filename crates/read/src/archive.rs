@@ -14,9 +14,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::context::{Assignment, FileEnd, Shared};
 use super::emit::Event;
 use super::fetch::{self, Stream};
-use super::file::{self, Assignment, FileEnd, Origin, Shared};
+use super::file::{self, Origin};
+use super::report::MembersLeftOut;
 use tollgate_base::batch::{Place, Position};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::object::ObjectFacts;
@@ -142,19 +144,6 @@ impl Archive {
 pub(super) struct Chosen {
     pub(super) members: Vec<(ObjectFacts, Member)>,
     pub(super) left_out: MembersLeftOut,
-}
-
-/// Members that are not read, by reason.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct MembersLeftOut {
-    /// No pattern matches.
-    pub(super) unmatched: u64,
-    /// A part of the name begins with a dot, `..` among them: no wildcard matches it.
-    pub(super) hidden: u64,
-    /// Marks of other tools.
-    pub(super) markers: u64,
-    /// Older than the start date.
-    pub(super) too_old: u64,
 }
 
 fn hidden(name: &str) -> bool {

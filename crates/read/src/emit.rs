@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::options::ReadOptions;
 use super::stop::{Stop, StopReason};
-use super::stream::ReadOptions;
 use tollgate_base::batch::Position;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::predicate::Marks;

@@ -1,11 +1,12 @@
 //! What a run would ask of S3, found out by listing and, for Parquet, some footers. No object is read.
 
+use super::approach::Approach;
 use super::dispatch::Files;
-use super::plan::{self, Approach, Looking};
+use super::options::DEFAULT_PARALLEL_FILES;
+use super::plan::{self, Looking};
+use super::select::{cursor, list, stream_named};
 use super::stop::Stop;
-use super::stream::{cursor, list};
 use super::wanted::Wanted;
-use super::{DEFAULT_PARALLEL_FILES, stream_named};
 use tollgate_base::error::Result;
 use tollgate_base::object::Timestamp;
 use tollgate_base::options::FormatOptions;

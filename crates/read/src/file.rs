@@ -1,40 +1,30 @@
 //! One file: fetch, decode, encode, hand on.
 
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use super::Budgets;
-use super::bad_rows::Tolerance;
-use super::emit::{BatchEnd, Event, Outgoing};
+use super::context::{Assignment, FileEnd, Shared, forget, told};
+use super::emit::{BatchEnd, Event};
 use super::fetch::{Stream, feed_ranges};
-use super::inventory;
-use super::keys::Keys;
-use super::letters::{LetterBox, Letters};
+use super::letters::Letters;
 use super::partition;
-use super::progress::Progress;
-use super::report::Report;
 use super::steps::Steps;
-use super::stop::Stop;
-use super::transfer::Transfer;
 use super::wanted;
 use tollgate_base::batch::{Decoded, Place, Position, Reject};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
-use tollgate_base::options::{Compression, FormatOptions, ParquetOptions, Projection};
-use tollgate_base::predicate::Predicate;
+use tollgate_base::options::{Compression, FormatOptions, ParquetOptions};
 use tollgate_config::job;
+use tollgate_cost::Usage;
 use tollgate_cost::usage::Row;
-use tollgate_cost::{Account, Till, Usage};
-use tollgate_cursor::Cursor;
 use tollgate_format::parquet;
-use tollgate_format::{Access, Decode, DecodeLimits, Planned, Step};
+use tollgate_format::{Access, Decode, Planned, Step};
 use tollgate_plan::estimate::ColumnarFile;
 use tollgate_plan::ranges;
 use tollgate_protocol::message::Level;
 use tollgate_record::flatten::Flattener;
-use tollgate_record::row_filter::{FileRowFilter, RowFilter};
-use tollgate_record::{Encoded, FileEncoder, FileReport, Refused, StreamEncoder, Unlisted};
-use tollgate_runtime::clock::Clock;
+use tollgate_record::row_filter::FileRowFilter;
+use tollgate_record::{Encoded, FileEncoder, FileReport, Refused, Unlisted};
 use tollgate_runtime::memory::{Budget, Overdraft, Reservation};
 use tollgate_s3::Store;
 
@@ -43,58 +33,6 @@ const BLOCK_BYTES: usize = 512 << 10;
 
 /// The position is handed on after so many rows, whether they made lines or not.
 const UNSAID_ROWS: u64 = 500_000;
-
-/// What the tasks of a stream share.
-pub(super) struct Shared {
-    pub(super) store: Store,
-    pub(super) clock: Clock,
-    pub(super) stop: Stop,
-    pub(super) budgets: Budgets,
-    pub(super) outgoing: Outgoing,
-    pub(super) stream: job::Stream,
-    pub(super) projection: Projection,
-    /// What the rows must pass, for decoders that can ask statistics.
-    pub(super) predicates: Arc<[Predicate]>,
-    /// Which rows are left out.
-    pub(super) pick: Option<RowFilter>,
-    pub(super) encoder: StreamEncoder,
-    pub(super) limits: DecodeLimits,
-    pub(super) tolerance: Tolerance,
-    pub(super) letters: Option<LetterBox>,
-    pub(super) report: Report,
-    pub(super) progress: Arc<Progress>,
-    /// Where the stream delivers files, and not what is in them.
-    pub(super) transfer: Option<Transfer>,
-    /// How keys are read, once the listing is prepared.
-    pub(super) keys: OnceLock<Keys>,
-    /// The cursor as the run began, once the listing is prepared.
-    pub(super) cursor: OnceLock<Arc<Cursor>>,
-    pub(super) till: Till,
-    /// Whether a file that is read by ranges says what it will ask for, since no plan before the run knew it.
-    pub(super) untold: OnceLock<()>,
-}
-
-/// How the reading of a file ended, when it did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FileEnd {
-    /// All rows were handed on.
-    Read,
-    /// The run was asked to stop.
-    Stopped,
-    /// The part that a limit allows was handed on.
-    Limited,
-}
-
-/// How a file is to be read, besides where from.
-#[derive(Debug)]
-pub(super) struct Assignment {
-    /// Whether it has the connections to itself.
-    pub(super) alone: bool,
-    /// The byte before which a limit ends it.
-    pub(super) until: Option<u64>,
-    /// What is set aside for it.
-    pub(super) account: Account,
-}
 
 /// Where a file's bytes come from.
 pub(super) enum Origin {
@@ -270,10 +208,8 @@ async fn conclude(
             shared.outgoing.send(Event::PutOff { key }).await;
             Ok(FileEnd::Read)
         }
-        Err(error)
-            if error.kind() == ErrorKind::NotFound && archive_after.is_none() && inventory::told(shared, &key) =>
-        {
-            Ok(inventory::forget(shared, key).await)
+        Err(error) if error.kind() == ErrorKind::NotFound && archive_after.is_none() && told(shared, &key) => {
+            Ok(forget(shared, key).await)
         }
         Err(error) => {
             if error.get("dead_letters").is_some() {
@@ -614,7 +550,7 @@ impl<'a> FileTask<'a> {
         for (name, times) in self.flattener.iter().flat_map(Flattener::renamed) {
             report.add_renamed(name, *times);
         }
-        if super::stream::unlisted(&self.shared.stream) == Unlisted::Tell {
+        if super::columns::unlisted(&self.shared.stream) == Unlisted::Tell {
             self.decoder.not_asked_for().into_iter().for_each(|name| report.add_unlisted(name));
         }
         report

@@ -62,7 +62,7 @@ async fn format_of<'a>(
     if !archive::is_archive(stream, object) {
         return Ok(None);
     }
-    let archive = Archive::open(store, object, &Budget::new(super::DEFAULT_MEMORY_BYTES)).await?;
+    let archive = Archive::open(store, object, &Budget::new(super::options::DEFAULT_MEMORY_BYTES)).await?;
     let members = archive.members_of(stream).members;
     let told = |(facts, _): (ObjectFacts, _)| Some((facts.key.to_string(), stream.format_by_key(&facts.key)?));
     Ok(members.into_iter().find_map(told))

@@ -5,27 +5,22 @@
 //!   LIST of the partitions from there on, and of keys without a date ──────────────────┴─ merged by key ─▶ the listing
 //! ```
 //! The two sides are told apart by one condition on the date of a key's partition, so that no key falls between them. What
-//! the inventory says of an object may be old news: see [`read_as_it_is`].
+//! the inventory says of an object may be old news: see [`super::current_version`].
 
 use std::fmt::Write as _;
 use std::sync::Arc;
 
 use md5::{Digest as _, Md5};
 
-use super::archive;
-use super::emit::Event;
 use super::fetch::{Stream as Bytes, feed_ranges, in_one_piece};
-use super::file::{self, Assignment, FileEnd, Shared};
+use super::inventory_listing::TopUp;
 use super::partition::Prepared;
 use super::stop::Stop;
-use tollgate_base::batch::Position;
-use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::error::{Error, Result};
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_base::options::inventory::{InventorySource, OnGap};
 use tollgate_base::options::{Compression, FormatOptions, Projection};
 use tollgate_config::job::Stream;
-use tollgate_cost::Account;
-use tollgate_cursor::Cursor;
 use tollgate_format::{Access, Decode, DecodeLimits, Step};
 use tollgate_plan::inventory::{Inventory, Manifest, ManifestFile, objects};
 use tollgate_plan::order::Trail;
@@ -43,16 +38,6 @@ const WHOLE_BYTES: u64 = 16 << 20;
 /// The columns of a Parquet inventory that are read.
 const COLUMNS: [&str; 7] =
     ["key", "size", "last_modified_date", "e_tag", "storage_class", "is_latest", "is_delete_marker"];
-
-/// An inventory, ready to be merged into a listing.
-#[derive(Debug, Clone)]
-pub(super) struct TopUp {
-    pub(super) inventory: Arc<Inventory>,
-    /// The condition of the filter that keys from the inventory do not meet; `None` where nothing is listed besides.
-    pub(super) condition: Option<usize>,
-    /// What was read and what is listed, for the log.
-    pub(super) note: String,
-}
 
 /// The manifest of a stream's inventory.
 ///
@@ -302,64 +287,4 @@ fn feed_slices(whole: &bytes::Bytes, wanted: Vec<std::ops::Range<u64>>, decoder:
         decoder.feed(range.start, slice)?;
     }
     Ok(())
-}
-
-/// Reads a file or an archive, if its key fits the partitions. What an inventory told of may not be there any more, which
-/// is counted, or be another object by now, which is read instead.
-pub(super) async fn read_as_it_is(
-    shared: Arc<Shared>,
-    object: ObjectFacts,
-    from: Position,
-    cursor: Arc<Cursor>,
-    assignment: Assignment,
-) -> Result<FileEnd> {
-    if let Some(reason) = shared.keys.get().and_then(|keys| keys.misfit(&object.key)) {
-        return file::leave_out(&shared, object, &from, reason).await;
-    }
-    let (alone, until) = (assignment.alone, assignment.until);
-    let ended = read(&shared, object.clone(), from, &cursor, assignment).await;
-    let error = match ended {
-        Err(error) if error.kind() == ErrorKind::NotFound && told(&shared, &object.key) => {
-            return Ok(forget(&shared, object.key).await);
-        }
-        Err(error) if error.kind() == ErrorKind::Changed && told(&shared, &object.key) => error,
-        ended => return ended,
-    };
-    let now = match Box::pin(shared.store.head(&object.key)).await {
-        Ok(now) => now,
-        Err(gone) if gone.kind() == ErrorKind::NotFound => return Ok(forget(&shared, object.key).await),
-        Err(other) => return Err(other.with("stream", &shared.stream.name)),
-    };
-    if now.etag == object.etag {
-        return Err(error);
-    }
-    shared.report.add_overwritten();
-    shared.outgoing.send(Event::Begin { object: now.clone(), from: Position::default() }).await;
-    let assignment = Assignment { alone, until, account: Account::default() };
-    read(&shared, now, Position::default(), &cursor, assignment).await
-}
-
-/// Whether an inventory told of a key.
-pub(super) fn told(shared: &Shared, key: &str) -> bool {
-    shared.keys.get().is_some_and(|keys| keys.told(key))
-}
-
-/// Counts a file that was deleted after the inventory; it has nothing to read.
-pub(super) async fn forget(shared: &Shared, key: Arc<str>) -> FileEnd {
-    shared.report.add_gone();
-    shared.outgoing.send(Event::Forget { key }).await;
-    FileEnd::Read
-}
-
-async fn read(
-    shared: &Arc<Shared>,
-    object: ObjectFacts,
-    from: Position,
-    cursor: &Arc<Cursor>,
-    assignment: Assignment,
-) -> Result<FileEnd> {
-    match archive::is_archive(&shared.stream, &object) {
-        true => archive::read(Arc::clone(shared), object, from, Arc::clone(cursor), assignment).await,
-        false => file::read(Arc::clone(shared), object, from, assignment).await,
-    }
 }

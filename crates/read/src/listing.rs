@@ -14,10 +14,11 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
+use super::approach::Approach;
 use super::keys::Keys;
 use super::letters;
 use super::partition::Prepared;
-use super::plan::Approach;
+use super::prefixes::prefixes_of;
 use super::wanted::{OfKey, Rules};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
@@ -26,7 +27,6 @@ use tollgate_config::job::{BadRowAction, DeadLetterPlace, Stream};
 use tollgate_plan::estimate::TAIL_BYTES;
 use tollgate_plan::files::FileList;
 use tollgate_plan::inventory::InOrder;
-use tollgate_plan::listing::{prefixes, whole_folders};
 use tollgate_plan::order::{self, Trail};
 use tollgate_plan::partition::filter::Verdict as Wanted;
 use tollgate_plan::sample::{ListingSize, Sampler};
@@ -598,12 +598,6 @@ impl Pending {
 /// The keys of the archives that a key can be a member of.
 fn archives_of(key: &str) -> impl Iterator<Item = &str> + Clone {
     key.match_indices('#').map(|(at, _)| &key[..at])
-}
-
-/// The prefixes that a stream is listed by.
-pub(super) fn prefixes_of(store: &Store, selection: &Selection, stream: &Stream) -> Vec<String> {
-    let prefixes = prefixes(selection.patterns(), stream.list_prefix.as_deref());
-    if store.key_order() == KeyOrder::None { whole_folders(prefixes) } else { prefixes }
 }
 
 /// What the keys of the stream's dead letters begin with, where they lie among its files.

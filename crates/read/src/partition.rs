@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::inventory::TopUp;
+use super::inventory_listing::TopUp;
 use super::letters;
-use super::listing::prefixes_of;
+use super::prefixes::prefixes_of;
 use tollgate_base::batch::{InferredColumn, InferredType};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::object::Timestamp;

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use super::dispatch::Files;
 use super::plan::{self, Looking};
+use super::reader::{Reader, gets_since};
+use super::select::{cursor, list, stream_named};
 use super::stop::Stop;
-use super::stream::{Reader, cursor, gets_since, list};
-use super::stream_named;
 use super::wanted::Wanted;
 use tollgate_base::error::{Error, Result};
 use tollgate_base::spending::{GB, Network, OnLimit};

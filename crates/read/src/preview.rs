@@ -3,9 +3,8 @@
 use serde::Serialize;
 
 use super::listing::REQUESTS_AHEAD;
+use super::select::{cursor, list_with, stream_named};
 use super::stop::Stop;
-use super::stream::list_with;
-use super::stream_named;
 use tollgate_base::error::{Error, Result};
 use tollgate_base::options::partition::Part;
 use tollgate_config::job::{Job, Stream};
@@ -83,7 +82,7 @@ pub async fn preview(
         Some(catalog) => {
             for configured in &catalog.streams {
                 let stream = stream_named(&job.streams, &configured.name)?;
-                let cursor = super::stream::cursor(job, configured, stream, states)?;
+                let cursor = cursor(job, configured, stream, states)?;
                 previews.push(stream_preview(stream, store, cursor, clock).await?);
             }
         }

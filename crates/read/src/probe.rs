@@ -56,7 +56,7 @@ pub(super) async fn first_rows(
     object: &ObjectFacts,
     caps: Caps,
 ) -> Result<Option<String>> {
-    let budget = Budget::new(super::DEFAULT_MEMORY_BYTES);
+    let budget = Budget::new(super::options::DEFAULT_MEMORY_BYTES);
     if archive::is_archive(stream, object) {
         return first_member(store, stream, object, caps, &budget).await.map(|()| None);
     }

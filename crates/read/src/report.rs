@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::archive::MembersLeftOut;
 use super::bad_rows::BadRowCounts;
 use super::dispatch::DecisionCounts;
 use super::emit::Outgoing;
@@ -16,6 +15,19 @@ use tollgate_format::Pruned;
 use tollgate_protocol::message::{self, Level};
 use tollgate_record::FileReport;
 use tollgate_record::row_filter::LeftOut;
+
+/// Members that are not read, by reason.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct MembersLeftOut {
+    /// No pattern matches.
+    pub(super) unmatched: u64,
+    /// A part of the name begins with a dot, `..` among them: no wildcard matches it.
+    pub(super) hidden: u64,
+    /// Marks of other tools.
+    pub(super) markers: u64,
+    /// Older than the start date.
+    pub(super) too_old: u64,
+}
 
 /// The part of the bytes that a sample reads.
 fn sample_in_words(sample: Option<(u64, u64)>) -> String {

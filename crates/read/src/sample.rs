@@ -126,7 +126,7 @@ async fn archive_sample(
     limits: SampleLimits,
     gets: &mut usize,
 ) -> Result<Sampled> {
-    let budget = Budget::new(super::DEFAULT_MEMORY_BYTES);
+    let budget = Budget::new(super::options::DEFAULT_MEMORY_BYTES);
     let archive = Archive::open(store, object, &budget).await?;
     // The directory takes two at most.
     *gets = gets.saturating_sub(2);
@@ -326,7 +326,7 @@ impl<'a> Bytewise<'a> {
 }
 
 async fn feed(store: &Store, object: &ObjectFacts, wanted: Vec<Range<u64>>, decoder: &mut dyn Decode) -> Result<()> {
-    let budget = Budget::new(super::DEFAULT_MEMORY_BYTES);
+    let budget = Budget::new(super::options::DEFAULT_MEMORY_BYTES);
     super::fetch::feed_ranges(store, object, wanted, &budget, decoder, &Stop::default()).await?;
     Ok(())
 }

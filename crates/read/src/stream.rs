@@ -5,33 +5,33 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
+use super::approach::Approach;
 use super::bad_rows::Tolerance;
-use super::basis;
+use super::budgets::Budgets;
+use super::columns::unlisted;
+use super::context::{Assignment, FileEnd, Shared};
+use super::current_version;
 use super::dispatch::Files;
 use super::emit::{self, Emitted, Event, Outgoing};
-use super::file::{Assignment, FileEnd, Shared};
-use super::inventory;
 use super::letters::LetterBox;
-use super::listing::{Listing, REQUESTS_AHEAD};
-use super::partition;
-use super::plan::{self, Approach};
+use super::listing::REQUESTS_AHEAD;
+use super::options::DEFAULT_MEMORY_BYTES;
+use super::plan;
 use super::preflight;
 use super::progress::{Progress, Pulse};
+use super::reader::{Reader, gets_since};
 use super::report::{Report, failure_line};
+use super::select::{cursor, list, list_with, stream_named};
 use super::stop::Stop;
 use super::transfer::Transfer;
 use super::wanted::{self, Wanted};
-use super::{Budgets, DEFAULT_MEMORY_BYTES, DEFAULT_PARALLEL_FILES, stream_named};
 use tollgate_base::batch::Position;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, Timestamp};
-use tollgate_base::options::{FormatOptions, Projection, SchemaEvolution};
-use tollgate_base::schema::Columns;
 use tollgate_base::spending::{GB, OnArchived, OnLimit};
-use tollgate_config::job::{BadRowAction, BadRows, Job, Stream, ValidationPolicy};
-use tollgate_cost::usage::Operation;
-use tollgate_cost::{AT_LEAST, Shortages, Till, Usage, usage_of, usage_since};
-use tollgate_cursor::{Cursor, FullRefresh, Incremental, StreamState, Window};
+use tollgate_config::job::{BadRowAction, Stream, ValidationPolicy};
+use tollgate_cost::{AT_LEAST, Shortages, Usage, usage_of};
+use tollgate_cursor::Cursor;
 use tollgate_format::DecodeLimits;
 use tollgate_plan::estimate::{FilePlan, StreamPlan, TAIL_BYTES};
 use tollgate_plan::order::out_of_order;
@@ -41,9 +41,7 @@ use tollgate_protocol::catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
 use tollgate_protocol::message::Level;
 use tollgate_protocol::sink::{Sink, StatusLine};
 use tollgate_protocol::state_file::StateFile;
-use tollgate_record::{EncodeOptions, StreamEncoder, Unlisted, Validation, columns_wanted};
-use tollgate_runtime::clock::Clock;
-use tollgate_s3::{KeyOrder, Store};
+use tollgate_record::{EncodeOptions, StreamEncoder, Validation};
 
 /// Files in a row that may fail for a passing reason before the stream is given up: each was retried already.
 const TRANSIENT_FAILURES_IN_A_ROW: usize = 3;
@@ -56,23 +54,6 @@ const LOGGED_FAILURES: usize = 20;
 
 /// A part of a file that is smaller than this is not worth a request of its own at the end of a limit.
 const LEAST_PART_BYTES: u64 = 64 << 10;
-
-/// Choices of a run that are not the configuration's.
-#[derive(Debug, Clone, Copy)]
-pub struct ReadOptions {
-    /// The clock.
-    pub clock: Clock,
-    /// A STATE at least every so many bytes of records.
-    pub state_bytes: u64,
-}
-
-/// Reads streams.
-pub struct Reader<'a> {
-    pub(super) job: &'a Job,
-    pub(super) store: Store,
-    pub(super) till: Till,
-    pub(super) options: ReadOptions,
-}
 
 /// What went wrong in a run. Empty: everything was read.
 #[derive(Debug, Default)]
@@ -91,17 +72,6 @@ impl Failures {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader for a job. The store asks the till's gate, and counts in its ledger.
-    #[must_use]
-    pub fn new(job: &'a Job, store: Store, till: Till, options: ReadOptions) -> Self {
-        Self { job, store, till, options }
-    }
-
-    /// Files in flight at most.
-    pub(super) fn parallel_files(&self) -> usize {
-        self.job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1)
-    }
-
     /// Reads the streams of the catalog one after the other, files of a stream side by side, and writes everything to
     /// the sink. Comes back when all is written, or when the run was asked to stop and has drained.
     pub async fn read(
@@ -473,7 +443,7 @@ impl StreamRun<'_> {
                         shared.progress.begun(object.size);
                         self.outgoing.send(Event::Begin { object: object.clone(), from: from.clone() }).await;
                         let shared = Arc::clone(shared);
-                        tasks.spawn(inventory::read_as_it_is(shared, object, from, files.cursor(), assignment));
+                        tasks.spawn(current_version::read_as_it_is(shared, object, from, files.cursor(), assignment));
                     }
                 }
             }
@@ -623,13 +593,6 @@ impl StreamRun<'_> {
     }
 }
 
-/// GETs that were made since.
-pub(super) fn gets_since(till: &Till, before: &[Usage]) -> Vec<Usage> {
-    let mut usage = usage_since(&usage_of(till.ledger()), before);
-    usage.retain(|usage| usage.row.operation == Operation::GetObject);
-    usage
-}
-
 /// How the files of a stream fare.
 #[derive(Debug, Default)]
 struct Health {
@@ -711,113 +674,4 @@ fn encode_options(stream: &Stream) -> EncodeOptions {
         unlisted: unlisted(stream),
         ..options.with_policies(stream.schema.evolution, stream.bad_rows.on_bad_row())
     }
-}
-
-/// What becomes of fields that the catalog does not have. They are part of a row's text anyway, so they go out with it as in
-/// the connector that we replace, which leaves them out of CSV alone. A column of Parquet is fetched and paid for by itself:
-/// one that is not selected is not read.
-pub(super) fn unlisted(stream: &Stream) -> Unlisted {
-    let chosen = stream.pushdown.columns.is_some();
-    match &stream.format {
-        _ if chosen || stream.schema.evolution != SchemaEvolution::Evolve => Unlisted::LeaveOut,
-        FormatOptions::Csv(_) | FormatOptions::Parquet(_) => Unlisted::Tell,
-        _ => Unlisted::Write,
-    }
-}
-
-/// The columns that decoders must give: those of the catalog, unless others are looked at too.
-pub(super) fn projection(stream: &Stream, columns: &Columns) -> Projection {
-    match stream.schema.evolution {
-        _ if stream.schemaless => Projection::All,
-        SchemaEvolution::Rescue | SchemaEvolution::Freeze => Projection::All,
-        SchemaEvolution::Evolve if unlisted(stream) == Unlisted::Write => Projection::All,
-        SchemaEvolution::Evolve => columns_wanted(columns, stream.flatten.is_some()),
-    }
-}
-
-/// The files of a stream in the order in which they are read. With `whole` the listing is at its end when this comes back;
-/// without, only where the order needs that. `None` when the run is asked to stop meanwhile.
-pub(super) async fn list(
-    store: &Store,
-    stream: &Stream,
-    cursor: Cursor,
-    now: Timestamp,
-    whole: bool,
-    stop: &Stop,
-) -> Result<Option<Files>> {
-    list_with((WalkOptions::default(), REQUESTS_AHEAD), store, stream, cursor, now, whole, stop).await
-}
-
-/// As [`list`], walked in this way, with so many requests made before their pages are asked for.
-pub(super) async fn list_with(
-    (options, ahead): (WalkOptions, usize),
-    store: &Store,
-    stream: &Stream,
-    cursor: Cursor,
-    now: Timestamp,
-    whole: bool,
-    stop: &Stop,
-) -> Result<Option<Files>> {
-    let sampled = stream.development.sampling.is_some_and(|part| part < 1.0);
-    // A sample is chosen among all files.
-    let whole = whole || sampled;
-    // A server that only seems to list in order is listed from the start, so that its order is seen once more before keys
-    // up to the last one read are taken for read. Not where each page must be afforded: then no run would come further.
-    let skips_read_keys = store.key_order() == KeyOrder::Promised || ahead == 0;
-    let after = cursor.list_after().filter(|_| skips_read_keys && !sampled);
-    let prepared = async {
-        let mut prepared = partition::prepare(store, stream, now, Some(&cursor)).await?;
-        // Boxed: the futures of requests are large, and few streams have an inventory.
-        Box::pin(inventory::top_up(store, stream, &mut prepared, after)).await?;
-        Ok(prepared)
-    };
-    let Some(prepared) = stop.unless(prepared).await else { return Ok(None) };
-    let listing = Listing::with(store, stream, prepared?, after, options, ahead);
-    let mut listing = listing.with_rules(wanted::Rules::of(stream, &cursor)?).sampled(stream);
-    let known = matches!(&cursor, Cursor::FullRefresh(cursor) if cursor.sorted());
-    let order = async {
-        match known {
-            true => Box::pin(listing.hold()).await.map(|()| false),
-            false => Box::pin(listing.prove_order()).await,
-        }
-    };
-    let Some(in_order) = stop.unless(order).await else { return Ok(None) };
-    let in_order = in_order?;
-    let cursor = match cursor {
-        Cursor::FullRefresh(cursor) if !in_order => Cursor::FullRefresh(cursor.for_sorted_keys()),
-        cursor => cursor,
-    };
-    let files = match cursor {
-        Cursor::FullRefresh(cursor) if whole => Files::by_key(listing, cursor, stop).await?,
-        Cursor::FullRefresh(cursor) => Some(Files::streaming(listing, cursor)),
-        Cursor::Incremental(cursor) => {
-            let window = Window {
-                listed_at: now,
-                late_days: stream.history.late_window_days,
-                full_history_days: stream.days_to_sync_if_history_is_full,
-            };
-            Files::ordered(listing, cursor, window, stop).await?
-        }
-    };
-    Ok(files.map(|files| files.at_most(stream.development.max_files)))
-}
-
-pub(super) fn cursor(job: &Job, configured: &ConfiguredStream, stream: &Stream, states: &StateFile) -> Result<Cursor> {
-    let state = states.stream(&configured.name).map_or_else(|| Ok(StreamState::default()), StreamState::read)?;
-    let basis = basis::of(job, stream);
-    let mut cursor = match configured.sync_mode {
-        SyncMode::Incremental => {
-            let mut cursor = Incremental::new(state, configured.generation).based_on(basis);
-            cursor.follow(stream.pushdown.cursor_field.as_deref());
-            Cursor::Incremental(cursor)
-        }
-        SyncMode::FullRefresh => {
-            let cursor = FullRefresh::new(state, configured.generation).based_on(basis);
-            Cursor::FullRefresh(cursor.in_sync(configured.sync))
-        }
-    };
-    let BadRows { action, max_rows, max_percent } = &stream.bad_rows;
-    let none = *action == BadRowAction::Fail;
-    cursor.count_bad_rows(!none && (max_rows.is_some() || max_percent.is_some()), none);
-    Ok(cursor)
 }

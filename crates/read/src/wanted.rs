@@ -63,7 +63,7 @@ impl Wanted {
         let named = stream.pushdown.columns.is_some();
         let mut projection = match named {
             true => columns_wanted(columns, stream.flatten.is_some()),
-            false => super::stream::projection(stream, columns),
+            false => super::columns::projection(stream, columns),
         };
         let followed = followed(stream, cursor)?;
         let filter = stream.pushdown.filter.clone();
@@ -74,7 +74,7 @@ impl Wanted {
             FormatOptions::Csv(csv) => csv,
             _ => &plain,
         };
-        let unlisted = super::stream::unlisted(stream);
+        let unlisted = super::columns::unlisted(stream);
         let everything = (stream.schemaless && !named) || unlisted == Unlisted::Write;
         let written = if everything { &Columns::All } else { columns };
         let pick = RowFilter::new(filter, followed, catalog, written, csv);

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::MOST_DECODED_BYTES;
 use crate::compression::{Caps, Filled, Source};
 use tollgate_base::batch::Frame;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::options::Compression;
 
+/// Bytes of what is in a block at most.
+pub(super) const MOST_DECODED_BYTES: u64 = 96 << 20;
 /// Decoded bytes that are made room for at a time.
 const STEP_BYTES: usize = 64 << 10;
 

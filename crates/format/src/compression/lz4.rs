@@ -4,7 +4,7 @@ use std::io::{self, BufRead as _};
 
 use lz4_flex::frame::FrameDecoder;
 
-use super::member::Did;
+use super::did::Did;
 use super::units::Unit;
 
 const MAGIC: [u8; 4] = 0x184D_2204_u32.to_le_bytes();

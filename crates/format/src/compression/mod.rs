@@ -8,6 +8,8 @@
 //! Whatever comes in, one call of [`Source::read`] adds no more than the caller's target, so a small input that
 //! decodes to gigabytes is never in memory. A stream that ends early or is damaged is an error that names the byte.
 
+mod codec;
+mod did;
 mod lz4;
 mod member;
 mod snappy;

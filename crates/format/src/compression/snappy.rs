@@ -9,7 +9,7 @@ use std::io::Read as _;
 
 use snap::read::FrameDecoder;
 
-use super::member::Did;
+use super::did::Did;
 use super::units::Unit;
 
 pub(super) const IDENTIFIER: &[u8; 10] = b"\xff\x06\0\0sNaPpY";

@@ -2,7 +2,8 @@
 
 use flate2::Crc;
 
-use super::member::{Did, Member};
+use super::codec::Codec;
+use super::did::Did;
 use super::units::Unit;
 use crate::zip::large_sizes;
 use tollgate_base::options::Compression;
@@ -22,7 +23,7 @@ enum Part {
     /// Data as it is: so many bytes of it.
     Stored(u64),
     /// Compressed data.
-    Coded(Box<Member>),
+    Coded(Box<Codec>),
     /// The checksum behind the data.
     Descriptor,
     Done,
@@ -45,7 +46,7 @@ impl Default for ZipMember {
 }
 
 impl ZipMember {
-    /// See [`Member::window_bytes`].
+    /// See [`Codec::window_bytes`].
     pub(super) fn window_bytes(&self) -> u64 {
         if let Part::Coded(member) = &self.part { member.window_bytes() } else { 0 }
     }
@@ -132,14 +133,14 @@ impl ZipMember {
 
     /// How the data is read.
     fn data(&self, stored_bytes: u64) -> Result<Part, String> {
-        let open = |compression| Member::open(compression, &[]).map_err(|error| error.to_string());
+        let open = |compression| Codec::open(compression, &[]).map_err(|error| error.to_string());
         let member = match self.method {
             _ if self.flags & ENCRYPTED != 0 => return Err("the member is encrypted".to_owned()),
             0 if self.flags & SUMS_BEHIND != 0 && stored_bytes == 0 => {
                 return Err("the length of a member that is not compressed is missing in its header".to_owned());
             }
             0 => return Ok(Part::Stored(stored_bytes)),
-            8 => Member::raw_deflate(),
+            8 => Codec::raw_deflate(),
             12 => open(Compression::Bzip2)?,
             20 | 93 => open(Compression::Zstd)?,
             95 => open(Compression::Xz)?,

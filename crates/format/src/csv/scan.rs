@@ -4,8 +4,8 @@
 //! outside are where fields end. That is right as long as a quote opens only at a field's start and closes only at
 //! its end. The masks show where it is not, and that row is walked byte by byte.
 
-use super::CsvSplitter;
-use super::{Origin, Split, Stop};
+use super::splitter::CsvSplitter;
+use crate::split::{Origin, Split, Stop};
 use tollgate_base::batch::Span;
 use tollgate_base::error::Error;
 use tollgate_base::simd::{Chunk, LANES};

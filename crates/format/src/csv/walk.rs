@@ -4,7 +4,7 @@
 //! A row is walked twice: first only to find its end, so that a row that is not complete yet stays as it is, then
 //! again to take quotes and escapes out in place.
 
-use super::Dialect;
+use super::dialect::Dialect;
 use tollgate_base::batch::Span;
 
 /// What became of a row.

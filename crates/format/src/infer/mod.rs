@@ -2,46 +2,19 @@
 //!
 //! Types widen along [`InferredType`]'s lattice, so that merging files never fails and does not depend on the order.
 
+mod arrow_type;
 mod csv;
 mod nested;
 
 use std::collections::HashMap;
 
-use arrow::datatypes::{DataType, Schema};
+use arrow::datatypes::Schema;
 
+use self::arrow_type::type_of_arrow;
 use self::csv::CsvColumn;
 use tollgate_base::batch::{Batch, JsonKind, JsonRows, TextRows};
 pub use tollgate_base::batch::{InferredColumn, InferredType, Nested};
 use tollgate_base::options::{CsvInference, CsvOptions, FormatOptions, InferenceDepth};
-
-/// The type of an Arrow column.
-///
-/// It is what `airbyte/source-s3` puts into its catalogs, since tables were made from them: times of day are
-/// strings, durations integers, and dictionaries objects although their values are plain.
-#[must_use]
-pub fn type_of_arrow(kind: &DataType, decimal_as_float: bool) -> InferredType {
-    match kind {
-        DataType::Null => InferredType::Null,
-        DataType::Boolean => InferredType::Boolean,
-        kind if kind.is_integer() => InferredType::Integer,
-        DataType::Duration(_) => InferredType::Integer,
-        DataType::Float16 | DataType::Float32 | DataType::Float64 => InferredType::Number,
-        kind if kind.is_decimal() && decimal_as_float => InferredType::Number,
-        DataType::Date32 | DataType::Date64 => InferredType::Date,
-        DataType::Timestamp(_, _) => InferredType::Timestamp,
-        DataType::List(_)
-        | DataType::LargeList(_)
-        | DataType::FixedSizeList(_, _)
-        | DataType::ListView(_)
-        | DataType::LargeListView(_) => InferredType::Array,
-        DataType::Struct(_) | DataType::Map(_, _) => InferredType::Object,
-        // Only dictionaries of texts and bytes are dictionaries for the reader of the connector that we replace.
-        DataType::Dictionary(_, values) if values.is_string() || values.is_binary() => InferredType::Object,
-        DataType::Dictionary(_, values) => type_of_arrow(values, decimal_as_float),
-        DataType::RunEndEncoded(_, values) => type_of_arrow(values.data_type(), decimal_as_float),
-        _ => InferredType::String,
-    }
-}
 
 fn type_of_json(kind: JsonKind) -> InferredType {
     match kind {
@@ -206,7 +179,7 @@ fn unescaped(key: &[u8]) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use arrow::datatypes::{Field, TimeUnit};
+    use arrow::datatypes::{DataType, Field, TimeUnit};
 
     use super::*;
     use tollgate_base::batch::{JsonField, Span};

@@ -3,7 +3,8 @@
 use arrow::datatypes::DataType;
 use serde_json::Value;
 
-use super::{InferredColumn, InferredType, Nested, type_of_arrow};
+use super::arrow_type::type_of_arrow;
+use super::{InferredColumn, InferredType, Nested};
 
 /// Containers inside one another that are told.
 const DEPTH: usize = 10;

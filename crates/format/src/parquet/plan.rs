@@ -23,7 +23,7 @@ use super::footer::{Opened, chunk_range, reader_of};
 use super::guard::guarded;
 use super::index::{Location, locations, page_values};
 use super::prune::{GroupFacts, Pruner};
-use crate::Pruned;
+use crate::decode::Pruned;
 use tollgate_base::error::Result;
 use tollgate_base::object::sample_place;
 

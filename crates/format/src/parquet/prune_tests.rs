@@ -17,7 +17,7 @@ use serde_json::{Value as Json, json};
 use super::plan::{SLICE_ABOVE_BYTES, SLICE_BYTES};
 use super::tests::{Random, Read, facts, only, rows};
 use super::{Limits, ParquetDecoder};
-use crate::Decode;
+use crate::decode::Decode;
 use tollgate_base::batch::{Place, Position};
 use tollgate_base::options::Projection;
 use tollgate_base::predicate::{DAY_NANOS, Predicate, Truth, Value};
@@ -239,7 +239,7 @@ fn read(
 
 /// As `run`, and gives the decoder back.
 fn run_keeping(file: &Bytes, mut decoder: ParquetDecoder) -> (Read, ParquetDecoder) {
-    use crate::Step;
+    use crate::decode::Step;
     let mut read = Read { batches: Vec::new(), asked: Vec::new() };
     loop {
         match decoder.step().unwrap() {

@@ -14,7 +14,7 @@ use parquet::file::properties::{WriterProperties, WriterVersion};
 
 use super::guard::{Pages, check_pages};
 use super::{Limits, ParquetDecoder, TAIL_BYTES};
-use crate::{Access, Decode, Step};
+use crate::decode::{Access, Decode, Step};
 use tollgate_base::batch::{Batch, Decoded, Place, Position};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};

@@ -163,7 +163,7 @@ fn random_damage_costs_no_good_line() {
 }
 
 fn count_lines(text: &[u8]) -> u64 {
-    crate::text::count_lines(text)
+    crate::split::count_lines(text)
 }
 
 /// The position before any row of a batch gives that row and those behind it.

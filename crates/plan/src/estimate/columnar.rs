@@ -13,7 +13,8 @@ use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{ColumnarFile, Estimated, TAIL_BYTES, add, by_ranges_of, scaled};
+use super::estimated::{Estimated, add, scaled};
+use super::file::{ColumnarFile, Standing, TAIL_BYTES, by_ranges_of};
 use tollgate_base::object::StorageClass;
 use tollgate_base::predicate::{Condition, Operator, Predicate, Test};
 use tollgate_cost::usage::Row;
@@ -38,10 +39,6 @@ const LEANER: f64 = 0.9;
 
 /// How much two neighbours that are alike count beside two that are as different as can be.
 const ALIKE: f64 = 0.05;
-
-/// How the values of a file's columns lie to the literals of a filter: for each literal, how the least and the greatest
-/// compare with it. `None` where nothing is known of the values.
-pub type Standing = Vec<Option<(Ordering, Ordering)>>;
 
 /// A file that is listed.
 #[derive(Debug, Clone, Copy)]
@@ -317,7 +314,7 @@ impl Columnar {
                 continue;
             }
             let (requests, bytes) = match examples.is_empty() {
-                true => (most.requests.min(2 + file.size / super::ranges::MERGE_GAP_BYTES), file.size),
+                true => (most.requests.min(2 + file.size / crate::ranges::MERGE_GAP_BYTES), file.size),
                 false => self.alike(index, file, &examples, next, clustered),
             };
             add(&mut sum.low, row, 1, TAIL_BYTES + (least * file.body() as f64) as u64);

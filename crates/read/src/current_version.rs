@@ -1,0 +1,61 @@
+//! Reads the version of an object that is there, where an inventory told of another one.
+
+use std::sync::Arc;
+
+use super::archive;
+use super::context::{Assignment, FileEnd, Shared, forget, told};
+use super::emit::Event;
+use super::file;
+use tollgate_base::batch::Position;
+use tollgate_base::error::{ErrorKind, Result};
+use tollgate_base::object::ObjectFacts;
+use tollgate_cost::Account;
+use tollgate_cursor::Cursor;
+
+/// Reads a file or an archive, if its key fits the partitions. What an inventory told of may not be there any more, which
+/// is counted, or be another object by now, which is read instead.
+pub(super) async fn read_as_it_is(
+    shared: Arc<Shared>,
+    object: ObjectFacts,
+    from: Position,
+    cursor: Arc<Cursor>,
+    assignment: Assignment,
+) -> Result<FileEnd> {
+    if let Some(reason) = shared.keys.get().and_then(|keys| keys.misfit(&object.key)) {
+        return file::leave_out(&shared, object, &from, reason).await;
+    }
+    let (alone, until) = (assignment.alone, assignment.until);
+    let ended = read(&shared, object.clone(), from, &cursor, assignment).await;
+    let error = match ended {
+        Err(error) if error.kind() == ErrorKind::NotFound && told(&shared, &object.key) => {
+            return Ok(forget(&shared, object.key).await);
+        }
+        Err(error) if error.kind() == ErrorKind::Changed && told(&shared, &object.key) => error,
+        ended => return ended,
+    };
+    let now = match Box::pin(shared.store.head(&object.key)).await {
+        Ok(now) => now,
+        Err(gone) if gone.kind() == ErrorKind::NotFound => return Ok(forget(&shared, object.key).await),
+        Err(other) => return Err(other.with("stream", &shared.stream.name)),
+    };
+    if now.etag == object.etag {
+        return Err(error);
+    }
+    shared.report.add_overwritten();
+    shared.outgoing.send(Event::Begin { object: now.clone(), from: Position::default() }).await;
+    let assignment = Assignment { alone, until, account: Account::default() };
+    read(&shared, now, Position::default(), &cursor, assignment).await
+}
+
+async fn read(
+    shared: &Arc<Shared>,
+    object: ObjectFacts,
+    from: Position,
+    cursor: &Arc<Cursor>,
+    assignment: Assignment,
+) -> Result<FileEnd> {
+    match archive::is_archive(&shared.stream, &object) {
+        true => archive::read(Arc::clone(shared), object, from, Arc::clone(cursor), assignment).await,
+        false => file::read(Arc::clone(shared), object, from, assignment).await,
+    }
+}

@@ -1,0 +1,35 @@
+//! What a run has at hand.
+
+use super::options::{DEFAULT_PARALLEL_FILES, ReadOptions};
+use tollgate_config::job::Job;
+use tollgate_cost::usage::Operation;
+use tollgate_cost::{Till, Usage, usage_of, usage_since};
+use tollgate_s3::Store;
+
+/// Reads streams.
+pub struct Reader<'a> {
+    pub(super) job: &'a Job,
+    pub(super) store: Store,
+    pub(super) till: Till,
+    pub(super) options: ReadOptions,
+}
+
+impl<'a> Reader<'a> {
+    /// A reader for a job. The store asks the till's gate, and counts in its ledger.
+    #[must_use]
+    pub fn new(job: &'a Job, store: Store, till: Till, options: ReadOptions) -> Self {
+        Self { job, store, till, options }
+    }
+
+    /// Files in flight at most.
+    pub(super) fn parallel_files(&self) -> usize {
+        self.job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1)
+    }
+}
+
+/// GETs that were made since.
+pub(super) fn gets_since(till: &Till, before: &[Usage]) -> Vec<Usage> {
+    let mut usage = usage_since(&usage_of(till.ledger()), before);
+    usage.retain(|usage| usage.row.operation == Operation::GetObject);
+    usage
+}

@@ -45,7 +45,7 @@ fn list(cursor: &mut Cursor, objects: &[ObjectFacts]) -> Vec<Decision> {
         Cursor::FullRefresh(cursor) => return objects.iter().map(|object| cursor.decide(object)).collect(),
         Cursor::Incremental(cursor) => cursor,
     };
-    let mut reconciler = ListingReconciler::new(&incremental, window());
+    let mut reconciler = ListingReconciler::new(incremental, window());
     let seen: Vec<_> = objects.iter().map(|object| reconciler.observe(object, None)).collect();
     let reconciled = reconciler.settle();
     let decide = |seen| match seen {

@@ -12,7 +12,7 @@ use crate::cli::{EstimateFiles, Layout};
 use tollgate_base::error::Result;
 use tollgate_base::spending::{GB, Limits, OnLimit};
 use tollgate_config::job::{Job, Provenance};
-use tollgate_cost::{Allowance, Prices, Quote, Shortage, Shortages};
+use tollgate_cost::{LimitExceeded, LimitsExceeded, Prices, Quote, SpendingBudget};
 use tollgate_protocol::catalog::ConfiguredCatalog;
 use tollgate_protocol::state_file::StateFile;
 use tollgate_read::RunEstimate;
@@ -43,13 +43,13 @@ async fn estimate(files: &EstimateFiles) -> Result<(String, bool)> {
     };
     // The estimate must be able to tell of a run that passes its limits.
     let options = StoreOptions::default();
-    let (till, store) = setup::till_and_store(&mut job, Limits::default(), options, Audience::Person).await?;
+    let (cost_tracker, store) = setup::till_and_store(&mut job, Limits::default(), options, Audience::Person).await?;
     let now = setup::CLOCK.now();
-    let run = Box::pin(tollgate_read::estimate(&job, &store, &till, &catalog, &states, now)).await?;
-    let prices = till.prices(&store.region());
+    let run = Box::pin(tollgate_read::estimate(&job, &store, &cost_tracker, &catalog, &states, now)).await?;
+    let prices = cost_tracker.prices(&store.region());
     let shortage = shortage(&job, prices.clone(), &run);
     let usage = [&run.usage.low[..], &run.usage.expected, &run.usage.high];
-    let quote = Quote::new(prices, till.network(), usage, &run.estimating);
+    let quote = Quote::new(prices, cost_tracker.network(), usage, &run.estimating);
     let refused = shortage.is_some() && job.spending.on_limit == OnLimit::Fail;
     let text = match files.shown.layout() {
         Layout::Table => table(&job, &run, &quote, shortage.as_ref()),
@@ -70,14 +70,14 @@ fn everything(job: &Job, states: &StateFile) -> Value {
 }
 
 /// The limit that the run would pass.
-fn shortage(job: &Job, prices: Prices, run: &RunEstimate) -> Option<Shortages> {
-    let allowance = Allowance::new(job.spending.limits, prices, job.spending.network);
+fn shortage(job: &Job, prices: Prices, run: &RunEstimate) -> Option<LimitsExceeded> {
+    let allowance = SpendingBudget::new(job.spending.limits, prices, job.spending.network);
     let files = run.streams.iter().map(|stream| stream.files).sum();
     let passed = allowance.would_pass(&run.usage.expected, files);
     passed.or_else(|| allowance.listing_would_pass(&run.usage.expected))
 }
 
-fn verdict(job: &Job, shortage: Option<&Shortages>) -> String {
+fn verdict(job: &Job, shortage: Option<&LimitsExceeded>) -> String {
     match shortage {
         None if job.spending.limits.any() => "the run is within its limits".to_owned(),
         None => "the run has no limits".to_owned(),
@@ -123,7 +123,7 @@ fn remarks(job: &Job, run: &RunEstimate, quote: &Quote) -> Vec<String> {
     list
 }
 
-fn table(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shortages>) -> String {
+fn table(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&LimitsExceeded>) -> String {
     let mut text = String::new();
     for stream in &run.streams {
         let rows = stream.rows.map(|rows| format!(", about {rows} rows")).unwrap_or_default();
@@ -145,7 +145,7 @@ fn table(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shortage
     text
 }
 
-fn as_json(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shortages>) -> Value {
+fn as_json(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&LimitsExceeded>) -> Value {
     let mut whole = quote.json();
     let streams = run.streams.iter().map(|stream| {
         json!({
@@ -164,7 +164,7 @@ fn as_json(job: &Job, run: &RunEstimate, quote: &Quote, shortage: Option<&Shorta
     });
     whole["streams"] = streams.collect();
     whole["network"] = job.spending.network.name().into();
-    let passed = shortage.iter().flat_map(|passed| passed.iter().map(Shortage::parameter)).collect::<Vec<_>>();
+    let passed = shortage.iter().flat_map(|passed| passed.iter().map(LimitExceeded::parameter)).collect::<Vec<_>>();
     whole["limit_passed"] = passed.first().copied().into();
     whole["limits_passed"] = passed.into();
     whole["refused"] = (shortage.is_some() && job.spending.on_limit == OnLimit::Fail).into();

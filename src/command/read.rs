@@ -66,17 +66,17 @@ async fn read(
     bill: Option<&Path>,
 ) -> Ending {
     let limits = job.spending.limits;
-    let (till, store) = match setup::till_and_store(job, limits, patience, Audience::Platform).await {
+    let (cost_tracker, store) = match setup::till_and_store(job, limits, patience, Audience::Platform).await {
         Ok(opened) => opened,
         Err(error) => return failed(&error),
     };
-    let reader = Reader::new(job, store.clone(), till.clone(), options);
+    let reader = Reader::new(job, store.clone(), cost_tracker.clone(), options);
     let failures = reader.read(catalog, states, Box::new(Stdout), stop).await;
     if stop.reason() == Some(StopReason::OutputClosed) {
         return Ending::Failure;
     }
-    log_requests(till.ledger());
-    let reported = setup::report_bill(&till, &store.region(), bill);
+    log_requests(cost_tracker.ledger());
+    let reported = setup::report_bill(&cost_tracker, &store.region(), bill);
     match (ending(failures, stop), reported) {
         (Ending::Success, Err(error)) => failed(&error),
         (ending, _) => ending,

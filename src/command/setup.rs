@@ -8,7 +8,7 @@ use super::output::{print, tell};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::spending::Limits;
 use tollgate_config::job::Job;
-use tollgate_cost::{Ledger, PriceTable, Pricing, Till, endpoint_of_aws};
+use tollgate_cost::{CostTracker, Ledger, PriceTable, Pricing, endpoint_of_aws};
 use tollgate_protocol::message::{self, Level};
 use tollgate_runtime::clock::Clock;
 use tollgate_s3::{Attempted, Observer, Store, StoreOptions};
@@ -133,13 +133,13 @@ pub(super) async fn till_and_store(
     limits: Limits,
     options: StoreOptions,
     audience: Audience,
-) -> Result<(Till, Store)> {
-    let till = Till::new(pricing(job)?, limits, job.connection.region.as_deref().unwrap_or_default());
-    let options = StoreOptions { gate: till.gate(), observer: audience.observer(), ..options };
-    let store = Store::connect(&job.connection, till.ledger().clone(), options).await?;
-    till.set_region(&store.region());
+) -> Result<(CostTracker, Store)> {
+    let cost_tracker = CostTracker::new(pricing(job)?, limits, job.connection.region.as_deref().unwrap_or_default());
+    let options = StoreOptions { gate: cost_tracker.gate(), observer: audience.observer(), ..options };
+    let store = Store::connect(&job.connection, cost_tracker.ledger().clone(), options).await?;
+    cost_tracker.set_region(&store.region());
     infer_formats(job, &store, audience).await?;
-    Ok((till, store))
+    Ok((cost_tracker, store))
 }
 
 /// The prices that hold: what the configuration names, or else AWS's for AWS, and nothing for other servers.
@@ -155,8 +155,8 @@ fn pricing(job: &Job) -> Result<Pricing> {
 }
 
 /// The bill: a sentence for a person, and a line that a program can read; also into a file.
-pub(super) fn report_bill(till: &Till, region: &str, file: Option<&Path>) -> Result<()> {
-    let (sentence, json) = till.report(region);
+pub(super) fn report_bill(cost_tracker: &CostTracker, region: &str, file: Option<&Path>) -> Result<()> {
+    let (sentence, json) = cost_tracker.report(region);
     log(Level::Info, sentence);
     log(Level::Info, format!("bill {json}"));
     let Some(path) = file else { return Ok(()) };

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::ledger::Ledger;
-use super::prices::{Mark, Price, Prices};
+use super::prices::{Confidence, Price, Prices};
 use super::usage::{Operation, Row};
 use tollgate_base::spending::{GB, Money, Network};
 
@@ -41,7 +41,7 @@ pub struct BillLine {
     /// What they cost.
     pub cost: Money,
     /// How far the price can be trusted.
-    pub mark: Mark,
+    pub mark: Confidence,
 }
 
 /// The lines of a run, each usage type and operation once.
@@ -95,7 +95,7 @@ impl Bill {
 
     /// The mark of the least trusted price that has a part in the sum.
     #[must_use]
-    pub fn mark(&self) -> Mark {
+    pub fn mark(&self) -> Confidence {
         self.lines.iter().filter(|line| line.cost > Money::ZERO).map(|line| line.mark).max().unwrap_or_default()
     }
 
@@ -250,7 +250,7 @@ mod tests {
         );
         let same_region = bill(Network::SameRegion);
         assert_eq!(same_region.total().to_string(), "$0.02002");
-        assert_eq!(same_region.mark(), Mark::B);
+        assert_eq!(same_region.mark(), Confidence::B);
     }
 
     #[test]

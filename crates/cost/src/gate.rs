@@ -13,7 +13,7 @@ pub struct Planned {
     pub row: Row,
     /// Bytes of the body that is asked for; `None` where only the answer will tell.
     pub body_bytes: Option<u64>,
-    /// The account that it is charged to, see [`super::Account`]; 0 is none.
+    /// The account that it is charged to, see [`super::CostReservation`]; 0 is none.
     pub account: u32,
 }
 
@@ -25,12 +25,12 @@ pub enum Gate {
     Open,
     /// A rule is asked, once per attempt and before it is sent. Its error ends the operation without a retry; the kind
     /// for a limit is [`tollgate_base::error::ErrorKind::Limit`]. The ticket is dropped when the attempt is over.
-    Rule(Arc<dyn Fn(Planned) -> Result<Ticket> + Send + Sync>),
+    Rule(Arc<dyn Fn(Planned) -> Result<AttemptPermit> + Send + Sync>),
 }
 
 impl Gate {
     /// A gate with this rule.
-    pub fn rule(rule: impl Fn(Planned) -> Result<Ticket> + Send + Sync + 'static) -> Self {
+    pub fn rule(rule: impl Fn(Planned) -> Result<AttemptPermit> + Send + Sync + 'static) -> Self {
         Self::Rule(Arc::new(rule))
     }
 
@@ -38,9 +38,9 @@ impl Gate {
     ///
     /// # Errors
     /// What the rule answers.
-    pub fn admit(&self, planned: Planned) -> Result<Ticket> {
+    pub fn admit(&self, planned: Planned) -> Result<AttemptPermit> {
         match self {
-            Self::Open => Ok(Ticket::default()),
+            Self::Open => Ok(AttemptPermit::default()),
             Self::Rule(rule) => rule(planned),
         }
     }
@@ -67,12 +67,12 @@ pub struct TicketUse {
 /// The permission for one attempt. It lives until the attempt failed or its body was read or dropped, and then tells the
 /// rule what was used, so that what was reserved and not used can be given back.
 #[derive(Default)]
-pub struct Ticket {
+pub struct AttemptPermit {
     used: TicketUse,
     when_over: Option<Box<dyn FnOnce(TicketUse) + Send + Sync>>,
 }
 
-impl Ticket {
+impl AttemptPermit {
     /// A ticket that calls `when_over` with what was used.
     pub fn new(when_over: impl FnOnce(TicketUse) + Send + Sync + 'static) -> Self {
         Self { used: TicketUse::default(), when_over: Some(Box::new(when_over)) }
@@ -89,7 +89,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for AttemptPermit {
     fn drop(&mut self) {
         if let Some(when_over) = self.when_over.take() {
             when_over(self.used);
@@ -97,9 +97,9 @@ impl Drop for Ticket {
     }
 }
 
-impl fmt::Debug for Ticket {
+impl fmt::Debug for AttemptPermit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ticket").field("used", &self.used).finish_non_exhaustive()
+        f.debug_struct("AttemptPermit").field("used", &self.used).finish_non_exhaustive()
     }
 }
 
@@ -116,7 +116,7 @@ mod tests {
         let seen = Arc::clone(&told);
         let gate = Gate::rule(move |_| {
             let seen = Arc::clone(&seen);
-            Ok(Ticket::new(move |used| seen.lock().unwrap().push(used)))
+            Ok(AttemptPermit::new(move |used| seen.lock().unwrap().push(used)))
         });
         let mut ticket = gate.admit(Planned { row: Row::LIST, body_bytes: None, account: 0 }).unwrap();
         ticket.set_billed(true);
@@ -131,7 +131,7 @@ mod tests {
     fn a_rule_can_refuse() {
         let gate = Gate::rule(|planned| match planned.body_bytes {
             Some(bytes) if bytes > 10 => Err(Error::new(ErrorKind::Limit, "too much")),
-            _ => Ok(Ticket::default()),
+            _ => Ok(AttemptPermit::default()),
         });
         let planned = Planned { row: Row::LIST, body_bytes: Some(11), account: 0 };
         assert_eq!(gate.admit(planned).unwrap_err().kind(), ErrorKind::Limit);

@@ -16,7 +16,7 @@ use tollgate_base::spending::{GB, Money, Network, Spending};
 
 /// How far a price can be trusted; the later, the less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Mark {
+pub enum Confidence {
     /// There is nothing to pay.
     #[default]
     Free,
@@ -30,7 +30,7 @@ pub enum Mark {
     C,
 }
 
-impl Mark {
+impl Confidence {
     /// As it is shown.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -50,7 +50,7 @@ pub struct Price {
     /// Dollars for one unit.
     pub dollars: Money,
     /// How far it can be trusted.
-    pub mark: Mark,
+    pub mark: Confidence,
 }
 
 /// The table as written.
@@ -133,17 +133,17 @@ impl<'de> Deserialize<'de> for Cell {
         let expected = "a price is a number of dollars, or [dollars, \"A\"]";
         Ok(Self(match Written::deserialize(deserializer).map_err(|_| D::Error::custom(expected))? {
             Written::Marked(dollars, mark) => Price { dollars: dollars.0, mark: mark_of(Some(&mark)) },
-            Written::Plain(dollars) => Price { dollars: dollars.0, mark: Mark::Given },
+            Written::Plain(dollars) => Price { dollars: dollars.0, mark: Confidence::Given },
         }))
     }
 }
 
-fn mark_of(text: Option<&str>) -> Mark {
+fn mark_of(text: Option<&str>) -> Confidence {
     match text {
-        Some("A") => Mark::A,
-        Some("B") => Mark::B,
-        Some("C") => Mark::C,
-        _ => Mark::Given,
+        Some("A") => Confidence::A,
+        Some("B") => Confidence::B,
+        Some("C") => Confidence::C,
+        _ => Confidence::Given,
     }
 }
 
@@ -180,13 +180,13 @@ impl PriceTable {
         let cells = known.unwrap_or(&self.fallback);
         let discounted = |price: Price| Price {
             dollars: price.dollars.discounted(spending.discount_percent_e4),
-            mark: if known.is_some() { price.mark } else { Mark::C },
+            mark: if known.is_some() { price.mark } else { Confidence::C },
         };
         let internet = cells.egress_internet_per_gb.as_ref().or(self.fallback.egress_internet_per_gb.as_ref());
         let own_internet = cells.egress_internet_per_gb.is_some();
         let internet_mark = internet.map(|steps| match own_internet {
             true => mark_of(steps.mark.as_deref()),
-            false => Mark::C,
+            false => Confidence::C,
         });
         let internet_per_gb = internet.iter().flat_map(|steps| &steps.steps).map(|(gigabytes, dollars)| {
             let price = Price { dollars: dollars.0, mark: internet_mark.unwrap_or_default() };
@@ -194,7 +194,7 @@ impl PriceTable {
         });
         let to_region = cells.egress_region_per_gb.or(self.fallback.egress_region_per_gb).map(|cell| match cells {
             RegionCells { egress_region_per_gb: Some(_), .. } => cell.0,
-            _ => Price { mark: Mark::C, ..cell.0 },
+            _ => Price { mark: Confidence::C, ..cell.0 },
         });
         let classes = StorageClass::ALL.map(|class| {
             let own = self.classes.get(class.name());
@@ -437,8 +437,8 @@ mod tests {
             assert_eq!(prices.transfer_per_gb(Network::SameRegion), Price::default());
             assert_eq!(prices.known_region, region != "xx-moon-1");
         }
-        assert_eq!(prices("us-east-1").requests_per_1k(Row::LIST).mark, Mark::A);
-        assert_eq!(prices("xx-moon-1").requests_per_1k(Row::LIST).mark, Mark::C);
+        assert_eq!(prices("us-east-1").requests_per_1k(Row::LIST).mark, Confidence::A);
+        assert_eq!(prices("xx-moon-1").requests_per_1k(Row::LIST).mark, Confidence::C);
     }
 
     /// Where both tiers have a source, the first is 12.5 times the second: a slip of the pen in the table shows here.
@@ -507,7 +507,7 @@ mod tests {
         let prices = PriceTable::given(own).unwrap().of_region("us-east-1", &spending);
         assert_eq!(prices.date.as_deref(), Some("2027-01-01"));
         let standard = Row::get(StorageClass::Standard);
-        let get = Price { dollars: money("0.00018"), mark: Mark::Given };
+        let get = Price { dollars: money("0.00018"), mark: Confidence::Given };
         assert_eq!(prices.requests_per_1k(standard), get, "10 percent off 0.0002");
         assert_eq!(prices.requests_per_1k(Row::LIST).dollars, money("0.0045"));
         assert_eq!(prices.retrieval_per_gb(Row::get(StorageClass::StandardIa)).dollars, money("0.018"));

@@ -25,7 +25,7 @@ impl<'a> Approach<'a> {
 
     /// Whether nothing is asked for a file, since its key does not fit the partitions.
     pub(super) fn leaves_out(&self, object: &ObjectFacts) -> bool {
-        self.keys.misfit(&object.key).is_some()
+        self.keys.partition_error(&object.key).is_some()
     }
 
     /// How a file is read from a position on. A decoder that cannot be made fails when the file is read, with its reason.

@@ -14,9 +14,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::context::{Assignment, FileEnd, Shared};
+use super::context::{FileEnd, ReadGrant, StreamContext};
 use super::emit::Event;
-use super::fetch::{self, Stream};
+use super::fetch::{self, ByteSource};
 use super::file::{self, Origin};
 use super::report::MembersLeftOut;
 use tollgate_base::batch::{Place, Position};
@@ -121,7 +121,7 @@ impl Archive {
     }
 
     /// Fetches a range of the archive that holds several members.
-    async fn join(&self, store: &Store, range: Range<u64>, shared: &Shared) -> Result<Joined> {
+    async fn join(&self, store: &Store, range: Range<u64>, shared: &StreamContext) -> Result<Joined> {
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
         let held = shared.budgets.fetched.reserve(length).await;
         let bytes = fetch::in_one_piece(store, &self.object, range.clone()).await?;
@@ -129,13 +129,13 @@ impl Archive {
     }
 
     /// The bytes of a member, from its local header on.
-    pub(super) fn stream(&self, store: &Store, member: &Member, alone: bool, budget: &Budget) -> Stream {
+    pub(super) fn stream(&self, store: &Store, member: &Member, alone: bool, budget: &Budget) -> ByteSource {
         match &self.content {
             Some(content) => {
                 let range = member.range.start as usize..member.range.end as usize;
-                Stream::of_bytes(store, &self.object, content.slice(range), budget)
+                ByteSource::of_bytes(store, &self.object, content.slice(range), budget)
             }
-            None => Stream::of_range(store, &self.object, member.range.clone(), alone, budget),
+            None => ByteSource::of_range(store, &self.object, member.range.clone(), alone, budget),
         }
     }
 }
@@ -192,14 +192,14 @@ fn joined_range<'m>(mut members: impl Iterator<Item = &'m Member>) -> Range<u64>
 /// Reads the members of an archive one after the other, and ends it when none is left. `cursor` decides, as it was when
 /// the run began.
 pub(super) async fn read(
-    shared: Arc<Shared>,
+    shared: Arc<StreamContext>,
     object: ObjectFacts,
     from: Position,
     cursor: Arc<Cursor>,
-    assignment: Assignment,
+    assignment: ReadGrant,
 ) -> Result<FileEnd> {
     // An archive cannot be left in the middle of its bytes, so no limit ends it there.
-    let Assignment { alone, until: _, account } = assignment;
+    let ReadGrant { alone, until: _, account } = assignment;
     let store = shared.store.charged_to(account.id());
     let key = Arc::clone(&object.key);
     let opened = Archive::open(&store, &object, &shared.budgets.fetched).await;
@@ -240,7 +240,7 @@ pub(super) async fn read(
             Ok(()) => {
                 let budget = &shared.budgets.fetched;
                 let bytes = match joined.as_ref().and_then(|joined| joined.of(member)) {
-                    Some(bytes) => Stream::of_bytes(&store, &archive.object, bytes, budget),
+                    Some(bytes) => ByteSource::of_bytes(&store, &archive.object, bytes, budget),
                     None => archive.stream(&store, member, alone, budget),
                 };
                 let bytes = Box::new(bytes);
@@ -287,7 +287,7 @@ struct Failed {
 
 impl Failed {
     /// The first one is told by whoever reads the archive.
-    async fn add(&mut self, shared: &Shared, error: Error) {
+    async fn add(&mut self, shared: &StreamContext, error: Error) {
         self.count += 1;
         if self.count > 1 && self.count <= LOGGED_FAILURES {
             shared.outgoing.log(Level::Error, super::report::failure_line(&error)).await;
@@ -314,7 +314,7 @@ fn members_before(archive: &Position) -> u64 {
 fn begin_of(
     cursor: &Cursor,
     (archive, member, number): (&str, &ObjectFacts, u64),
-    shared: &Shared,
+    shared: &StreamContext,
 ) -> Option<Position> {
     let decision = cursor.decide_member(archive, member, number);
     shared.report.add_member(&decision);

@@ -1,7 +1,7 @@
 //! Whether the streams of a configuration can be read: one listed and one opened file each.
 
+use super::dead_letters::DeadLetterStore;
 use super::inventory;
-use super::letters::LetterBox;
 use super::listing::Listing;
 use super::partition;
 use super::probe;
@@ -27,7 +27,7 @@ pub async fn check(job: &Job, store: &Store, clock: Clock) -> Result<Vec<String>
 }
 
 async fn check_stream(stream: &Stream, caps: Caps, store: &Store, clock: Clock) -> Result<Option<String>> {
-    if let Some(letters) = LetterBox::of(&stream.bad_rows.action, store) {
+    if let Some(letters) = DeadLetterStore::of(&stream.bad_rows.action, store) {
         Box::pin(letters.try_out()).await?;
     }
     let prepared = partition::prepare(store, stream, clock.now(), None).await?;
@@ -57,7 +57,9 @@ async fn check_stream(stream: &Stream, caps: Caps, store: &Store, clock: Clock) 
         return Err(error.hint("check the bucket, the globs and the path prefix, and that such files exist"));
     };
     // As a first row that would fail the read.
-    if let Some(reason) = listing.keys().misfit(&object.key).filter(|_| stream.bad_rows.action == BadRowAction::Fail) {
+    if let Some(reason) =
+        listing.keys().partition_error(&object.key).filter(|_| stream.bad_rows.action == BadRowAction::Fail)
+    {
         return Err(Error::data(format!("Partition error: {reason}")).with("key", &object.key));
     }
     if stream.delivery != Delivery::Records {

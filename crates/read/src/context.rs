@@ -4,9 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use super::bad_rows::Tolerance;
 use super::budgets::Budgets;
+use super::dead_letters::DeadLetterStore;
 use super::emit::{Event, Outgoing};
 use super::keys::Keys;
-use super::letters::LetterBox;
 use super::progress::Progress;
 use super::report::Report;
 use super::stop::Stop;
@@ -14,7 +14,7 @@ use super::transfer::Transfer;
 use tollgate_base::options::Projection;
 use tollgate_base::predicate::Predicate;
 use tollgate_config::job;
-use tollgate_cost::{Account, Till};
+use tollgate_cost::{CostReservation, CostTracker};
 use tollgate_cursor::Cursor;
 use tollgate_format::DecodeLimits;
 use tollgate_record::StreamEncoder;
@@ -23,7 +23,7 @@ use tollgate_runtime::clock::Clock;
 use tollgate_s3::Store;
 
 /// What the tasks of a stream share.
-pub(super) struct Shared {
+pub(super) struct StreamContext {
     pub(super) store: Store,
     pub(super) clock: Clock,
     pub(super) stop: Stop,
@@ -38,7 +38,7 @@ pub(super) struct Shared {
     pub(super) encoder: StreamEncoder,
     pub(super) limits: DecodeLimits,
     pub(super) tolerance: Tolerance,
-    pub(super) letters: Option<LetterBox>,
+    pub(super) letters: Option<DeadLetterStore>,
     pub(super) report: Report,
     pub(super) progress: Arc<Progress>,
     /// Where the stream delivers files, and not what is in them.
@@ -47,7 +47,7 @@ pub(super) struct Shared {
     pub(super) keys: OnceLock<Keys>,
     /// The cursor as the run began, once the listing is prepared.
     pub(super) cursor: OnceLock<Arc<Cursor>>,
-    pub(super) till: Till,
+    pub(super) cost_tracker: CostTracker,
     /// Whether a file that is read by ranges says what it will ask for, since no plan before the run knew it.
     pub(super) untold: OnceLock<()>,
 }
@@ -65,22 +65,22 @@ pub(super) enum FileEnd {
 
 /// How a file is to be read, besides where from.
 #[derive(Debug)]
-pub(super) struct Assignment {
+pub(super) struct ReadGrant {
     /// Whether it has the connections to itself.
     pub(super) alone: bool,
     /// The byte before which a limit ends it.
     pub(super) until: Option<u64>,
     /// What is set aside for it.
-    pub(super) account: Account,
+    pub(super) account: CostReservation,
 }
 
 /// Whether an inventory told of a key.
-pub(super) fn told(shared: &Shared, key: &str) -> bool {
-    shared.keys.get().is_some_and(|keys| keys.told(key))
+pub(super) fn from_inventory(shared: &StreamContext, key: &str) -> bool {
+    shared.keys.get().is_some_and(|keys| keys.is_of_inventory(key))
 }
 
 /// Counts a file that was deleted after the inventory; it has nothing to read.
-pub(super) async fn forget(shared: &Shared, key: Arc<str>) -> FileEnd {
+pub(super) async fn forget(shared: &StreamContext, key: Arc<str>) -> FileEnd {
     shared.report.add_gone();
     shared.outgoing.send(Event::Forget { key }).await;
     FileEnd::Read

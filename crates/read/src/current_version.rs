@@ -3,34 +3,34 @@
 use std::sync::Arc;
 
 use super::archive;
-use super::context::{Assignment, FileEnd, Shared, forget, told};
+use super::context::{FileEnd, ReadGrant, StreamContext, forget, from_inventory};
 use super::emit::Event;
 use super::file;
 use tollgate_base::batch::Position;
 use tollgate_base::error::{ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
-use tollgate_cost::Account;
+use tollgate_cost::CostReservation;
 use tollgate_cursor::Cursor;
 
 /// Reads a file or an archive, if its key fits the partitions. What an inventory told of may not be there any more, which
 /// is counted, or be another object by now, which is read instead.
-pub(super) async fn read_as_it_is(
-    shared: Arc<Shared>,
+pub(super) async fn read_current_version(
+    shared: Arc<StreamContext>,
     object: ObjectFacts,
     from: Position,
     cursor: Arc<Cursor>,
-    assignment: Assignment,
+    assignment: ReadGrant,
 ) -> Result<FileEnd> {
-    if let Some(reason) = shared.keys.get().and_then(|keys| keys.misfit(&object.key)) {
-        return file::leave_out(&shared, object, &from, reason).await;
+    if let Some(reason) = shared.keys.get().and_then(|keys| keys.partition_error(&object.key)) {
+        return file::reject_file(&shared, object, &from, reason).await;
     }
     let (alone, until) = (assignment.alone, assignment.until);
     let ended = read(&shared, object.clone(), from, &cursor, assignment).await;
     let error = match ended {
-        Err(error) if error.kind() == ErrorKind::NotFound && told(&shared, &object.key) => {
+        Err(error) if error.kind() == ErrorKind::NotFound && from_inventory(&shared, &object.key) => {
             return Ok(forget(&shared, object.key).await);
         }
-        Err(error) if error.kind() == ErrorKind::Changed && told(&shared, &object.key) => error,
+        Err(error) if error.kind() == ErrorKind::Changed && from_inventory(&shared, &object.key) => error,
         ended => return ended,
     };
     let now = match Box::pin(shared.store.head(&object.key)).await {
@@ -43,16 +43,16 @@ pub(super) async fn read_as_it_is(
     }
     shared.report.add_overwritten();
     shared.outgoing.send(Event::Begin { object: now.clone(), from: Position::default() }).await;
-    let assignment = Assignment { alone, until, account: Account::default() };
+    let assignment = ReadGrant { alone, until, account: CostReservation::default() };
     read(&shared, now, Position::default(), &cursor, assignment).await
 }
 
 async fn read(
-    shared: &Arc<Shared>,
+    shared: &Arc<StreamContext>,
     object: ObjectFacts,
     from: Position,
     cursor: &Arc<Cursor>,
-    assignment: Assignment,
+    assignment: ReadGrant,
 ) -> Result<FileEnd> {
     match archive::is_archive(&shared.stream, &object) {
         true => archive::read(Arc::clone(shared), object, from, Arc::clone(cursor), assignment).await,

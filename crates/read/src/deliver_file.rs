@@ -5,9 +5,9 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::context::{FileEnd, Shared};
+use super::context::{FileEnd, StreamContext};
 use super::emit::Event;
-use super::fetch::Stream as Bytes;
+use super::fetch::ByteSource as Bytes;
 use super::transfer::Transfer;
 use tollgate_base::batch::{Place, Position};
 use tollgate_base::error::{Error, ErrorKind, Result};
@@ -22,7 +22,7 @@ impl Transfer {
     /// Transfers an object, unless `from` says that it was.
     pub(super) async fn run(
         &self,
-        shared: &Shared,
+        shared: &StreamContext,
         store: &Store,
         object: &ObjectFacts,
         from: &Position,
@@ -52,7 +52,7 @@ impl Transfer {
         Ok(FileEnd::Read)
     }
 
-    async fn emit(&self, shared: &Shared, object: &ObjectFacts, relative: &str, path: &Path) -> Result<()> {
+    async fn emit(&self, shared: &StreamContext, object: &ObjectFacts, relative: &str, path: &Path) -> Result<()> {
         let (folder, file_name) = object.key.rsplit_once('/').unwrap_or(("", &object.key));
         let url = path.to_str().ok_or_else(|| Error::config("the staging folder's name is not UTF-8 text"))?;
         let line = message::file_record(&FileReference {
@@ -79,7 +79,12 @@ impl Transfer {
 }
 
 /// Writes an object's bytes. `None`: the run was asked to stop before all were there.
-async fn download(shared: &Shared, mut bytes: Bytes, object: &ObjectFacts, mut part: Part) -> Result<Option<Part>> {
+async fn download(
+    shared: &StreamContext,
+    mut bytes: Bytes,
+    object: &ObjectFacts,
+    mut part: Part,
+) -> Result<Option<Part>> {
     loop {
         let Some(next) = shared.stop.unless(bytes.next()).await else { return Ok(None) };
         let Some((_, piece)) = next? else { break };

@@ -177,7 +177,7 @@ fn nothing_inferred(error: Error, files: usize) -> Error {
 /// The newest selected files, the newest first, and the number of all; or the first one that the listing finds.
 async fn newest(stream: &Stream, store: &Store, mut prepared: Prepared) -> Result<(Vec<ObjectFacts>, Option<u64>)> {
     let count = stream.schema_sample_files.unwrap_or(SAMPLE_FILES).clamp(1, SAMPLE_FILES);
-    Box::pin(inventory::top_up(store, stream, &mut prepared, None)).await?;
+    Box::pin(inventory::inventory_listing(store, stream, &mut prepared, None)).await?;
     let mut listing = Listing::new(store, stream, prepared, None).sampled(stream);
     // Of files of one second the first keys count as newer: the connector we replace takes those.
     let mut newest: BinaryHeap<Reverse<(Timestamp, Reverse<Arc<str>>)>> = BinaryHeap::new();
@@ -185,7 +185,7 @@ async fn newest(stream: &Stream, store: &Store, mut prepared: Prepared) -> Resul
     let mut listed = 0;
     while let Some(mut page) = listing.next_page().await? {
         // Keys that do not fit have columns of no type.
-        page.retain(|object| listing.keys().misfit(&object.key).is_none());
+        page.retain(|object| listing.keys().partition_error(&object.key).is_none());
         for object in page {
             if stream.schema_of_first_file {
                 return Ok((vec![object], None));

@@ -1,17 +1,17 @@
 //! What a run would ask of S3, found out by listing and, for Parquet, some footers. No object is read.
 
 use super::approach::Approach;
-use super::dispatch::Files;
 use super::options::DEFAULT_PARALLEL_FILES;
 use super::plan::{self, Looking};
+use super::queue::FileQueue;
+use super::row_selection::RowSelection;
 use super::select::{cursor, list, stream_named};
 use super::stop::Stop;
-use super::wanted::Wanted;
 use tollgate_base::error::Result;
 use tollgate_base::object::Timestamp;
 use tollgate_base::options::FormatOptions;
 use tollgate_config::job::{Job, Stream};
-use tollgate_cost::{Allowance, Till, Usage, usage_of, usage_since};
+use tollgate_cost::{CostTracker, SpendingBudget, Usage, usage_of, usage_since};
 use tollgate_plan::estimate::{Estimated, StreamPlan};
 use tollgate_plan::ranges;
 use tollgate_protocol::catalog::{ConfiguredCatalog, ConfiguredStream};
@@ -65,7 +65,7 @@ pub struct RunEstimate {
 pub async fn estimate(
     job: &Job,
     store: &Store,
-    till: &Till,
+    cost_tracker: &CostTracker,
     catalog: &ConfiguredCatalog,
     states: &StateFile,
     now: Timestamp,
@@ -73,7 +73,7 @@ pub async fn estimate(
     let (mut run, mut planned) = (RunEstimate::default(), Vec::new());
     for configured in &catalog.streams {
         let stream = stream_named(&job.streams, &configured.name)?;
-        let (estimate, listed) = Box::pin(list_stream(job, store, till, (stream, configured), states, now))
+        let (estimate, listed) = Box::pin(list_stream(job, store, cost_tracker, (stream, configured), states, now))
             .await
             .map_err(|error| error.with("stream", &configured.name))?;
         run.streams.push(estimate);
@@ -82,8 +82,8 @@ pub async fn estimate(
         planned.push((listed, run.streams.len() - 1));
     }
     if job.spending.limits.any() {
-        let prices = till.prices(&store.region());
-        let allowance = Allowance::new(job.spending.limits, prices, job.spending.network);
+        let prices = cost_tracker.prices(&store.region());
+        let allowance = SpendingBudget::new(job.spending.limits, prices, job.spending.network);
         let looking = planned.iter_mut().map(|(listed, _)| listed.looking(store));
         plan::decide((&allowance, FOOTERS_ONE_IN), &run.usage, &mut looking.collect::<Vec<_>>()).await?;
     }
@@ -93,16 +93,16 @@ pub async fn estimate(
         (estimate.footers, estimate.unknown_files) = (plan.footers(), plan.unknown_files());
         run.usage.add(&plan.estimated());
     }
-    run.estimating = usage_of(till.ledger());
+    run.estimating = usage_of(cost_tracker.ledger());
     Ok(run)
 }
 
 /// A stream whose files are known.
 struct Listed<'a> {
     stream: &'a Stream,
-    files: Files,
+    files: FileQueue,
     plan: StreamPlan,
-    wanted: Wanted,
+    wanted: RowSelection,
     /// What listings and inventories took: the run asks for them again.
     usage: Vec<Usage>,
 }
@@ -117,17 +117,17 @@ impl Listed<'_> {
 async fn list_stream<'a>(
     job: &Job,
     store: &Store,
-    till: &Till,
+    cost_tracker: &CostTracker,
     (stream, configured): (&'a Stream, &ConfiguredStream),
     states: &StateFile,
     now: Timestamp,
 ) -> Result<(StreamEstimate, Option<Listed<'a>>)> {
-    let before = usage_of(till.ledger());
+    let before = usage_of(cost_tracker.ledger());
     let parallel = job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1);
     // Footers are chosen among all files.
     let whole = job.spending.limits.any() || matches!(stream.format, FormatOptions::Parquet(_));
     let cursor = cursor(job, configured, stream, states)?;
-    let wanted = Wanted::of(configured, stream, &cursor)?;
+    let wanted = RowSelection::of(configured, stream, &cursor)?;
     let files = list(store, stream, cursor, now, whole, &Stop::default()).await?;
     let mut estimate = StreamEstimate {
         name: stream.name.clone(),
@@ -149,7 +149,7 @@ async fn list_stream<'a>(
     let counts = files.counts();
     (estimate.listed, estimate.archived) = (counts.objects + counts.from_inventory, counts.archived);
     estimate.sample = counts.sample;
-    let usage = usage_since(&usage_of(till.ledger()), &before);
+    let usage = usage_since(&usage_of(cost_tracker.ledger()), &before);
     let mut listed = Listed { stream, files, plan, wanted, usage };
     let (looking, plan) = listed.looking(store);
     looking.look(plan).await?;
@@ -157,7 +157,7 @@ async fn list_stream<'a>(
 }
 
 /// The plan of files that are read while they are listed.
-async fn while_listing(files: &mut Files, stream: &Stream, parallel: usize) -> Result<StreamPlan> {
+async fn while_listing(files: &mut FileQueue, stream: &Stream, parallel: usize) -> Result<StreamPlan> {
     let (mut plan, mut approach) = (plan::begun(stream), Approach::new(stream, files.keys()));
     let mut index = 0;
     while let Some((object, from)) = files.next().await? {

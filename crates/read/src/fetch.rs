@@ -22,7 +22,7 @@ const PARALLEL_RANGES: usize = 4;
 const BODY_BYTES: usize = 2 << 20;
 
 /// The bytes of one object in order.
-pub(super) struct Stream {
+pub(super) struct ByteSource {
     store: Store,
     object: ObjectFacts,
     budget: Budget,
@@ -57,7 +57,7 @@ struct Part {
     reservation: Reservation,
 }
 
-impl Stream {
+impl ByteSource {
     /// The bytes from `from` on, up to `until` where that is given. `alone`: whether no other file waits, so that a large
     /// file may be fetched in parts.
     pub(super) fn new(
@@ -230,20 +230,20 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for ByteSource {
     fn drop(&mut self) {
         self.ahead.iter().for_each(JoinHandle::abort);
     }
 }
 
 /// Ranges on their way: those that a decoder asked for, or will ask for.
-pub(super) struct Ahead {
+pub(super) struct Prefetch {
     fetch: JoinHandle<Result<Vec<(u64, Bytes)>>>,
     /// Until it is handed over.
     reservation: Option<Reservation>,
 }
 
-impl Ahead {
+impl Prefetch {
     /// Begins to fetch ranges, merged over small gaps, if there is room for them now.
     pub(super) fn begin(store: &Store, object: &ObjectFacts, wanted: Vec<Range<u64>>, budget: &Budget) -> Option<Self> {
         let merged = ranges::merged(wanted, ranges::MERGE_GAP_BYTES);
@@ -254,7 +254,7 @@ impl Ahead {
         Some(Self::fetch(store, object, merged, reservation))
     }
 
-    /// As [`Ahead::begin`], waiting for room. `None` when the run is asked to stop meanwhile.
+    /// As [`Prefetch::begin`], waiting for room. `None` when the run is asked to stop meanwhile.
     pub(super) async fn wait(
         store: &Store,
         object: &ObjectFacts,
@@ -315,7 +315,7 @@ async fn fetch_all(store: Store, object: ObjectFacts, merged: Vec<Range<u64>>) -
     }
 }
 
-/// Fetches the ranges that a decoder asked for and feeds them: see [`Ahead`].
+/// Fetches the ranges that a decoder asked for and feeds them: see [`Prefetch`].
 pub(super) async fn feed_ranges(
     store: &Store,
     object: &ObjectFacts,
@@ -324,7 +324,7 @@ pub(super) async fn feed_ranges(
     decoder: &mut dyn Decode,
     stop: &Stop,
 ) -> Result<Option<Reservation>> {
-    match Ahead::wait(store, object, wanted, budget, stop).await {
+    match Prefetch::wait(store, object, wanted, budget, stop).await {
         Some(fetched) => fetched.feed(decoder, stop).await,
         None => Ok(None),
     }
@@ -343,7 +343,7 @@ pub(super) async fn in_one_piece(store: &Store, object: &ObjectFacts, range: Ran
     Ok(joined.freeze())
 }
 
-impl Drop for Ahead {
+impl Drop for Prefetch {
     fn drop(&mut self) {
         self.fetch.abort();
     }

@@ -3,13 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::context::{Assignment, FileEnd, Shared, forget, told};
+use super::context::{FileEnd, ReadGrant, StreamContext, forget, from_inventory};
+use super::dead_letters::DeadLetterWriter;
 use super::emit::{BatchEnd, Event};
-use super::fetch::{Stream, feed_ranges};
-use super::letters::Letters;
+use super::fetch::{ByteSource, feed_ranges};
 use super::partition;
+use super::row_selection;
 use super::steps::Steps;
-use super::wanted;
 use tollgate_base::batch::{Decoded, Place, Position, Reject};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
@@ -46,7 +46,7 @@ pub(super) enum Origin {
     /// A member of an archive.
     Member {
         /// Its bytes, from its local header on.
-        bytes: Box<Stream>,
+        bytes: Box<ByteSource>,
         /// Where the archive stands when the member is read.
         archive_after: Option<(Arc<str>, Position)>,
     },
@@ -54,13 +54,13 @@ pub(super) enum Origin {
 
 /// Reads a file from a position on. What was decoded before an error or a stop is handed on in any case.
 pub(super) async fn read(
-    shared: Arc<Shared>,
+    shared: Arc<StreamContext>,
     object: ObjectFacts,
     from: Position,
-    assignment: Assignment,
+    assignment: ReadGrant,
 ) -> Result<FileEnd> {
     // The account is given back when the file is done.
-    let Assignment { alone, until, account } = assignment;
+    let ReadGrant { alone, until, account } = assignment;
     let store = shared.store.charged_to(account.id());
     let end = match &shared.transfer {
         None => read_from(&shared, object, from, store, Origin::Object { alone, until }).await?,
@@ -78,7 +78,7 @@ pub(super) async fn read(
 /// As [`read`], for a file whose bytes come from `origin`; requests go to `store`. A file that does not have the position
 /// is read from its start: with the position it would fail in every later sync.
 pub(super) async fn read_from(
-    shared: &Shared,
+    shared: &StreamContext,
     object: ObjectFacts,
     from: Position,
     store: Store,
@@ -104,7 +104,7 @@ pub(super) async fn read_from(
 }
 
 async fn read_once(
-    shared: &Shared,
+    shared: &StreamContext,
     object: ObjectFacts,
     from: Position,
     store: Store,
@@ -147,8 +147,8 @@ async fn read_once(
 }
 
 /// Treats a file whose key does not fit the partitions as a bad row. Nothing is asked for it.
-pub(super) async fn leave_out(
-    shared: &Shared,
+pub(super) async fn reject_file(
+    shared: &StreamContext,
     object: ObjectFacts,
     from: &Position,
     reason: String,
@@ -169,7 +169,7 @@ pub(super) async fn leave_out(
         return Ok(FileEnd::Stopped);
     }
     if let Some(to) = shared.letters.clone() {
-        let mut letters = Letters::new(to, &stream.name, &object, from);
+        let mut letters = DeadLetterWriter::new(to, &stream.name, &object, from);
         let added = letters.add(&reject).await;
         let written = match added {
             Ok(()) => letters.flush().await,
@@ -188,7 +188,7 @@ pub(super) async fn leave_out(
 
 /// Says that a file is done, or what is wrong with it.
 async fn conclude(
-    shared: &Shared,
+    shared: &StreamContext,
     key: Arc<str>,
     archive_after: Option<(Arc<str>, Position)>,
     ended: Result<FileEnd>,
@@ -208,7 +208,9 @@ async fn conclude(
             shared.outgoing.send(Event::PutOff { key }).await;
             Ok(FileEnd::Read)
         }
-        Err(error) if error.kind() == ErrorKind::NotFound && archive_after.is_none() && told(shared, &key) => {
+        Err(error)
+            if error.kind() == ErrorKind::NotFound && archive_after.is_none() && from_inventory(shared, &key) =>
+        {
             Ok(forget(shared, key).await)
         }
         Err(error) => {
@@ -297,7 +299,7 @@ impl Held {
     /// Makes it enough. Where room must be waited for, what was fetched ahead is let go and asked for again: a task that
     /// waits for this must hold nothing, or two wait for each other. Members of small archives, which are held as a whole, go
     /// beyond the budget one at a time.
-    async fn grow(&mut self, wanted: u64, bytes: &mut Stream, shared: &Shared) {
+    async fn grow(&mut self, wanted: u64, bytes: &mut ByteSource, shared: &StreamContext) {
         if self.overdraft.is_some() {
             return;
         }
@@ -322,7 +324,7 @@ impl Held {
 }
 
 struct FileTask<'a> {
-    shared: &'a Shared,
+    shared: &'a StreamContext,
     object: ObjectFacts,
     decoder: Box<dyn Decode>,
     encoder: FileEncoder,
@@ -330,7 +332,7 @@ struct FileTask<'a> {
     /// `None` when it is being read.
     origin: Option<Origin>,
     /// The bytes of a file that is read in order, while it is.
-    bytes: Option<Box<Stream>>,
+    bytes: Option<Box<ByteSource>>,
     compression: Compression,
     /// The bucket, with requests that are charged to this file's account.
     store: Store,
@@ -347,7 +349,7 @@ struct FileTask<'a> {
     /// Whether the position moved since then.
     moved: bool,
     after: Position,
-    letters: Option<Letters>,
+    letters: Option<DeadLetterWriter>,
     flattener: Option<Flattener>,
     /// Partitions whose name no column of the file was compared with.
     partitions: Vec<String>,
@@ -356,7 +358,13 @@ struct FileTask<'a> {
 }
 
 impl<'a> FileTask<'a> {
-    fn new(shared: &'a Shared, object: ObjectFacts, from: Position, store: Store, origin: Origin) -> Result<Self> {
+    fn new(
+        shared: &'a StreamContext,
+        object: ObjectFacts,
+        from: Position,
+        store: Store,
+        origin: Origin,
+    ) -> Result<Self> {
         let stream = &shared.stream;
         stream.told_by_key(&object.key)?;
         let member = matches!(origin, Origin::Member { .. });
@@ -368,7 +376,7 @@ impl<'a> FileTask<'a> {
             return Err(not_in_archives(&stream.format));
         }
         let constants = shared.keys.get().map(|keys| keys.constants(&object.key)).unwrap_or_default();
-        decoder.prune(&wanted::given(&shared.predicates, &constants));
+        decoder.prune(&row_selection::given(&shared.predicates, &constants));
         if let Some(part) = shared.keys.get().and_then(|keys| keys.sample_of(&object)) {
             decoder.sample(part);
         }
@@ -379,13 +387,13 @@ impl<'a> FileTask<'a> {
             _ => ParquetOptions::default(),
         };
         let flattener = stream.flatten.map(|depth| Flattener::new(depth, parquet));
-        let letters = shared.letters.clone().map(|to| Letters::new(to, &stream.name, &object, &from));
+        let letters = shared.letters.clone().map(|to| DeadLetterWriter::new(to, &stream.name, &object, &from));
         Ok(Self {
             shared,
             object,
             decoder,
             encoder,
-            pick: shared.pick.as_ref().map(|pick| pick.file_given(|name| wanted::known(&constants, name))),
+            pick: shared.pick.as_ref().map(|pick| pick.file_given(|name| row_selection::known(&constants, name))),
             origin: Some(origin),
             bytes: None,
             compression,
@@ -422,7 +430,7 @@ impl<'a> FileTask<'a> {
         let (bytes, until) = match self.origin.take() {
             Some(Origin::Object { alone, until }) => {
                 let budget = &shared.budgets.fetched;
-                (Stream::new(&self.store, &self.object, from, until, alone, budget), until)
+                (ByteSource::new(&self.store, &self.object, from, until, alone, budget), until)
             }
             Some(Origin::Member { bytes, .. }) => (*bytes, None),
             None => return Err(Error::internal("a file was read twice")),
@@ -480,7 +488,7 @@ impl<'a> FileTask<'a> {
     async fn run_ranges(&mut self) -> Result<FileEnd> {
         let shared = self.shared;
         let (store, object) = (self.store.clone(), self.object.clone());
-        let mut steps = Steps::new(&store, &object, &shared.budgets.fetched, shared.till.allowance());
+        let mut steps = Steps::new(&store, &object, &shared.budgets.fetched, shared.cost_tracker.allowance());
         let mut room = Held::default();
         while self.goes_on() {
             let wanted = self.decoder.held_bytes();
@@ -524,7 +532,7 @@ impl<'a> FileTask<'a> {
         let Planned { metadata_start, index, steps } = planned;
         let file = ColumnarFile::new(&self.object, parquet::TAIL_BYTES, *metadata_start, index, steps, 0);
         let row = Row::get(self.object.storage_class);
-        self.shared.till.expect([&Usage { row, requests: file.requests, bytes: file.bytes }]);
+        self.shared.cost_tracker.expect([&Usage { row, requests: file.requests, bytes: file.bytes }]);
     }
 
     /// Says, once in a stream, that a file needs more at once than the budget has.
@@ -535,7 +543,7 @@ impl<'a> FileTask<'a> {
         if bytes > most.max(self.large_bytes) && shared.report.add_large(self.large_bytes == 0, bytes) {
             let message = format!(
                 "stream {}: '{}' has row groups of which {bytes} bytes are needed at once, more than the {most} bytes that \
-                 are set aside for fetched data: memory grows by as much. Files with a page index, or with smaller row \
+                 are set aside for fetched data: memory grows by as much. FileQueue with a page index, or with smaller row \
                  groups, need less",
                 shared.stream.name, self.object.key
             );

@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use md5::{Digest as _, Md5};
 
-use super::fetch::{Stream as Bytes, feed_ranges, in_one_piece};
-use super::inventory_listing::TopUp;
+use super::fetch::{ByteSource as Bytes, feed_ranges, in_one_piece};
+use super::inventory_listing::InventoryListing;
 use super::partition::Prepared;
 use super::stop::Stop;
 use tollgate_base::error::{Error, Result};
@@ -103,7 +103,12 @@ fn complete(objects: Vec<ObjectFacts>) -> Option<ObjectFacts> {
 ///
 /// # Errors
 /// As [`manifest`].
-pub(super) async fn top_up(store: &Store, stream: &Stream, prepared: &mut Prepared, after: Option<&str>) -> Result<()> {
+pub(super) async fn inventory_listing(
+    store: &Store,
+    stream: &Stream,
+    prepared: &mut Prepared,
+    after: Option<&str>,
+) -> Result<()> {
     let Some(source) = &stream.inventory else { return Ok(()) };
     let (object, manifest) = manifest(store, source).await?;
     let from = manifest.created_at.plus_seconds(-source.margin_seconds);
@@ -146,7 +151,7 @@ pub(super) async fn top_up(store: &Store, stream: &Stream, prepared: &mut Prepar
     }
     inventory.settle();
     let note = proof(&object.key, &manifest, source, condition.map(|_| from), (listed, inventory.len()));
-    prepared.top_up = Some(TopUp { inventory: Arc::new(inventory), condition, note });
+    prepared.inventory_listing = Some(InventoryListing { inventory: Arc::new(inventory), condition, note });
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use tollgate_plan::inventory::Inventory;
 
 /// An inventory, ready to be merged into a listing.
 #[derive(Debug, Clone)]
-pub(super) struct TopUp {
+pub(super) struct InventoryListing {
     pub(super) inventory: Arc<Inventory>,
     /// The condition of the filter that keys from the inventory do not meet; `None` where nothing is listed besides.
     pub(super) condition: Option<usize>,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::partition::Prepared;
-use super::wanted;
+use super::row_selection;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::partition::Partitions;
 use tollgate_base::predicate::Predicate;
@@ -38,9 +38,9 @@ enum Told {
 impl Keys {
     /// By what was found out before the listing.
     pub(super) fn of(stream: &Stream, prepared: &Prepared) -> Self {
-        let inventory = match &prepared.top_up {
+        let inventory = match &prepared.inventory_listing {
             None => Told::None,
-            Some(top_up) => top_up.condition.map_or(Told::All, Told::Without),
+            Some(inventory_listing) => inventory_listing.condition.map_or(Told::All, Told::Without),
         };
         let (layout, filter) = (prepared.layout.clone(), prepared.filter.clone());
         Self {
@@ -74,11 +74,11 @@ impl Keys {
     }
 
     /// Why a key does not fit the partitions.
-    pub(super) fn misfit(&self, key: &str) -> Option<String> {
-        let misfit = partition_error(key, &self.partitions, self.layout.as_deref(), &self.filter);
-        misfit.or_else(|| {
+    pub(super) fn partition_error(&self, key: &str) -> Option<String> {
+        let partition_error = partition_error(key, &self.partitions, self.layout.as_deref(), &self.filter);
+        partition_error.or_else(|| {
             let (rows, constants) = (self.rows.as_ref()?, self.constants(key));
-            let odd = wanted::incomparable(rows, &constants)?;
+            let odd = row_selection::incomparable(rows, &constants)?;
             Some(format!(
                 "the key's value for partition '{}' cannot be compared with what `parquet_filters` says",
                 odd.name
@@ -87,7 +87,7 @@ impl Keys {
     }
 
     /// Whether an inventory told of a key.
-    pub(super) fn told(&self, key: &str) -> bool {
+    pub(super) fn is_of_inventory(&self, key: &str) -> bool {
         match (self.inventory, &self.layout) {
             (Told::None, _) => false,
             (Told::Without(condition), Some(layout)) => {

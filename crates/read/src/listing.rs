@@ -15,11 +15,11 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use super::approach::Approach;
+use super::dead_letters;
 use super::keys::Keys;
-use super::letters;
 use super::partition::Prepared;
 use super::prefixes::prefixes_of;
-use super::wanted::{OfKey, Rules};
+use super::row_selection::{KeyFilter, KeyVerdict};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Compression, FormatOptions};
@@ -28,7 +28,7 @@ use tollgate_plan::estimate::TAIL_BYTES;
 use tollgate_plan::files::FileList;
 use tollgate_plan::inventory::InOrder;
 use tollgate_plan::order::{self, Trail};
-use tollgate_plan::partition::filter::Verdict as Wanted;
+use tollgate_plan::partition::filter::Verdict as PartitionVerdict;
 use tollgate_plan::sample::{ListingSize, Sampler};
 use tollgate_plan::select::{Selection, Verdict};
 use tollgate_plan::sorted::{Sorted, Sorter};
@@ -69,7 +69,7 @@ pub(super) struct Listing {
     list_prefix: Option<String>,
     keys: Keys,
     /// What is wanted of rows, where keys may tell.
-    rules: Option<Rules>,
+    rules: Option<KeyFilter>,
     /// The last key that was handed on.
     last: Option<Arc<str>>,
     /// Pages that were listed to see whether they are in order.
@@ -176,11 +176,11 @@ impl Listing {
         let mut walk = Walk::new(layout, prepared.filter.clone(), after, &prepared.sampled, options);
         let mut from_inventory = None;
         let mut listed = prefixes.as_slice();
-        if let Some(top_up) = &prepared.top_up {
-            let objects = Arc::clone(&top_up.inventory).in_order().peekable();
+        if let Some(inventory_listing) = &prepared.inventory_listing {
+            let objects = Arc::clone(&inventory_listing.inventory).in_order().peekable();
             from_inventory = Some(FromInventory { objects, listed: VecDeque::new(), ended: false });
-            match top_up.condition {
-                Some(older) => walk = walk.instead(older, Arc::clone(&top_up.inventory)),
+            match inventory_listing.condition {
+                Some(older) => walk = walk.instead(older, Arc::clone(&inventory_listing.inventory)),
                 None => listed = &[],
             }
         }
@@ -424,7 +424,7 @@ impl Listing {
     }
 
     /// Leaves files out whose key says that no row of them is wanted.
-    pub(super) fn with_rules(self, rules: Option<Rules>) -> Self {
+    pub(super) fn with_rules(self, rules: Option<KeyFilter>) -> Self {
         Self { rules, ..self }
     }
 
@@ -440,7 +440,7 @@ impl Listing {
         let listed = |key: &str| {
             let named = key.ends_with(".zip") || self.selection.patterns().iter().any(|pattern| pattern.matches(key));
             let below = self.list_prefix.as_ref().is_none_or(|prefix| key.starts_with(prefix.as_str()));
-            named && below && matches!(self.prepared.wanted(key), Wanted::Wanted | Wanted::Open)
+            named && below && matches!(self.prepared.wanted(key), PartitionVerdict::Wanted | PartitionVerdict::Open)
         };
         let seen = |key: &str| self.watched.get(key).copied().unwrap_or(false);
         let mut names = archives_of(key).chain([key]);
@@ -466,7 +466,7 @@ impl Listing {
     /// Whether the object holds bad rows that a run wrote, and is no data.
     fn letter(&self, object: &ObjectFacts) -> bool {
         let written =
-            |prefix: &String| object.key.starts_with(prefix.as_str()) && object.key.ends_with(letters::SUFFIX);
+            |prefix: &String| object.key.starts_with(prefix.as_str()) && object.key.ends_with(dead_letters::SUFFIX);
         self.letters.as_ref().is_some_and(written)
     }
 
@@ -534,11 +534,11 @@ impl Listing {
     fn has_wanted_rows(&mut self, object: &ObjectFacts) -> bool {
         let Some(rules) = self.rules.as_ref().filter(|_| !object.key.ends_with(".zip")) else { return true };
         match rules.of_key(&self.keys.constants(&object.key)) {
-            OfKey::Wanted => return true,
+            KeyVerdict::RowSelection => return true,
             // A key that does not fit the partitions is a bad file, whatever the values say that it has.
-            _ if self.keys.misfit(&object.key).is_some() => return true,
-            OfKey::Filtered => self.counts.filtered += 1,
-            OfKey::Below => {
+            _ if self.keys.partition_error(&object.key).is_some() => return true,
+            KeyVerdict::Filtered => self.counts.filtered += 1,
+            KeyVerdict::Below => {
                 self.counts.below_cursor += 1;
                 self.below.push(Arc::clone(&object.key));
             }
@@ -551,19 +551,21 @@ impl Listing {
             return true;
         }
         match self.prepared.wanted(&object.key) {
-            Wanted::Unwanted(condition) if !self.prepared.of_inventory(condition) => {
+            PartitionVerdict::Unwanted(condition) if !self.prepared.of_inventory(condition) => {
                 self.counts.unwanted += 1;
                 return false;
             }
-            Wanted::Unwanted(_) | Wanted::WithoutValue(_)
+            PartitionVerdict::Unwanted(_) | PartitionVerdict::WithoutValue(_)
                 if self.prepared.of_another_tool(&object.key) && self.prepared.undecided(&object.key) =>
             {
                 self.counts.without_partition += 1;
                 return false;
             }
-            Wanted::Wanted | Wanted::Open | Wanted::Unwanted(_) => self.counts.wanted += 1,
+            PartitionVerdict::Wanted | PartitionVerdict::Open | PartitionVerdict::Unwanted(_) => {
+                self.counts.wanted += 1
+            }
             // It does not fit the partitions: a bad file, like a bad row.
-            Wanted::WithoutValue(_) => {}
+            PartitionVerdict::WithoutValue(_) => {}
         }
         true
     }

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::inventory_listing::TopUp;
-use super::letters;
+use super::dead_letters;
+use super::inventory_listing::InventoryListing;
 use super::prefixes::prefixes_of;
 use tollgate_base::batch::{InferredColumn, InferredType};
 use tollgate_base::error::{Error, Result};
@@ -49,7 +49,7 @@ pub(super) struct Prepared {
     /// The time before which partitions end that are left out for that.
     pub(super) listed_from: Option<Timestamp>,
     /// The inventory that takes the place of a part of the listing.
-    pub(super) top_up: Option<TopUp>,
+    pub(super) inventory_listing: Option<InventoryListing>,
 }
 
 /// Finds out where the partitions of a stream are, if anything depends on it.
@@ -76,7 +76,7 @@ pub(super) async fn prepare(
     let prefixes = prefixes_of(store, &selection, stream);
     let base = common_folder(&prefixes);
     let mut prepared = Prepared::default();
-    let letters = letters::folders_in(store, stream, &base);
+    let letters = dead_letters::folders_in(store, stream, &base);
     let layout = match &partitions.template {
         Some(template) => {
             let mut layout = Layout::of_template(template, &base, partitions);
@@ -209,7 +209,7 @@ impl Prepared {
 
     /// Whether a condition leaves keys to the inventory, and not out.
     pub(super) fn of_inventory(&self, condition: usize) -> bool {
-        self.top_up.as_ref().is_some_and(|top_up| top_up.condition == Some(condition))
+        self.inventory_listing.as_ref().is_some_and(|inventory_listing| inventory_listing.condition == Some(condition))
     }
 
     /// Whether a key lies in a folder of another tool.

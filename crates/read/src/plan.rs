@@ -1,16 +1,16 @@
 //! What reading a stream will ask for: the listing's files through the pure plan, and the footers of some of them.
 
 use super::approach::Approach;
-use super::dispatch::Files;
+use super::queue::FileQueue;
+use super::row_selection::{self, RowSelection};
 use super::sample::{self, ColumnarLook};
-use super::wanted::{self, Wanted};
 use tokio::task::JoinSet;
 use tollgate_base::batch::Position;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, StorageClass};
 use tollgate_base::options::FormatOptions;
 use tollgate_config::job::{Pushdown, Stream};
-use tollgate_cost::Allowance;
+use tollgate_cost::SpendingBudget;
 use tollgate_cost::usage::Row;
 use tollgate_format::Access;
 use tollgate_plan::estimate::{self, Estimated, StreamPlan};
@@ -24,7 +24,7 @@ const _: () =
 const LOOKS_AT_ONCE: usize = 12;
 
 /// The plan of all files that were not handed out; `None` while they are still listed.
-pub(super) fn of_files(files: &Files, stream: &Stream, parallel: usize) -> Option<StreamPlan> {
+pub(super) fn of_files(files: &FileQueue, stream: &Stream, parallel: usize) -> Option<StreamPlan> {
     let (mut plan, mut approach) = (begun(stream), Approach::new(stream, files.keys()));
     let count = files.ready();
     for (index, (place, object, from)) in files.placed()?.enumerate() {
@@ -64,7 +64,7 @@ const LEAST_LOOKS: usize = 5;
 /// Looks at footers until the bounds of all plans together lie on one side of the limits, or more footers would cost too much
 /// beside these: one part in `one_in` of a limit. `rest` is what the run takes besides.
 pub(super) async fn decide(
-    (allowance, one_in): (&Allowance, u64),
+    (allowance, one_in): (&SpendingBudget, u64),
     rest: &Estimated,
     streams: &mut [(Looking<'_>, &mut StreamPlan)],
 ) -> Result<()> {
@@ -103,8 +103,8 @@ pub(super) async fn decide(
 pub(super) struct Looking<'a> {
     pub(super) store: &'a Store,
     pub(super) stream: &'a Stream,
-    pub(super) files: &'a Files,
-    pub(super) wanted: &'a Wanted,
+    pub(super) files: &'a FileQueue,
+    pub(super) wanted: &'a RowSelection,
 }
 
 impl Looking<'_> {
@@ -130,7 +130,7 @@ impl Looking<'_> {
         let (count, mut running) = (places.len(), JoinSet::new());
         for place in places {
             let Some((object, from)) = files.at_place(place) else { continue };
-            let predicates = wanted::given(&wanted.predicates, &files.keys().constants(&object.key));
+            let predicates = row_selection::given(&wanted.predicates, &files.keys().constants(&object.key));
             let sample = files.keys().sample_of(&object);
             let look = ColumnarLook { object, from, projection: wanted.projection.clone(), predicates, sample };
             let store = store.clone();

@@ -2,15 +2,15 @@
 
 use std::collections::HashMap;
 
-use super::dispatch::Files;
 use super::plan::{self, Looking};
+use super::queue::FileQueue;
 use super::reader::{Reader, gets_since};
+use super::row_selection::RowSelection;
 use super::select::{cursor, list, stream_named};
 use super::stop::Stop;
-use super::wanted::Wanted;
 use tollgate_base::error::{Error, Result};
 use tollgate_base::spending::{GB, Network, OnLimit};
-use tollgate_cost::{Allowance, Shortage, Shortages, usage_of};
+use tollgate_cost::{LimitExceeded, LimitsExceeded, SpendingBudget, usage_of};
 use tollgate_plan::estimate::{Estimated, StreamPlan};
 use tollgate_protocol::catalog::ConfiguredCatalog;
 use tollgate_protocol::state_file::StateFile;
@@ -19,7 +19,7 @@ use tollgate_protocol::state_file::StateFile;
 const FOOTERS_ONE_IN: u64 = 25;
 
 /// The listed files of streams by their names.
-pub(super) type Listed = HashMap<String, (Files, StreamPlan)>;
+pub(super) type Listed = HashMap<String, (FileQueue, StreamPlan)>;
 
 /// Lists the streams and refuses a run that would pass a limit, where that is the policy. What was listed is handed over
 /// to the run, so that it is listed once.
@@ -33,7 +33,7 @@ pub(super) async fn run(
     stop: &Stop,
 ) -> Result<Listed> {
     let mut listed = Listed::new();
-    let Some(allowance) = reader.till.allowance() else { return Ok(listed) };
+    let Some(allowance) = reader.cost_tracker.allowance() else { return Ok(listed) };
     // Nothing is refused: what would be asked for here is better spent on reading.
     if reader.job.spending.on_limit == OnLimit::Partial {
         return Ok(listed);
@@ -48,15 +48,15 @@ pub(super) async fn run(
         let Some(plan) = plan::of_files(&files, stream, reader.parallel_files()) else { continue };
         listed.insert(configured.name.clone(), (files, plan));
     }
-    reader.till.set_region(&reader.store.region());
+    reader.cost_tracker.set_region(&reader.store.region());
     // What inventories took.
-    reader.till.expect(gets_since(&reader.till, &[]).iter());
-    let before = usage_of(reader.till.ledger());
+    reader.cost_tracker.expect(gets_since(&reader.cost_tracker, &[]).iter());
+    let before = usage_of(reader.cost_tracker.ledger());
     let mut passed = shortages(allowance, &listed);
     if passed.is_some() && listed.values().any(|(_, plan)| plan.needs_a_look()) {
         look(reader, catalog, states, allowance, &mut listed).await?;
         // Footers are no part of what reading will take; they are paid for already.
-        reader.till.expect(gets_since(&reader.till, &before).iter());
+        reader.cost_tracker.expect(gets_since(&reader.cost_tracker, &before).iter());
         passed = shortages(allowance, &listed);
     }
     match passed {
@@ -70,7 +70,7 @@ async fn look(
     reader: &Reader<'_>,
     catalog: &ConfiguredCatalog,
     states: &StateFile,
-    allowance: &Allowance,
+    allowance: &SpendingBudget,
     listed: &mut Listed,
 ) -> Result<()> {
     let mut wanted = HashMap::new();
@@ -78,7 +78,7 @@ async fn look(
         let Ok(stream) = stream_named(&reader.job.streams, &configured.name) else { continue };
         if listed.contains_key(&configured.name) {
             let cursor = cursor(reader.job, configured, stream, states)?;
-            wanted.insert(configured.name.as_str(), (stream, Wanted::of(configured, stream, &cursor)?));
+            wanted.insert(configured.name.as_str(), (stream, RowSelection::of(configured, stream, &cursor)?));
         }
     }
     let streams = listed.iter_mut().filter_map(|(name, (files, plan))| {
@@ -91,13 +91,13 @@ async fn look(
     plan::decide((allowance, FOOTERS_ONE_IN), &Estimated::default(), &mut streams).await
 }
 
-fn shortages(allowance: &Allowance, listed: &Listed) -> Option<Shortages> {
+fn shortages(allowance: &SpendingBudget, listed: &Listed) -> Option<LimitsExceeded> {
     let mut sum = Estimated::default();
     listed.values().for_each(|(_, plan)| sum.add(&plan.estimated()));
     allowance.would_pass(&sum.expected, listed.values().map(|(_, plan)| plan.files).sum())
 }
 
-fn refusal(passed: &Shortages, listed: &Listed, network: Network) -> Error {
+fn refusal(passed: &LimitsExceeded, listed: &Listed, network: Network) -> Error {
     let files: u64 = listed.values().map(|(_, plan)| plan.files).sum();
     let bytes: u64 = listed.values().map(|(_, plan)| plan.stored_bytes).sum();
     let mut error = passed.error().with("files", files).with("gb", format!("{:.3}", bytes as f64 / GB as f64));
@@ -105,7 +105,7 @@ fn refusal(passed: &Shortages, listed: &Listed, network: Network) -> Error {
     if footers > 0 {
         error = error.with("footers_read", footers);
     }
-    let by_cost = passed.iter().any(|shortage| matches!(shortage, Shortage::Cost { .. }));
+    let by_cost = passed.iter().any(|shortage| matches!(shortage, LimitExceeded::Cost { .. }));
     let place = match network {
         Network::Unknown if by_cost => {
             ", or say with `network` where this runs: unknown, the price over the internet counts"

@@ -103,7 +103,7 @@ async fn stream_preview(stream: &Stream, store: &Store, cursor: Cursor, clock: C
     let files = files.ok_or_else(|| Error::internal("a plan was stopped by nobody"))?;
     let (mut count, mut bytes, mut misfits) = (0, 0, 0);
     for (object, _) in files.remaining().into_iter().flatten() {
-        match files.keys().misfit(&object.key) {
+        match files.keys().partition_error(&object.key) {
             Some(_) => misfits += 1,
             None => (count, bytes) = (count + 1, bytes + object.size),
         }
@@ -114,7 +114,7 @@ async fn stream_preview(stream: &Stream, store: &Store, cursor: Cursor, clock: C
     Ok(StreamPreview {
         stream: stream.name.clone(),
         layout: prepared.layout.as_deref().map(shown),
-        inventory: prepared.top_up.as_ref().map(|top_up| top_up.note.clone()),
+        inventory: prepared.inventory_listing.as_ref().map(|inventory_listing| inventory_listing.note.clone()),
         listed: report.listed.clone(),
         skipped: report.skipped.iter().map(skipped).collect(),
         skipped_prefixes: report.skipped_count,

@@ -15,10 +15,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::archive::{self, Archive};
-use super::fetch::{self, Stream as ByteStream};
+use super::fetch::{self, ByteSource as ByteStream};
 use super::file::not_in_archives;
+use super::row_selection;
 use super::sample::Sampled;
-use super::wanted;
 use tollgate_base::batch::{Batch, Decoded, Reject};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::object::ObjectFacts;
@@ -259,7 +259,7 @@ struct Rows {
 
 impl Rows {
     fn new(stream: &Stream, object: &ObjectFacts) -> Self {
-        let columns = wanted::columns(stream, &Columns::All);
+        let columns = row_selection::columns(stream, &Columns::All);
         let parquet = match &stream.format {
             FormatOptions::Parquet(parquet) => *parquet,
             _ => ParquetOptions::default(),

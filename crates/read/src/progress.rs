@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tollgate_base::spending::{GB, Money};
-use tollgate_cost::Till;
+use tollgate_cost::CostTracker;
 use tollgate_cost::usage::Operation;
 use tollgate_protocol::catalog::ConfiguredStream;
 use tollgate_protocol::message::{self, Level};
@@ -49,9 +49,9 @@ impl Progress {
     }
 
     /// A stream begins.
-    pub(super) fn begin(&self, stream: &Arc<ConfiguredStream>, till: &Till) {
+    pub(super) fn begin(&self, stream: &Arc<ConfiguredStream>, cost_tracker: &CostTracker) {
         let watch = Some(self.clock.stopwatch());
-        let (stream, bytes_before) = (Some(Arc::clone(stream)), object_bytes(till));
+        let (stream, bytes_before) = (Some(Arc::clone(stream)), object_bytes(cost_tracker));
         *self.lock() = State { stream, began: watch, logged: watch, bytes_before, ..State::default() };
     }
 
@@ -98,11 +98,11 @@ impl Progress {
     }
 
     /// The ESTIMATE message of the stream, where its size is known. It gets better as rows arrive.
-    pub(super) fn estimate(&self, till: &Till) -> Option<String> {
+    pub(super) fn estimate(&self, cost_tracker: &CostTracker) -> Option<String> {
         let state = self.lock();
         let stream = state.stream.as_ref()?;
         let (_, total) = state.total?;
-        let done = state.bytes_done(till);
+        let done = state.bytes_done(cost_tracker);
         let of_total = |part: u64| u64::try_from(u128::from(part) * u128::from(total) / u128::from(done.max(1))).ok();
         let (rows, bytes) = match (state.rows, state.rows_told) {
             (0, told) => (told.unwrap_or(total / ROW_BYTES), total),
@@ -112,21 +112,21 @@ impl Progress {
     }
 
     /// A line for the log, when it is time for one.
-    fn line(&self, till: &Till, spent: impl FnOnce() -> Money) -> Option<String> {
+    fn line(&self, cost_tracker: &CostTracker, spent: impl FnOnce() -> Money) -> Option<String> {
         let mut state = self.lock();
         if state.logged?.elapsed() < LOG_INTERVAL {
             return None;
         }
         state.logged = Some(self.clock.stopwatch());
         let name = state.stream.as_ref()?.name.clone();
-        Some(format!("stream {name}: {}", state.sentence(till, spent())))
+        Some(format!("stream {name}: {}", state.sentence(cost_tracker, spent())))
     }
 
     /// One line for a terminal.
-    fn status(&self, till: &Till, spent: Money) -> Option<String> {
+    fn status(&self, cost_tracker: &CostTracker, spent: Money) -> Option<String> {
         let state = self.lock();
         let name = &state.stream.as_ref()?.name;
-        Some(format!("{} {name}: {}", state.bar(till), state.sentence(till, spent)))
+        Some(format!("{} {name}: {}", state.bar(cost_tracker), state.sentence(cost_tracker, spent)))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -135,13 +135,13 @@ impl Progress {
 }
 
 impl State {
-    fn bytes_done(&self, till: &Till) -> u64 {
-        object_bytes(till).saturating_sub(self.bytes_before)
+    fn bytes_done(&self, cost_tracker: &CostTracker) -> u64 {
+        object_bytes(cost_tracker).saturating_sub(self.bytes_before)
     }
 
-    fn sentence(&self, till: &Till, spent: Money) -> String {
+    fn sentence(&self, cost_tracker: &CostTracker, spent: Money) -> String {
         let gigabytes = |bytes: u64| bytes as f64 / GB as f64;
-        let done = self.bytes_done(till);
+        let done = self.bytes_done(cost_tracker);
         let seconds = self.began.map_or(0.0, |began| began.elapsed().as_secs_f64()).max(0.001);
         let per_second = done as f64 / seconds;
         let (of_files, of_bytes, left) = match self.total {
@@ -161,10 +161,12 @@ impl State {
         )
     }
 
-    fn bar(&self, till: &Till) -> String {
+    fn bar(&self, cost_tracker: &CostTracker) -> String {
         const WIDTH: usize = 20;
         let filled = match self.total {
-            Some((_, bytes)) if bytes > 0 => (self.bytes_done(till) as f64 / bytes as f64 * WIDTH as f64) as usize,
+            Some((_, bytes)) if bytes > 0 => {
+                (self.bytes_done(cost_tracker) as f64 / bytes as f64 * WIDTH as f64) as usize
+            }
             _ => 0,
         };
         let filled = filled.min(WIDTH);
@@ -172,8 +174,8 @@ impl State {
     }
 }
 
-fn object_bytes(till: &Till) -> u64 {
-    let gets = till.ledger().snapshot().into_iter().filter(|(row, _)| row.operation == Operation::GetObject);
+fn object_bytes(cost_tracker: &CostTracker) -> u64 {
+    let gets = cost_tracker.ledger().snapshot().into_iter().filter(|(row, _)| row.operation == Operation::GetObject);
     gets.map(|(_, totals)| totals.bytes_received).sum()
 }
 
@@ -188,21 +190,21 @@ fn duration(seconds: u64) -> String {
 /// What is asked once a second how far the run is.
 pub(super) struct Pulse {
     pub(super) progress: Arc<Progress>,
-    pub(super) till: Till,
+    pub(super) cost_tracker: CostTracker,
     pub(super) store: Store,
 }
 
 impl Pulse {
     /// The messages that are due now.
     pub(super) fn lines(&self) -> Vec<String> {
-        let spent = || self.till.spent(&self.store.region());
-        let Some(line) = self.progress.line(&self.till, spent) else { return Vec::new() };
+        let spent = || self.cost_tracker.spent(&self.store.region());
+        let Some(line) = self.progress.line(&self.cost_tracker, spent) else { return Vec::new() };
         let log = message::log(Level::Info, &line);
-        std::iter::once(log).chain(self.progress.estimate(&self.till)).collect()
+        std::iter::once(log).chain(self.progress.estimate(&self.cost_tracker)).collect()
     }
 
     /// One line for a terminal.
     pub(super) fn status(&self) -> Option<String> {
-        self.progress.status(&self.till, self.till.spent(&self.store.region()))
+        self.progress.status(&self.cost_tracker, self.cost_tracker.spent(&self.store.region()))
     }
 }

@@ -3,22 +3,22 @@
 use super::options::{DEFAULT_PARALLEL_FILES, ReadOptions};
 use tollgate_config::job::Job;
 use tollgate_cost::usage::Operation;
-use tollgate_cost::{Till, Usage, usage_of, usage_since};
+use tollgate_cost::{CostTracker, Usage, usage_of, usage_since};
 use tollgate_s3::Store;
 
 /// Reads streams.
 pub struct Reader<'a> {
     pub(super) job: &'a Job,
     pub(super) store: Store,
-    pub(super) till: Till,
+    pub(super) cost_tracker: CostTracker,
     pub(super) options: ReadOptions,
 }
 
 impl<'a> Reader<'a> {
     /// A reader for a job. The store asks the till's gate, and counts in its ledger.
     #[must_use]
-    pub fn new(job: &'a Job, store: Store, till: Till, options: ReadOptions) -> Self {
-        Self { job, store, till, options }
+    pub fn new(job: &'a Job, store: Store, cost_tracker: CostTracker, options: ReadOptions) -> Self {
+        Self { job, store, cost_tracker, options }
     }
 
     /// Files in flight at most.
@@ -28,8 +28,8 @@ impl<'a> Reader<'a> {
 }
 
 /// GETs that were made since.
-pub(super) fn gets_since(till: &Till, before: &[Usage]) -> Vec<Usage> {
-    let mut usage = usage_since(&usage_of(till.ledger()), before);
+pub(super) fn gets_since(cost_tracker: &CostTracker, before: &[Usage]) -> Vec<Usage> {
+    let mut usage = usage_since(&usage_of(cost_tracker.ledger()), before);
     usage.retain(|usage| usage.row.operation == Operation::GetObject);
     usage
 }

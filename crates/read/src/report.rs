@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::bad_rows::BadRowCounts;
-use super::dispatch::DecisionCounts;
 use super::emit::Outgoing;
 use super::listing::ListingCounts;
+use super::queue::DecisionCounts;
 use tollgate_base::batch::Reject;
 use tollgate_base::error::{Error, ErrorKind};
 use tollgate_config::job::Stream;

@@ -263,7 +263,7 @@ struct Bytewise<'a> {
 
 enum Body {
     Object(tollgate_s3::Body),
-    Member(super::fetch::Stream),
+    Member(super::fetch::ByteSource),
 }
 
 impl Source<'_> {

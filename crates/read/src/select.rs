@@ -1,12 +1,12 @@
 //! From a stream of the catalog to its files, in the order in which they are read.
 
 use super::basis;
-use super::dispatch::Files;
 use super::inventory;
 use super::listing::{Listing, REQUESTS_AHEAD};
 use super::partition;
+use super::queue::FileQueue;
+use super::row_selection;
 use super::stop::Stop;
-use super::wanted;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::Timestamp;
 use tollgate_config::job::{BadRowAction, BadRows, Job, Stream};
@@ -41,7 +41,7 @@ pub(super) async fn list(
     now: Timestamp,
     whole: bool,
     stop: &Stop,
-) -> Result<Option<Files>> {
+) -> Result<Option<FileQueue>> {
     list_with((WalkOptions::default(), REQUESTS_AHEAD), store, stream, cursor, now, whole, stop).await
 }
 
@@ -54,7 +54,7 @@ pub(super) async fn list_with(
     now: Timestamp,
     whole: bool,
     stop: &Stop,
-) -> Result<Option<Files>> {
+) -> Result<Option<FileQueue>> {
     let sampled = stream.development.sampling.is_some_and(|part| part < 1.0);
     // A sample is chosen among all files.
     let whole = whole || sampled;
@@ -65,12 +65,12 @@ pub(super) async fn list_with(
     let prepared = async {
         let mut prepared = partition::prepare(store, stream, now, Some(&cursor)).await?;
         // Boxed: the futures of requests are large, and few streams have an inventory.
-        Box::pin(inventory::top_up(store, stream, &mut prepared, after)).await?;
+        Box::pin(inventory::inventory_listing(store, stream, &mut prepared, after)).await?;
         Ok(prepared)
     };
     let Some(prepared) = stop.unless(prepared).await else { return Ok(None) };
     let listing = Listing::with(store, stream, prepared?, after, options, ahead);
-    let mut listing = listing.with_rules(wanted::Rules::of(stream, &cursor)?).sampled(stream);
+    let mut listing = listing.with_rules(row_selection::KeyFilter::of(stream, &cursor)?).sampled(stream);
     let known = matches!(&cursor, Cursor::FullRefresh(cursor) if cursor.sorted());
     let order = async {
         match known {
@@ -85,15 +85,15 @@ pub(super) async fn list_with(
         cursor => cursor,
     };
     let files = match cursor {
-        Cursor::FullRefresh(cursor) if whole => Files::by_key(listing, cursor, stop).await?,
-        Cursor::FullRefresh(cursor) => Some(Files::streaming(listing, cursor)),
+        Cursor::FullRefresh(cursor) if whole => FileQueue::by_key(listing, cursor, stop).await?,
+        Cursor::FullRefresh(cursor) => Some(FileQueue::streaming(listing, cursor)),
         Cursor::Incremental(cursor) => {
             let window = Window {
                 listed_at: now,
                 late_days: stream.history.late_window_days,
                 full_history_days: stream.days_to_sync_if_history_is_full,
             };
-            Files::ordered(listing, cursor, window, stop).await?
+            FileQueue::ordered(listing, cursor, window, stop).await?
         }
     };
     Ok(files.map(|files| files.at_most(stream.development.max_files)))

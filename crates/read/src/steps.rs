@@ -11,12 +11,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use super::fetch::Ahead;
+use super::fetch::Prefetch;
 use super::stop::Stop;
 use tollgate_base::error::Result;
 use tollgate_base::object::ObjectFacts;
 use tollgate_cost::usage::Row;
-use tollgate_cost::{Allowance, Shortages};
+use tollgate_cost::{LimitsExceeded, SpendingBudget};
 use tollgate_format::Decode;
 use tollgate_plan::ranges;
 use tollgate_runtime::memory::{Budget, Reservation};
@@ -27,11 +27,11 @@ pub(super) struct Steps<'a> {
     store: &'a Store,
     object: &'a ObjectFacts,
     budget: &'a Budget,
-    allowance: Option<&'a Allowance>,
+    allowance: Option<&'a SpendingBudget>,
     /// The fetches of the plan, once the decoder knows it.
     fetches: Option<Vec<Vec<Range<u64>>>>,
     here: Here,
-    ahead: Option<Ahead>,
+    ahead: Option<Prefetch>,
 }
 
 /// What was fetched last: it may serve several steps.
@@ -56,7 +56,7 @@ impl<'a> Steps<'a> {
         store: &'a Store,
         object: &'a ObjectFacts,
         budget: &'a Budget,
-        allowance: Option<&'a Allowance>,
+        allowance: Option<&'a SpendingBudget>,
     ) -> Self {
         Self { store, object, budget, allowance, fetches: None, here: Here::default(), ahead: None }
     }
@@ -88,7 +88,7 @@ impl<'a> Steps<'a> {
                 Some(ahead) => ahead,
                 None => {
                     let merged = self.affordable(wanted).map_err(|shortages| shortages.error())?;
-                    match Ahead::wait(self.store, self.object, merged, self.budget, stop).await {
+                    match Prefetch::wait(self.store, self.object, merged, self.budget, stop).await {
                         Some(fetch) => fetch,
                         None => return Ok(false),
                     }
@@ -117,7 +117,7 @@ impl<'a> Steps<'a> {
         }
         let merged = self.fetch_of(wanted);
         if self.room_for(&merged).is_ok() {
-            self.ahead = Ahead::begin(self.store, self.object, merged, self.budget);
+            self.ahead = Prefetch::begin(self.store, self.object, merged, self.budget);
         }
         Ok(())
     }
@@ -135,7 +135,7 @@ impl<'a> Steps<'a> {
     }
 
     /// What to fetch now: as much as belongs together, or near the end of a limit this step alone.
-    fn affordable(&self, wanted: Vec<Range<u64>>) -> Result<Vec<Range<u64>>, Shortages> {
+    fn affordable(&self, wanted: Vec<Range<u64>>) -> Result<Vec<Range<u64>>, LimitsExceeded> {
         let alone = ranges::merged(wanted.clone(), ranges::MERGE_GAP_BYTES);
         let together = self.fetch_of(wanted);
         if self.room_for(&together).is_ok() {
@@ -144,7 +144,7 @@ impl<'a> Steps<'a> {
         self.room_for(&alone).map(|()| alone)
     }
 
-    fn room_for(&self, merged: &[Range<u64>]) -> Result<(), Shortages> {
+    fn room_for(&self, merged: &[Range<u64>]) -> Result<(), LimitsExceeded> {
         let Some(allowance) = self.allowance else { return Ok(()) };
         let row = Row::get(self.object.storage_class);
         allowance.has_room(self.store.account(), row, merged.len() as u64, ranges::length_of(merged))

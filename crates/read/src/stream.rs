@@ -9,28 +9,28 @@ use super::approach::Approach;
 use super::bad_rows::Tolerance;
 use super::budgets::Budgets;
 use super::columns::unlisted;
-use super::context::{Assignment, FileEnd, Shared};
+use super::context::{FileEnd, ReadGrant, StreamContext};
 use super::current_version;
-use super::dispatch::Files;
+use super::dead_letters::DeadLetterStore;
 use super::emit::{self, Emitted, Event, Outgoing};
-use super::letters::LetterBox;
 use super::listing::REQUESTS_AHEAD;
 use super::options::DEFAULT_MEMORY_BYTES;
 use super::plan;
 use super::preflight;
 use super::progress::{Progress, Pulse};
+use super::queue::FileQueue;
 use super::reader::{Reader, gets_since};
 use super::report::{Report, failure_line};
+use super::row_selection::{self, RowSelection};
 use super::select::{cursor, list, list_with, stream_named};
 use super::stop::Stop;
 use super::transfer::Transfer;
-use super::wanted::{self, Wanted};
 use tollgate_base::batch::Position;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, Timestamp};
 use tollgate_base::spending::{GB, OnArchived, OnLimit};
 use tollgate_config::job::{BadRowAction, Stream, ValidationPolicy};
-use tollgate_cost::{AT_LEAST, Shortages, Usage, usage_of};
+use tollgate_cost::{AT_LEAST, LimitsExceeded, Usage, usage_of};
 use tollgate_cursor::Cursor;
 use tollgate_format::DecodeLimits;
 use tollgate_plan::estimate::{FilePlan, StreamPlan, TAIL_BYTES};
@@ -83,7 +83,11 @@ impl<'a> Reader<'a> {
     ) -> Failures {
         let (outgoing, emitter) = emit::start(sink, self.options, stop.clone());
         let progress = Arc::new(Progress::new(self.options.clock));
-        let pulse = Pulse { progress: Arc::clone(&progress), till: self.till.clone(), store: self.store.clone() };
+        let pulse = Pulse {
+            progress: Arc::clone(&progress),
+            cost_tracker: self.cost_tracker.clone(),
+            store: self.store.clone(),
+        };
         let ticker = tokio::spawn(tick(outgoing.clone(), pulse));
         let budgets = Budgets::new(self.job.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES));
         let mut failures = Failures::default();
@@ -148,7 +152,7 @@ struct StreamRun<'a> {
     stop: &'a Stop,
     failures: &'a mut Failures,
     /// The files, where they were listed before the run.
-    listed: Option<(Files, StreamPlan)>,
+    listed: Option<(FileQueue, StreamPlan)>,
     /// Whether a limit ended the stream, as its policy allows.
     limited: bool,
     /// Whether a stream of this run got further in a way that the next run keeps. A full refresh that is complete does
@@ -169,12 +173,12 @@ impl StreamRun<'_> {
         };
         let configured = Arc::new(configured.clone());
         self.outgoing.log(Level::Info, format!("Syncing stream: {}", stream.name)).await;
-        if let Some(line) = wanted::idle_cursor_field(&configured, stream) {
+        if let Some(line) = row_selection::idle_cursor_field(&configured, stream) {
             self.outgoing.log(Level::Info, line).await;
         }
         let opened = Event::Open { stream: Arc::clone(&configured), cursor: Box::new(cursor.clone()) };
         self.outgoing.send(opened).await;
-        self.progress.begin(&configured, &self.reader.till);
+        self.progress.begin(&configured, &self.reader.cost_tracker);
         let failed_before = self.failures.count;
         self.say_beginning(stream, &cursor).await;
         if !matches!(&cursor, Cursor::FullRefresh(cursor) if cursor.finished())
@@ -212,10 +216,10 @@ impl StreamRun<'_> {
         self.outgoing.log(level, format!("stream {}: {text}", stream.name)).await;
     }
 
-    fn shared(&self, stream: &Stream, configured: &ConfiguredStream, cursor: &Cursor) -> Result<Arc<Shared>> {
-        let columns = wanted::columns(stream, &configured.columns);
-        let wanted = Wanted::new(stream, &configured.columns, &columns, cursor)?;
-        Ok(Arc::new(Shared {
+    fn shared(&self, stream: &Stream, configured: &ConfiguredStream, cursor: &Cursor) -> Result<Arc<StreamContext>> {
+        let columns = row_selection::columns(stream, &configured.columns);
+        let wanted = RowSelection::new(stream, &configured.columns, &columns, cursor)?;
+        Ok(Arc::new(StreamContext {
             store: self.reader.store.clone(),
             clock: self.reader.options.clock,
             stop: self.stop.clone(),
@@ -231,7 +235,7 @@ impl StreamRun<'_> {
                 encode_options(stream),
             ),
             tolerance: Tolerance::new(&stream.bad_rows),
-            letters: LetterBox::of(&stream.bad_rows.action, &self.reader.store),
+            letters: DeadLetterStore::of(&stream.bad_rows.action, &self.reader.store),
             limits: DecodeLimits {
                 on_bad_row: stream.bad_rows.on_bad_row(),
                 batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows),
@@ -245,13 +249,13 @@ impl StreamRun<'_> {
             progress: Arc::clone(self.progress),
             transfer: Transfer::of(self.reader.job, stream, configured),
             keys: OnceLock::new(),
-            till: self.reader.till.clone(),
+            cost_tracker: self.reader.cost_tracker.clone(),
             untold: OnceLock::new(),
             cursor: OnceLock::new(),
         }))
     }
 
-    async fn read_files(&mut self, stream: &Stream, cursor: Cursor, shared: &Arc<Shared>) -> Result<()> {
+    async fn read_files(&mut self, stream: &Stream, cursor: Cursor, shared: &Arc<StreamContext>) -> Result<()> {
         if let Some(transfer) = shared.transfer.as_ref().filter(|transfer| transfer.flat()) {
             let now = self.reader.options.clock.now();
             if let Some(files) = list(&shared.store, stream, cursor.clone(), now, true, self.stop).await? {
@@ -261,8 +265,8 @@ impl StreamRun<'_> {
         let (files, plan) = match self.listed.take() {
             Some((files, plan)) => (Some(files), Some(plan)),
             None => {
-                let (now, till) = (self.reader.options.clock.now(), &self.reader.till);
-                let before = usage_of(till.ledger());
+                let (now, cost_tracker) = (self.reader.options.clock.now(), &self.reader.cost_tracker);
+                let before = usage_of(cost_tracker.ledger());
                 let files = match Box::pin(self.list(stream, cursor, now, shared)).await {
                     Err(error) if of_a_limit(&error) => {
                         let error = error.hint(
@@ -275,16 +279,16 @@ impl StreamRun<'_> {
                     files => files?,
                 };
                 // What an inventory took is known by now and no guess.
-                till.expect(gets_since(till, &before).iter());
+                cost_tracker.expect(gets_since(cost_tracker, &before).iter());
                 (files, None)
             }
         };
         let Some(mut files) = files else { return Ok(()) };
         _ = shared.keys.set(files.keys().clone());
         _ = shared.cursor.set(files.cursor());
-        if let Some(top_up) = &files.partitions().top_up {
-            let level = if top_up.condition.is_some() { Level::Info } else { Level::Warn };
-            self.outgoing.log(level, format!("stream {}: {}", stream.name, top_up.note)).await;
+        if let Some(inventory_listing) = &files.partitions().inventory_listing {
+            let level = if inventory_listing.condition.is_some() { Level::Info } else { Level::Warn };
+            self.outgoing.log(level, format!("stream {}: {}", stream.name, inventory_listing.note)).await;
         }
         if files.held() {
             let text = format!(
@@ -330,7 +334,7 @@ impl StreamRun<'_> {
     }
 
     /// Counts the bad rows of earlier runs that did not end well.
-    async fn carry_bad_rows(&self, files: &Files, shared: &Shared) {
+    async fn carry_bad_rows(&self, files: &FileQueue, shared: &StreamContext) {
         let (good, bad) = files.cursor().rows_counted();
         shared.tolerance.carry(good, bad);
         if bad > 0 {
@@ -343,8 +347,8 @@ impl StreamRun<'_> {
     }
 
     /// Says how much is to come, where that is known before the first file.
-    async fn announce(&self, plan: Option<&StreamPlan>, shared: &Shared) {
-        let till = &self.reader.till;
+    async fn announce(&self, plan: Option<&StreamPlan>, shared: &StreamContext) {
+        let cost_tracker = &self.reader.cost_tracker;
         // What footers tell is expected file by file, as they are read.
         if plan.is_none_or(StreamPlan::needs_a_look) {
             _ = shared.untold.set(());
@@ -352,24 +356,30 @@ impl StreamRun<'_> {
         // Read while it is listed: each file is expected when it is begun.
         let Some(plan) = plan else { return };
         if !plan.needs_a_look() {
-            till.expect(&plan.estimated().expected);
+            cost_tracker.expect(&plan.estimated().expected);
         }
         self.progress.expect(plan.files, plan.stored_bytes, plan.rows());
-        if let Some(estimate) = self.progress.estimate(till).filter(|_| plan.files > 0) {
+        if let Some(estimate) = self.progress.estimate(cost_tracker).filter(|_| plan.files > 0) {
             self.outgoing.send(Event::Line(estimate)).await;
         }
     }
 
     /// A file that no plan has is begun. Those that are read by ranges tell it themselves, when they know their footer.
-    fn expect(&self, FilePlan { row, requests, bytes, exact }: FilePlan, shared: &Shared) {
+    fn expect(&self, FilePlan { row, requests, bytes, exact }: FilePlan, shared: &StreamContext) {
         if exact || shared.untold.get().is_none() {
-            self.reader.till.expect([&Usage { row, requests, bytes }]);
+            self.reader.cost_tracker.expect([&Usage { row, requests, bytes }]);
         }
     }
 
     /// Lists the files. Where a limit counts the requests of the listing, a full refresh asks for a page when the files of the
     /// one before are begun, so that no request is spent on pages that come too late.
-    async fn list(&self, stream: &Stream, cursor: Cursor, now: Timestamp, shared: &Shared) -> Result<Option<Files>> {
+    async fn list(
+        &self,
+        stream: &Stream,
+        cursor: Cursor,
+        now: Timestamp,
+        shared: &StreamContext,
+    ) -> Result<Option<FileQueue>> {
         let limits = &self.reader.job.spending.limits;
         let limited = limits.requests.is_some() || limits.cost.is_some();
         let in_pages = limited && matches!(cursor, Cursor::FullRefresh(_));
@@ -382,9 +392,9 @@ impl StreamRun<'_> {
     /// not stop the others.
     async fn read_each(
         &mut self,
-        files: &mut Files,
+        files: &mut FileQueue,
         planned: bool,
-        shared: &Arc<Shared>,
+        shared: &Arc<StreamContext>,
     ) -> (Result<()>, Option<LimitReached>) {
         let parallel = self.reader.parallel_files();
         let mut tasks = JoinSet::new();
@@ -417,7 +427,7 @@ impl StreamRun<'_> {
                 };
                 if tasks.is_empty() {
                     // The first answer may have corrected it.
-                    self.reader.till.set_region(&self.reader.store.region());
+                    self.reader.cost_tracker.set_region(&self.reader.store.region());
                 }
                 let alone = ranges::alone(files.ready(), tasks.len());
                 // Of a sample for development: what lies behind it is left for a run without.
@@ -443,7 +453,13 @@ impl StreamRun<'_> {
                         shared.progress.begun(object.size);
                         self.outgoing.send(Event::Begin { object: object.clone(), from: from.clone() }).await;
                         let shared = Arc::clone(shared);
-                        tasks.spawn(current_version::read_as_it_is(shared, object, from, files.cursor(), assignment));
+                        tasks.spawn(current_version::read_current_version(
+                            shared,
+                            object,
+                            from,
+                            files.cursor(),
+                            assignment,
+                        ));
                     }
                 }
             }
@@ -466,13 +482,13 @@ impl StreamRun<'_> {
         tasks: &mut JoinSet<Result<FileEnd>>,
         health: &mut Health,
     ) -> Assigned {
-        let till = &self.reader.till;
+        let cost_tracker = &self.reader.cost_tracker;
         let shortages = loop {
             let wait = health.open_ended && !tasks.is_empty();
             let shortages = match wait {
                 true => None,
-                false => match till.open(plan.row, plan.requests, plan.bytes) {
-                    Ok(account) => return Assigned::Read(Assignment { alone, until: None, account }),
+                false => match cost_tracker.open(plan.row, plan.requests, plan.bytes) {
+                    Ok(account) => return Assigned::Read(ReadGrant { alone, until: None, account }),
                     Err(shortages) => Some(shortages),
                 },
             };
@@ -491,7 +507,7 @@ impl StreamRun<'_> {
                 return Assigned::Nothing;
             }
         };
-        let Some(allowance) = till.allowance() else { return Assigned::Nothing };
+        let Some(allowance) = cost_tracker.allowance() else { return Assigned::Nothing };
         let mut reached = shortages;
         if !plan.exact {
             // How much it takes only its footer tells. It gets all that is left, and no other file beside it.
@@ -499,9 +515,9 @@ impl StreamRun<'_> {
             let first = object.size.min(TAIL_BYTES);
             match allowance.too_dear_now(plan.row, 2, first) {
                 None => {
-                    if let Ok(account) = till.open(plan.row, 2, first) {
+                    if let Ok(account) = cost_tracker.open(plan.row, 2, first) {
                         health.open_ended = true;
-                        return Assigned::Read(Assignment { alone, until: None, account });
+                        return Assigned::Read(ReadGrant { alone, until: None, account });
                     }
                 }
                 Some(shortages) => reached = shortages,
@@ -509,10 +525,10 @@ impl StreamRun<'_> {
         } else if let Some(first) = approach.divisible(object, from) {
             let affordable = allowance.affordable_bytes(plan.row, plan.bytes);
             let least = LEAST_PART_BYTES.min(plan.bytes);
-            let account = (affordable >= least).then(|| till.open(plan.row, 1, affordable).ok()).flatten();
+            let account = (affordable >= least).then(|| cost_tracker.open(plan.row, 1, affordable).ok()).flatten();
             if let Some(account) = account {
                 health.reach(&reached, object.size.saturating_sub(first + affordable));
-                return Assigned::Read(Assignment { alone: false, until: Some(first + affordable), account });
+                return Assigned::Read(ReadGrant { alone: false, until: Some(first + affordable), account });
             }
             reached = allowance.too_dear_now(plan.row, 1, least).unwrap_or(reached);
         } else if let Some(shortages) = allowance.too_dear_alone(plan.row, plan.requests, plan.bytes) {
@@ -527,13 +543,13 @@ impl StreamRun<'_> {
     }
 
     /// A limit ended the stream: by its policy that is a failure, or as it should be.
-    async fn at_limit(&mut self, limit: LimitReached, files: Option<&Files>, stream: &Stream) {
-        let rest = files.and_then(Files::remaining);
+    async fn at_limit(&mut self, limit: LimitReached, files: Option<&FileQueue>, stream: &Stream) {
+        let rest = files.and_then(FileQueue::remaining);
         let rest = rest.map(|rest| rest.fold((0, 0), |sum, (object, _)| (sum.0 + 1, sum.1 + object.size)));
         // What is not listed yet is not counted.
         let at_least = if rest.is_none() { "at least " } else { "" };
         let (files_left, bytes_left) = rest.unwrap_or_default();
-        let spent = self.reader.till.spent(&self.reader.store.region());
+        let spent = self.reader.cost_tracker.spent(&self.reader.store.region());
         let error = limit
             .error
             .with("stream", &stream.name)
@@ -626,7 +642,7 @@ fn of_a_limit(error: &Error) -> bool {
 /// What becomes of the next file.
 enum Assigned {
     /// It is read.
-    Read(Assignment),
+    Read(ReadGrant),
     /// No limit will ever allow it.
     Refused(Error),
     /// It is left for the next run.
@@ -635,7 +651,7 @@ enum Assigned {
 
 impl Health {
     /// The limit does not allow this file, or its rest.
-    fn reach(&mut self, shortages: &Shortages, bytes_left: u64) {
+    fn reach(&mut self, shortages: &LimitsExceeded, bytes_left: u64) {
         let reached = self.limit.get_or_insert_with(|| LimitReached::at(shortages.error()));
         reached.files_left += 1;
         reached.bytes_left += bytes_left;

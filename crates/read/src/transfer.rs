@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use md5::{Digest as _, Md5};
 
-use super::dispatch::Files;
+use super::queue::FileQueue;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
 use tollgate_config::job::{Delivery, Job, Stream};
@@ -69,7 +69,7 @@ impl Transfer {
     ///
     /// # Errors
     /// `Config`, naming both.
-    pub(super) async fn check_names(&self, mut files: Files) -> Result<()> {
+    pub(super) async fn check_names(&self, mut files: FileQueue) -> Result<()> {
         let mut seen: HashMap<Box<str>, Arc<str>> = HashMap::new();
         while let Some((object, _)) = files.next().await? {
             let name = object.key.rsplit('/').next().unwrap_or_default();

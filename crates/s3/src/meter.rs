@@ -28,7 +28,7 @@ use super::options::StoreOptions;
 use super::page;
 use tollgate_base::error::{Error, ErrorKind};
 use tollgate_cost::usage::{Attempt, Operation, Row};
-use tollgate_cost::{Gate, Ledger, Planned, Ticket};
+use tollgate_cost::{AttemptPermit, Gate, Ledger, Planned};
 
 /// Bytes made ready for a listing's page of known length: more than 1,000 keys of 1,024 bytes need, less than a wrong length
 /// could cost.
@@ -271,7 +271,7 @@ struct Entry {
     ledger: Ledger,
     row: Row,
     retry: bool,
-    ticket: Ticket,
+    ticket: AttemptPermit,
     state: State,
 }
 

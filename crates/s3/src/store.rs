@@ -108,7 +108,7 @@ impl Store {
         Ok(Self { inner: Arc::new(inner), account: 0 })
     }
 
-    /// The same bucket, with requests that are charged to an account of [`tollgate_cost::Allowance`].
+    /// The same bucket, with requests that are charged to an account of [`tollgate_cost::SpendingBudget`].
     #[must_use]
     pub fn charged_to(&self, account: u32) -> Self {
         Self { account, ..self.clone() }

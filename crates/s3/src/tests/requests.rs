@@ -6,7 +6,7 @@ use super::*;
 use crate::{ListPage, ListRequest};
 use tollgate_base::error::ErrorKind;
 use tollgate_cost::usage::Row;
-use tollgate_cost::{Gate, Ticket};
+use tollgate_cost::{AttemptPermit, Gate};
 
 const EMPTY_PAGE: &str =
     "<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>false</IsTruncated></ListBucketResult>";
@@ -243,7 +243,7 @@ async fn a_gate_is_asked_before_each_attempt_and_its_no_is_final() {
             return Err(Error::new(ErrorKind::Limit, "the limit is reached").hint("raise it"));
         }
         let sum = Arc::clone(&sum);
-        Ok(Ticket::new(move |used| {
+        Ok(AttemptPermit::new(move |used| {
             sum.fetch_add(used.bytes, Ordering::Relaxed);
         }))
     });

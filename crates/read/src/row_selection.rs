@@ -15,7 +15,7 @@ use tollgate_record::row_filter::{CursorColumn, RowFilter};
 use tollgate_record::{Unlisted, columns_wanted};
 
 /// What decoders are asked for, and which rows are left out of what they give.
-pub(super) struct Wanted {
+pub(super) struct RowSelection {
     pub(super) projection: Projection,
     pub(super) predicates: Arc<[Predicate]>,
     pub(super) pick: Option<RowFilter>,
@@ -47,7 +47,7 @@ pub(super) fn idle_cursor_field(configured: &ConfiguredStream, stream: &Stream) 
     })
 }
 
-impl Wanted {
+impl RowSelection {
     /// What a run of a stream wants, with the cursor that it begins with.
     pub(super) fn of(configured: &ConfiguredStream, stream: &Stream, cursor: &Cursor) -> Result<Self> {
         Self::new(stream, &configured.columns, &columns(stream, &configured.columns), cursor)
@@ -107,27 +107,27 @@ pub(super) fn known<'c>(constants: &'c [Constant], name: &str) -> Option<Value<'
 
 /// What is wanted of rows, as far as the key of a file answers it.
 #[derive(Debug, Clone)]
-pub(super) struct Rules {
+pub(super) struct KeyFilter {
     filter: Option<Predicate>,
     cursor: Option<CursorColumn>,
 }
 
 /// What a key says of the rows of its file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum OfKey {
+pub(super) enum KeyVerdict {
     /// Some may be wanted.
-    Wanted,
+    RowSelection,
     /// None passes the filter.
     Filtered,
     /// All lie below the cursor's bound.
     Below,
 }
 
-impl Rules {
+impl KeyFilter {
     /// Those of a stream; `None` where nothing is asked.
     ///
     /// # Errors
-    /// As [`Wanted::new`].
+    /// As [`RowSelection::new`].
     pub(super) fn of(stream: &Stream, cursor: &Cursor) -> Result<Option<Self>> {
         let (filter, cursor) = (stream.pushdown.filter.clone(), followed(stream, cursor)?);
         check_types(stream)?;
@@ -135,17 +135,17 @@ impl Rules {
     }
 
     /// What the columns that a key gives say.
-    pub(super) fn of_key(&self, constants: &[Constant]) -> OfKey {
+    pub(super) fn of_key(&self, constants: &[Constant]) -> KeyVerdict {
         if let Some(filter) = &self.filter
             && filter.given(|name| known(constants, name)) == Rest::Nothing
         {
-            return OfKey::Filtered;
+            return KeyVerdict::Filtered;
         }
         match &self.cursor {
             Some(cursor) if known(constants, &cursor.name).is_some_and(|value| cursor.bound.above(&value)) => {
-                OfKey::Below
+                KeyVerdict::Below
             }
-            _ => OfKey::Wanted,
+            _ => KeyVerdict::RowSelection,
         }
     }
 }

@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bill::Usage;
-use super::gate::{Gate, Planned, Ticket, TicketUse};
+use super::gate::{AttemptPermit, Gate, Planned, TicketUse};
 use super::prices::Prices;
 use super::usage::{Operation, Row};
 use tollgate_base::error::{Error, ErrorKind, Result};
@@ -73,18 +73,18 @@ impl Sums {
 
 impl Spent {
     /// The limits that this exceeds.
-    fn beyond(&self, limits: &Limits) -> Option<Shortages> {
+    fn beyond(&self, limits: &Limits) -> Option<LimitsExceeded> {
         let passed = |amount: u64, limit: Option<u64>| limit.filter(|limit| amount > *limit);
         let Self { cost, requests, bytes, files } = *self;
-        let cost = limits.cost.filter(|limit| cost > *limit).map(|limit| Shortage::Cost { cost, limit });
-        let files = passed(files, limits.files).map(|limit| Shortage::Files { files, limit });
-        let bytes = passed(bytes, limits.bytes).map(|limit| Shortage::Bytes { bytes, limit });
-        let requests = passed(requests, limits.requests).map(|limit| Shortage::Requests { requests, limit });
+        let cost = limits.cost.filter(|limit| cost > *limit).map(|limit| LimitExceeded::Cost { cost, limit });
+        let files = passed(files, limits.files).map(|limit| LimitExceeded::Files { files, limit });
+        let bytes = passed(bytes, limits.bytes).map(|limit| LimitExceeded::Bytes { bytes, limit });
+        let requests = passed(requests, limits.requests).map(|limit| LimitExceeded::Requests { requests, limit });
         let mut list = None;
         for shortage in [cost, files, bytes, requests].into_iter().flatten() {
             list.get_or_insert_with(Vec::new).push(shortage);
         }
-        list.map(Shortages)
+        list.map(LimitsExceeded)
     }
 }
 
@@ -93,7 +93,7 @@ pub const AT_LEAST: &str = "at_least";
 
 /// A limit that would be passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shortage {
+pub enum LimitExceeded {
     /// `cost_limit_usd`
     Cost {
         /// What it would come to.
@@ -124,7 +124,7 @@ pub enum Shortage {
     },
 }
 
-impl Shortage {
+impl LimitExceeded {
     /// The parameter that sets the limit.
     #[must_use]
     pub fn parameter(&self) -> &'static str {
@@ -151,11 +151,11 @@ impl Shortage {
 
 /// Limits that would be passed together: at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Shortages(Vec<Shortage>);
+pub struct LimitsExceeded(Vec<LimitExceeded>);
 
-impl Shortages {
+impl LimitsExceeded {
     /// Each of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Shortage> {
+    pub fn iter(&self) -> impl Iterator<Item = &LimitExceeded> {
         self.0.iter()
     }
 
@@ -169,14 +169,14 @@ impl Shortages {
     /// (`at_least`).
     #[must_use]
     pub fn error(&self) -> Error {
-        let join = |text: fn(&Shortage) -> String, by: &str| self.0.iter().map(text).collect::<Vec<_>>().join(by);
+        let join = |text: fn(&LimitExceeded) -> String, by: &str| self.0.iter().map(text).collect::<Vec<_>>().join(by);
         Error::new(ErrorKind::Limit, self.to_string())
             .with("limit", join(|shortage| shortage.parameter().to_owned(), ", "))
-            .with(AT_LEAST, join(Shortage::at_least, " and "))
+            .with(AT_LEAST, join(LimitExceeded::at_least, " and "))
     }
 }
 
-impl fmt::Display for Shortages {
+impl fmt::Display for LimitsExceeded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, shortage) in self.0.iter().enumerate() {
             if index > 0 {
@@ -188,7 +188,7 @@ impl fmt::Display for Shortages {
     }
 }
 
-impl fmt::Display for Shortage {
+impl fmt::Display for LimitExceeded {
     /// The forms of the connector's specification, which alerts look for.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -215,7 +215,7 @@ impl fmt::Display for Shortage {
 
 /// The allowance of a run. Clones share it.
 #[derive(Clone)]
-pub struct Allowance {
+pub struct SpendingBudget {
     state: Arc<Mutex<State>>,
 }
 
@@ -241,7 +241,7 @@ impl State {
     }
 
     /// The limits that so much would pass.
-    fn beyond(&self, sums: Sums) -> Option<Shortages> {
+    fn beyond(&self, sums: Sums) -> Option<LimitsExceeded> {
         self.priced(sums).beyond(&self.limits)
     }
 
@@ -251,7 +251,7 @@ impl State {
         Sums { fees, transferred: bytes, requests: attempts, bytes: object_bytes, files: 0 }
     }
 
-    fn admit(&mut self, planned: Planned) -> Result<Sums, Shortages> {
+    fn admit(&mut self, planned: Planned) -> Result<Sums, LimitsExceeded> {
         let unknown = if planned.row.operation == Operation::ListObjects { PAGE_BYTES } else { 0 };
         let need = self.amount(planned.row, 1, 1, planned.body_bytes.unwrap_or(unknown));
         let account = self.accounts.get(&planned.account).copied().unwrap_or_default();
@@ -280,7 +280,7 @@ impl State {
     }
 }
 
-impl Allowance {
+impl SpendingBudget {
     /// An allowance of which nothing is spent.
     #[must_use]
     pub fn new(limits: Limits, prices: Prices, network: Network) -> Self {
@@ -305,7 +305,7 @@ impl Allowance {
         Gate::rule(move |planned| {
             let need = this.lock().admit(planned).map_err(|shortages| shortages.error())?;
             let this = this.clone();
-            Ok(Ticket::new(move |used| this.lock().over(planned, need, used)))
+            Ok(AttemptPermit::new(move |used| this.lock().over(planned, need, used)))
         })
     }
 
@@ -321,7 +321,7 @@ impl Allowance {
     ///
     /// # Errors
     /// The limits that it would pass, while others have money set aside: it may fit when they are done.
-    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<Account, Shortages> {
+    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<CostReservation, LimitsExceeded> {
         let mut state = self.lock();
         let planned = Sums { files: 1, ..state.amount(row, requests, requests, bytes) };
         if let Some(shortages) = state.beyond(state.committed().plus(planned)) {
@@ -334,7 +334,7 @@ impl Allowance {
         state.set_aside = state.set_aside.plus(set_aside);
         state.spent.files += 1;
         drop(state);
-        Ok(Account { allowance: Some(self.clone()), id })
+        Ok(CostReservation { allowance: Some(self.clone()), id })
     }
 
     /// The most bytes of one GET of a row that no limit forbids now, up to `bytes`.
@@ -353,14 +353,14 @@ impl Allowance {
 
     /// Whether so much would pass a limit even if nothing else were spent.
     #[must_use]
-    pub fn too_dear_alone(&self, row: Row, requests: u64, bytes: u64) -> Option<Shortages> {
+    pub fn too_dear_alone(&self, row: Row, requests: u64, bytes: u64) -> Option<LimitsExceeded> {
         let state = self.lock();
         state.beyond(state.amount(row, requests, requests, bytes))
     }
 
     /// The limits that a file of so much would pass, on top of what is spent and set aside already.
     #[must_use]
-    pub fn too_dear_now(&self, row: Row, requests: u64, bytes: u64) -> Option<Shortages> {
+    pub fn too_dear_now(&self, row: Row, requests: u64, bytes: u64) -> Option<LimitsExceeded> {
         let state = self.lock();
         let file = Sums { files: 1, ..state.amount(row, requests, requests, bytes) };
         state.beyond(state.committed().plus(file))
@@ -368,7 +368,7 @@ impl Allowance {
 
     /// The limits that this usage and so many files would pass, on top of what is spent already.
     #[must_use]
-    pub fn would_pass(&self, usage: &[Usage], files: u64) -> Option<Shortages> {
+    pub fn would_pass(&self, usage: &[Usage], files: u64) -> Option<LimitsExceeded> {
         let state = self.lock();
         let start = Sums { files, ..Sums::default() }.plus(state.committed());
         let amount = |usage: &Usage| state.amount(usage.row, usage.requests, usage.requests, usage.bytes);
@@ -378,7 +378,7 @@ impl Allowance {
     /// The limits that listing would pass, of which this is the usage: for a page that is under way, the most that a page
     /// can have is set aside.
     #[must_use]
-    pub fn listing_would_pass(&self, usage: &[Usage]) -> Option<Shortages> {
+    pub fn listing_would_pass(&self, usage: &[Usage]) -> Option<LimitsExceeded> {
         let pages = usage.iter().filter(|usage| usage.row.operation == Operation::ListObjects);
         let (requests, bytes) = pages.fold((0, 0), |sum, usage| (sum.0 + usage.requests, sum.1 + usage.bytes));
         if requests == 0 {
@@ -393,7 +393,7 @@ impl Allowance {
     ///
     /// # Errors
     /// The limits that they would pass.
-    pub fn has_room(&self, account: u32, row: Row, requests: u64, bytes: u64) -> Result<(), Shortages> {
+    pub fn has_room(&self, account: u32, row: Row, requests: u64, bytes: u64) -> Result<(), LimitsExceeded> {
         let state = self.lock();
         let need = state.amount(row, requests, requests, bytes);
         let account = state.accounts.get(&account).copied().unwrap_or_default();
@@ -420,10 +420,10 @@ impl Allowance {
     }
 }
 
-impl fmt::Debug for Allowance {
+impl fmt::Debug for SpendingBudget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.lock();
-        f.debug_struct("Allowance")
+        f.debug_struct("SpendingBudget")
             .field("limits", &state.limits)
             .field("spent", &state.spent)
             .field("in_flight", &state.in_flight)
@@ -434,12 +434,12 @@ impl fmt::Debug for Allowance {
 
 /// What is set aside for one file. What is left of it is free again when it is dropped.
 #[derive(Debug, Default)]
-pub struct Account {
-    allowance: Option<Allowance>,
+pub struct CostReservation {
+    allowance: Option<SpendingBudget>,
     id: u32,
 }
 
-impl Account {
+impl CostReservation {
     /// The number by which attempts name it; 0 where nothing is limited.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -447,7 +447,7 @@ impl Account {
     }
 }
 
-impl Drop for Account {
+impl Drop for CostReservation {
     fn drop(&mut self) {
         if let Some(allowance) = &self.allowance {
             let mut state = allowance.lock();
@@ -471,20 +471,20 @@ mod tests {
     }
 
     /// A GB costs 9 cents, a request nothing worth to speak of.
-    fn allowance(limits: Limits) -> Allowance {
+    fn allowance(limits: Limits) -> SpendingBudget {
         let prices = PriceTable::embedded().of_region("us-east-1", &Spending::default());
-        Allowance::new(limits, prices, Network::Unknown)
+        SpendingBudget::new(limits, prices, Network::Unknown)
     }
 
-    fn dollars(limit: &str) -> Allowance {
+    fn dollars(limit: &str) -> SpendingBudget {
         allowance(Limits { cost: Some(money(limit)), ..Limits::default() })
     }
 
-    fn get(bytes: u64, account: &Account) -> Planned {
+    fn get(bytes: u64, account: &CostReservation) -> Planned {
         Planned { row: GET, body_bytes: Some(bytes), account: account.id() }
     }
 
-    fn finish(mut ticket: Ticket, bytes: u64) {
+    fn finish(mut ticket: AttemptPermit, bytes: u64) {
         ticket.add_bytes(bytes);
         ticket.set_billed(true);
     }
@@ -493,7 +493,7 @@ mod tests {
     fn what_is_in_flight_counts_and_what_was_not_used_comes_back() {
         let allowance = dollars("0.1");
         let gate = allowance.gate();
-        let none = Account::default();
+        let none = CostReservation::default();
         let first = gate.admit(get(GB, &none)).unwrap();
         let refused = gate.admit(get(GB, &none)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Limit);
@@ -514,7 +514,7 @@ mod tests {
         let first = allowance.open(GET, 1, GB).unwrap();
         let second = allowance.open(GET, 1, GB).unwrap();
         assert!(allowance.open(GET, 1, GB).is_err());
-        assert!(gate.admit(get(GB, &Account::default())).is_err());
+        assert!(gate.admit(get(GB, &CostReservation::default())).is_err());
         // The first is broken off in the middle and goes on from there: no more money than was set aside.
         finish(gate.admit(get(GB, &first)).unwrap(), GB / 4);
         finish(gate.admit(get(GB - GB / 4, &first)).unwrap(), GB - GB / 4);
@@ -529,8 +529,8 @@ mod tests {
     #[test]
     fn every_limit_is_held_and_named() {
         let bytes = allowance(Limits { bytes: Some(GB), ..Limits::default() });
-        assert!(bytes.gate().admit(get(GB, &Account::default())).is_ok());
-        let refused = bytes.gate().admit(get(2 * GB, &Account::default())).unwrap_err();
+        assert!(bytes.gate().admit(get(GB, &CostReservation::default())).is_ok());
+        let refused = bytes.gate().admit(get(2 * GB, &CostReservation::default())).unwrap_err();
         assert_eq!(refused.message(), "Operation size 2.00 GB exceeds limit 1.00 GB");
         assert_eq!(refused.get("limit"), Some("max_data_size_gb"));
 
@@ -563,7 +563,7 @@ mod tests {
         assert_eq!(error.get(AT_LEAST), Some(advice));
         // What is advised suffices: in the way that configurations are read.
         for bytes in [1, 199_999, GB - 1, GB, GB + 1, 1000 * GB + 12_345, (1 << 49) - 1] {
-            let advice = Shortage::Bytes { bytes, limit: 0 }.at_least();
+            let advice = LimitExceeded::Bytes { bytes, limit: 0 }.at_least();
             let written: f64 = advice.rsplit(' ').next().unwrap().parse().unwrap();
             assert_eq!((written * GB as f64) as u64, bytes, "{advice}");
         }
@@ -577,7 +577,7 @@ mod tests {
         assert_eq!(allowance.would_pass(&[usage], 1), None);
         let gate = allowance.gate();
         for _ in 0..97_656 {
-            finish(gate.admit(get(GB, &Account::default())).unwrap(), GB);
+            finish(gate.admit(get(GB, &CostReservation::default())).unwrap(), GB);
         }
         assert_eq!(allowance.spent().cost, money("7655.1590624"));
         assert!(dollars("7655").would_pass(&[usage], 1).is_some());
@@ -585,7 +585,7 @@ mod tests {
 
     #[test]
     fn amounts_that_look_alike_are_told_apart() {
-        let refused = dollars("0.09").gate().admit(get(GB, &Account::default())).unwrap_err();
+        let refused = dollars("0.09").gate().admit(get(GB, &CostReservation::default())).unwrap_err();
         assert_eq!(refused.message(), "Operation cost $0.0900004 exceeds limit $0.09");
     }
 
@@ -593,8 +593,8 @@ mod tests {
     fn the_affordable_part_of_a_file_is_exact_to_the_byte() {
         let allowance = dollars("0.09");
         let bytes = allowance.affordable_bytes(GET, 100 * GB);
-        assert!(allowance.gate().admit(get(bytes + 1, &Account::default())).is_err());
-        assert!(allowance.gate().admit(get(bytes, &Account::default())).is_ok());
+        assert!(allowance.gate().admit(get(bytes + 1, &CostReservation::default())).is_err());
+        assert!(allowance.gate().admit(get(bytes, &CostReservation::default())).is_ok());
         assert!(bytes < GB && bytes > GB - GB / 1000, "{bytes}");
         assert_eq!(allowance.affordable_bytes(GET, 10), 10);
         assert_eq!(dollars("0").affordable_bytes(GET, 10), 0);
@@ -613,7 +613,7 @@ mod tests {
         };
         let allowance = dollars("1");
         let gate = allowance.gate();
-        let (mut accounts, mut tickets): (Vec<Account>, Vec<(Ticket, u64)>) = Default::default();
+        let (mut accounts, mut tickets): (Vec<CostReservation>, Vec<(AttemptPermit, u64)>) = Default::default();
         let mut refused = 0;
         for _ in 0..20_000 {
             match next(4) {
@@ -623,7 +623,7 @@ mod tests {
                 },
                 1 => {
                     let bytes = next(GB);
-                    let nobody = Account::default();
+                    let nobody = CostReservation::default();
                     let index = next(accounts.len() as u64 + 1) as usize;
                     match gate.admit(get(bytes, accounts.get(index).unwrap_or(&nobody))) {
                         Ok(ticket) => tickets.push((ticket, bytes)),

@@ -49,12 +49,12 @@ pub(super) fn folders_in(store: &Store, stream: &Stream, base: &str) -> Vec<Stri
 
 /// Where letters go.
 #[derive(Debug, Clone)]
-pub(super) enum LetterBox {
+pub(super) enum DeadLetterStore {
     Bucket { store: Store, prefix: String },
     Folder(PathBuf),
 }
 
-impl LetterBox {
+impl DeadLetterStore {
     /// The one of a stream; `None` where it has none.
     pub(super) fn of(action: &BadRowAction, store: &Store) -> Option<Self> {
         let BadRowAction::DeadLetter(place) = action else { return None };
@@ -178,8 +178,8 @@ async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Sen
 
 /// The letters of one file.
 #[derive(Debug)]
-pub(super) struct Letters {
-    to: LetterBox,
+pub(super) struct DeadLetterWriter {
+    to: DeadLetterStore,
     stream: String,
     object: ObjectFacts,
     /// Where this run begins in the file: bytes, where that is known, and rows.
@@ -187,13 +187,13 @@ pub(super) struct Letters {
     from_row: u64,
     /// Whether rows before that lie in a block that begins at those bytes.
     inside_block: bool,
-    by_offset: Option<Piece>,
-    by_row: Option<Piece>,
+    by_offset: Option<DeadLetterChunk>,
+    by_row: Option<DeadLetterChunk>,
 }
 
 /// A piece of a file with its letters.
 #[derive(Debug)]
-struct Piece {
+struct DeadLetterChunk {
     number: u64,
     text: Vec<u8>,
     changed: bool,
@@ -228,9 +228,9 @@ struct Letter<'a> {
     cut: bool,
 }
 
-impl Letters {
+impl DeadLetterWriter {
     /// For a file that is read from a position on.
-    pub(super) fn new(to: LetterBox, stream: &str, object: &ObjectFacts, from: &Position) -> Self {
+    pub(super) fn new(to: DeadLetterStore, stream: &str, object: &ObjectFacts, from: &Position) -> Self {
         let from_offset = match &from.place {
             Place::Start => Some(0),
             Place::Byte { offset, .. } | Place::Block { offset, .. } => Some(*offset),
@@ -253,7 +253,7 @@ impl Letters {
             if open.as_ref().is_none_or(|piece| piece.number != number) {
                 self.write_piece(by_offset).await?;
                 let text = self.earlier(by_offset, number).await?;
-                *self.piece(by_offset) = Some(Piece { number, text, changed: false });
+                *self.piece(by_offset) = Some(DeadLetterChunk { number, text, changed: false });
             }
             let line = self.line(reject)?;
             if let Some(piece) = self.piece(by_offset) {
@@ -270,7 +270,7 @@ impl Letters {
         self.write_piece(false).await
     }
 
-    fn piece(&mut self, by_offset: bool) -> &mut Option<Piece> {
+    fn piece(&mut self, by_offset: bool) -> &mut Option<DeadLetterChunk> {
         if by_offset { &mut self.by_offset } else { &mut self.by_row }
     }
 

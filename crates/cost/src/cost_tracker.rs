@@ -4,20 +4,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use super::allowance::{Account, Allowance, Shortages};
 use super::bill::{self, Bill, Usage, usage_of};
 use super::gate::Gate;
 use super::ledger::Ledger;
 use super::prices::{Prices, Pricing};
+use super::spending_budget::{CostReservation, LimitsExceeded, SpendingBudget};
 use super::usage::{Operation, Row};
 use tollgate_base::spending::{Limits, Money, Network};
 
 /// The till of a run. Clones share counts and allowance.
 #[derive(Debug, Clone)]
-pub struct Till {
+pub struct CostTracker {
     ledger: Ledger,
     pricing: Pricing,
-    allowance: Option<Allowance>,
+    allowance: Option<SpendingBudget>,
     expected: Arc<Mutex<Expected>>,
 }
 
@@ -29,19 +29,19 @@ struct Expected {
     incomplete: bool,
 }
 
-impl Till {
+impl CostTracker {
     /// An empty till. `region` is the bucket's as far as it is known.
     #[must_use]
     pub fn new(pricing: Pricing, limits: Limits, region: &str) -> Self {
         let prices = pricing.prices(region);
-        let allowance = limits.any().then(|| Allowance::new(limits, prices, pricing.network()));
+        let allowance = limits.any().then(|| SpendingBudget::new(limits, prices, pricing.network()));
         Self { ledger: Ledger::new(), pricing, allowance, expected: Arc::default() }
     }
 
     /// The gate that holds the limits before each HTTP attempt.
     #[must_use]
     pub fn gate(&self) -> Gate {
-        self.allowance.as_ref().map(Allowance::gate).unwrap_or_default()
+        self.allowance.as_ref().map(SpendingBudget::gate).unwrap_or_default()
     }
 
     /// What was asked of S3 so far.
@@ -52,7 +52,7 @@ impl Till {
 
     /// What may still be spent; `None` where nothing is limited.
     #[must_use]
-    pub fn allowance(&self) -> Option<&Allowance> {
+    pub fn allowance(&self) -> Option<&SpendingBudget> {
         self.allowance.as_ref()
     }
 
@@ -67,10 +67,10 @@ impl Till {
     ///
     /// # Errors
     /// The limits that it would pass.
-    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<Account, Shortages> {
+    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<CostReservation, LimitsExceeded> {
         match &self.allowance {
             Some(allowance) => allowance.open(row, requests, bytes),
-            None => Ok(Account::default()),
+            None => Ok(CostReservation::default()),
         }
     }
 

@@ -60,7 +60,7 @@ impl DecisionCounts {
 }
 
 /// The files to read, in commit order.
-pub(super) struct Files {
+pub(super) struct FileQueue {
     listing: Listing,
     /// The cursor as the run began: it decides. The one that moves is the emitter's.
     cursor: Arc<Cursor>,
@@ -79,7 +79,7 @@ enum Source {
     Ordered { files: FileList, order: std::vec::IntoIter<u32> },
 }
 
-impl Files {
+impl FileQueue {
     /// Files in key order, listed as they are read.
     pub(super) fn streaming(listing: Listing, cursor: FullRefresh) -> Self {
         Self::new(listing, Cursor::FullRefresh(cursor), Source::Streaming { page: VecDeque::new() })
@@ -357,7 +357,7 @@ impl Files {
     /// Counts what was decided of an object; whether it is to be read.
     fn count(&mut self, object: &ObjectFacts, decision: &Decision) -> bool {
         // What an inventory says is old news: the file was read as it is now, after it was overwritten.
-        if *decision == Decision::OlderThanRead && self.listing.keys().told(&object.key) {
+        if *decision == Decision::OlderThanRead && self.listing.keys().is_of_inventory(&object.key) {
             return self.count_decision(&Decision::AlreadyRead);
         }
         if *decision == Decision::OlderThanRead {
@@ -381,7 +381,7 @@ struct Partitions {
 }
 
 impl Partitions {
-    fn new(files: &Files, at: Timestamp) -> Self {
+    fn new(files: &FileQueue, at: Timestamp) -> Self {
         let prepared = files.partitions();
         let listing = prepared.looks_back.then_some(PartitionListing { from: prepared.listed_from, at, newest: None });
         let known = matches!(&*files.cursor, Cursor::Incremental(cursor) if cursor.partitions().is_some());
@@ -390,7 +390,7 @@ impl Partitions {
 
     /// When the partition of a listed object ends. The newest one is kept in mind, but none that is in the future: a wrong
     /// date must not keep the days before it from being listed.
-    fn ends_at(&mut self, files: &Files, object: &ObjectFacts) -> Option<Timestamp> {
+    fn ends_at(&mut self, files: &FileQueue, object: &ObjectFacts) -> Option<Timestamp> {
         let date = files.partitions().date_of(&object.key).filter(|_| self.asked)?;
         if let Some(listing) = self.listing.as_mut().filter(|listing| date.start <= listing.at) {
             listing.newest = listing.newest.max(Some(date.start));

@@ -17,7 +17,7 @@ PYTEST_ARGS ?=
 RECORD_ARGS ?=
 FUZZ_SECONDS ?= 300
 
-.PHONY: differential-peer differential-record help demo test unit integration acceptance lint fmt clippy deny build dist image bench bench-cost fuzz venv clean
+.PHONY: differential-peer differential-record help demo test unit integration acceptance lint fmt clippy deny cycles build dist image bench bench-cost fuzz venv clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -40,7 +40,7 @@ integration: ## Tests of the library and of whole commands against the testkit s
 acceptance: build venv ## Black-box tests of the release binary: protocol, errors, PyAirbyte, Airbyte's own suites
 	$(PYTHON_IN_VENV) -m pytest acceptance-tests $(PYTEST_ARGS)
 
-lint: fmt clippy deny ## Format, lints, and licences, bans and sources of dependencies
+lint: fmt clippy deny cycles ## Format, lints, licences, bans and sources of dependencies, import cycles
 
 fmt: ## Check the format (cargo fmt --all mends it)
 	$(CARGO) fmt --all --check
@@ -50,6 +50,9 @@ clippy: ## Lints, as errors
 
 deny: ## Licences, bans and sources of dependencies (installs cargo-deny once)
 	scripts/cargo-deny.sh
+
+cycles: ## No two modules of a crate import each other, not even through others
+	@python3 scripts/module_cycles.py crates/* src
 
 build: ## Release binaries: target/release/tollgate and target/release/testkit
 	$(CARGO) build --release --locked --workspace

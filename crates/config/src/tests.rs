@@ -410,6 +410,12 @@ fn options_of_csv() {
                 csv.header = CsvHeader::UserProvided(vec!["a".to_owned(), "b".to_owned()]);
             },
         ),
+        (
+            json!({"header_definition": {"header_definition_type": "User Provided", "column_names": ["a", "", ""]}}),
+            |csv| {
+                csv.header = CsvHeader::UserProvided(vec!["a".to_owned(), String::new(), String::new()]);
+            },
+        ),
         (json!({"true_values": ["T"], "false_values": []}), |csv| {
             (csv.true_values, csv.false_values) = (vec!["T".to_owned()], Vec::new());
         }),

@@ -268,7 +268,7 @@ fn header(object: &Object, path: &str, log: &mut ProvenanceLog) -> Result<CsvHea
     }
 }
 
-/// Names that a user gives: at least one, none twice.
+/// Names that a user gives: at least one, none twice. Empty ones at the end name no column: the old connector cuts them too.
 ///
 /// # Errors
 /// Config.
@@ -277,7 +277,8 @@ pub(crate) fn user_provided(column_names: Vec<String>, path: &str) -> Result<Csv
         return Err(wrong(path, "an empty list", "at least one column name"));
     }
     let mut seen = std::collections::HashSet::new();
-    if let Some(twice) = column_names.iter().find(|name| !seen.insert(name.as_str())) {
+    let width = column_names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
+    if let Some(twice) = column_names[..width].iter().find(|name| !seen.insert(name.as_str())) {
         return Err(Error::config(format!("`{path}` has the name '{twice}' twice")));
     }
     Ok(CsvHeader::UserProvided(column_names))

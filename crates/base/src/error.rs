@@ -75,18 +75,6 @@ impl FailureType {
     }
 }
 
-/// What an error says of the rows that came before it from the same bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum RowsBefore {
-    /// They are right.
-    #[default]
-    Sound,
-    /// Nobody knows: the checksum of the bytes comes after the error.
-    Unverified,
-    /// They may be wrong: the bytes do not have the checksum that they should have.
-    Suspect,
-}
-
 /// An error with its kind, where it happened, and what to do.
 pub struct Error(Box<Inner>);
 
@@ -95,15 +83,15 @@ struct Inner {
     message: String,
     context: Vec<(&'static str, String)>,
     hint: Option<String>,
-    rows_before: RowsBefore,
+    suspects_rows: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// A new error. `message` is a short fact: lower case, no final stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let (context, hint, rows_before, source) = (Vec::new(), None, RowsBefore::Sound, None);
-        Self(Box::new(Inner { kind, message: message.into(), context, hint, rows_before, source }))
+        let (context, hint, suspects_rows, source) = (Vec::new(), None, false, None);
+        Self(Box::new(Inner { kind, message: message.into(), context, hint, suspects_rows, source }))
     }
 
     /// Shorthand for [`ErrorKind::Config`].
@@ -145,17 +133,25 @@ impl Error {
         self
     }
 
-    /// Says what is known of the rows that came before the error.
+    /// Says that rows which came before the error may be wrong too: the bytes that they were made of do not have the
+    /// checksum that they should have.
     #[must_use]
-    pub fn with_rows_before(mut self, rows_before: RowsBefore) -> Self {
-        self.0.rows_before = rows_before;
+    pub fn with_suspect_rows(mut self) -> Self {
+        self.0.suspects_rows = true;
         self
     }
 
-    /// What is known of the rows that came before the error.
+    /// Takes [`Error::with_suspect_rows`] back, where no row was made of these bytes.
     #[must_use]
-    pub fn rows_before(&self) -> RowsBefore {
-        self.0.rows_before
+    pub fn without_suspect_rows(mut self) -> Self {
+        self.0.suspects_rows = false;
+        self
+    }
+
+    /// Whether rows that came before the error may be wrong too.
+    #[must_use]
+    pub fn suspects_rows(&self) -> bool {
+        self.0.suspects_rows
     }
 
     /// The kind.

@@ -28,7 +28,7 @@ use super::split::{Origin, Rejects, Split, Stop, behind_line, count_lines};
 use super::transcode::Transcoder;
 use bytes::Bytes;
 use tollgate_base::batch::{Batch, Decoded, Frame, InferredColumn, InferredType, Place, Position, Reject};
-use tollgate_base::error::{Error, ErrorKind, Result, RowsBefore};
+use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::options::{Compression, InferenceDepth, OnBadRow};
 
 /// Spans have 32 bits; a row may not come near that.
@@ -602,9 +602,12 @@ impl TextDecoder {
     }
 }
 
-impl TextDecoder {
-    /// See [`Decode::step`].
-    fn advance(&mut self) -> Result<Step> {
+impl Decode for TextDecoder {
+    fn access(&self) -> Access {
+        Access::Stream { from: self.block.source.from() }
+    }
+
+    fn step(&mut self) -> Result<Step> {
         loop {
             if let Some(fault) = self.fault.take() {
                 return Err(fault);
@@ -649,22 +652,6 @@ impl TextDecoder {
                 return Ok(Step::NeedBytes);
             }
         }
-    }
-}
-
-impl Decode for TextDecoder {
-    fn access(&self) -> Access {
-        Access::Stream { from: self.block.source.from() }
-    }
-
-    fn step(&mut self) -> Result<Step> {
-        self.advance().map_err(|error| {
-            let verified = self.block.source.plain() || error.rows_before() != RowsBefore::Sound;
-            // Compressed text is verified at its end alone: a row that is not well formed may come of a wrong byte, and then
-            // the rows before it may be wrong too.
-            let unverified = !verified && error.kind() == ErrorKind::Data;
-            if unverified { error.with_rows_before(RowsBefore::Unverified) } else { error }
-        })
     }
 
     fn feed(&mut self, offset: u64, bytes: Bytes) -> Result<()> {

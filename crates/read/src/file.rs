@@ -11,7 +11,7 @@ use super::partition;
 use super::row_selection;
 use super::steps::Steps;
 use tollgate_base::batch::{Decoded, Place, Position, Reject};
-use tollgate_base::error::{Error, ErrorKind, Result, RowsBefore};
+use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Compression, FormatOptions, ParquetOptions};
 use tollgate_config::job;
@@ -128,12 +128,7 @@ async fn read_once(
         shared.outgoing.log(Level::Info, message).await;
     }
     let ended = match task.run().await {
-        Err(error) if error.rows_before() == RowsBefore::Suspect => Err(task.retract(error).await),
-        Err(error) if error.rows_before() == RowsBefore::Unverified => {
-            let flushed = task.flush().await;
-            let error = task.retract(error).await;
-            Err(flushed.err().unwrap_or(error))
-        }
+        Err(error) if error.suspects_rows() => Err(task.retract(error).await),
         ended => {
             let flushed = task.flush().await;
             ended.and_then(|end| flushed.map(|()| end))
@@ -684,8 +679,8 @@ impl<'a> FileTask<'a> {
         Ok(())
     }
 
-    /// Lets go of rows that were not handed on, and has the next run read the file from its start: its bytes are not what they
-    /// should be, or may not be, and nobody knows which of them are wrong.
+    /// Lets go of rows that were not handed on, and has the next run read the file from its start: its bytes turned out not
+    /// to be what they should be, and nobody knows which of them are wrong.
     async fn retract(&mut self, error: Error) -> Error {
         (self.lines, self.rows) = (Vec::new(), 0);
         self.batches.clear();
@@ -693,8 +688,8 @@ impl<'a> FileTask<'a> {
         let key = Arc::clone(&self.object.key);
         let rows = format!("1-{handed_on}");
         let message = format!(
-            "stream {}: rows {rows} of {key} were emitted and may be wrong, since its bytes are damaged or could not be \
-             verified; the next run reads the file again from its start",
+            "stream {}: rows {rows} of {key} were emitted before its bytes proved to be damaged, and may be wrong; the next \
+             run reads the file again from its start",
             self.shared.stream.name
         );
         self.shared.outgoing.send(Event::Rewind { key }).await;

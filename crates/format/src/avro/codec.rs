@@ -5,7 +5,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::compression::{Caps, Filled, Source};
 use tollgate_base::batch::Frame;
-use tollgate_base::error::{Error, ErrorKind, Result, RowsBefore};
+use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::options::Compression;
 
 /// Bytes of what is in a block at most.
@@ -103,7 +103,7 @@ fn whole(compression: Compression, stored: &[u8], caps: Caps) -> Result<Vec<u8>>
     loop {
         let target = (data.len() * 2).clamp(STEP_BYTES, MOST_DECODED_BYTES as usize * 2);
         // A block is decompressed as a whole before a row is made of it.
-        if source.read(&mut data, target).map_err(|error| error.with_rows_before(RowsBefore::Sound))? == Filled::End {
+        if source.read(&mut data, target).map_err(Error::without_suspect_rows)? == Filled::End {
             return Ok(data);
         }
     }

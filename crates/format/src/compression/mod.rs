@@ -23,7 +23,7 @@ use bytes::{Buf, Bytes};
 
 use self::member::Member;
 use tollgate_base::batch::Frame;
-use tollgate_base::error::{Error, ErrorKind, Result, RowsBefore};
+use tollgate_base::error::{Error, ErrorKind, Result};
 pub use tollgate_base::options::Caps;
 use tollgate_base::options::Compression;
 
@@ -303,7 +303,7 @@ impl Source {
 
     fn damaged(&self, reason: &str) -> Error {
         let message = format!("the {} data is damaged", self.compression.name());
-        Error::data(message).with("byte", self.used).with("reason", reason).with_rows_before(RowsBefore::Suspect)
+        Error::data(message).with("byte", self.used).with("reason", reason).with_suspect_rows()
     }
 }
 

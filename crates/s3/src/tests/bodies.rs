@@ -204,9 +204,7 @@ async fn a_checksum_is_checked_over_all_answers_of_a_body_that_broke_off() {
         assert_eq!(server.requests()[1].header("x-amz-checksum-mode"), None, "no server tells that of a range");
         match result {
             Ok(bytes) => assert!(right && bytes == b"abc"),
-            Err(error) => {
-                assert!(!right && error.rows_before() == tollgate_base::error::RowsBefore::Suspect, "{error:?}")
-            }
+            Err(error) => assert!(!right && error.suspects_rows(), "{error:?}"),
         }
     }
 }

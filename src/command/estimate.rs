@@ -43,7 +43,8 @@ async fn estimate(files: &EstimateFiles) -> Result<(String, bool)> {
     };
     // The estimate must be able to tell of a run that passes its limits.
     let options = StoreOptions::default();
-    let (cost_tracker, store) = setup::till_and_store(&mut job, Limits::default(), options, Audience::Person).await?;
+    let (cost_tracker, store) =
+        setup::cost_tracker_and_store(&mut job, Limits::default(), options, Audience::Person).await?;
     let now = setup::CLOCK.now();
     let run = Box::pin(tollgate_read::estimate(&job, &store, &cost_tracker, &catalog, &states, now)).await?;
     let prices = cost_tracker.prices(&store.region());

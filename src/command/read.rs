@@ -66,7 +66,7 @@ async fn read(
     bill: Option<&Path>,
 ) -> Ending {
     let limits = job.spending.limits;
-    let (cost_tracker, store) = match setup::till_and_store(job, limits, patience, Audience::Platform).await {
+    let (cost_tracker, store) = match setup::cost_tracker_and_store(job, limits, patience, Audience::Platform).await {
         Ok(opened) => opened,
         Err(error) => return failed(&error),
     };

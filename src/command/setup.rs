@@ -127,8 +127,8 @@ async fn infer_formats(job: &mut Job, store: &Store, audience: Audience) -> Resu
     Ok(())
 }
 
-/// The till of a job with these limits, and its bucket behind the till's gate.
-pub(super) async fn till_and_store(
+/// The cost tracker of a job with these limits, and its bucket, whose requests ask the tracker's gate.
+pub(super) async fn cost_tracker_and_store(
     job: &mut Job,
     limits: Limits,
     options: StoreOptions,

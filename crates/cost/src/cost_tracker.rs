@@ -12,7 +12,7 @@ use super::spending_budget::{CostReservation, LimitsExceeded, SpendingBudget};
 use super::usage::{Operation, Row};
 use tollgate_base::spending::{Limits, Money, Network};
 
-/// The till of a run. Clones share counts and allowance.
+/// What a run costs: usage, prices and limits. Clones share them.
 #[derive(Debug, Clone)]
 pub struct CostTracker {
     ledger: Ledger,
@@ -30,7 +30,7 @@ struct Expected {
 }
 
 impl CostTracker {
-    /// An empty till. `region` is the bucket's as far as it is known.
+    /// A tracker of a run that has used nothing. `region` is the bucket's as far as it is known.
     #[must_use]
     pub fn new(pricing: Pricing, limits: Limits, region: &str) -> Self {
         let prices = pricing.prices(region);

@@ -1,8 +1,8 @@
 //! What a run may still spend.
 //!
 //! ```text
-//!   a file begins ─ open ─▶ account: what it is planned to cost is set aside
-//!   an attempt    ─ gate ─▶ taken from its account, what goes beyond from the rest ─▶ ticket
+//!   a file begins ─ open ─▶ reservation: what it is planned to cost is set aside
+//!   an attempt    ─ gate ─▶ taken from its reservation, what goes beyond from the rest ─▶ permit
 //!   it is over    ────────▶ what it did cost is spent; what it did not is given back
 //! ```
 //! Spent, in flight and set aside together never pass a limit. So a file that was begun is not left in the middle for want
@@ -213,7 +213,7 @@ impl fmt::Display for LimitExceeded {
     }
 }
 
-/// The allowance of a run. Clones share it.
+/// What a run may still spend. Clones share it.
 #[derive(Clone)]
 pub struct SpendingBudget {
     state: Arc<Mutex<State>>,
@@ -281,7 +281,7 @@ impl State {
 }
 
 impl SpendingBudget {
-    /// An allowance of which nothing is spent.
+    /// A budget of which nothing is spent.
     #[must_use]
     pub fn new(limits: Limits, prices: Prices, network: Network) -> Self {
         let none = Sums::default();

@@ -15,7 +15,7 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// A reader for a job. The store asks the till's gate, and counts in its ledger.
+    /// A reader for a job. The store asks the cost tracker's gate, and counts in its ledger.
     #[must_use]
     pub fn new(job: &'a Job, store: Store, cost_tracker: CostTracker, options: ReadOptions) -> Self {
         Self { job, store, cost_tracker, options }

@@ -146,16 +146,31 @@ fn boolean(text: &str, options: &CsvOptions, out: &mut Vec<u8>) -> bool {
 
 /// JSON text, with line breaks between its tokens as spaces.
 fn json(text: &str, out: &mut Vec<u8>) -> bool {
-    // A raw value's escapes are not looked at: half of a surrogate pair is no character.
-    let valid = match memchr::memmem::find(text.as_bytes(), b"\\u") {
-        None => serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok(),
-        Some(_) => serde_json::from_str::<serde_json::Value>(text).is_ok(),
-    };
-    if !valid {
+    if serde_json::from_str::<&serde_json::value::RawValue>(text).is_err() || has_half_surrogate(text.as_bytes()) {
         return false;
     }
     out.extend(text.trim().bytes().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
     true
+}
+
+/// Whether a string of this JSON has half of a surrogate pair, which is no character. A raw value's escapes are not
+/// decoded.
+fn has_half_surrogate(json: &[u8]) -> bool {
+    let unit = |at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let mut at = 0;
+    while let Some(length) = memchr::memchr(b'\\', &json[at..]) {
+        at += length;
+        at += match unit(at) {
+            None => 2,
+            Some(0xd800..=0xdbff) if matches!(unit(at + 6), Some(0xdc00..=0xdfff)) => 12,
+            Some(0xd800..=0xdfff) => return true,
+            Some(_) => 6,
+        };
+    }
+    false
 }
 
 #[cfg(test)]
@@ -191,6 +206,8 @@ mod tests {
             (Object, "{\"a\":\n1}", "{\"a\": 1}"),
             (Object, "[1]", "[1]"),
             (Array, " [1, 2]", "[1, 2]"),
+            (Object, r#"{"\u00e9": 1e400}"#, r#"{"\u00e9": 1e400}"#),
+            (Object, r#"["\\ud800", "\\"]"#, r#"["\\ud800", "\\"]"#),
             (Object, r#"{"a": "\ud83d\ude00"}"#, r#"{"a": "\ud83d\ude00"}"#),
             (String, "a\"b", "\"a\\\"b\""),
         ] {
@@ -207,6 +224,8 @@ mod tests {
             (Boolean, "True"),
             (Array, "{}"),
             (Array, r#"["\ud800"]"#),
+            (Array, r#"["\ud800\ud800"]"#),
+            (Array, r#"["\ud800\\udc00"]"#),
             (Object, r#"{"a": "\udc00x"}"#),
             (Object, "{"),
         ] {

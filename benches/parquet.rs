@@ -90,7 +90,7 @@ fn run(file: &Bytes, batch_rows: usize) -> Result<Run> {
         let step = decoder.step()?;
         run.decode += now() - started;
         match step {
-            Step::NeedRoom => {}
+            Step::NeedRoom | Step::Planned(_) => {}
             Step::NeedRanges(ranges) => {
                 for range in ranges {
                     decoder.feed(range.start, file.slice(range.start as usize..range.end as usize))?;

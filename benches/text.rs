@@ -15,9 +15,9 @@ use anyhow::{Context as _, Result, bail};
 use bytes::Bytes;
 use tollgate_base::batch::Batch;
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
-use tollgate_base::options::{Compression, CsvOptions, FormatOptions, Projection};
+use tollgate_base::options::{Compression, CsvOptions, FormatOptions};
 use tollgate_base::schema::{Column, ColumnType, Columns};
-use tollgate_format::{DecodeLimits, Step, open};
+use tollgate_format::{InputEnd, OpenOptions, Step};
 use tollgate_record::{EncodeOptions, StreamEncoder, Validation};
 
 /// Stored bytes per feed, as a body's pieces come.
@@ -105,7 +105,7 @@ fn catalogs(names: &[String]) -> Vec<(&'static str, Columns)> {
 }
 
 fn names_of_first_row(options: &FormatOptions, compression: Compression, stored: &Bytes) -> Result<Vec<String>> {
-    let mut decoder = open(options, compression, &Projection::All, &object(), None, &DecodeLimits::default())?;
+    let mut decoder = OpenOptions { compression, ..OpenOptions::new(options) }.open(&object())?;
     let mut at = 0;
     loop {
         match decoder.step()? {
@@ -123,14 +123,14 @@ fn names_of_first_row(options: &FormatOptions, compression: Compression, stored:
                     Batch::Arrow(_) => bail!("text gives no Arrow batches"),
                 });
             }
-            Step::NeedRanges(_) | Step::Done => bail!("the file has no rows"),
+            Step::NeedRanges(_) | Step::Planned(_) | Step::Done => bail!("the file has no rows"),
         }
     }
 }
 
 fn feed(decoder: &mut dyn tollgate_format::Decode, stored: &Bytes, at: &mut usize) -> Result<()> {
     if *at == stored.len() {
-        decoder.finish();
+        decoder.end_input(InputEnd::Complete);
         return Ok(());
     }
     let end = (*at + PIECE_BYTES).min(stored.len());
@@ -151,7 +151,7 @@ fn object() -> ObjectFacts {
 
 fn run(options: &FormatOptions, compression: Compression, columns: &Columns, stored: &Bytes) -> Result<Run> {
     let object = object();
-    let mut decoder = open(options, compression, &Projection::All, &object, None, &DecodeLimits::default())?;
+    let mut decoder = OpenOptions { compression, ..OpenOptions::new(options) }.open(&object)?;
     let encode = EncodeOptions::new(options, false, Validation::Emit);
     let mut encoder = StreamEncoder::new("csv1", None, columns, encode).file(&object, 1_795_259_475_356);
     let mut out = Vec::new();
@@ -173,7 +173,7 @@ fn run(options: &FormatOptions, compression: Compression, columns: &Columns, sto
                 run.output_bytes += out.len() as u64;
             }
             Step::Done => return Ok(run),
-            Step::NeedRanges(_) => bail!("text is a stream"),
+            Step::NeedRanges(_) | Step::Planned(_) => bail!("text is a stream"),
         }
     }
 }

@@ -33,7 +33,7 @@ fn lines(path: &Path, file: Bytes, batch_rows: usize) -> Result<String> {
     let mut out = Vec::new();
     loop {
         match decoder.step()? {
-            Step::NeedRoom => {}
+            Step::NeedRoom | Step::Planned(_) => {}
             Step::NeedRanges(ranges) => {
                 for range in ranges {
                     decoder.feed(range.start, file.slice(range.start as usize..range.end as usize))?;

@@ -5,13 +5,13 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use tollgate_base::error::Result;
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
-use tollgate_base::options::{Compression, Projection};
+use tollgate_base::options::Compression;
 use tollgate_base::schema::Columns;
 use tollgate_config::job::Stream;
 use tollgate_format::compression::Caps;
 use tollgate_format::infer::Inference;
 use tollgate_format::zip::{Directory, Found};
-use tollgate_format::{Access, Decode, DecodeLimits, Step, open};
+use tollgate_format::{Access, Decode, DecodeLimits, InputEnd, OpenOptions, Step};
 use tollgate_record::{EncodeOptions, StreamEncoder, Validation};
 
 /// Limits that a fuzzer reaches.
@@ -136,14 +136,15 @@ fn try_read(stream: &Stream, input: &[u8], piece: usize, lines: &mut Vec<u8>) ->
         storage_class: StorageClass::Standard,
     };
     let compression = stream.compression.resolve(&object.key);
-    let mut decoder = open(&stream.format, compression, &Projection::All, &object, None, &limits())?;
+    let options = OpenOptions { compression, limits: limits(), ..OpenOptions::new(&stream.format) };
+    let mut decoder = options.open(&object)?;
     let encode = EncodeOptions::new(&stream.format, false, Validation::Emit);
     let mut encoder = StreamEncoder::new("s", None, &Columns::All, encode).file(&object, 0);
     let mut inference = Inference::new(&stream.format);
     let mut at = 0;
     for _ in 0..STEPS {
         match decoder.step()? {
-            Step::NeedRoom => {}
+            Step::NeedRoom | Step::Planned(_) => {}
             Step::NeedBytes => feed_next(&mut *decoder, input, piece, &mut at)?,
             Step::NeedRanges(ranges) => {
                 assert_eq!(decoder.access(), Access::Ranges);
@@ -169,7 +170,7 @@ fn try_read(stream: &Stream, input: &[u8], piece: usize, lines: &mut Vec<u8>) ->
 
 fn feed_next(decoder: &mut dyn Decode, input: &[u8], piece: usize, at: &mut usize) -> Result<()> {
     if *at == input.len() {
-        decoder.finish();
+        decoder.end_input(InputEnd::Complete);
         return Ok(());
     }
     let end = (*at + piece).min(input.len());

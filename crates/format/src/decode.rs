@@ -1,21 +1,20 @@
 //! The trait of all decoders, and what they are asked and answer with.
 
 use std::ops::Range;
-use std::sync::Arc;
 
+use arrow::datatypes::SchemaRef;
 use bytes::Bytes;
 
 use super::compression::Caps;
 use tollgate_base::batch::{Decoded, InferredColumn};
 use tollgate_base::error::Result;
 use tollgate_base::options::{InferenceDepth, OnBadRow};
-use tollgate_base::predicate::Predicate;
 
 /// What a decoder wants next, or has ready.
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "a batch is taken out at once, and boxing it would allocate for each")]
 pub enum Step {
-    /// The object's next bytes, in order: call [`Decode::feed`] with them, or [`Decode::finish`] when there are none.
+    /// The object's next bytes, in order: call [`Decode::feed`] with them, or [`Decode::end_input`] when there are none.
     NeedBytes,
     /// These ranges of the object. All of them are fed (each from its start, in any pieces) before the next step.
     /// They are as the format wants them: merging them into requests is `plan`'s work. A decoder of [`Access::Stream`]
@@ -23,7 +22,9 @@ pub enum Step {
     NeedRanges(Vec<Range<u64>>),
     /// It needs more memory than before, as [`Decode::held_bytes`] tells now: make room for that, then step on.
     NeedRoom,
-    /// Rows or rejects or both, and the position behind them.
+    /// What a decoder of [`Access::Ranges`] will ask for. It comes once, before the first rows are asked for.
+    Planned(Planned),
+    /// Rows or rejects or both, and the position after them.
     Batch(Decoded),
     /// All rows were handed over.
     Done,
@@ -39,6 +40,16 @@ pub enum Access {
     },
     /// By ranges, as [`Step::NeedRanges`] asks.
     Ranges,
+}
+
+/// Why no more bytes are fed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InputEnd {
+    /// The object has no more.
+    Complete,
+    /// The object has more, but they will not come: [`Decode::step`] hands over the rows that are complete, however few, and
+    /// then asks for bytes again.
+    Cut,
 }
 
 /// A decoder of one object. It does no I/O and never blocks; its memory is bounded by its batch and by what it was
@@ -59,18 +70,8 @@ pub trait Decode: Send {
     /// As [`Decode::step`].
     fn feed(&mut self, offset: u64, bytes: Bytes) -> Result<()>;
 
-    /// Says that the object has no more bytes ([`Access::Stream`] only).
-    fn finish(&mut self);
-
-    /// Says that no more bytes will be fed although the object has more: [`Decode::step`] hands over the rows that are
-    /// complete, however few, and then asks for bytes again ([`Access::Stream`] only).
-    fn cut(&mut self) {}
-
-    /// The columns that the file itself declares, as soon as it is known that it does: a caller that wants no rows may
-    /// stop then. `None` where only rows tell. Where their types are not declared but their names are, they are null.
-    fn columns(&self, _inference: InferenceDepth) -> Option<Vec<InferredColumn>> {
-        None
-    }
+    /// Says that no more bytes will be fed, and why ([`Access::Stream`] only).
+    fn end_input(&mut self, end: InputEnd);
 
     /// Memory in bytes that it needs besides what it is fed and a usual batch, from now on: where its bytes cannot be used
     /// as they come, for what a decompressor must remember, and for rows that are larger than usual. It changes while the
@@ -84,41 +85,40 @@ pub trait Decode: Send {
     ///
     /// # Errors
     /// As [`Decode::step`].
-    fn ahead(&mut self) -> Result<Vec<Range<u64>>> {
+    fn next_ranges(&mut self) -> Result<Vec<Range<u64>>> {
         Ok(Vec::new())
     }
 
-    /// Says, before the first step, that only rows are wanted that pass all of these. What proves to have no such row need
-    /// not be handed over; nothing else is left out, so that the caller picks the rows.
-    fn prune(&mut self, _predicates: &Arc<[Predicate]>) {}
-
-    /// Says, before the first step, that so large a part of the object is enough, between 0 and 1. A format that can takes
-    /// whole pieces of it, at least one, and the same each time.
-    fn sample(&mut self, _part: f64) {}
-
-    /// Whether the file has a column, where the format tells that without rows.
-    fn has(&self, _column: &str) -> Option<bool> {
+    /// The columns that the file itself declares, as soon as it is known that it does: a caller that wants no rows may
+    /// stop then. `None` where only rows tell. Where their types are not declared but their names are, they are null.
+    fn columns(&self) -> Option<Vec<InferredColumn>> {
         None
     }
 
-    /// The columns of the file that were not asked for, where the format can leave columns out.
-    fn not_asked_for(&self) -> Vec<&str> {
-        Vec::new()
+    /// What it knows of the file besides its rows, so far.
+    fn facts(&self) -> FileFacts {
+        FileFacts::default()
     }
+}
 
-    /// For a decoder of [`Access::Ranges`], as soon as it knows: what it asks for.
-    fn planned(&self) -> Option<Planned> {
-        None
-    }
-
+/// What a decoder knows of its file besides the rows.
+#[derive(Debug, Clone, Default)]
+pub struct FileFacts {
+    /// The schema of all columns, where the file has one: Parquet.
+    pub schema: Option<SchemaRef>,
+    /// The columns that the projection does not want, where the format can leave columns out.
+    pub unprojected_columns: Vec<String>,
     /// What the offsets of rejects and rows count, where that is not the bytes of the object.
-    fn offset_unit(&self) -> Option<&'static str> {
-        None
-    }
-
+    pub offset_unit: Option<&'static str>,
     /// Rows that were not decoded, since no row among them can be wanted.
-    fn pruned(&self) -> Pruned {
-        Pruned::default()
+    pub pruned: Pruned,
+}
+
+impl FileFacts {
+    /// Whether the file has a column; `None` where only its rows tell.
+    #[must_use]
+    pub fn has_column(&self, name: &str) -> Option<bool> {
+        Some(self.schema.as_ref()?.column_with_name(name).is_some())
     }
 }
 
@@ -189,6 +189,8 @@ pub struct DecodeLimits {
     pub array_rows: bool,
     /// Whether the texts of rows are kept as they stand in the file, for those that an encoder may refuse.
     pub keep_source: bool,
+    /// How far [`Decode::columns`] looks into the types of columns.
+    pub inference: InferenceDepth,
 }
 
 impl Default for DecodeLimits {
@@ -203,6 +205,7 @@ impl Default for DecodeLimits {
             on_bad_row,
             array_rows: false,
             keep_source: false,
+            inference: InferenceDepth::default(),
         }
     }
 }

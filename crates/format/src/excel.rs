@@ -23,7 +23,7 @@ use bytes::Bytes;
 use calamine::{Cell, DataRef, ExcelDateTime, Reader, Xlsb, Xlsx};
 
 use super::compression::{Filled, Source};
-use super::decode::{Access, Decode, DecodeLimits, Step};
+use super::decode::{Access, Decode, DecodeLimits, InputEnd, Step};
 use super::quiet::caught;
 use super::resume::{foreign_position, refused_position};
 use tollgate_base::batch::{
@@ -32,7 +32,7 @@ use tollgate_base::batch::{
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::json_string::write_string;
 use tollgate_base::object::ObjectFacts;
-use tollgate_base::options::{Compression, InferenceDepth, Projection};
+use tollgate_base::options::{Compression, Projection};
 
 /// Bytes of a workbook at most.
 pub(crate) const MOST_BYTES: usize = 64 << 20;
@@ -195,11 +195,11 @@ impl Decode for ExcelDecoder {
         self.source.feed(offset, bytes)
     }
 
-    fn finish(&mut self) {
+    fn end_input(&mut self, _: InputEnd) {
         self.source.finish();
     }
 
-    fn columns(&self, _: InferenceDepth) -> Option<Vec<InferredColumn>> {
+    fn columns(&self) -> Option<Vec<InferredColumn>> {
         let Sheet::Done(columns) = &self.sheet else { return None };
         Some(columns.clone())
     }

@@ -8,11 +8,11 @@ mod rejects;
 use bytes::Bytes;
 
 use super::compression::tests::{MANY, compressed};
-use super::{Access, DecodeLimits, Step, open};
+use super::{Access, DecodeLimits, InputEnd, OpenOptions, Step};
 use tollgate_base::batch::{Batch, Place, Position, Reject};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
-use tollgate_base::options::{Compression, CsvHeader, CsvOptions, FormatOptions, OnBadRow, Projection};
+use tollgate_base::options::{Compression, CsvHeader, CsvOptions, FormatOptions, OnBadRow};
 
 struct Random(u64);
 
@@ -107,14 +107,15 @@ impl Reading<'_> {
     }
 
     fn try_run(&self, piece: &mut dyn FnMut() -> usize, run: &mut Run) -> Result<()> {
-        let all = &Projection::All;
-        let mut decoder = open(self.options, self.compression, all, &object(), self.resume.as_ref(), &self.limits)?;
+        let (compression, resume, limits) = (self.compression, self.resume.as_ref(), self.limits);
+        let mut decoder =
+            OpenOptions { compression, resume, limits, ..OpenOptions::new(self.options) }.open(&object())?;
         let Access::Stream { from } = decoder.access() else { panic!("text is a stream") };
         let mut at = from as usize;
         loop {
             match decoder.step()? {
                 Step::NeedRoom => {}
-                Step::NeedBytes if at >= self.stored.len() => decoder.finish(),
+                Step::NeedBytes if at >= self.stored.len() => decoder.end_input(InputEnd::Complete),
                 Step::NeedBytes => {
                     let end = (at + piece().max(1)).min(self.stored.len());
                     decoder.feed(at as u64, Bytes::copy_from_slice(&self.stored[at..end]))?;
@@ -127,7 +128,7 @@ impl Reading<'_> {
                     run.batches.push((rows_of(&decoded.batch), decoded.after));
                 }
                 Step::Done => return Ok(()),
-                Step::NeedRanges(_) => panic!("text needs no ranges"),
+                Step::NeedRanges(_) | Step::Planned(_) => panic!("text needs no ranges"),
             }
         }
     }
@@ -505,10 +506,9 @@ fn headers_and_bad_rows() {
 #[test]
 fn names_lose_their_blanks_and_may_hold_line_ends() {
     let options = csv(CsvOptions::default());
-    let all = &Projection::All;
-    let mut decoder = open(&options, Compression::None, all, &object(), None, &DecodeLimits::default()).unwrap();
+    let mut decoder = OpenOptions::new(&options).open(&object()).unwrap();
     decoder.feed(0, Bytes::from_static(b"\xef\xbb\xbf a , b\t,\"c\r\nd\",a,,\n1,2,3,4\n")).unwrap();
-    decoder.finish();
+    decoder.end_input(InputEnd::Complete);
     let Step::Batch(decoded) = decoder.step().unwrap() else { panic!("there is a row") };
     let Batch::Text(rows) = decoded.batch else { panic!("CSV is text") };
     let names: Vec<&str> = rows.columns.iter().map(|name| &**name).collect();
@@ -561,8 +561,9 @@ fn a_position_of_many_members_names_the_last_one_before_it() {
     let run = reading.run(|| 7);
     let (_, position) = &run.batches[3];
     let resumed = Reading { resume: Some(position.clone()), ..reading.clone() };
+    let (resume, limits) = (Some(position), limits(10, 64));
     let mut decoder =
-        open(&options, compression, &Projection::All, &object(), Some(position), &limits(10, 64)).unwrap();
+        OpenOptions { compression, resume, limits, ..OpenOptions::new(&options) }.open(&object()).unwrap();
     let Access::Stream { from } = decoder.access() else { panic!("text is a stream") };
     assert_eq!(from as usize, members[..position.rows as usize].concat().len(), "{position:?}");
     assert!(decoder.feed(from + 1, Bytes::from_static(b"x")).is_err(), "a gap is noticed");
@@ -575,8 +576,7 @@ fn a_position_of_another_format_is_refused() {
     let options = [csv(CsvOptions::default()), FormatOptions::Jsonl, FormatOptions::Json];
     for options in options {
         let position = Position::new(3, place.clone());
-        let opened =
-            open(&options, Compression::None, &Projection::All, &object(), Some(&position), &DecodeLimits::default());
+        let opened = OpenOptions { resume: Some(&position), ..OpenOptions::new(&options) }.open(&object());
         assert_eq!(opened.err().map(|error| error.kind()), Some(ErrorKind::Config));
     }
 }
@@ -731,7 +731,8 @@ fn read_cut(options: &FormatOptions, part: &[u8], resume: Option<&Position>, lim
     let mut run = Run::default();
     let resume = resume.filter(|position| **position != Position::default());
     let compression = if resume.is_some() { Compression::None } else { Compression::Auto };
-    let mut decoder = open(options, compression, &Projection::All, &object(), resume, limits).unwrap();
+    let limits = *limits;
+    let mut decoder = OpenOptions { compression, resume, limits, ..OpenOptions::new(options) }.open(&object()).unwrap();
     let Access::Stream { from } = decoder.access() else { panic!("text is read in order") };
     decoder.feed(from, Bytes::copy_from_slice(&part[from as usize..])).unwrap();
     let mut cut = false;
@@ -744,7 +745,7 @@ fn read_cut(options: &FormatOptions, part: &[u8], resume: Option<&Position>, lim
             }
             Ok(Step::NeedBytes) if cut => return run,
             Ok(Step::NeedBytes) => {
-                decoder.cut();
+                decoder.end_input(InputEnd::Cut);
                 cut = true;
             }
             Ok(step) => panic!("{step:?}"),

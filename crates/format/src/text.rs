@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use super::compression::{Filled, Source};
 use super::csv::CsvSplitter;
-use super::decode::{Access, Decode, DecodeLimits, Step};
+use super::decode::{Access, Decode, DecodeLimits, FileFacts, InputEnd, Step};
 use super::encoding::{TextEncoding, unfinished_tail};
 use super::json_document::DocumentSplitter;
 use super::jsonl::JsonSplitter;
@@ -29,7 +29,7 @@ use super::transcode::Transcoder;
 use bytes::Bytes;
 use tollgate_base::batch::{Batch, Decoded, Frame, InferredColumn, InferredType, Place, Position, Reject};
 use tollgate_base::error::{Error, ErrorKind, Result};
-use tollgate_base::options::{Compression, InferenceDepth, OnBadRow};
+use tollgate_base::options::{Compression, OnBadRow};
 
 /// Spans have 32 bits; a row may not come near that.
 const MAX_ROW_BYTES: usize = 1 << 30;
@@ -658,25 +658,25 @@ impl Decode for TextDecoder {
         self.block.source.feed(offset, bytes)
     }
 
-    fn finish(&mut self) {
-        self.block.source.finish();
+    fn end_input(&mut self, end: InputEnd) {
+        match end {
+            InputEnd::Complete => self.block.source.finish(),
+            InputEnd::Cut => self.cut = true,
+        }
     }
 
-    fn cut(&mut self) {
-        self.cut = true;
-    }
-
-    fn columns(&self, _: InferenceDepth) -> Option<Vec<InferredColumn>> {
+    fn columns(&self) -> Option<Vec<InferredColumn>> {
         let Splitter::Csv(csv) = &self.splitter else { return None };
         Some(csv.columns()?.iter().map(|name| InferredColumn::new(&**name, InferredType::Null)).collect())
     }
 
-    fn offset_unit(&self) -> Option<&'static str> {
-        match (&self.block.transcoder, self.block.source.plain()) {
+    fn facts(&self) -> FileFacts {
+        let offset_unit = match (&self.block.transcoder, self.block.source.plain()) {
             (Some(_), _) => Some("bytes of the text in UTF-8"),
             (None, false) => Some("bytes of the decompressed text"),
             (None, true) => None,
-        }
+        };
+        FileFacts { offset_unit, ..FileFacts::default() }
     }
 
     fn held_bytes(&self) -> u64 {

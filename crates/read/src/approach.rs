@@ -3,9 +3,9 @@
 use super::keys::Keys;
 use tollgate_base::batch::Position;
 use tollgate_base::object::ObjectFacts;
-use tollgate_base::options::{Compression, FormatOptions, Projection};
+use tollgate_base::options::{Compression, FormatOptions};
 use tollgate_config::job::{Delivery, Pushdown, Stream};
-use tollgate_format::{Access, DecodeLimits};
+use tollgate_format::{Access, OpenOptions};
 use tollgate_plan::estimate::{FilePlan, by_ranges, in_order};
 
 /// Names of files that are rarely anything but plain text.
@@ -38,9 +38,7 @@ impl<'a> Approach<'a> {
             return access;
         }
         let compression = self.stream.compression.resolve(&object.key);
-        let limits = DecodeLimits::default();
-        let decoder =
-            tollgate_format::open(&self.stream.format, compression, &Projection::All, object, resume, &limits);
+        let decoder = OpenOptions { compression, resume, ..OpenOptions::new(&self.stream.format) }.open(object);
         let access = match decoder.map_or(Access::Stream { from: 0 }, |decoder| decoder.access()) {
             Access::Stream { from: decoded_from } => Access::Stream { from: from.fetched_from(decoded_from) },
             Access::Ranges => Access::Ranges,

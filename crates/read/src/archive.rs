@@ -129,13 +129,13 @@ impl Archive {
     }
 
     /// The bytes of a member, from its local header on.
-    pub(super) fn stream(&self, store: &Store, member: &Member, alone: bool, budget: &Budget) -> ByteSource {
+    pub(super) fn stream(&self, store: &Store, member: &Member, may_split: bool, budget: &Budget) -> ByteSource {
         match &self.content {
             Some(content) => {
                 let range = member.range.start as usize..member.range.end as usize;
                 ByteSource::of_bytes(store, &self.object, content.slice(range), budget)
             }
-            None => ByteSource::of_range(store, &self.object, member.range.clone(), alone, budget),
+            None => ByteSource::of_range(store, &self.object, member.range.clone(), may_split, budget),
         }
     }
 }

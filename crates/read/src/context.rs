@@ -6,6 +6,7 @@ use super::bad_rows::Tolerance;
 use super::budgets::Budgets;
 use super::dead_letters::DeadLetterStore;
 use super::emit::{Event, Outgoing};
+use super::file_reader::ReadResources;
 use super::keys::Keys;
 use super::progress::Progress;
 use super::report::Report;
@@ -50,6 +51,18 @@ pub(super) struct StreamContext {
     pub(super) cost_tracker: CostTracker,
     /// Whether a file that is read by ranges says what it will ask for, since no plan before the run knew it.
     pub(super) untold: OnceLock<()>,
+}
+
+impl StreamContext {
+    /// What readers of its files need; their requests go to `store`.
+    pub(super) fn resources(&self, store: Store) -> ReadResources {
+        ReadResources {
+            store,
+            budgets: self.budgets.clone(),
+            stop: self.stop.clone(),
+            spending: self.cost_tracker.allowance().cloned(),
+        }
+    }
 }
 
 /// How the reading of a file ended, when it did not fail.

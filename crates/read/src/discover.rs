@@ -18,13 +18,14 @@ use tollgate_base::options::{FormatOptions, OnBadRow, SchemaEvolution};
 use tollgate_base::schema::{self, MODIFIED_COLUMN, RESCUED_COLUMN, URL_COLUMN};
 use tollgate_config::job::{Delivery, Job, Stream};
 use tollgate_format::infer;
+use tollgate_plan::partition::layout::Layout;
 use tollgate_protocol::message::Level;
 use tollgate_record::schema_of;
 use tollgate_runtime::clock::Clock;
 use tollgate_s3::Store;
 
 /// Files that are sampled at most: as many as in the connector we replace.
-const SAMPLE_FILES: usize = 10;
+pub(super) const SAMPLE_FILES: usize = 10;
 
 /// Requests for the contents of files that discovery makes for a stream at most.
 const MOST_GETS: usize = 10;
@@ -94,12 +95,27 @@ async fn data_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut V
         ));
         return Ok(schemaless());
     }
+    let columns = columns_of(stream, store, &files, layout.as_deref(), notes).await?;
+    Ok(schema::json_schema(schema_of::properties(&columns)))
+}
+
+/// The columns that files have together, from samples of them.
+///
+/// # Errors
+/// What is wrong with the files, where none of them can be sampled.
+pub(super) async fn columns_of(
+    stream: &Stream,
+    store: &Store,
+    files: &[ObjectFacts],
+    layout: Option<&Layout>,
+    notes: &mut Vec<(Level, String)>,
+) -> Result<Vec<InferredColumn>> {
     let mut failed = None;
     let mut found: Vec<(Arc<str>, Vec<InferredColumn>)> = Vec::new();
     // Files without rows, which have the columns of their partition all the same.
     let mut empty: Vec<(Arc<str>, Vec<InferredColumn>)> = Vec::new();
     let (mut gets, mut unasked) = (MOST_GETS, 0);
-    for file in &files {
+    for file in files {
         let sampled = match sample::columns(store, stream, file, SAMPLE, &mut gets).await {
             Ok(Some(sampled)) => sampled,
             Ok(None) => {
@@ -114,7 +130,7 @@ async fn data_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut V
             notes.push((Level::Warn, format!("{} rows of '{}' are bad and tell nothing", sampled.bad_rows, file.key)));
         }
         let only_bad = sampled.rows == 0 && sampled.bad_rows > 0;
-        let with_constants = |columns| partition::with_constants(columns, &file.key, stream, layout.as_deref());
+        let with_constants = |columns| partition::with_constants(columns, &file.key, stream, layout);
         if let Some(reject) = sampled.first_bad.filter(|_| only_bad || sampled.columns.is_empty()) {
             let error = Error::data(reject.reason).with("key", &file.key);
             failed = Some(match reject.line {
@@ -165,7 +181,7 @@ async fn data_schema(stream: &Stream, store: &Store, clock: Clock, notes: &mut V
     if let Some(names) = &stream.pushdown.columns {
         columns.retain(|column| names.contains(&column.name));
     }
-    Ok(schema::json_schema(schema_of::properties(&columns)))
+    Ok(columns)
 }
 
 fn nothing_inferred(error: Error, files: usize) -> Error {

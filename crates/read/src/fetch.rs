@@ -21,6 +21,9 @@ const PARALLEL_RANGES: usize = 4;
 /// What one body in flight holds besides its decoder: the socket's and the client's buffers.
 const BODY_BYTES: usize = 2 << 20;
 
+/// Looks at bytes as they arrive.
+pub(super) type Observer = Box<dyn FnMut(&[u8]) + Send>;
+
 /// The bytes of one object in order.
 pub(super) struct ByteSource {
     store: Store,
@@ -37,8 +40,11 @@ pub(super) struct ByteSource {
     checksum: Option<Checksum>,
     /// Whether there is to be one of our own where the server keeps none.
     remembers: bool,
-    /// Whether no other file waits.
-    alone: bool,
+    /// Whether a large file may be fetched in parts, side by side.
+    may_split: bool,
+    /// The bytes that the checksum was given last.
+    last: Bytes,
+    observer: Option<Observer>,
     /// Requests that are not begun.
     parts: VecDeque<Option<Range<u64>>>,
     /// Parts that are being fetched ahead.
@@ -58,19 +64,19 @@ struct Part {
 }
 
 impl ByteSource {
-    /// The bytes from `from` on, up to `until` where that is given. `alone`: whether no other file waits, so that a large
-    /// file may be fetched in parts.
+    /// The bytes from `from` on, up to `until` where that is given. `may_split`: whether a large file may be fetched in
+    /// parts, side by side.
     pub(super) fn new(
         store: &Store,
         object: &ObjectFacts,
         from: u64,
         until: Option<u64>,
-        alone: bool,
+        may_split: bool,
         budget: &Budget,
     ) -> Self {
         let parts = match until {
             Some(until) => vec![Some(from..until)],
-            None => ranges::parts(object.size, from, alone),
+            None => ranges::parts(object.size, from, may_split),
         };
         Self {
             store: store.clone(),
@@ -83,7 +89,9 @@ impl ByteSource {
             wanted_from: from,
             checksum: None,
             remembers: false,
-            alone,
+            may_split,
+            last: Bytes::new(),
+            observer: None,
             ahead: VecDeque::new(),
             current: None,
         }
@@ -94,12 +102,12 @@ impl ByteSource {
         store: &Store,
         object: &ObjectFacts,
         range: Range<u64>,
-        alone: bool,
+        may_split: bool,
         budget: &Budget,
     ) -> Self {
-        let parts = ranges::parts(range.end, range.start, alone);
+        let parts = ranges::parts(range.end, range.start, may_split);
         let parts = parts.into_iter().map(|part| Some(part.unwrap_or_else(|| range.clone()))).collect();
-        let mut stream = Self::new(store, object, range.start, Some(range.end), alone, budget);
+        let mut stream = Self::new(store, object, range.start, Some(range.end), may_split, budget);
         (stream.parts, stream.base) = (parts, range.start);
         stream
     }
@@ -109,6 +117,30 @@ impl ByteSource {
         let mut stream = Self::new(store, object, 0, None, false, budget);
         (stream.parts, stream.current) = (VecDeque::new(), Some(Current::Held(vec![bytes].into_iter())));
         stream
+    }
+
+    /// Leaves out all but the first bytes, before any is asked for; [`ByteSource::extend`] asks for more. Bytes that are here
+    /// already stay.
+    pub(super) fn limit(&mut self, bytes: u64) {
+        let end = self.base + bytes;
+        if end < self.end && !self.at_hand() {
+            self.end = end;
+            self.parts = VecDeque::from([Some(self.offset..end)]);
+        }
+    }
+
+    /// Asks for the bytes up to `until`, after those before were handed on.
+    pub(super) fn extend(&mut self, until: u64) {
+        let end = self.base + until;
+        if end > self.end {
+            self.end = end;
+            self.parts.push_back(Some(self.offset..end));
+        }
+    }
+
+    /// Has all bytes looked at as they arrive.
+    pub(super) fn observe(&mut self, observer: Observer) {
+        self.observer = Some(observer);
     }
 
     /// Goes on with the checksum of an earlier run, whose proof holds for the byte where this begins.
@@ -134,6 +166,10 @@ impl ByteSource {
     /// was handed over, so that it matters whether the bytes are the same, even where the server keeps no checksum.
     pub(super) fn proof(&mut self, from: u64, repeats: bool) -> Option<Box<Proof>> {
         let checksum = self.checksum.as_mut().filter(|checksum| repeats || checksum.promised_by_server())?;
+        if repeats {
+            // A frame begins there, which many positions share: it need not be searched for in what is before it.
+            checksum.mark(from, &self.last);
+        }
         checksum.proof(from)
     }
 
@@ -155,8 +191,12 @@ impl ByteSource {
             if self.checksum.is_none() && self.remembers && self.offset == self.base {
                 self.checksum = Some(Checksum::own(self.object.size - self.base));
             }
+            if let Some(observer) = &mut self.observer {
+                observer(&bytes);
+            }
             if let Some(checksum) = &mut self.checksum {
                 checksum.update(&bytes).map_err(|error| error.with("bucket", self.store.bucket()))?;
+                self.last = bytes.clone();
             }
             let start = self.offset;
             self.offset += bytes.len() as u64;
@@ -166,6 +206,15 @@ impl ByteSource {
                 return Ok(Some((start + before - self.base, bytes)));
             }
         }
+    }
+
+    /// Reads on, handing nothing over, until the bytes that an earlier run was given are compared with these.
+    ///
+    /// # Errors
+    /// That they are not the same, or what fetching fails with.
+    pub(super) async fn compare(&mut self) -> Result<()> {
+        while self.checksum.as_ref().is_some_and(Checksum::awaits_comparison) && self.next().await?.is_some() {}
+        Ok(())
     }
 
     /// Whether its bytes are here already.
@@ -179,7 +228,7 @@ impl ByteSource {
         self.ahead.drain(..).for_each(|part| part.abort());
         self.parts = match self.offset {
             at if at >= self.end => VecDeque::new(),
-            at => ranges::parts(self.end, at, self.alone).into(),
+            at => ranges::parts(self.end, at, self.may_split).into(),
         };
         // The whole object is one request without a range; a part of it is none.
         if self.end < self.object.size
@@ -273,7 +322,7 @@ impl Prefetch {
 
     /// Feeds what has come. The reservation is to be held until the decoder has used the bytes: until it asks for more,
     /// or is done. `None` when the run is asked to stop meanwhile.
-    pub(super) async fn feed(self, decoder: &mut dyn Decode, stop: &Stop) -> Result<Option<Reservation>> {
+    pub(super) async fn feed<D: Decode + ?Sized>(self, decoder: &mut D, stop: &Stop) -> Result<Option<Reservation>> {
         let Some((pieces, reservation)) = self.take(stop).await? else { return Ok(None) };
         for (offset, piece) in pieces {
             decoder.feed(offset, piece)?;
@@ -316,12 +365,12 @@ async fn fetch_all(store: Store, object: ObjectFacts, merged: Vec<Range<u64>>) -
 }
 
 /// Fetches the ranges that a decoder asked for and feeds them: see [`Prefetch`].
-pub(super) async fn feed_ranges(
+pub(super) async fn feed_ranges<D: Decode + ?Sized>(
     store: &Store,
     object: &ObjectFacts,
     wanted: Vec<Range<u64>>,
     budget: &Budget,
-    decoder: &mut dyn Decode,
+    decoder: &mut D,
     stop: &Stop,
 ) -> Result<Option<Reservation>> {
     match Prefetch::wait(store, object, wanted, budget, stop).await {

@@ -1,31 +1,30 @@
-//! One file: fetch, decode, encode, hand on.
+//! One file as RECORD lines: its batches are encoded and handed on, with the position after them.
 
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::context::{FileEnd, ReadGrant, StreamContext, forget, from_inventory};
 use super::dead_letters::DeadLetterWriter;
 use super::emit::{BatchEnd, Event};
-use super::fetch::{ByteSource, feed_ranges};
+use super::fetch::ByteSource;
+use super::file_reader::{Extent, FileReader, ReadStep};
 use super::partition;
 use super::row_selection;
-use super::steps::Steps;
 use tollgate_base::batch::{Decoded, Place, Position, Reject};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Compression, FormatOptions, ParquetOptions};
+use tollgate_base::predicate::Predicate;
 use tollgate_config::job;
 use tollgate_cost::Usage;
 use tollgate_cost::usage::Row;
 use tollgate_format::parquet;
-use tollgate_format::{Access, Decode, Planned, Step};
+use tollgate_format::{FileFacts, OpenOptions, Planned};
 use tollgate_plan::estimate::ColumnarFile;
-use tollgate_plan::ranges;
+use tollgate_plan::partition::columns::Constant;
 use tollgate_protocol::message::Level;
 use tollgate_record::flatten::Flattener;
 use tollgate_record::row_filter::FileRowFilter;
 use tollgate_record::{Encoded, FileEncoder, FileReport, Refused, Unlisted};
-use tollgate_runtime::memory::{Budget, Overdraft, Reservation};
 use tollgate_s3::Store;
 
 /// A block of lines is handed on when it has this size, and at the end of a file.
@@ -37,12 +36,7 @@ const UNSAID_ROWS: u64 = 500_000;
 /// Where a file's bytes come from.
 pub(super) enum Origin {
     /// An object, from its start or from where its decoder begins.
-    Object {
-        /// Whether it has the connections to itself.
-        alone: bool,
-        /// The byte before which a limit ends it.
-        until: Option<u64>,
-    },
+    Object(Extent),
     /// A member of an archive.
     Member {
         /// Its bytes, from its local header on.
@@ -60,12 +54,12 @@ pub(super) async fn read(
     assignment: ReadGrant,
 ) -> Result<FileEnd> {
     // The account is given back when the file is done.
-    let ReadGrant { alone, until, account } = assignment;
+    let ReadGrant { alone: may_split, until, account } = assignment;
     let store = shared.store.charged_to(account.id());
     let end = match &shared.transfer {
-        None => read_from(&shared, object, from, store, Origin::Object { alone, until }).await?,
+        None => read_from(&shared, object, from, store, Origin::Object(Extent { may_split, until })).await?,
         Some(transfer) => {
-            let ended = transfer.run(&shared, &store, &object, &from, alone, until).await;
+            let ended = transfer.run(&shared, &store, &object, &from, may_split, until).await;
             conclude(&shared, object.key, None, ended).await?
         }
     };
@@ -85,7 +79,7 @@ pub(super) async fn read_from(
     origin: Origin,
 ) -> Result<FileEnd> {
     let again = match &origin {
-        Origin::Object { alone, until } => Some(Origin::Object { alone: *alone, until: *until }),
+        Origin::Object(extent) => Some(Origin::Object(*extent)),
         // Its bytes are used up: it is the next run that begins at the start.
         Origin::Member { .. } => None,
     };
@@ -114,11 +108,14 @@ async fn read_once(
     let skipped_to = rows_or_text_before(&from);
     let archive_after = match &origin {
         Origin::Member { archive_after, .. } => archive_after.clone(),
-        Origin::Object { .. } => None,
+        Origin::Object(_) => None,
     };
-    let mut task = FileTask::new(shared, object, from, store, origin)?;
+    let mut task = match FileTask::new(shared, object, from, store, origin) {
+        Ok(task) => task,
+        Err(error) => return conclude(shared, key, archive_after, Err(error)).await,
+    };
     if let Some(skipped_to) = skipped_to
-        && task.decoder.access() == (Access::Stream { from: 0 })
+        && task.reader.begins_at_start()
     {
         let message = format!(
             "stream {}: {key} cannot be entered where the last run stood: it is read again from its start and skipped \
@@ -134,15 +131,16 @@ async fn read_once(
             ended.and_then(|end| flushed.map(|()| end))
         }
     };
-    shared.report.add_file(&task.report());
+    let facts = task.reader.facts();
+    shared.report.add_file(&task.report(&facts));
     if let Some(pick) = &mut task.pick {
-        pick.settle(|column| task.decoder.has(column));
+        pick.settle(|column| facts.has_column(column));
         shared.report.add_left_out(pick.left_out());
         if !shared.cursor.get().is_some_and(|cursor| cursor.has_read(&key)) {
-            shared.report.add_below(pick.left_out().below, task.decoder.pruned().rows);
+            shared.report.add_below(pick.left_out().below, facts.pruned.rows);
         }
     }
-    shared.report.add_pruned(task.decoder.pruned());
+    shared.report.add_pruned(facts.pruned);
     conclude(shared, key, archive_after, ended).await
 }
 
@@ -222,12 +220,6 @@ async fn conclude(
     }
 }
 
-/// The error of a format that is read by ranges, which a compressed member does not have.
-pub(super) fn not_in_archives(format: &FormatOptions) -> Error {
-    let message = format!("{} files inside of zip archives cannot be read", format.name());
-    Error::new(ErrorKind::Unsupported, message).hint("write them into the bucket as they are")
-}
-
 /// What lies before a position, for a file that cannot be entered there.
 fn rows_or_text_before(position: &Position) -> Option<String> {
     match position.place {
@@ -247,95 +239,12 @@ fn vanished(error: Error) -> Error {
         .hint("run the sync again; it lists anew")
 }
 
-/// Room that a file whose bytes are here already takes without asking: what most decompressors remember.
-const SMALL_ROOM_BYTES: u64 = 1 << 20;
-
-/// Room for what a decoder holds as long as it lives.
-#[derive(Default)]
-struct Held {
-    bytes: u64,
-    reservation: Option<Reservation>,
-    overdraft: Option<Overdraft>,
-}
-
-impl Held {
-    /// Gives back what is too much.
-    fn shrink(&mut self, wanted: u64) {
-        if wanted <= self.bytes {
-            self.overdraft = None;
-        }
-        if wanted < self.bytes
-            && let Some(reservation) = &mut self.reservation
-        {
-            reservation.shrink(usize::try_from(wanted).unwrap_or(usize::MAX));
-        }
-        self.bytes = self.bytes.min(wanted);
-    }
-
-    /// Makes it enough for a decoder of ranges. Where that has some already, which is in use, and there is no more, one task
-    /// at a time goes beyond the budget.
-    async fn make(&mut self, wanted: u64, budget: &Budget) {
-        self.shrink(wanted);
-        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        if wanted <= self.bytes || self.overdraft.is_some() {
-            return;
-        }
-        match &mut self.reservation {
-            Some(reservation) if self.bytes > 0 => match budget.try_reserve(size(wanted - self.bytes)) {
-                Some(more) => reservation.merge(more),
-                None => self.overdraft = Some(budget.overdraw().await),
-            },
-            none => {
-                *none = None;
-                *none = Some(budget.reserve(size(wanted)).await);
-            }
-        }
-        // What is beyond the budget is given back as a whole.
-        if self.overdraft.is_none() {
-            self.bytes = wanted;
-        }
-    }
-
-    /// Makes it enough. Where room must be waited for, what was fetched ahead is let go and asked for again: a task that
-    /// waits for this must hold nothing, or two wait for each other. Members of small archives, which are held as a whole, go
-    /// beyond the budget one at a time.
-    async fn grow(&mut self, wanted: u64, bytes: &mut ByteSource, shared: &StreamContext) {
-        if self.overdraft.is_some() {
-            return;
-        }
-        let budget = &shared.budgets.held;
-        let size = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        match (budget.try_reserve(size(wanted - self.bytes)), &mut self.reservation) {
-            (Some(more), Some(reservation)) => reservation.merge(more),
-            (Some(all), none) => *none = Some(all),
-            (None, _) if bytes.at_hand() && wanted - self.bytes <= SMALL_ROOM_BYTES => {}
-            (None, _) if bytes.at_hand() => {
-                self.overdraft = Some(budget.overdraw().await);
-                return;
-            }
-            (None, reservation) => {
-                bytes.pause();
-                *reservation = None;
-                *reservation = Some(budget.reserve(size(wanted)).await);
-            }
-        }
-        self.bytes = wanted;
-    }
-}
-
 struct FileTask<'a> {
     shared: &'a StreamContext,
     object: ObjectFacts,
-    decoder: Box<dyn Decode>,
+    reader: FileReader,
     encoder: FileEncoder,
     pick: Option<FileRowFilter>,
-    /// `None` when it is being read.
-    origin: Option<Origin>,
-    /// The bytes of a file that is read in order, while it is.
-    bytes: Option<Box<ByteSource>>,
-    compression: Compression,
-    /// The bucket, with requests that are charged to this file's account.
-    store: Store,
     lines: Vec<u8>,
     rows: u64,
     /// Bad rows since something was handed on.
@@ -353,8 +262,6 @@ struct FileTask<'a> {
     flattener: Option<Flattener>,
     /// Partitions whose name no column of the file was compared with.
     partitions: Vec<String>,
-    /// The most bytes that it needed at once beyond the budget.
-    large_bytes: u64,
 }
 
 impl<'a> FileTask<'a> {
@@ -367,19 +274,8 @@ impl<'a> FileTask<'a> {
     ) -> Result<Self> {
         let stream = &shared.stream;
         stream.told_by_key(&object.key)?;
-        let member = matches!(origin, Origin::Member { .. });
-        let compression = if member { Compression::Zip } else { stream.compression.resolve(&object.key) };
-        let resume = (from != Position::default()).then_some(&from);
-        let mut decoder =
-            tollgate_format::open(&stream.format, compression, &shared.projection, &object, resume, &shared.limits)?;
-        if member && decoder.access() == Access::Ranges {
-            return Err(not_in_archives(&stream.format));
-        }
         let constants = shared.keys.get().map(|keys| keys.constants(&object.key)).unwrap_or_default();
-        decoder.prune(&row_selection::given(&shared.predicates, &constants));
-        if let Some(part) = shared.keys.get().and_then(|keys| keys.sample_of(&object)) {
-            decoder.sample(part);
-        }
+        let reader = reader(shared, &object, &from, store, origin, &constants)?;
         let encoder = shared.encoder.file_with(&object, shared.clock.now().millis(), &partition::constants(&constants));
         let partitions = constants.iter().map(|constant| constant.name.clone()).collect();
         let parquet = match &stream.format {
@@ -391,13 +287,9 @@ impl<'a> FileTask<'a> {
         Ok(Self {
             shared,
             object,
-            decoder,
+            reader,
             encoder,
             pick: shared.pick.as_ref().map(|pick| pick.file_given(|name| row_selection::known(&constants, name))),
-            origin: Some(origin),
-            bytes: None,
-            compression,
-            store,
             lines: Vec::new(),
             batches: Vec::new(),
             rows: 0,
@@ -409,116 +301,20 @@ impl<'a> FileTask<'a> {
             letters,
             flattener,
             partitions,
-            large_bytes: 0,
         })
     }
 
     async fn run(&mut self) -> Result<FileEnd> {
-        match self.decoder.access() {
-            Access::Stream { from }
-                if from > self.object.size && matches!(self.origin, Some(Origin::Object { .. })) =>
-            {
-                Err(tollgate_format::beyond_the_end(from))
-            }
-            Access::Stream { from } => self.run_stream(from).await,
-            Access::Ranges => self.run_ranges().await,
-        }
-    }
-
-    async fn run_stream(&mut self, from: u64) -> Result<FileEnd> {
-        let shared = self.shared;
-        let (bytes, until) = match self.origin.take() {
-            Some(Origin::Object { alone, until }) => {
-                let budget = &shared.budgets.fetched;
-                (ByteSource::new(&self.store, &self.object, from, until, alone, budget), until)
-            }
-            Some(Origin::Member { bytes, .. }) => (*bytes, None),
-            None => return Err(Error::internal("a file was read twice")),
-        };
-        let bytes = bytes.prove(self.after.proof.as_deref());
-        let bytes = if self.compression == Compression::None { bytes } else { bytes.remember() };
-        self.bytes = Some(Box::new(bytes));
-        let mut held = Held::default();
-        // How it ends when the decoder has handed over what it has, where a limit keeps more bytes from coming.
-        let mut limited: Option<Result<FileEnd>> = None;
-        while self.goes_on() {
-            let wanted = self.decoder.held_bytes();
-            let Some(bytes) = &mut self.bytes else { return Err(Error::internal("a file lost its bytes")) };
-            held.shrink(wanted);
-            if wanted > held.bytes && shared.stop.unless(held.grow(wanted, bytes, shared)).await.is_none() {
-                break;
-            }
-            match self.decoder.step()? {
-                Step::NeedRoom => {}
-                Step::Batch(decoded) => self.encode(decoded).await?,
-                Step::Done => return Ok(FileEnd::Read),
-                // What it needs before the stream, to go on in the middle of it.
-                Step::NeedRanges(wanted) => {
-                    let (budget, decoder) = (&shared.budgets.fetched, &mut *self.decoder);
-                    let fed = feed_ranges(&self.store, &self.object, wanted, budget, decoder, &shared.stop).await?;
-                    if fed.is_none() {
-                        break;
-                    }
+        while !self.shared.tolerance.exceeded() {
+            match self.reader.next().await? {
+                ReadStep::Planned(planned) => {
+                    self.expect(&planned);
+                    self.say_if_large(&planned).await;
                 }
-                Step::NeedBytes => {
-                    if let Some(end) = limited.take() {
-                        return end;
-                    }
-                    match shared.stop.unless(bytes.next()).await {
-                        None => break,
-                        Some(Ok(Some((offset, piece)))) => self.decoder.feed(offset, piece)?,
-                        Some(Ok(None)) if until.is_none() => self.decoder.finish(),
-                        Some(Ok(None)) => {
-                            self.decoder.cut();
-                            limited = Some(Ok(FileEnd::Limited));
-                        }
-                        // What is here was paid for.
-                        Some(Err(error)) if error.kind() == ErrorKind::Limit => {
-                            self.decoder.cut();
-                            limited = Some(Err(error));
-                        }
-                        Some(Err(error)) => return Err(error),
-                    }
-                }
-            }
-        }
-        Ok(FileEnd::Stopped)
-    }
-
-    async fn run_ranges(&mut self) -> Result<FileEnd> {
-        let shared = self.shared;
-        let (store, object) = (self.store.clone(), self.object.clone());
-        let mut steps = Steps::new(&store, &object, &shared.budgets.fetched, shared.cost_tracker.allowance());
-        let mut room = Held::default();
-        while self.goes_on() {
-            let wanted = self.decoder.held_bytes();
-            if shared.stop.unless(room.make(wanted, &shared.budgets.decoded)).await.is_none() {
-                break;
-            }
-            let step = self.decoder.step()?;
-            if !steps.planned()
-                && let Some(planned) = self.decoder.planned()
-            {
-                self.expect(&planned);
-                let tail_start = object.size.saturating_sub(parquet::TAIL_BYTES);
-                steps.plan(ranges::fetches(&planned.steps, tail_start));
-            }
-            match step {
-                Step::NeedRoom => {}
-                Step::Batch(decoded) => {
-                    self.encode(decoded).await?;
-                    steps.fetch_ahead(&mut *self.decoder)?;
-                }
-                Step::Done => return Ok(FileEnd::Read),
-                Step::NeedBytes => return Err(Error::internal("a decoder of ranges asked for a stream")),
-                Step::NeedRanges(wanted) => {
-                    self.say_if_large(&wanted).await;
-                    // What was decoded is gone: it is given back before more is asked for.
-                    room.shrink(0);
-                    if !steps.feed(wanted, &mut *self.decoder, &shared.stop).await? {
-                        break;
-                    }
-                }
+                ReadStep::Batch(decoded) => self.encode(decoded).await?,
+                ReadStep::Done => return Ok(FileEnd::Read),
+                ReadStep::Stopped => return Ok(FileEnd::Stopped),
+                ReadStep::Limited(error) => return error.map_or(Ok(FileEnd::Limited), Err),
             }
         }
         Ok(FileEnd::Stopped)
@@ -536,36 +332,32 @@ impl<'a> FileTask<'a> {
     }
 
     /// Says, once in a stream, that a file needs more at once than the budget has.
-    async fn say_if_large(&mut self, wanted: &[Range<u64>]) {
+    async fn say_if_large(&mut self, planned: &Planned) {
         let shared = self.shared;
-        let bytes = wanted.iter().map(|range| range.end - range.start).sum();
         let most = shared.budgets.fetched.total_bytes() as u64;
-        if bytes > most.max(self.large_bytes) && shared.report.add_large(self.large_bytes == 0, bytes) {
+        let bytes = planned.steps.iter().map(|step| step.iter().map(|range| range.end - range.start).sum()).max();
+        let Some(bytes) = bytes.filter(|bytes: &u64| *bytes > most) else { return };
+        if shared.report.add_large(bytes) {
             let message = format!(
                 "stream {}: '{}' has row groups of which {bytes} bytes are needed at once, more than the {most} bytes that \
-                 are set aside for fetched data: memory grows by as much. FileQueue with a page index, or with smaller row \
+                 are set aside for fetched data: memory grows by as much. Files with a page index, or with smaller row \
                  groups, need less",
                 shared.stream.name, self.object.key
             );
             shared.outgoing.log(Level::Warn, message).await;
         }
-        self.large_bytes = self.large_bytes.max(if bytes > most { bytes } else { 0 });
     }
 
     /// What did not fit.
-    fn report(&self) -> FileReport {
+    fn report(&self, facts: &FileFacts) -> FileReport {
         let mut report = self.encoder.report().clone();
         for (name, times) in self.flattener.iter().flat_map(Flattener::renamed) {
             report.add_renamed(name, *times);
         }
         if super::columns::unlisted(&self.shared.stream) == Unlisted::Tell {
-            self.decoder.not_asked_for().into_iter().for_each(|name| report.add_unlisted(name));
+            facts.unprojected_columns.iter().for_each(|name| report.add_unlisted(name));
         }
         report
-    }
-
-    fn goes_on(&self) -> bool {
-        !self.shared.stop.requested() && !self.shared.tolerance.exceeded()
     }
 
     async fn encode(&mut self, mut decoded: Decoded) -> Result<()> {
@@ -580,8 +372,10 @@ impl<'a> FileTask<'a> {
         }
         if decoded.batch.rows() > 0 {
             // One look is enough: a column is in all rows, or nearly.
-            for name in std::mem::take(&mut self.partitions) {
-                if self.decoder.has(&name).unwrap_or_else(|| decoded.batch.has_column(&name)) {
+            let partitions = std::mem::take(&mut self.partitions);
+            let facts = if partitions.is_empty() { FileFacts::default() } else { self.reader.facts() };
+            for name in partitions {
+                if facts.has_column(&name).unwrap_or_else(|| decoded.batch.has_column(&name)) {
                     self.shared.report.add_shadowed(&name, &self.object.key);
                 }
             }
@@ -598,8 +392,10 @@ impl<'a> FileTask<'a> {
             .map(|(row, error)| (decoded.before(row, &self.after, &left_out), placed(error, &decoded, row, &left_out)));
         let Decoded { mut rejects, after, .. } = decoded;
         rejects.extend(refused);
-        let unit = self.decoder.offset_unit();
-        rejects.iter_mut().for_each(|reject| reject.offset_unit = unit);
+        if !rejects.is_empty() {
+            let unit = self.reader.facts().offset_unit;
+            rejects.iter_mut().for_each(|reject| reject.offset_unit = unit);
+        }
         let Some((before, error)) = stopped else {
             return self.take(lines, rejects, after, start).await;
         };
@@ -637,8 +433,7 @@ impl<'a> FileTask<'a> {
         self.bad_rows += bad_rows;
         self.moved |= self.after != after;
         self.after = after;
-        let (from, repeats) = tollgate_format::reads_from(&self.after.place, self.compression);
-        self.after.proof = self.bytes.as_mut().and_then(|bytes| bytes.proof(from, repeats));
+        self.reader.prove(&mut self.after);
         if self.lines.len() > start {
             let (bytes, after) = (self.lines.len(), self.after.clone());
             self.batches.push(BatchEnd { bytes, rows: self.rows, bad_rows: self.bad_rows, after });
@@ -698,6 +493,34 @@ impl<'a> FileTask<'a> {
         }
         self.shared.outgoing.log(Level::Warn, message).await;
         error.with("suspect_rows", rows)
+    }
+}
+
+/// A reader of the rows that may be wanted. Requests go to `store`.
+fn reader(
+    shared: &StreamContext,
+    object: &ObjectFacts,
+    from: &Position,
+    store: Store,
+    origin: Origin,
+    constants: &[Constant],
+) -> Result<FileReader> {
+    let stream = &shared.stream;
+    let member = matches!(origin, Origin::Member { .. });
+    let predicates: Arc<[Predicate]> = row_selection::given(&shared.predicates, constants);
+    let options = OpenOptions {
+        format: &stream.format,
+        compression: if member { Compression::Zip } else { stream.compression.resolve(&object.key) },
+        projection: &shared.projection,
+        resume: (*from != Position::default()).then_some(from),
+        limits: shared.limits,
+        predicates,
+        sample: shared.keys.get().and_then(|keys| keys.sample_of(object)),
+    };
+    let resources = shared.resources(store);
+    match origin {
+        Origin::Object(extent) => FileReader::open(&resources, object, &options, extent),
+        Origin::Member { bytes, .. } => FileReader::of_bytes(&resources, object, &options, *bytes),
     }
 }
 

@@ -8,11 +8,12 @@
 //! the inventory says of an object may be old news: see [`super::current_version`].
 
 use std::fmt::Write as _;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use md5::{Digest as _, Md5};
 
-use super::fetch::{ByteSource as Bytes, feed_ranges, in_one_piece};
+use super::fetch::{ByteSource as Bytes, in_one_piece};
+use super::file_reader::{Extent, FileReader, ReadResources};
 use super::inventory_listing::InventoryListing;
 use super::partition::Prepared;
 use super::stop::Stop;
@@ -21,12 +22,12 @@ use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_base::options::inventory::{InventorySource, OnGap};
 use tollgate_base::options::{Compression, FormatOptions, Projection};
 use tollgate_config::job::Stream;
-use tollgate_format::{Access, Decode, DecodeLimits, Step};
+use tollgate_format::{Access, OpenOptions};
 use tollgate_plan::inventory::{Inventory, Manifest, ManifestFile, objects};
 use tollgate_plan::order::Trail;
 use tollgate_plan::partition::filter::Verdict;
 use tollgate_plan::select::{self, Selection};
-use tollgate_runtime::memory::{Budget, Reservation};
+use tollgate_runtime::memory::Budget;
 use tollgate_s3::{ListRequest, Store};
 
 /// What is on its way from S3 while an inventory is read.
@@ -237,59 +238,37 @@ async fn read_file(
     mut take: impl FnMut(ObjectFacts) + Send,
 ) -> Result<()> {
     let file = checked.file;
-    let mut hash = Md5::new();
     let projection = Projection::Columns(COLUMNS.map(str::to_owned).to_vec());
-    let limits = DecodeLimits::default();
-    let mut decoder = tollgate_format::open(format, Compression::Auto, &projection, file, None, &limits)?;
-    let budget = Budget::new(BUDGET_BYTES);
-    let stop = Stop::default();
-    let mut bytes = Bytes::new(place, file, 0, None, false, &budget);
-    let mut whole = None;
-    let mut held: Option<Reservation> = None;
-    if decoder.access() == Access::Ranges && file.size <= WHOLE_BYTES {
+    let options = OpenOptions { compression: Compression::Auto, projection: &projection, ..OpenOptions::new(format) };
+    let resources = ReadResources::new(place.clone(), BUDGET_BYTES, Stop::default());
+    let decoder = options.open(file)?;
+    let by_ranges = decoder.access() == Access::Ranges;
+    let mut reader = FileReader::with_decoder(&resources, file, decoder, &options, Extent::default())?;
+    let hash = Arc::new(Mutex::new(Md5::new()));
+    if by_ranges && file.size <= WHOLE_BYTES {
         let bytes = in_one_piece(place, file, 0..file.size).await?;
-        hash.update(&bytes);
-        checked.verify(hash.clone())?;
-        whole = Some(bytes);
-    } else if decoder.access() == Access::Ranges {
-        checked.verify_whole(place, &budget).await?;
-    }
-    let in_order = decoder.access() != Access::Ranges;
-    loop {
-        match decoder.step()? {
-            Step::NeedRoom => {}
-            Step::Batch(decoded) => objects(&decoded.batch, &mut take)?,
-            Step::Done if !in_order => return Ok(()),
-            Step::Done => {
-                while let Some((_, piece)) = bytes.next().await? {
-                    hash.update(&piece);
-                }
-                return checked.verify(hash);
-            }
-            Step::NeedBytes => match bytes.next().await? {
-                Some((offset, piece)) => {
-                    hash.update(&piece);
-                    decoder.feed(offset, piece)?;
-                }
-                None => decoder.finish(),
-            },
-            Step::NeedRanges(wanted) => {
-                drop(held.take());
-                match &whole {
-                    Some(whole) => feed_slices(whole, wanted, &mut *decoder)?,
-                    None => held = feed_ranges(place, file, wanted, &budget, &mut *decoder, &stop).await?,
-                }
-            }
+        checked.verify(Md5::new().chain_update(&bytes))?;
+        if (bytes.len() as u64) < file.size {
+            return Err(Error::data("a file of the inventory is shorter than its manifest says"));
         }
+        reader = reader.fetching(|source| source.with_bytes(bytes));
+    } else if by_ranges {
+        checked.verify_whole(place, &resources.budgets.fetched).await?;
+    } else {
+        let hash = Arc::clone(&hash);
+        reader.observe(Box::new(move |bytes| locked(&hash).update(bytes)));
     }
+    while let Some(decoded) = reader.next_batch().await? {
+        objects(&decoded.batch, &mut take)?;
+    }
+    if by_ranges {
+        return Ok(());
+    }
+    reader.read_rest().await?;
+    let hash = locked(&hash).clone();
+    checked.verify(hash)
 }
 
-fn feed_slices(whole: &bytes::Bytes, wanted: Vec<std::ops::Range<u64>>, decoder: &mut dyn Decode) -> Result<()> {
-    for range in wanted {
-        let (start, end) = (range.start as usize, (range.end as usize).min(whole.len()));
-        let slice = (start <= end).then(|| whole.slice(start..end));
-        let slice = slice.ok_or_else(|| Error::data("a file of the inventory is shorter than its manifest says"))?;
-        decoder.feed(range.start, slice)?;
-    }
-    Ok(())
+fn locked(hash: &Mutex<Md5>) -> MutexGuard<'_, Md5> {
+    hash.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,29 +8,24 @@
 //! A file takes two or three requests, whatever its size. Nothing but a row, an error or the end of the file ends the
 //! search: a sample that ends before the first row proves nothing.
 
-use std::collections::VecDeque;
-use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::archive::{self, Archive};
-use super::fetch::{self, ByteSource as ByteStream};
-use super::file::not_in_archives;
+use super::file_reader::{Extent, FileReader, ReadResources, ReadStep};
+use super::options::DEFAULT_MEMORY_BYTES;
+use super::range_source::RangeSource;
 use super::row_selection;
 use super::sample::Sampled;
+use super::stop::Stop;
 use tollgate_base::batch::{Batch, Decoded, Reject};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Caps, Compression, FormatOptions, ParquetOptions, Projection, SchemaEvolution};
 use tollgate_base::schema::Columns;
 use tollgate_config::job::Stream;
-use tollgate_format::parquet::{self, ParquetDecoder};
-use tollgate_format::{Access, Decode, DecodeLimits, Step};
-use tollgate_plan::ranges;
+use tollgate_format::{DecodeLimits, OpenOptions};
 use tollgate_record::flatten::Flattener;
 use tollgate_record::{EncodeOptions, FileEncoder, StreamEncoder, Validation, columns_wanted};
-use tollgate_runtime::memory::Budget;
 use tollgate_s3::Store;
 
 /// The first request for a file's contents: one of this size takes about as long as one for a byte.
@@ -56,48 +51,35 @@ pub(super) async fn first_rows(
     object: &ObjectFacts,
     caps: Caps,
 ) -> Result<Option<String>> {
-    let budget = Budget::new(super::options::DEFAULT_MEMORY_BYTES);
+    let resources = ReadResources::new(store.clone(), DEFAULT_MEMORY_BYTES, Stop::default());
     if archive::is_archive(stream, object) {
-        return first_member(store, stream, object, caps, &budget).await.map(|()| None);
+        return first_member(&resources, stream, object, caps).await.map(|()| None);
     }
     let mut rows = Rows::new(stream, object);
     if let FormatOptions::Parquet(_) = &stream.format {
-        return first_batch(store, stream, object, &mut rows).await;
+        return first_batch(&resources, stream, object, &mut rows).await;
     }
-    // A workbook is read as a whole or not at all.
-    let whole = object.size <= FIRST_BYTES || stream.format == FormatOptions::Excel;
-    let of = |from, until| ByteStream::new(store, object, from, until, false, &budget);
-    let parts = match whole {
-        true => vec![of(0, None)],
-        false => vec![of(0, Some(FIRST_BYTES)), of(FIRST_BYTES, None)],
-    };
     let compression = stream.compression.resolve(&object.key);
-    let mut decoder =
-        tollgate_format::open(&stream.format, compression, &Projection::All, object, None, &limits(stream, caps))?;
-    decode(Bodies::new(parts), &mut *decoder, &mut rows).await.map(|()| None)
+    let options = OpenOptions { compression, limits: limits(stream, caps), ..OpenOptions::new(&stream.format) };
+    let reader = FileReader::open(&resources, object, &options, Extent::default())?;
+    // A workbook is read as a whole or not at all.
+    let first_bytes = if stream.format == FormatOptions::Excel { object.size } else { FIRST_BYTES };
+    first_row(reader.first(first_bytes, object.size), object.size, &mut rows).await.map(|()| None)
 }
 
 /// Reads the first row of the first member that belongs to the stream.
-async fn first_member(store: &Store, stream: &Stream, object: &ObjectFacts, caps: Caps, budget: &Budget) -> Result<()> {
+async fn first_member(resources: &ReadResources, stream: &Stream, object: &ObjectFacts, caps: Caps) -> Result<()> {
+    let (store, budget) = (&resources.store, &resources.budgets.fetched);
     let archive = Archive::open(store, object, budget).await?;
     let Some((facts, member)) = archive.members_of(stream).members.into_iter().next() else { return Ok(()) };
     let named = |error: Error| error.with("key", &facts.key);
     member.readable().map_err(named)?;
-    let Range { start, end } = member.range;
-    let middle = end.min(start + FIRST_BYTES);
-    let mut parts = Vec::new();
-    for range in [start..middle, middle..end].into_iter().filter(|range| !range.is_empty()) {
-        let mut part = member.clone();
-        part.range = range;
-        parts.push(archive.stream(store, &part, false, budget));
-    }
-    let opened =
-        tollgate_format::open(&stream.format, Compression::Zip, &Projection::All, &facts, None, &limits(stream, caps));
-    let mut decoder = opened.map_err(named)?;
-    if decoder.access() == Access::Ranges {
-        return Err(named(not_in_archives(&stream.format)));
-    }
-    decode(Bodies::new(parts), &mut *decoder, &mut Rows::new(stream, &facts)).await.map_err(named)
+    let limits = limits(stream, caps);
+    let options = OpenOptions { compression: Compression::Zip, limits, ..OpenOptions::new(&stream.format) };
+    let bytes = archive.stream(store, &member, false, budget);
+    let size = member.range.end - member.range.start;
+    let reader = FileReader::of_bytes(resources, &facts, &options, bytes).map_err(named)?;
+    first_row(reader.first(FIRST_BYTES, size), size, &mut Rows::new(stream, &facts)).await.map_err(named)
 }
 
 /// As a read has them, but for batches: the first row is looked at as soon as it is there.
@@ -112,69 +94,48 @@ fn limits(stream: &Stream, caps: Caps) -> DecodeLimits {
     }
 }
 
-/// Feeds a decoder until it has a row, or the file is at its end.
-async fn decode(mut bodies: Bodies, decoder: &mut dyn Decode, rows: &mut Rows) -> Result<()> {
-    let mut offset = 0;
+/// Reads until there is a row, or the file, which has so many bytes, is at its end.
+async fn first_row(mut reader: FileReader, size: u64, rows: &mut Rows) -> Result<()> {
     loop {
-        match decoder.step()? {
-            Step::Batch(decoded) => {
+        match reader.next().await? {
+            ReadStep::Batch(decoded) => {
                 if rows.add(decoded)? {
                     return rows.verdict();
                 }
             }
-            Step::NeedRoom => {}
-            Step::Done => return rows.verdict(),
-            Step::NeedRanges(_) => return Err(Error::internal("a decoder of streams asked for ranges")),
-            Step::NeedBytes => match bodies.next().await? {
-                Some(bytes) => {
-                    let length = bytes.len() as u64;
-                    decoder.feed(offset, bytes)?;
-                    offset += length;
-                }
-                None => decoder.finish(),
-            },
+            ReadStep::Limited(None) => reader.extend(size, size),
+            ReadStep::Limited(Some(error)) => return Err(error),
+            ReadStep::Planned(_) => {}
+            ReadStep::Done | ReadStep::Stopped => return rows.verdict(),
         }
-    }
-}
-
-/// Bodies one after the other. Each is asked for when the one before it is used up.
-struct Bodies(VecDeque<ByteStream>);
-
-impl Bodies {
-    fn new(parts: Vec<ByteStream>) -> Self {
-        Self(parts.into())
-    }
-
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        while let Some(stream) = self.0.front_mut() {
-            if let Some((_, bytes)) = stream.next().await? {
-                return Ok(Some(bytes));
-            }
-            self.0.pop_front();
-        }
-        Ok(None)
     }
 }
 
 /// Decodes the first batch of a Parquet file, of as many columns as a check may fetch. The types of all are looked at.
-async fn first_batch(store: &Store, stream: &Stream, object: &ObjectFacts, rows: &mut Rows) -> Result<Option<String>> {
-    let limits = match stream.batch_rows {
-        Some(batch_rows) => parquet::Limits { batch_rows, ..parquet::Limits::default() },
-        None => parquet::Limits::default(),
+async fn first_batch(
+    resources: &ReadResources,
+    stream: &Stream,
+    object: &ObjectFacts,
+    rows: &mut Rows,
+) -> Result<Option<String>> {
+    let limits = DecodeLimits {
+        batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows),
+        ..DecodeLimits::default()
     };
-    let mut fetched = Fetched { store, object, pieces: Vec::new() };
-    let mut decoder = ParquetDecoder::new(object, &rows.projection, None, limits)?;
-    while decoder.footer().is_none()
-        && let Some(missing) = decoder.step_to_footer()?
-    {
-        fetched.feed(missing, &mut decoder).await?;
-    }
-    let footer = decoder.footer().ok_or_else(|| Error::internal("a Parquet decoder went on without the footer"))?;
+    let nothing = Projection::Columns(Vec::new());
+    let options = OpenOptions { limits, projection: &nothing, ..OpenOptions::new(&stream.format) };
+    let decoder = Box::new(options.open_parquet(object)?);
+    let reader = FileReader::with_decoder(resources, object, decoder, &options, Extent::default())?;
+    let mut reader = reader.fetching(RangeSource::keeping_all);
+    let described = reader.next().await?;
+    let Some(footer) = reader.decoder().footer().filter(|_| matches!(described, ReadStep::Planned(_))) else {
+        return Err(Error::internal("a Parquet decoder went on without the footer"));
+    };
     rows.types(&footer.schema)?;
     if footer.rows == 0 {
         return Ok(None);
     }
-    let columns = decoder.first_row_group();
+    let columns = reader.decoder().first_row_group();
     let wanted = columns.iter().filter(|(name, _)| rows.projection.wants(name));
     let total: u64 = wanted.clone().map(|(_, bytes)| bytes).sum();
     let chosen = affordable(wanted.clone());
@@ -191,19 +152,13 @@ async fn first_batch(store: &Store, stream: &Stream, object: &ObjectFacts, rows:
     if chosen.is_empty() && note.is_some() {
         return Ok(note);
     }
-    let mut decoder = ParquetDecoder::new(object, &Projection::Columns(chosen), None, limits)?;
+    let chosen = Projection::Columns(chosen);
+    let mut decoder = OpenOptions { projection: &chosen, ..options }.open_parquet(object)?;
     decoder.first_row_group_only();
-    loop {
-        match decoder.step()? {
-            Step::NeedRoom => {}
-            Step::NeedRanges(missing) => fetched.feed(missing, &mut decoder).await?,
-            Step::Batch(decoded) => {
-                if rows.add(decoded)? {
-                    break;
-                }
-            }
-            Step::Done => break,
-            Step::NeedBytes => return Err(Error::internal("a decoder of ranges asked for a stream")),
+    let mut reader = reader.decoded_by(decoder);
+    while let Some(decoded) = reader.next_batch().await? {
+        if rows.add(decoded)? {
+            break;
         }
     }
     rows.verdict().map(|()| note)
@@ -222,30 +177,6 @@ fn affordable<'a>(columns: impl Iterator<Item = &'a (String, u64)>) -> Vec<Strin
         }
     }
     chosen
-}
-
-/// Ranges of an object, each of which is asked for once.
-struct Fetched<'a> {
-    store: &'a Store,
-    object: &'a ObjectFacts,
-    pieces: Vec<(u64, Bytes)>,
-}
-
-impl Fetched<'_> {
-    async fn feed(&mut self, wanted: Vec<Range<u64>>, decoder: &mut ParquetDecoder) -> Result<()> {
-        let here = |pieces: &[(u64, Bytes)], range: &Range<u64>| {
-            pieces.iter().any(|(start, bytes)| *start <= range.start && range.end <= start + bytes.len() as u64)
-        };
-        let missing = wanted.iter().filter(|range| !here(&self.pieces, range)).cloned().collect();
-        for range in ranges::merged(missing, ranges::MERGE_GAP_BYTES) {
-            let bytes = fetch::in_one_piece(self.store, self.object, range.clone()).await?;
-            self.pieces.push((range.start, bytes));
-        }
-        for (start, bytes) in &self.pieces {
-            decoder.feed(*start, bytes.clone())?;
-        }
-        Ok(())
-    }
 }
 
 /// What becomes of the rows: lines that nobody sees.

@@ -176,11 +176,11 @@ impl Report {
     }
 
     /// A file needs so many bytes at once, more than the budget has. Whether it is the first to need that.
-    pub(super) fn add_large(&self, another_file: bool, bytes: u64) -> bool {
+    pub(super) fn add_large(&self, bytes: u64) -> bool {
         self.change(|counts| {
-            counts.large_files += u64::from(another_file);
+            counts.large_files += 1;
             counts.large_bytes = counts.large_bytes.max(bytes);
-            another_file && counts.large_files == 1
+            counts.large_files == 1
         })
     }
 

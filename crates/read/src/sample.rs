@@ -1,10 +1,11 @@
 //! The first rows of a file, for check and discover: one request of bounded length.
 
-use std::ops::Range;
 use std::sync::Arc;
 
-use super::Stop;
 use super::archive::{self, Archive};
+use super::file_reader::{Extent, FileReader, ReadResources, ReadStep};
+use super::options::DEFAULT_MEMORY_BYTES;
+use super::stop::Stop;
 use tollgate_base::batch::{Decoded, InferredColumn, Position, Reject};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
@@ -13,11 +14,9 @@ use tollgate_base::predicate::Predicate;
 use tollgate_config::job::Stream;
 use tollgate_format::infer::{self, Inference};
 use tollgate_format::parquet::{self, Footer, ParquetDecoder};
-use tollgate_format::zip::Member;
-use tollgate_format::{Decode, DecodeLimits, Planned, Step};
+use tollgate_format::{DecodeLimits, OpenOptions, Planned};
 use tollgate_plan::estimate::ColumnarFile;
 use tollgate_record::flatten::{self, Flattener};
-use tollgate_runtime::memory::Budget;
 use tollgate_s3::Store;
 
 /// What a sample is at most.
@@ -90,7 +89,7 @@ pub(super) async fn columns(
         return archive_sample(store, stream, object, limits, gets).await.map(Some).map_err(named);
     }
     if let FormatOptions::Parquet(options) = &stream.format {
-        let Some(footer) = footer(store, object, gets).await.map_err(named)? else { return Ok(None) };
+        let Some(footer) = footer(store, stream, object, gets).await.map_err(named)? else { return Ok(None) };
         let flat = stream.flatten.map(|depth| flatten::schema(&footer.schema, depth).schema);
         let schema = flat.as_ref().unwrap_or(&footer.schema);
         let columns = infer::columns_of_schema(schema, options.decimal_as_float, stream.schema.inference);
@@ -102,18 +101,10 @@ pub(super) async fn columns(
         return Ok(columns.map(|columns| Sampled { columns, ..Sampled::default() }));
     }
     *gets -= 1;
-    let compression = stream.compression.resolve(&object.key);
-    let decoder = tollgate_format::open(
-        &stream.format,
-        compression,
-        &Projection::All,
-        object,
-        None,
-        &decode_limits(stream, limits),
-    );
-    let mut decoder = decoder.map_err(named)?;
-    let mut body = Bytewise::new(Source::Object(store, object), limits.bytes).await.map_err(named)?;
-    let sampled = Taking::new(stream, limits).all_of(&mut body, &mut *decoder, gets).await.map_err(named)?;
+    let options = options(stream, object, decode_limits(stream, limits));
+    let reader = FileReader::open(&resources(store), object, &options, Extent::default()).map_err(named)?;
+    let reader = reader.first(limits.bytes, object.size);
+    let sampled = Taking::new(stream, limits, object.size).all_of(reader, gets).await.map_err(named)?;
     let Some(sampled) = sampled else { return Ok(None) };
     Ok(Some(Sampled { fault: sampled.fault.map(named), ..sampled }))
 }
@@ -126,25 +117,27 @@ async fn archive_sample(
     limits: SampleLimits,
     gets: &mut usize,
 ) -> Result<Sampled> {
-    let budget = Budget::new(super::options::DEFAULT_MEMORY_BYTES);
-    let archive = Archive::open(store, object, &budget).await?;
+    let resources = resources(store);
+    let archive = Archive::open(store, object, &resources.budgets.fetched).await?;
     // The directory takes two at most.
     *gets = gets.saturating_sub(2);
     let (mut all, mut found) = (Sampled::default(), Vec::new());
     for (facts, member) in archive.members_of(stream).members.iter().rev().take(SAMPLE_MEMBERS) {
         member.readable()?;
         *gets = gets.saturating_sub(1);
-        let mut decoder = tollgate_format::open(
-            &stream.format,
-            Compression::Zip,
-            &Projection::All,
-            facts,
-            None,
-            &decode_limits(stream, limits),
-        )?;
-        let source = Source::Member { store, archive: &archive, member, budget: &budget };
-        let mut body = Bytewise::new(source, limits.bytes).await?;
-        let sampled = Taking::new(stream, limits).all_of(&mut body, &mut *decoder, gets).await?.unwrap_or_default();
+        let limits_of_member = decode_limits(stream, limits);
+        let options = OpenOptions { compression: Compression::Zip, ..options(stream, facts, limits_of_member) };
+        let bytes = archive.stream(store, member, false, &resources.budgets.fetched);
+        let size = member.range.end - member.range.start;
+        let sampled = match FileReader::of_bytes(&resources, facts, &options, bytes) {
+            Ok(reader) => Taking::new(stream, limits, size).all_of(reader.first(limits.bytes, size), gets).await?,
+            // Reading will say so, and the other files have columns all the same.
+            Err(error) if error.kind() == ErrorKind::Unsupported => {
+                Some(Sampled { fault: Some(error), ..Sampled::default() })
+            }
+            Err(error) => return Err(error),
+        };
+        let sampled = sampled.unwrap_or_default();
         all.rows += sampled.rows;
         all.bad_rows += sampled.bad_rows;
         all.first_bad = all.first_bad.or(sampled.first_bad);
@@ -154,17 +147,46 @@ async fn archive_sample(
     Ok(Sampled { columns: infer::merge(found.iter().map(Vec::as_slice), stream.schema.inference), ..all })
 }
 
-/// The footer of a Parquet file; `None` where it is longer than the requests that are left can bring.
-pub(super) async fn footer(store: &Store, object: &ObjectFacts, gets: &mut usize) -> Result<Option<Footer>> {
-    let mut decoder = ParquetDecoder::new(object, &Projection::All, None, parquet::Limits::default())?;
-    while let Some(wanted) = decoder.step_to_footer()? {
-        if *gets < wanted.len() {
-            return Ok(None);
-        }
-        *gets -= wanted.len();
-        feed(store, object, wanted, &mut decoder).await?;
+/// What readers of samples share.
+fn resources(store: &Store) -> ReadResources {
+    ReadResources::new(store.clone(), DEFAULT_MEMORY_BYTES, Stop::default())
+}
+
+/// All columns and rows of a file of the stream.
+fn options<'a>(stream: &'a Stream, object: &ObjectFacts, limits: DecodeLimits) -> OpenOptions<'a> {
+    OpenOptions {
+        compression: stream.compression.resolve(&object.key),
+        limits: DecodeLimits { inference: stream.schema.inference, ..limits },
+        ..OpenOptions::new(&stream.format)
     }
-    Ok(decoder.footer().cloned())
+}
+
+/// Brings what describes a Parquet file. `None` where the requests do not suffice.
+async fn described(mut reader: FileReader<ParquetDecoder>) -> Result<Option<(FileReader<ParquetDecoder>, Planned)>> {
+    match reader.next().await? {
+        ReadStep::Planned(planned) => Ok(Some((reader, planned))),
+        ReadStep::Limited(None) => Ok(None),
+        ReadStep::Limited(Some(error)) => Err(error),
+        ReadStep::Batch(_) | ReadStep::Done | ReadStep::Stopped => {
+            Err(Error::internal("a Parquet decoder went on without the footer"))
+        }
+    }
+}
+
+/// The footer of a Parquet file; `None` where it is longer than the requests that are left can bring.
+pub(super) async fn footer(
+    store: &Store,
+    stream: &Stream,
+    object: &ObjectFacts,
+    gets: &mut usize,
+) -> Result<Option<Footer>> {
+    let options = options(stream, object, DecodeLimits::default());
+    let decoder = Box::new(options.open_parquet(object)?);
+    let reader = FileReader::with_decoder(&resources(store), object, decoder, &options, Extent::default())?;
+    let reader = reader.fetching(|source| source.with_requests(*gets));
+    let Some((reader, _)) = described(reader).await? else { return Ok(None) };
+    *gets = reader.requests_left().unwrap_or(*gets);
+    Ok(reader.decoder().footer().cloned())
 }
 
 /// A Parquet file of which the footer is asked, and what is wanted of it.
@@ -181,20 +203,24 @@ pub(super) struct ColumnarLook {
 /// What the footer of a Parquet file says about reading what is wanted of it.
 pub(super) async fn columnar_file(store: &Store, look: &ColumnarLook) -> Result<ColumnarFile> {
     let object = &look.object;
-    let resume = (look.from != Position::default()).then_some(&look.from);
-    let mut decoder = ParquetDecoder::new(object, &look.projection, resume, parquet::Limits::default())?;
-    decoder.prune(&look.predicates);
-    if let Some(part) = look.sample {
-        decoder.sample(part);
-    }
-    while let Some(wanted) = decoder.step_to_footer()? {
-        feed(store, object, wanted, &mut decoder).await?;
-    }
-    let (Some(footer), Some(Planned { metadata_start, index, steps })) = (decoder.footer(), decoder.planned()) else {
-        return Err(Error::internal("a Parquet decoder went on without the footer"));
+    // What is asked for does not depend on the format's options.
+    let format = FormatOptions::Parquet(ParquetOptions::default());
+    let options = OpenOptions {
+        projection: &look.projection,
+        resume: (look.from != Position::default()).then_some(&look.from),
+        predicates: Arc::clone(&look.predicates),
+        sample: look.sample,
+        ..OpenOptions::new(&format)
     };
-    let file = ColumnarFile::new(object, parquet::TAIL_BYTES, metadata_start, &index, &steps, footer.rows);
-    Ok(ColumnarFile { standing: decoder.standing(), ..file })
+    let decoder = Box::new(options.open_parquet(object)?);
+    let reader = FileReader::with_decoder(&resources(store), object, decoder, &options, Extent::default())?;
+    let described = described(reader).await?;
+    let Some((reader, Planned { metadata_start, index, steps })) = described else {
+        return Err(Error::internal("a footer was not fetched"));
+    };
+    let rows = reader.decoder().footer().map_or(0, |footer| footer.rows);
+    let file = ColumnarFile::new(object, parquet::TAIL_BYTES, metadata_start, &index, &steps, rows);
+    Ok(ColumnarFile { standing: reader.decoder().standing(), ..file })
 }
 
 /// The columns that a file declares in its first bytes, or that its decoder knows when it has read all of it. `None` where
@@ -206,25 +232,29 @@ async fn declared(
     limits: SampleLimits,
     gets: &mut usize,
 ) -> Result<Option<Vec<InferredColumn>>> {
-    let compression = stream.compression.resolve(&object.key);
-    let decode = DecodeLimits::default();
-    let mut decoder = tollgate_format::open(&stream.format, compression, &Projection::All, object, None, &decode)?;
+    let options = options(stream, object, DecodeLimits::default());
     // A workbook is read as a whole or not at all.
-    let first_bytes = if stream.format == FormatOptions::Excel { object.size } else { limits.bytes };
-    let mut body = Bytewise::new(Source::Object(store, object), first_bytes).await?;
+    let mut asked = if stream.format == FormatOptions::Excel { object.size } else { limits.bytes };
+    let reader = FileReader::open(&resources(store), object, &options, Extent::default())?;
+    let mut reader = reader.first(asked, object.size);
     loop {
-        let step = decoder.step();
-        if let Some(columns) = decoder.columns(stream.schema.inference) {
+        let next = reader.next().await;
+        if let Some(columns) = reader.decoder().columns() {
             return Ok(Some(columns));
         }
-        match step? {
-            Step::NeedBytes => {}
-            Step::NeedRoom | Step::Batch(_) => continue,
-            _ => return Err(Error::internal("a file has rows and no columns")),
-        }
-        // A header that is longer than a sample is read to its end.
-        if !body.feed(&mut *decoder).await? && !body.go_on(&mut *decoder, gets).await? {
-            return Ok(None);
+        match next? {
+            ReadStep::Batch(_) => {}
+            // A header that is longer than a sample is read to its end.
+            ReadStep::Limited(None) => {
+                let Some(left) = gets.checked_sub(1) else { return Ok(None) };
+                *gets = left;
+                asked = asked.saturating_mul(SAMPLE_GROWTH);
+                reader.extend(asked, object.size);
+            }
+            ReadStep::Limited(Some(error)) => return Err(error),
+            ReadStep::Planned(_) | ReadStep::Done | ReadStep::Stopped => {
+                return Err(Error::internal("a file has rows and no columns"));
+            }
         }
     }
 }
@@ -244,93 +274,6 @@ fn decode_limits(stream: &Stream, sample: SampleLimits) -> DecodeLimits {
     DecodeLimits { batch_rows: BATCH_ROWS, on_bad_row, array_rows, ..DecodeLimits::default() }
 }
 
-/// What the bytes of a sample are taken from.
-enum Source<'a> {
-    Object(&'a Store, &'a ObjectFacts),
-    Member { store: &'a Store, archive: &'a Archive, member: &'a Member, budget: &'a Budget },
-}
-
-/// The first bytes of an object or a member, and more where these have no whole row.
-struct Bytewise<'a> {
-    source: Source<'a>,
-    body: Body,
-    /// Bytes that the requests so far ask for.
-    asked: u64,
-    size: u64,
-    /// Where the next bytes begin.
-    offset: u64,
-}
-
-enum Body {
-    Object(tollgate_s3::Body),
-    Member(super::fetch::ByteSource),
-}
-
-impl Source<'_> {
-    fn size(&self) -> u64 {
-        match self {
-            Self::Object(_, object) => object.size,
-            Self::Member { member, .. } => member.range.end - member.range.start,
-        }
-    }
-
-    async fn open(&self, range: Range<u64>) -> Result<Body> {
-        match self {
-            Self::Object(store, object) => {
-                let part = (range != (0..object.size)).then_some(range);
-                store.get(object, part).await.map(Body::Object)
-            }
-            Self::Member { store, archive, member, budget } => {
-                let (start, mut part) = (member.range.start, Member::clone(member));
-                part.range = start + range.start..start + range.end;
-                Ok(Body::Member(archive.stream(store, &part, false, budget)))
-            }
-        }
-    }
-}
-
-impl<'a> Bytewise<'a> {
-    async fn new(source: Source<'a>, bytes: u64) -> Result<Self> {
-        let size = source.size();
-        let asked = bytes.min(size);
-        let body = source.open(0..asked).await?;
-        Ok(Self { source, body, asked, size, offset: 0 })
-    }
-
-    /// Feeds the next bytes of the request. `false`: there are no more.
-    async fn feed(&mut self, decoder: &mut dyn Decode) -> Result<bool> {
-        let bytes = match &mut self.body {
-            Body::Object(body) => body.next().await?,
-            Body::Member(stream) => stream.next().await?.map(|(_, bytes)| bytes),
-        };
-        let Some(bytes) = bytes else { return Ok(false) };
-        let length = bytes.len() as u64;
-        decoder.feed(self.offset, bytes)?;
-        self.offset += length;
-        Ok(true)
-    }
-
-    /// Asks for more than all requests before brought, or says that the file ends here. `false`: there may be no more requests.
-    async fn go_on(&mut self, decoder: &mut dyn Decode, gets: &mut usize) -> Result<bool> {
-        if self.asked == self.size {
-            decoder.finish();
-            return Ok(true);
-        }
-        let Some(left) = gets.checked_sub(1) else { return Ok(false) };
-        *gets = left;
-        let end = self.asked.saturating_mul(SAMPLE_GROWTH).min(self.size);
-        self.body = self.source.open(self.asked..end).await?;
-        self.asked = end;
-        Ok(true)
-    }
-}
-
-async fn feed(store: &Store, object: &ObjectFacts, wanted: Vec<Range<u64>>, decoder: &mut dyn Decode) -> Result<()> {
-    let budget = Budget::new(super::options::DEFAULT_MEMORY_BYTES);
-    super::fetch::feed_ranges(store, object, wanted, &budget, decoder, &Stop::default()).await?;
-    Ok(())
-}
-
 /// A sample in the making.
 struct Taking {
     inference: Inference,
@@ -339,28 +282,27 @@ struct Taking {
     headed: bool,
     sampled: Sampled,
     limit_rows: usize,
+    /// Bytes that the requests so far ask for, and those that there are.
+    asked: u64,
+    size: u64,
 }
 
 impl Taking {
-    fn new(stream: &Stream, limits: SampleLimits) -> Self {
+    fn new(stream: &Stream, limits: SampleLimits, size: u64) -> Self {
         let inference = Inference::with_depth(&stream.format, stream.schema.inference);
         let flattener = stream.flatten.map(|depth| Flattener::new(depth, ParquetOptions::default()));
         let headed = matches!(stream.format, FormatOptions::Csv(_));
-        Self { inference, flattener, headed, sampled: Sampled::default(), limit_rows: limits.rows }
+        let SampleLimits { bytes: asked, rows: limit_rows, .. } = limits;
+        Self { inference, flattener, headed, sampled: Sampled::default(), limit_rows, asked, size }
     }
 
     /// All that the sample tells. A fault of the data ends it and is a part of it. `None` where the requests that are left do
     /// not reach the end of the first row.
-    async fn all_of(
-        mut self,
-        body: &mut Bytewise<'_>,
-        decoder: &mut dyn Decode,
-        gets: &mut usize,
-    ) -> Result<Option<Sampled>> {
-        match self.rows_of(body, decoder, gets).await {
+    async fn all_of(mut self, mut reader: FileReader, gets: &mut usize) -> Result<Option<Sampled>> {
+        match self.rows_of(&mut reader, gets).await {
             Ok(false) => return Ok(None),
             Ok(true) if self.headed && self.sampled.rows + self.sampled.bad_rows == 0 => {
-                let columns = decoder.columns(InferenceDepth::Compatible).unwrap_or_default();
+                let columns = reader.decoder().columns().unwrap_or_default();
                 return Ok(Some(Sampled { columns, ..self.sampled }));
             }
             Ok(true) => {}
@@ -372,25 +314,22 @@ impl Taking {
 
     /// Takes the rows from the beginning of a file. A sample that ends before the file does is not an error, but it has a row
     /// where the file has one: without any, a catalog would have no columns, or wrong types.
-    async fn rows_of(&mut self, body: &mut Bytewise<'_>, decoder: &mut dyn Decode, gets: &mut usize) -> Result<bool> {
+    async fn rows_of(&mut self, reader: &mut FileReader, gets: &mut usize) -> Result<bool> {
         loop {
-            match decoder.step()? {
-                Step::Batch(decoded) => {
+            match reader.next().await? {
+                ReadStep::Batch(decoded) => {
                     if !self.add(decoded)? {
                         return Ok(true);
                     }
                 }
-                Step::Done | Step::NeedRanges(_) => return Ok(true),
-                Step::NeedRoom => {}
-                Step::NeedBytes if body.feed(decoder).await? => {}
-                Step::NeedBytes => {
-                    let some = self.sampled.rows + self.sampled.bad_rows > 0;
-                    if some && body.asked < body.size {
-                        return Ok(true);
-                    }
-                    if !body.go_on(decoder, gets).await? {
-                        return Ok(false);
-                    }
+                ReadStep::Done | ReadStep::Planned(_) | ReadStep::Stopped => return Ok(true),
+                ReadStep::Limited(Some(error)) => return Err(error),
+                ReadStep::Limited(None) if self.sampled.rows + self.sampled.bad_rows > 0 => return Ok(true),
+                ReadStep::Limited(None) => {
+                    let Some(left) = gets.checked_sub(1) else { return Ok(false) };
+                    *gets = left;
+                    self.asked = self.asked.saturating_mul(SAMPLE_GROWTH);
+                    reader.extend(self.asked, self.size);
                 }
             }
         }

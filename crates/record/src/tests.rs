@@ -4,9 +4,9 @@ use bytes::Bytes;
 
 use super::{Constant, EncodeOptions, FileEncoder, StreamEncoder, Validation};
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
-use tollgate_base::options::{Compression, CsvOptions, FormatOptions, OnBadRow, Projection, SchemaEvolution};
+use tollgate_base::options::{CsvOptions, FormatOptions, OnBadRow, SchemaEvolution};
 use tollgate_base::schema::{Column, ColumnType, Columns};
-use tollgate_format::{DecodeLimits, Step, open};
+use tollgate_format::{DecodeLimits, InputEnd, OpenOptions, Step};
 
 fn object() -> ObjectFacts {
     ObjectFacts {
@@ -25,9 +25,9 @@ fn listed(columns: &[(&str, ColumnType)]) -> Columns {
 /// The lines of a file, and its encoder.
 fn encode(format: &FormatOptions, columns: &Columns, schemaless: bool, text: &str) -> (String, FileEncoder) {
     let limits = DecodeLimits { batch_rows: 2, ..DecodeLimits::default() };
-    let mut decoder = open(format, Compression::None, &Projection::All, &object(), None, &limits).unwrap();
+    let mut decoder = OpenOptions { limits, ..OpenOptions::new(format) }.open(&object()).unwrap();
     decoder.feed(0, Bytes::copy_from_slice(text.as_bytes())).unwrap();
-    decoder.finish();
+    decoder.end_input(InputEnd::Complete);
     let options = EncodeOptions::new(format, schemaless, Validation::Emit);
     let mut encoder = StreamEncoder::new("s\"1", None, columns, options).file(&object(), 123);
     let mut out = Vec::new();
@@ -37,7 +37,7 @@ fn encode(format: &FormatOptions, columns: &Columns, schemaless: bool, text: &st
             Step::Batch(decoded) => lines += encoder.encode(&decoded.batch, &mut out).unwrap().lines,
             Step::Done => break,
             Step::NeedRoom => {}
-            Step::NeedBytes | Step::NeedRanges(_) => unreachable!("the file was fed"),
+            Step::NeedBytes | Step::NeedRanges(_) | Step::Planned(_) => unreachable!("the file was fed"),
         }
     }
     let out = String::from_utf8(out).unwrap();
@@ -167,10 +167,9 @@ fn the_time_of_emission_can_be_renewed() {
     let csv = FormatOptions::Csv(CsvOptions::default());
     let (_, mut encoder) = encode(&csv, &Columns::All, false, "a\n1\n");
     encoder.set_emitted_at(456);
-    let mut decoder =
-        open(&csv, Compression::None, &Projection::All, &object(), None, &DecodeLimits::default()).unwrap();
+    let mut decoder = OpenOptions::new(&csv).open(&object()).unwrap();
     decoder.feed(0, Bytes::from_static(b"a\n2\n")).unwrap();
-    decoder.finish();
+    decoder.end_input(InputEnd::Complete);
     let Step::Batch(decoded) = decoder.step().unwrap() else { panic!("there is a row") };
     let mut out = b"before\n".to_vec();
     encoder.encode(&decoded.batch, &mut out).unwrap();
@@ -197,10 +196,9 @@ fn constants_of_a_file_take_the_place_of_its_own_columns() {
             (listed(&[("month", ColumnType::Integer)]), false, r#"{"month":1,"_ab"#),
             (Columns::All, true, r#"{"data":{"a":"7","year":"2024","month":1,"n":null},"_ab"#),
         ] {
-            let mut decoder =
-                open(format, Compression::None, &Projection::All, &object(), None, &DecodeLimits::default()).unwrap();
+            let mut decoder = OpenOptions::new(format).open(&object()).unwrap();
             decoder.feed(0, Bytes::copy_from_slice(text.as_bytes())).unwrap();
-            decoder.finish();
+            decoder.end_input(InputEnd::Complete);
             let options = EncodeOptions::new(format, schemaless, Validation::Emit);
             let mut encoder = StreamEncoder::new("s", None, &columns, options).file_with(&object(), 1, &constants);
             let mut out = Vec::new();
@@ -224,10 +222,9 @@ fn what_gives_way_to_a_constant_is_neither_rescued_nor_refused() {
         (&csv, "a,year,extra\n7,1999,x\n"),
         (&FormatOptions::Jsonl, "{\"a\":\"7\",\"year\":1999,\"extra\":\"x\"}\n{\"a\":\"7\",\"year\":1999}\n"),
     ] {
-        let mut decoder =
-            open(format, Compression::None, &Projection::All, &object(), None, &DecodeLimits::default()).unwrap();
+        let mut decoder = OpenOptions::new(format).open(&object()).unwrap();
         decoder.feed(0, Bytes::copy_from_slice(text.as_bytes())).unwrap();
-        decoder.finish();
+        decoder.end_input(InputEnd::Complete);
         let Step::Batch(decoded) = decoder.step().unwrap() else { panic!("a batch") };
         let rescue = EncodeOptions::new(format, false, Validation::Emit)
             .with_policies(SchemaEvolution::Rescue, OnBadRow::default());
@@ -264,10 +261,9 @@ fn under(
     (validation, evolution, on_bad_row): (Validation, SchemaEvolution, OnBadRow),
     text: &str,
 ) -> (Vec<serde_json::Value>, Vec<String>, Vec<String>) {
-    let mut decoder =
-        open(format, Compression::None, &Projection::All, &object(), None, &DecodeLimits::default()).unwrap();
+    let mut decoder = OpenOptions::new(format).open(&object()).unwrap();
     decoder.feed(0, Bytes::copy_from_slice(text.as_bytes())).unwrap();
-    decoder.finish();
+    decoder.end_input(InputEnd::Complete);
     let options = EncodeOptions::new(format, false, validation).with_policies(evolution, on_bad_row);
     let mut encoder = StreamEncoder::new("s", None, columns, options).file(&object(), 1);
     let (mut out, mut refused) = (Vec::new(), Vec::new());

@@ -33,6 +33,8 @@ pub struct Checksum {
     spacing: u64,
     /// What an earlier run saw: at this offset, this state.
     earlier: Option<(u64, u64)>,
+    /// The offset and the state before the bytes that were taken last.
+    before_last: Option<(u64, u64)>,
 }
 
 #[expect(clippy::large_enum_variant, reason = "there is one for each body, and it is updated in place")]
@@ -82,7 +84,7 @@ impl Checksum {
 
     fn new(sum: Sum, size: u64, expected: Option<Arc<str>>) -> Self {
         let places = sum.state().map(|state| (0, state)).into_iter().collect();
-        Self { sum, at: 0, size, expected, places, spacing: 0, earlier: None }
+        Self { sum, at: 0, size, expected, places, spacing: 0, earlier: None, before_last: None }
     }
 
     /// Whether the server keeps a checksum of the object.
@@ -91,12 +93,19 @@ impl Checksum {
         self.expected.is_some()
     }
 
+    /// Whether the bytes that an earlier run was given are still to be compared with these.
+    #[must_use]
+    pub fn awaits_comparison(&self) -> bool {
+        self.earlier.is_some()
+    }
+
     /// Takes the next bytes, before anybody uses them.
     ///
     /// # Errors
     /// [`ErrorKind::Transient`] where these are not the bytes that an earlier run was given, or, with the object's last
     /// byte, where the checksum is not the promised one. Rows that were made of bytes before are suspect then.
     pub fn update(&mut self, bytes: &[u8]) -> Result<()> {
+        self.before_last = self.sum.state().map(|state| (self.at, state));
         if let Some((until, state)) = self.earlier
             && let Some(length) = until.checked_sub(self.at).filter(|length| *length <= bytes.len() as u64)
         {
@@ -114,6 +123,21 @@ impl Checksum {
         match self.at >= self.size {
             true => self.complete(),
             false => Ok(()),
+        }
+    }
+
+    /// Makes byte `at` one of the places at which a later run may begin, where it is among the bytes that were taken last:
+    /// `last`. Without this a later run begins where these begin.
+    pub fn mark(&mut self, at: u64, last: &[u8]) {
+        let (Some((start, state)), Sum::Crc(algorithm, _)) = (self.before_last, &self.sum) else { return };
+        let Some(before) = at.checked_sub(start).and_then(|length| last.get(..usize::try_from(length).ok()?)) else {
+            return;
+        };
+        let next = self.places.partition_point(|(place, _)| *place < at);
+        if self.places.get(next).is_none_or(|(place, _)| *place != at) {
+            let mut digest = Digest::new_with_init_state(crc_of(*algorithm), state);
+            digest.update(before);
+            self.places.insert(next, (at, digest.get_state()));
         }
     }
 
@@ -141,14 +165,15 @@ impl Checksum {
     }
 
     fn complete(&mut self) -> Result<()> {
+        // Where there is nothing to compare with now, a later run may still compare: the rows may turn out to be unreadable.
+        let Some(expected) = self.expected.clone() else { return Ok(()) };
         let found = match std::mem::replace(&mut self.sum, Sum::Done) {
             Sum::Crc(ProofAlgorithm::Crc64nvme, digest) => digest.finalize().to_be_bytes().to_vec(),
             Sum::Crc(_, digest) => (digest.finalize() as u32).to_be_bytes().to_vec(),
             Sum::Sha(sum) => sum.finalize().to_vec(),
             Sum::Done => return Ok(()),
         };
-        let Some(expected) = &self.expected else { return Ok(()) };
-        if BASE64.decode(&**expected).is_ok_and(|expected| expected == found) {
+        if BASE64.decode(&*expected).is_ok_and(|expected| expected == found) {
             return Ok(());
         }
         let error = self.wrong("the bytes that arrived do not have the checksum that the server keeps");
@@ -244,6 +269,25 @@ mod tests {
         first.update(&wrong).unwrap();
         let mut second = Checksum::resumed(&first.proof(3000).unwrap(), 5000);
         assert!(second.update(&content[3000..]).is_err());
+    }
+
+    /// The object was seen to its end, and yet nothing said whether its bytes were right.
+    #[test]
+    fn a_checksum_of_our_own_that_saw_all_bytes_still_proves_them_to_a_later_run() {
+        let content: Vec<u8> = (0..5000u32).map(|number| (number % 251) as u8).collect();
+        let mut wrong = content.clone();
+        wrong[4000] ^= 1;
+        let mut first = Checksum::own(5000);
+        first.update(&wrong).unwrap();
+        first.mark(3000, &wrong);
+        let proof = first.proof(3000).unwrap();
+        assert_eq!((proof.from, proof.until), (3000, 5000));
+        let mut second = Checksum::resumed(&proof, 5000);
+        assert!(second.awaits_comparison());
+        assert!(second.update(&content[3000..]).unwrap_err().suspects_rows());
+        let mut same = Checksum::resumed(&proof, 5000);
+        same.update(&wrong[3000..]).unwrap();
+        assert!(!same.awaits_comparison());
     }
 
     #[test]

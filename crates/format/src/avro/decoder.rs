@@ -11,14 +11,14 @@ use super::schema::Schema;
 use super::value::{Fault, Input, TOO_LONG, Writer};
 use super::walk;
 use crate::compression::{Caps, Filled, Source};
-use crate::decode::{Access, Decode, DecodeLimits, Step};
+use crate::decode::{Access, Decode, DecodeLimits, InputEnd, Step};
 use crate::resume::{foreign_position, refused_position};
 use tollgate_base::batch::{
     Batch, Decoded, Frame, InferredColumn, JsonField, JsonKind, JsonRows, Place, Position, Span,
 };
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
-use tollgate_base::options::{AvroOptions, Compression, InferenceDepth, OnBadRow, Projection};
+use tollgate_base::options::{AvroOptions, Compression, OnBadRow, Projection};
 
 pub(super) const MAGIC: &[u8] = b"Obj\x01";
 /// Bytes of the marker behind the header and each block.
@@ -487,7 +487,7 @@ impl Decode for AvroDecoder {
         }
     }
 
-    fn finish(&mut self) {
+    fn end_input(&mut self, _: InputEnd) {
         self.source.finish();
     }
 
@@ -497,7 +497,7 @@ impl Decode for AvroDecoder {
         self.source.window_bytes() + beyond(stored) + beyond(decoded)
     }
 
-    fn columns(&self, inference: InferenceDepth) -> Option<Vec<InferredColumn>> {
+    fn columns(&self) -> Option<Vec<InferredColumn>> {
         let (Stage::Marker(header, _)
         | Stage::Between(header, _)
         | Stage::Inside(header, _)
@@ -505,7 +505,7 @@ impl Decode for AvroDecoder {
         else {
             return None;
         };
-        Some(header.schema.columns(self.options.double_as_string, inference))
+        Some(header.schema.columns(self.options.double_as_string, self.limits.inference))
     }
 }
 

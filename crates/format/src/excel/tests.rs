@@ -43,7 +43,7 @@ fn run(stored: &[u8], resume: Option<&Position>, limits: &DecodeLimits, piece: u
     loop {
         match decoder.step() {
             Ok(Step::NeedRoom) => {}
-            Ok(Step::NeedBytes) if at == stored.len() => decoder.finish(),
+            Ok(Step::NeedBytes) if at == stored.len() => decoder.end_input(InputEnd::Complete),
             Ok(Step::NeedBytes) => {
                 let end = (at + piece).min(stored.len());
                 decoder.feed(at as u64, Bytes::copy_from_slice(&stored[at..end])).unwrap();
@@ -57,10 +57,10 @@ fn run(stored: &[u8], resume: Option<&Position>, limits: &DecodeLimits, piece: u
                 run.positions.push(decoded.after);
             }
             Ok(Step::Done) => {
-                run.columns = decoder.columns(InferenceDepth::Compatible);
+                run.columns = decoder.columns();
                 break;
             }
-            Ok(Step::NeedRanges(_)) => panic!("a workbook is a stream"),
+            Ok(Step::NeedRanges(_) | Step::Planned(_)) => panic!("a workbook is a stream"),
             Err(error) => {
                 run.error = Some(error);
                 break;

@@ -48,7 +48,7 @@ use self::guard::{Pages, check_pages, guarded};
 use self::pieces::{PIECE_BYTES, Pieces};
 use self::plan::{Draft, Plan, Slice, Start};
 use self::room::Room;
-use crate::decode::{Access, Decode, Planned, Pruned, Step};
+use crate::decode::{Access, Decode, FileFacts, InputEnd, Planned, Pruned, Step};
 use crate::resume::{foreign_position, refused_position};
 use tollgate_base::batch::{Batch, Decoded, Place, Position};
 use tollgate_base::error::{Error, ErrorKind, Result};
@@ -194,6 +194,20 @@ impl ParquetDecoder {
         })
     }
 
+    /// The same decoder, of which only rows are wanted that pass all of these.
+    #[must_use]
+    pub fn filtered(mut self, predicates: &Arc<[Predicate]>) -> Self {
+        self.predicates = Arc::clone(predicates);
+        self
+    }
+
+    /// The same decoder, of which so large a part of the row groups is enough, where that is given.
+    #[must_use]
+    pub fn sampled(mut self, part: Option<f64>) -> Self {
+        self.sample = part;
+        self
+    }
+
     /// What the footer tells, as soon as it was fed: a caller that wants no rows may stop when this is there.
     #[must_use]
     pub fn footer(&self) -> Option<&Footer> {
@@ -243,30 +257,6 @@ impl ParquetDecoder {
         opened.pruner.as_ref().map(|pruner| pruner.standing(groups)).unwrap_or_default()
     }
 
-    /// Goes on until the footer is known; until then, what is to be fed. For a caller that wants no rows: nothing is
-    /// decoded.
-    ///
-    /// # Errors
-    /// As [`Decode::step`].
-    pub fn step_to_footer(&mut self) -> Result<Option<Vec<Range<u64>>>> {
-        loop {
-            let missing = self.fed.missing();
-            if !missing.is_empty() {
-                return Ok(Some(missing));
-            }
-            let read = match &self.stage {
-                Stage::Tail => self.read_tail(),
-                Stage::Footer(range) => {
-                    let range = range.clone();
-                    self.read_footer(&range)
-                }
-                Stage::Index(_) => self.read_index(),
-                Stage::Rows(_) => return Ok(None),
-            };
-            read.map_err(|error| self.place(error))?;
-        }
-    }
-
     fn advance(&mut self) -> Result<Step> {
         loop {
             let missing = self.fed.missing();
@@ -279,7 +269,10 @@ impl ParquetDecoder {
                     let range = range.clone();
                     self.read_footer(&range)?;
                 }
-                Stage::Index(_) => self.read_index()?,
+                Stage::Index(_) => {
+                    self.read_index()?;
+                    return Ok(Step::Planned(self.planned()));
+                }
                 Stage::Rows(_) => {
                     if let Some(step) = self.read_rows()? {
                         return Ok(step);
@@ -363,6 +356,15 @@ impl ParquetDecoder {
         }
         self.stage = Stage::Rows(Box::new(Rows { opened, plan, current: None, upcoming: None, kept: HashMap::new() }));
         Ok(())
+    }
+
+    /// What will be asked for, once the plan is there.
+    fn planned(&self) -> Planned {
+        let steps = match &self.stage {
+            Stage::Rows(rows) => rows.plan.ranges(&rows.opened, self.size),
+            Stage::Tail | Stage::Footer(_) | Stage::Index(_) => Vec::new(),
+        };
+        Planned { metadata_start: self.metadata_start, index: self.index.clone(), steps }
     }
 
     /// The next batch or the end, or `None` after something else has moved: bytes were asked for, or a slice is done.
@@ -614,9 +616,9 @@ impl Decode for ParquetDecoder {
         Ok(())
     }
 
-    fn finish(&mut self) {}
+    fn end_input(&mut self, _: InputEnd) {}
 
-    fn ahead(&mut self) -> Result<Vec<Range<u64>>> {
+    fn next_ranges(&mut self) -> Result<Vec<Range<u64>>> {
         let Stage::Rows(rows) = &mut self.stage else { return Ok(Vec::new()) };
         if rows.upcoming.is_none() {
             let next = rows.take_next(self.limits);
@@ -631,31 +633,11 @@ impl Decode for ParquetDecoder {
         Ok(elsewhere.cloned().collect())
     }
 
-    fn prune(&mut self, predicates: &Arc<[Predicate]>) {
-        self.predicates = Arc::clone(predicates);
-    }
-
-    fn sample(&mut self, part: f64) {
-        self.sample = Some(part);
-    }
-
-    fn planned(&self) -> Option<Planned> {
-        let Stage::Rows(rows) = &self.stage else { return None };
-        let (metadata_start, index) = (self.metadata_start, self.index.clone());
-        Some(Planned { metadata_start, index, steps: rows.plan.ranges(&rows.opened, self.size) })
-    }
-
-    fn has(&self, column: &str) -> Option<bool> {
-        Some(self.footer()?.schema.column_with_name(column).is_some())
-    }
-
-    fn not_asked_for(&self) -> Vec<&str> {
-        let fields = self.footer().into_iter().flat_map(|footer| footer.schema.fields());
-        fields.map(|field| field.name().as_str()).filter(|name| !self.projection.wants(name)).collect()
-    }
-
-    fn pruned(&self) -> Pruned {
-        self.pruned
+    fn facts(&self) -> FileFacts {
+        let schema = self.footer().map(|footer| Arc::clone(&footer.schema));
+        let names = schema.iter().flat_map(|schema| schema.fields()).map(|field| field.name());
+        let unprojected_columns = names.filter(|name| !self.projection.wants(name)).cloned().collect();
+        FileFacts { schema, unprojected_columns, pruned: self.pruned, ..FileFacts::default() }
     }
 
     fn held_bytes(&self) -> u64 {

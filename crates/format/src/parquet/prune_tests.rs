@@ -232,9 +232,8 @@ fn read(
     resume: Option<&Position>,
 ) -> (Read, ParquetDecoder) {
     let limits = Limits { batch_rows: 16, ..Limits::default() };
-    let mut decoder = ParquetDecoder::new(&facts(file.len()), projection, resume, limits).unwrap();
-    decoder.prune(&Arc::from([filter.clone()]));
-    run_keeping(file, decoder)
+    let decoder = ParquetDecoder::new(&facts(file.len()), projection, resume, limits).unwrap();
+    run_keeping(file, decoder.filtered(&Arc::from([filter.clone()])))
 }
 
 /// As `run`, and gives the decoder back.
@@ -243,7 +242,7 @@ fn run_keeping(file: &Bytes, mut decoder: ParquetDecoder) -> (Read, ParquetDecod
     let mut read = Read { batches: Vec::new(), asked: Vec::new() };
     loop {
         match decoder.step().unwrap() {
-            Step::NeedRoom => {}
+            Step::NeedRoom | Step::Planned(_) => {}
             Step::NeedRanges(ranges) => {
                 for range in &ranges {
                     decoder.feed(range.start, file.slice(range.start as usize..range.end as usize)).unwrap();
@@ -251,8 +250,8 @@ fn run_keeping(file: &Bytes, mut decoder: ParquetDecoder) -> (Read, ParquetDecod
                 read.asked.push(ranges);
             }
             Step::Batch(batch) => {
-                let ahead = decoder.ahead().unwrap();
-                assert_eq!(ahead, decoder.ahead().unwrap());
+                let next = decoder.next_ranges().unwrap();
+                assert_eq!(next, decoder.next_ranges().unwrap());
                 read.batches.push(batch);
             }
             Step::Done => return (read, decoder),
@@ -310,7 +309,7 @@ fn no_passing_row_is_lost_whatever_statistics_a_file_has() {
             let found = ids(&read);
             let lost: Vec<_> = passing.difference(&found).collect();
             assert!(lost.is_empty(), "seed {seed}: {json} lost rows {lost:?} of {numbers:?}");
-            let counts = decoder.pruned();
+            let counts = decoder.pruned;
             assert_eq!(found.len() as u64 + counts.rows, count as u64, "seed {seed}: {json}");
             pruned += counts.rows;
             whole_groups += counts.row_groups;
@@ -397,12 +396,12 @@ fn only_the_pages_that_may_pass_are_asked_for() {
     assert!(ids(&some).is_superset(&(45_000..45_100).map(|id| id * 2).collect()));
     assert!(ids(&some).len() <= 300, "{}", ids(&some).len());
     assert!(asked_bytes(&some) < 300_000, "{} of {}", asked_bytes(&some), file.len());
-    assert_eq!((decoder.pruned().row_groups, decoder.pruned().rows), (3, 80_000 - ids(&some).len() as u64));
+    assert_eq!((decoder.pruned.row_groups, decoder.pruned.rows), (3, 80_000 - ids(&some).len() as u64));
     let (none, decoder) = read(&file, &Projection::All, &filter(json!([["id", "<", 0]])), None);
-    assert_eq!((none.batches.len(), none.asked.len(), decoder.pruned().rows), (0, 1, 80_000));
+    assert_eq!((none.batches.len(), none.asked.len(), decoder.pruned.rows), (0, 1, 80_000));
     // Odd numbers lie between the bounds of pages, and in none of them.
     let (odd, decoder) = read(&file, &Projection::All, &filter(json!([["id", "=", 90_001]])), None);
-    assert_eq!((odd.batches.len(), decoder.pruned().rows), (0, 80_000), "the bloom filter says no");
+    assert_eq!((odd.batches.len(), decoder.pruned.rows), (0, 80_000), "the bloom filter says no");
     let (even, _) = read(&file, &Projection::All, &filter(json!([["id", "=", 90_002]])), None);
     assert!(ids(&even).contains(&90_002));
 }
@@ -413,7 +412,7 @@ fn without_a_page_index_row_groups_are_pruned_as_a_whole() {
     let filter =
         Predicate::parse(&json!([["at", ">=", "1970-01-01T05:30:00Z"], ["id", "!=", 0]]), "f").unwrap().unwrap();
     let (read, decoder) = read(&file, &only(&["id", "at"]), &filter, None);
-    assert_eq!(decoder.pruned().row_groups, 1);
+    assert_eq!(decoder.pruned.row_groups, 1);
     assert_eq!(ids(&read).len(), 15_000);
 }
 

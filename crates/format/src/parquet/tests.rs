@@ -104,7 +104,7 @@ fn run(
             }
             Step::Batch(batch) => read.batches.push(batch),
             Step::Done => return Ok(read),
-            Step::NeedRoom => {}
+            Step::NeedRoom | Step::Planned(_) => {}
             Step::NeedBytes => panic!("a decoder of ranges asks for a stream"),
         }
     }
@@ -279,6 +279,7 @@ fn an_empty_table_has_a_schema_and_no_rows() {
     let mut decoder = ParquetDecoder::new(&facts(file.len()), &Projection::All, None, limits(10)).expect("a decoder");
     assert!(matches!(decoder.step(), Ok(Step::NeedRanges(_))));
     decoder.feed(0, file).expect("bytes are taken");
+    assert!(matches!(decoder.step(), Ok(Step::Planned(_))));
     assert!(matches!(decoder.step(), Ok(Step::Done)));
     assert_eq!(decoder.footer().map(|footer| footer.schema.fields().len()), Some(4));
 }
@@ -292,6 +293,7 @@ fn the_footer_is_known_before_a_row_group_is_asked_for() {
     assert!(decoder.footer().is_none());
     let Ok(Step::NeedRanges(tail)) = decoder.step() else { panic!("the tail is asked for") };
     decoder.feed(tail[0].start, file.slice(tail[0].start as usize..)).expect("bytes are taken");
+    assert!(matches!(decoder.step(), Ok(Step::Planned(_))));
     let Ok(Step::NeedRanges(chunks)) = decoder.step() else { panic!("a row group is asked for") };
     let footer = decoder.footer().expect("a footer");
     assert_eq!((footer.rows, footer.row_groups), (40_000, 4));

@@ -174,11 +174,9 @@ fn reading_goes_on_before_any_row_of_a_batch() {
         (FormatOptions::Jsonl, b"\n{\"a\":1} {\"a\":[2,\n3]}\n\n{}\n{\"b\":5}\n"),
     ];
     for (options, text) in &table {
-        let all = &Projection::All;
-        let limits = DecodeLimits::default();
-        let mut decoder = open(options, Compression::None, all, &object(), None, &limits).unwrap();
+        let mut decoder = OpenOptions::new(options).open(&object()).unwrap();
         decoder.feed(0, Bytes::copy_from_slice(text)).unwrap();
-        decoder.finish();
+        decoder.end_input(InputEnd::Complete);
         let Step::Batch(decoded) = decoder.step().unwrap() else { panic!("there are rows") };
         let rows = rows_of(&decoded.batch);
         assert_eq!(rows.len(), 4);

@@ -8,7 +8,7 @@ use super::*;
 use crate::tests::fixtures::{self, members};
 use tollgate_base::batch::{InferredType, Reject};
 use tollgate_base::object::{StorageClass, Timestamp};
-use tollgate_base::options::FormatOptions;
+use tollgate_base::options::{FormatOptions, InferenceDepth};
 use tollgate_base::schema::Columns;
 use tollgate_record::{EncodeOptions, StreamEncoder, Validation};
 
@@ -76,8 +76,8 @@ impl<'a> Reading<'a> {
         let mut at = from as usize;
         loop {
             match decoder.step()? {
-                Step::NeedRoom => {}
-                Step::NeedBytes if at >= self.stored.len() => decoder.finish(),
+                Step::NeedRoom | Step::Planned(_) => {}
+                Step::NeedBytes if at >= self.stored.len() => decoder.end_input(InputEnd::Complete),
                 Step::NeedBytes => {
                     let end = (at + piece().max(1)).min(self.stored.len());
                     decoder.feed(at as u64, Bytes::copy_from_slice(&self.stored[at..end]))?;
@@ -481,14 +481,9 @@ fn columns_have_the_types_of_the_connector_that_we_replace() {
         let mut decoder =
             AvroDecoder::new(&options, none, all, &reading.object(), None, &DecodeLimits::default()).unwrap();
         decoder.feed(0, file.into()).unwrap();
-        decoder.finish();
+        decoder.end_input(InputEnd::Complete);
         decoder.step().unwrap();
-        decoder
-            .columns(InferenceDepth::Compatible)
-            .unwrap()
-            .into_iter()
-            .map(|column| (column.name, column.kind))
-            .collect::<Vec<_>>()
+        decoder.columns().unwrap().into_iter().map(|column| (column.name, column.kind)).collect::<Vec<_>>()
     };
     let shown = |name: &str, double_as_string| {
         types(name, double_as_string)
@@ -514,11 +509,13 @@ fn columns_have_the_types_of_the_connector_that_we_replace() {
 #[test]
 fn rich_columns_have_times_of_all_units() {
     let shown = |inference| {
-        let mut decoder = Reading::new(&fixture("logical")).decoder();
-        decoder.feed(0, fixture("logical").into()).unwrap();
-        decoder.finish();
+        let file = fixture("logical");
+        let limits = DecodeLimits { inference, ..DecodeLimits::default() };
+        let mut decoder = Reading { limits, ..Reading::new(&file) }.decoder();
+        decoder.feed(0, file.clone().into()).unwrap();
+        decoder.end_input(InputEnd::Complete);
         decoder.step().unwrap();
-        let columns = decoder.columns(inference).unwrap();
+        let columns = decoder.columns().unwrap();
         let kind = |name: &str| columns.iter().find(|column| column.name == name).unwrap().kind;
         ["time_us", "ts_us", "ts_ms", "uuid"].map(kind)
     };

@@ -23,13 +23,17 @@ use tollgate_runtime::memory::{Budget, Reservation};
 use tollgate_s3::Store;
 
 /// The fetches of one file.
-pub(super) struct Steps<'a> {
-    store: &'a Store,
-    object: &'a ObjectFacts,
-    budget: &'a Budget,
-    allowance: Option<&'a SpendingBudget>,
+pub(super) struct RangeSource {
+    store: Store,
+    object: ObjectFacts,
+    budget: Budget,
+    spending: Option<SpendingBudget>,
+    /// Requests that may still be made, where they are counted.
+    requests_left: Option<usize>,
+    /// Whether all that was fetched is kept, for another decoder of the same file.
+    keeps_all: bool,
     /// The fetches of the plan, once the decoder knows it.
-    fetches: Option<Vec<Vec<Range<u64>>>>,
+    fetches: Vec<Vec<Range<u64>>>,
     here: Here,
     ahead: Option<Prefetch>,
 }
@@ -38,8 +42,8 @@ pub(super) struct Steps<'a> {
 #[derive(Default)]
 struct Here {
     pieces: Vec<(u64, Bytes)>,
-    #[expect(dead_code, reason = "held until the pieces are used")]
-    reservation: Option<Reservation>,
+    /// Held until the pieces are used.
+    reservations: Vec<Reservation>,
 }
 
 impl Here {
@@ -51,73 +55,113 @@ impl Here {
     }
 }
 
-impl<'a> Steps<'a> {
-    pub(super) fn new(
-        store: &'a Store,
-        object: &'a ObjectFacts,
-        budget: &'a Budget,
-        allowance: Option<&'a SpendingBudget>,
-    ) -> Self {
-        Self { store, object, budget, allowance, fetches: None, here: Here::default(), ahead: None }
+/// How feeding a decoder ended, when it did not fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fed {
+    /// The decoder has what it asked for.
+    All,
+    /// The run was asked to stop.
+    Stopped,
+    /// No more requests may be made.
+    OutOfRequests,
+}
+
+impl RangeSource {
+    pub(super) fn new(store: &Store, object: &ObjectFacts, budget: &Budget, spending: Option<&SpendingBudget>) -> Self {
+        Self {
+            store: store.clone(),
+            object: object.clone(),
+            budget: budget.clone(),
+            spending: spending.cloned(),
+            requests_left: None,
+            keeps_all: false,
+            fetches: Vec::new(),
+            here: Here::default(),
+            ahead: None,
+        }
     }
 
-    /// Whether the plan is known.
-    pub(super) fn planned(&self) -> bool {
-        self.fetches.is_some()
+    /// The same source, which makes so many requests at most.
+    pub(super) fn with_requests(self, requests: usize) -> Self {
+        Self { requests_left: Some(requests), ..self }
+    }
+
+    /// The same source, which keeps all that it fetched.
+    pub(super) fn keeping_all(self) -> Self {
+        Self { keeps_all: true, ..self }
+    }
+
+    /// The same source, which has all bytes of the object already.
+    pub(super) fn with_bytes(mut self, bytes: Bytes) -> Self {
+        self.here.pieces.push((0, bytes));
+        self.keeping_all()
+    }
+
+    /// The requests that may still be made, where they are counted.
+    pub(super) fn requests_left(&self) -> Option<usize> {
+        self.requests_left
     }
 
     /// Takes the decoder's plan.
     pub(super) fn plan(&mut self, fetches: Vec<Vec<Range<u64>>>) {
-        self.fetches = Some(fetches);
+        self.fetches = fetches;
     }
 
-    /// Brings what the decoder wants. `false` when the run is asked to stop meanwhile.
+    /// Brings what the decoder wants.
     ///
     /// # Errors
     /// A limit that the step would pass, and what fetching fails with.
-    pub(super) async fn feed(
+    pub(super) async fn feed<D: Decode + ?Sized>(
         &mut self,
         wanted: Vec<Range<u64>>,
-        decoder: &mut dyn Decode,
+        decoder: &mut D,
         stop: &Stop,
-    ) -> Result<bool> {
+    ) -> Result<Fed> {
         if !self.here.has(&wanted) {
             // What was fed before is used up: it is given back before more is asked for, or two tasks wait for each other.
-            self.here = Here::default();
+            if !self.keeps_all {
+                self.here = Here::default();
+            }
             let fetch = match self.ahead.take() {
                 Some(ahead) => ahead,
                 None => {
                     let merged = self.affordable(wanted).map_err(|shortages| shortages.error())?;
-                    match Prefetch::wait(self.store, self.object, merged, self.budget, stop).await {
+                    if let Some(left) = &mut self.requests_left {
+                        let Some(rest) = left.checked_sub(merged.len()) else { return Ok(Fed::OutOfRequests) };
+                        *left = rest;
+                    }
+                    match Prefetch::wait(&self.store, &self.object, merged, &self.budget, stop).await {
                         Some(fetch) => fetch,
-                        None => return Ok(false),
+                        None => return Ok(Fed::Stopped),
                     }
                 }
             };
-            let Some((pieces, reservation)) = fetch.take(stop).await? else { return Ok(false) };
-            self.here = Here { pieces, reservation };
+            let Some((pieces, reservation)) = fetch.take(stop).await? else { return Ok(Fed::Stopped) };
+            self.here.pieces.extend(pieces);
+            // What is kept for good would keep others waiting for ever.
+            self.here.reservations.extend(reservation.filter(|_| !self.keeps_all));
         }
         for (offset, piece) in &self.here.pieces {
             decoder.feed(*offset, piece.clone())?;
         }
-        Ok(true)
+        Ok(Fed::All)
     }
 
     /// Begins to fetch what comes after the present batches, where there is room for it.
     ///
     /// # Errors
     /// What is wrong with the file.
-    pub(super) fn fetch_ahead(&mut self, decoder: &mut dyn Decode) -> Result<()> {
-        if self.ahead.is_some() {
+    pub(super) fn fetch_ahead<D: Decode + ?Sized>(&mut self, decoder: &mut D) -> Result<()> {
+        if self.ahead.is_some() || self.requests_left.is_some() {
             return Ok(());
         }
-        let wanted = decoder.ahead()?;
+        let wanted = decoder.next_ranges()?;
         if wanted.is_empty() || self.here.has(&wanted) {
             return Ok(());
         }
         let merged = self.fetch_of(wanted);
         if self.room_for(&merged).is_ok() {
-            self.ahead = Prefetch::begin(self.store, self.object, merged, self.budget);
+            self.ahead = Prefetch::begin(&self.store, &self.object, merged, &self.budget);
         }
         Ok(())
     }
@@ -127,8 +171,7 @@ impl<'a> Steps<'a> {
         let within = |range: &Range<u64>, fetch: &[Range<u64>]| {
             fetch.iter().any(|request| request.start <= range.start && range.end <= request.end)
         };
-        let mut fetches = self.fetches.iter().flatten();
-        match fetches.find(|fetch| wanted.iter().all(|range| within(range, fetch))) {
+        match self.fetches.iter().find(|fetch| wanted.iter().all(|range| within(range, fetch))) {
             Some(fetch) => fetch.clone(),
             None => ranges::merged(wanted, ranges::MERGE_GAP_BYTES),
         }
@@ -145,8 +188,8 @@ impl<'a> Steps<'a> {
     }
 
     fn room_for(&self, merged: &[Range<u64>]) -> Result<(), LimitsExceeded> {
-        let Some(allowance) = self.allowance else { return Ok(()) };
+        let Some(spending) = &self.spending else { return Ok(()) };
         let row = Row::get(self.object.storage_class);
-        allowance.has_room(self.store.account(), row, merged.len() as u64, ranges::length_of(merged))
+        spending.has_room(self.store.account(), row, merged.len() as u64, ranges::length_of(merged))
     }
 }

@@ -6,7 +6,7 @@ use super::archive;
 use super::discover;
 use super::file_reader::{Extent, FileReader, ReadResources};
 use super::keys::Keys;
-use super::options::{DEFAULT_MEMORY_BYTES, ReadOptions};
+use super::options::DEFAULT_MEMORY_BYTES;
 use super::row_selection::{self, RowSelection};
 use super::select::{list, stream_named};
 use super::stop::Stop;
@@ -22,6 +22,7 @@ use tollgate_plan::partition::columns::Constant;
 use tollgate_plan::partition::layout::Layout;
 use tollgate_record::flatten::Flattener;
 use tollgate_record::row_filter::FileRowFilter;
+use tollgate_runtime::clock::Clock;
 use tollgate_s3::Store;
 
 /// The files of one stream, and what is wanted of them.
@@ -40,13 +41,13 @@ impl Scan {
     ///
     /// # Errors
     /// `Config` for a stream that the job does not have, and what listing fails with.
-    pub async fn list(job: &Job, stream: &str, store: &Store, options: ReadOptions) -> Result<Self> {
+    pub async fn list(job: &Job, stream: &str, store: &Store, clock: Clock) -> Result<Self> {
         let stream = stream_named(&job.streams, stream)?;
         let resources = ReadResources::new(store.clone(), DEFAULT_MEMORY_BYTES, Stop::default());
         let cursor = Cursor::FullRefresh(FullRefresh::new(StreamState::default(), None));
         let columns = row_selection::columns(stream, &Columns::All);
         let selection = RowSelection::new(stream, &Columns::All, &columns, &cursor)?;
-        let files = list(store, stream, cursor, options.clock.now(), true, &resources.stop).await?;
+        let files = list(store, stream, cursor, clock.now(), true, &resources.stop).await?;
         let files = files.ok_or_else(|| Error::internal("a listing was stopped by nobody"))?;
         Ok(Self {
             keys: files.keys().clone(),
@@ -57,6 +58,12 @@ impl Scan {
             resources,
             selection,
         })
+    }
+
+    /// The format of the files.
+    #[must_use]
+    pub fn format(&self) -> &FormatOptions {
+        &self.stream.format
     }
 
     /// The files, in the order of their keys.

@@ -201,8 +201,7 @@ def test_jsonl_with_nested_values(read):
 
 def test_json_documents(read):
     body = json.dumps(JSON_ROWS, indent=1).encode()
-    # The native form of a config names this format; where a dialect does not have it, JSONL's reader takes documents too.
-    table = read({"a.json": body}, {"filetype": "jsonl"})
+    table = read({"a.json": body}, {"filetype": "json"})
     assert_same(in_order(table), in_order(pyarrow.Table.from_pylist(JSON_ROWS)))
 
 

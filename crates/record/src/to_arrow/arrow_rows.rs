@@ -4,23 +4,25 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, GenericListArray, MapArray, OffsetSizeTrait, RecordBatch, StringBuilder, StructArray,
-    new_null_array,
+    Array, ArrayRef, AsArray, DurationSecondArray, GenericListArray, MapArray, OffsetSizeTrait, RecordBatch, Scalar,
+    StringBuilder, StructArray, make_array, new_null_array,
 };
 use arrow::buffer::OffsetBuffer;
+use arrow::compute::kernels::numeric::sub;
 use arrow::compute::{CastOptions, can_cast_types, cast_with_options, concat};
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, SchemaRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Float64Type, SchemaRef, TimeUnit};
 use arrow::util::display::array_value_to_string;
 
 use super::cell::{Cell, CellKind};
 use super::column::{Context, column};
-use super::misfit::{Cause, Misfit};
-use super::{ArrowOptions, unexpected, unsupported};
-use crate::arrow::json_texts;
+use super::misfit::{Cause, Misfit, unexpected, unsupported};
+use super::options::ArrowOptions;
+use crate::arrow::{Zone, json_texts};
 use tollgate_base::error::{Error, ErrorKind, Result};
 
 /// Values that do not fit are errors of the kernels, never nulls.
-const STRICT: CastOptions<'static> = CastOptions { safe: false, format_options: arrow::util::display::FormatOptions::new() };
+const STRICT: CastOptions<'static> =
+    CastOptions { safe: false, format_options: arrow::util::display::FormatOptions::new() };
 
 pub(super) fn columns(
     batch: &RecordBatch,
@@ -41,7 +43,9 @@ pub(super) fn columns(
                 conversion.apply(batch.column(*place), &mut |row| note(row, Cause::Type))?
             }
         };
-        if !field.is_nullable() && let Some(nulls) = array.logical_nulls() {
+        if !field.is_nullable()
+            && let Some(nulls) = array.logical_nulls()
+        {
             (0..nulls.len()).filter(|row| nulls.is_null(*row)).for_each(|row| note(row, Cause::Null));
         }
         arrays.push(array);
@@ -126,6 +130,19 @@ fn convert(values: &ArrayRef, from: &Field, to: &Field, options: &ArrowOptions) 
         (given, wanted) if given.is_string() && (wanted.is_primitive() || *wanted == DataType::Boolean) => {
             of_texts(values, to, options)
         }
+        (DataType::Timestamp(_, given), DataType::Timestamp(unit, wanted)) => {
+            let moment = (given.as_deref(), wanted.as_deref());
+            of_timestamps(values, moment, *unit, to)
+        }
+        (DataType::Timestamp(unit, Some(zone)), wanted)
+            if wanted.is_temporal() && Zone::of(Some(zone)) == Zone::Fixed(0) =>
+        {
+            inside(&retyped(values, DataType::Timestamp(*unit, None))?, from, to)
+        }
+        (given, DataType::Timestamp(unit, Some(_))) if given.is_temporal() => {
+            let naive = to.clone().with_data_type(DataType::Timestamp(*unit, None));
+            inside(&inside(values, from, &naive)?, &naive, to)
+        }
         (DataType::Struct(given), DataType::Struct(wanted)) => {
             let array = values.as_struct();
             let members = wanted.iter().map(|to| match given.iter().rposition(|from| from.name() == to.name()) {
@@ -156,9 +173,38 @@ fn of_scalars(values: &ArrayRef, to: &Field) -> Result<ArrayRef> {
     let whole = if wanted.is_floating() {
         same_finite(values, &array)?
     } else {
-        (given.is_integer() && wanted.is_integer()) || cast_strictly(&array, given)? == *values
+        (given.is_integer() && wanted.is_integer()) || cast_strictly(&array, given)?.as_ref() == values.as_ref()
     };
     if whole { Ok(array) } else { Err(misfit()) }
+}
+
+/// Timestamps of another unit or zone. The kernels know no zones by name, and need none: a timestamp with a zone is an
+/// instant, and one without is taken as the field's own time, as a text is.
+fn of_timestamps(
+    values: &ArrayRef,
+    (given, wanted): (Option<&str>, Option<&str>),
+    unit: TimeUnit,
+    to: &Field,
+) -> Result<ArrayRef> {
+    let DataType::Timestamp(given_unit, _) = values.data_type() else { return Err(misfit()) };
+    let naive = retyped(values, DataType::Timestamp(*given_unit, None))?;
+    let naive = of_scalars(&naive, &to.clone().with_data_type(DataType::Timestamp(unit, None)))?;
+    let naive = match (given, Zone::of(wanted)) {
+        (Some(_), _) | (None, Zone::Naive | Zone::Fixed(0)) => naive,
+        (None, Zone::Fixed(offset)) => {
+            let seconds: ArrayRef = Arc::new(DurationSecondArray::from(vec![i64::from(offset)]));
+            let offset = cast_strictly(&seconds, &DataType::Duration(unit))?;
+            sub(&naive, &Scalar::new(offset)).map_err(|_| misfit())?
+        }
+        (None, Zone::Named(_)) => return Err(unsupported(to)),
+    };
+    retyped(&naive, to.data_type().clone())
+}
+
+/// The same values with a type that is stored in the same way.
+fn retyped(values: &ArrayRef, kind: DataType) -> Result<ArrayRef> {
+    let data = values.to_data().into_builder().data_type(kind).build();
+    data.map(make_array).map_err(unexpected)
 }
 
 /// Whether no number became infinite.
@@ -252,12 +298,6 @@ fn map_of(values: &ArrayRef, entries: &FieldRef, sorted: bool, options: &ArrowOp
     let keys = convert(&own_items(map.offsets(), map.keys()), given_key, key, options)?;
     let items = convert(&own_items(map.offsets(), map.values()), given_value, value, options)?;
     let pairs = StructArray::try_new(parts.clone(), vec![keys, items], None).map_err(|_| misfit())?;
-    let made = MapArray::try_new(
-        Arc::clone(entries),
-        own_offsets(map.offsets()),
-        pairs,
-        map.nulls().cloned(),
-        sorted,
-    );
+    let made = MapArray::try_new(Arc::clone(entries), own_offsets(map.offsets()), pairs, map.nulls().cloned(), sorted);
     made.map(|made| Arc::new(made) as ArrayRef).map_err(|_| misfit())
 }

@@ -13,10 +13,10 @@ use arrow::datatypes::*;
 use arrow::error::ArrowError;
 
 use super::cell::{Cell, CellKind};
-use super::misfit::{Cause, Misfit};
+use super::misfit::{Cause, Misfit, unexpected, unsupported};
+use super::number::{decimal, float, integer};
 use super::split::{split_array, split_object};
 use super::time::{Clock, date, time, timestamp};
-use super::{number, unexpected, unsupported};
 use crate::cast::{nullable, truth};
 use tollgate_base::error::Result;
 use tollgate_base::options::CsvOptions;
@@ -63,11 +63,7 @@ pub(super) fn as_it_is(kind: &DataType) -> bool {
     kind.is_string()
         || matches!(
             kind,
-            DataType::Date32
-                | DataType::Date64
-                | DataType::Time32(_)
-                | DataType::Time64(_)
-                | DataType::Timestamp(_, _)
+            DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_) | DataType::Timestamp(_, _)
         )
 }
 
@@ -76,7 +72,6 @@ pub(super) fn as_it_is(kind: &DataType) -> bool {
 /// # Errors
 /// `Unsupported` where no cell can become a value of the type.
 pub(super) fn column(cells: &[Cell<'_>], field: &Field, context: &mut Context<'_>) -> Result<ArrayRef> {
-    use number::{decimal, float, integer};
     let kind = field.data_type();
     Ok(match kind {
         DataType::Null => nulls(cells, field, context),
@@ -92,10 +87,10 @@ pub(super) fn column(cells: &[Cell<'_>], field: &Field, context: &mut Context<'_
         DataType::Float16 => primitives::<Float16Type>(cells, field, context, float::<Float16Type>),
         DataType::Float32 => primitives::<Float32Type>(cells, field, context, float::<Float32Type>),
         DataType::Float64 => primitives::<Float64Type>(cells, field, context, float::<Float64Type>),
-        DataType::Decimal32(p, s) => primitives(cells, field, context, |cell| decimal::<Decimal32Type>(cell, *p, *s)),
-        DataType::Decimal64(p, s) => primitives(cells, field, context, |cell| decimal::<Decimal64Type>(cell, *p, *s)),
-        DataType::Decimal128(p, s) => primitives(cells, field, context, |cell| decimal::<Decimal128Type>(cell, *p, *s)),
-        DataType::Decimal256(p, s) => primitives(cells, field, context, |cell| decimal::<Decimal256Type>(cell, *p, *s)),
+        DataType::Decimal32(p, s) => decimals::<Decimal32Type>(cells, field, context, *p, *s),
+        DataType::Decimal64(p, s) => decimals::<Decimal64Type>(cells, field, context, *p, *s),
+        DataType::Decimal128(p, s) => decimals::<Decimal128Type>(cells, field, context, *p, *s),
+        DataType::Decimal256(p, s) => decimals::<Decimal256Type>(cells, field, context, *p, *s),
         DataType::Date32 | DataType::Date64 | DataType::Time32(_) | DataType::Time64(_) => {
             calendar(cells, field, context)
         }
@@ -177,17 +172,25 @@ fn primitives<T: ArrowPrimitiveType>(
     Arc::new(PrimitiveArray::<T>::new(values.into(), nulls.finish()).with_data_type(field.data_type().clone()))
 }
 
+fn decimals<T: DecimalType>(
+    cells: &[Cell<'_>],
+    field: &Field,
+    context: &mut Context<'_>,
+    precision: u8,
+    scale: i8,
+) -> ArrayRef {
+    primitives::<T>(cells, field, context, |cell| decimal::<T>(cell, precision, scale))
+}
+
 fn calendar(cells: &[Cell<'_>], field: &Field, context: &mut Context<'_>) -> ArrayRef {
     use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
     let narrow = |cell: &Cell<'_>, unit| time(cell, unit).and_then(|value| i32::try_from(value).ok());
     match field.data_type() {
         DataType::Date32 => primitives::<Date32Type>(cells, field, context, date),
-        DataType::Date64 => primitives::<Date64Type>(cells, field, context, |cell| {
-            date(cell).map(|days| i64::from(days) * 86_400_000)
-        }),
-        DataType::Time32(Second) => {
-            primitives::<Time32SecondType>(cells, field, context, |cell| narrow(cell, Second))
+        DataType::Date64 => {
+            primitives::<Date64Type>(cells, field, context, |cell| date(cell).map(|days| i64::from(days) * 86_400_000))
         }
+        DataType::Time32(Second) => primitives::<Time32SecondType>(cells, field, context, |cell| narrow(cell, Second)),
         DataType::Time32(_) => {
             primitives::<Time32MillisecondType>(cells, field, context, |cell| narrow(cell, Millisecond))
         }
@@ -201,9 +204,7 @@ fn calendar(cells: &[Cell<'_>], field: &Field, context: &mut Context<'_>) -> Arr
 fn timestamps(cells: &[Cell<'_>], field: &Field, context: &mut Context<'_>, unit: TimeUnit, clock: Clock) -> ArrayRef {
     use TimeUnit::{Microsecond, Millisecond, Nanosecond, Second};
     match unit {
-        Second => {
-            primitives::<TimestampSecondType>(cells, field, context, |cell| timestamp(cell, Second, clock))
-        }
+        Second => primitives::<TimestampSecondType>(cells, field, context, |cell| timestamp(cell, Second, clock)),
         Millisecond => {
             primitives::<TimestampMillisecondType>(cells, field, context, |cell| timestamp(cell, Millisecond, clock))
         }
@@ -286,7 +287,8 @@ fn array<A: Array + 'static>(made: Result<A, ArrowError>) -> Result<ArrayRef> {
 }
 
 fn structs(cells: &[Cell<'_>], field: &Field, members: &Fields, context: &mut Context<'_>) -> Result<ArrayRef> {
-    let places: HashMap<&str, usize> = members.iter().zip(0..).map(|(member, place)| (&**member.name(), place)).collect();
+    let places: HashMap<&str, usize> =
+        members.iter().zip(0..).map(|(member, place)| (&**member.name(), place)).collect();
     let mut columns = vec![Vec::with_capacity(cells.len()); members.len()];
     let mut nulls = NullBufferBuilder::new(cells.len());
     for (index, cell) in cells.iter().enumerate() {

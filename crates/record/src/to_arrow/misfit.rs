@@ -1,8 +1,9 @@
-//! Values that do not fit their fields.
+//! Values that do not fit their fields, and types that no value fits.
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Field, Schema};
+use arrow::error::ArrowError;
 
-use tollgate_base::error::Error;
+use tollgate_base::error::{Error, ErrorKind};
 
 /// A value that does not fit its field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,4 +40,16 @@ impl Misfit {
         let column = schema.field(self.column as usize).name();
         Error::data(self.reason(schema)).with("column", column).with("batch_row", self.row)
     }
+}
+
+/// The error where no value can become one of the field's type.
+pub(super) fn unsupported(field: &Field) -> Error {
+    Error::new(ErrorKind::Unsupported, "the values of a column cannot become values of its type")
+        .with("column", field.name())
+        .with("type", field.data_type())
+}
+
+/// The error where arrays that were made to fit together do not.
+pub(super) fn unexpected(error: ArrowError) -> Error {
+    Error::internal("columns do not make a batch").caused_by(error)
 }

@@ -35,6 +35,7 @@ mod column;
 mod json_rows;
 mod misfit;
 mod number;
+mod options;
 mod schema;
 mod split;
 #[cfg(test)]
@@ -45,47 +46,19 @@ mod time;
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions};
 use arrow::buffer::BooleanBuffer;
 use arrow::compute::{cast, filter};
-use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use arrow::error::ArrowError;
 
-use self::misfit::Misfit;
+use self::misfit::{Misfit, unexpected};
+pub use self::options::ArrowOptions;
 pub use self::schema::arrow_schema;
 use super::arrow::raw as raw_of_columns;
 use super::encoded::Refused;
 use super::json::raw as raw_of_json;
 use super::text::raw as raw_of_text;
 use tollgate_base::batch::Batch;
-use tollgate_base::error::{Error, ErrorKind, Result};
-use tollgate_base::options::{CsvOptions, FormatOptions, OnBadRow, ParquetOptions};
-
-/// How values become columns, besides the schema.
-#[derive(Debug, Clone, Default)]
-pub struct ArrowOptions {
-    /// What texts mean: nulls and truth values.
-    pub csv: CsvOptions,
-    /// The texts of Arrow values in string fields.
-    pub parquet: ParquetOptions,
-    /// What happens at a row with a value that does not fit its field.
-    pub on_bad_row: OnBadRow,
-}
-
-impl ArrowOptions {
-    /// The options of a format. The first bad row ends the batch.
-    #[must_use]
-    pub fn new(format: &FormatOptions) -> Self {
-        match format {
-            FormatOptions::Csv(csv) => Self { csv: csv.clone(), ..Self::default() },
-            FormatOptions::Parquet(parquet) => Self { parquet: *parquet, ..Self::default() },
-            _ => Self::default(),
-        }
-    }
-
-    /// With this policy for bad rows.
-    #[must_use]
-    pub fn with_on_bad_row(self, on_bad_row: OnBadRow) -> Self {
-        Self { on_bad_row, ..self }
-    }
-}
+use tollgate_base::error::{Error, Result};
+use tollgate_base::options::OnBadRow;
 
 /// What became of a batch. Each row is in `batch` or in `refused`, or is not before the one in `stopped`.
 #[derive(Debug)]
@@ -118,18 +91,24 @@ pub fn to_arrow(batch: &Batch, schema: &SchemaRef, options: &ArrowOptions) -> Re
     let (columns, rows) = match (misfits.first(), options.on_bad_row) {
         (None, _) => (columns, batch.rows()),
         (Some(first), OnBadRow::Stop) => {
-            let rows = first.row as usize;
-            stopped = Some((rows, first.error(schema)));
-            (columns.iter().map(|column| column.slice(0, rows)).collect(), rows)
+            let end = first.row as usize;
+            stopped = Some((end, first.error(schema)));
+            only(&columns, BooleanBuffer::collect_bool(batch.rows(), |row| row < end))?
         }
         (Some(_), OnBadRow::Collect) => {
             refused = misfits.iter().map(|misfit| refuse(batch, misfit, schema, options)).collect();
-            let kept = without(&misfits, batch.rows());
-            let columns: Result<_, ArrowError> = columns.iter().map(|column| filter(column, &kept)).collect();
-            (columns.map_err(unexpected)?, kept.true_count())
+            let mut left_out = misfits.iter().map(|misfit| misfit.row as usize).peekable();
+            only(&columns, BooleanBuffer::collect_bool(batch.rows(), |row| left_out.next_if_eq(&row).is_none()))?
         }
     };
     Ok(Converted { batch: record_batch(columns, rows, schema)?, refused, stopped, not_finite })
+}
+
+/// These rows and their number. They are copied: a slice would keep the nested nulls of the others.
+fn only(columns: &[ArrayRef], rows: BooleanBuffer) -> Result<(Vec<ArrayRef>, usize)> {
+    let rows = BooleanArray::new(rows, None);
+    let columns: Result<_, ArrowError> = columns.iter().map(|column| filter(column, &rows)).collect();
+    Ok((columns.map_err(unexpected)?, rows.true_count()))
 }
 
 fn record_batch(mut columns: Vec<ArrayRef>, rows: usize, schema: &SchemaRef) -> Result<RecordBatch> {
@@ -143,12 +122,6 @@ fn record_batch(mut columns: Vec<ArrayRef>, rows: usize, schema: &SchemaRef) -> 
     RecordBatch::try_new_with_options(SchemaRef::clone(schema), columns, &options).map_err(unexpected)
 }
 
-/// The rows that fit.
-fn without(misfits: &[Misfit], rows: usize) -> BooleanArray {
-    let mut left_out = misfits.iter().map(|misfit| misfit.row as usize).peekable();
-    BooleanArray::new(BooleanBuffer::collect_bool(rows, |row| left_out.next_if_eq(&row).is_none()), None)
-}
-
 #[cold]
 fn refuse(batch: &Batch, misfit: &Misfit, schema: &Schema, options: &ArrowOptions) -> Refused {
     let row = misfit.row as usize;
@@ -158,14 +131,4 @@ fn refuse(batch: &Batch, misfit: &Misfit, schema: &Schema, options: &ArrowOption
         Batch::Json(rows) => raw_of_json(rows, row),
     };
     Refused { row, reason: misfit.reason(schema), raw }
-}
-
-fn unsupported(field: &Field) -> Error {
-    Error::new(ErrorKind::Unsupported, "the values of a column cannot become values of its type")
-        .with("column", field.name())
-        .with("type", field.data_type())
-}
-
-fn unexpected(error: ArrowError) -> Error {
-    Error::internal("columns do not make a batch").caused_by(error)
 }

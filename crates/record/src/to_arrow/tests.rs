@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, Decimal128Array, DictionaryArray, FixedSizeListArray, Float64Array, Int32Array,
-    Int64Array, LargeListArray, ListArray, RecordBatch, StringArray, StructArray, TimestampNanosecondArray,
+    Int64Array, LargeListArray, ListArray, RecordBatch, StringArray, StructArray, TimestampNanosecondArray, make_array,
 };
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit};
@@ -61,7 +61,16 @@ fn converted(format: &FormatOptions, text: &str, schema: &SchemaRef, on_bad_row:
 
 /// The values of a column as Arrow shows them; a null is `-`.
 fn shown(array: &ArrayRef) -> Vec<String> {
-    let show = |row| match array.is_null(row) {
+    let array = &match array.data_type() {
+        // Arrow shows no times of zones with a name.
+        DataType::Timestamp(unit, Some(zone)) if &**zone == "UTC" => {
+            let kind = DataType::Timestamp(*unit, Some("+00:00".into()));
+            make_array(array.to_data().into_builder().data_type(kind).build().unwrap())
+        }
+        _ => Arc::clone(array),
+    };
+    let nulls = array.logical_nulls();
+    let show = |row| match nulls.as_ref().is_some_and(|nulls| nulls.is_null(row)) {
         true => "-".to_owned(),
         false => array_value_to_string(array, row).unwrap(),
     };
@@ -73,6 +82,10 @@ fn column(format: &FormatOptions, text: &str, kind: DataType) -> (Vec<String>, V
     let converted = converted(format, text, &schema([("x", kind.clone())]), OnBadRow::Collect);
     assert_eq!(converted.batch.column(0).data_type(), &kind);
     (shown(converted.batch.column(0)), converted.refused.iter().map(|refused| refused.row).collect())
+}
+
+fn strs(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
 }
 
 fn list(item: DataType) -> DataType {
@@ -109,9 +122,14 @@ fn texts_become_values_of_each_type_or_their_rows_are_refused() {
         (DataType::Boolean, "yes\n0\nTrue\n", &["true", "false"], &[2]),
         (DataType::Decimal128(9, 2), "1.5\n-0.25\n0.001\n1e400\n", &["1.50", "-0.25"], &[2, 3]),
         (DataType::Date32, "2024-02-29\n2023-02-29\n", &["2024-02-29"], &[1]),
-        (DataType::Date64, "2024-02-29\n", &["2024-02-29"], &[]),
+        (DataType::Date64, "2024-02-29\n", &["2024-02-29T00:00:00"], &[]),
         (DataType::Time64(TimeUnit::Microsecond), "01:02:03.000004\n25:00\n", &["01:02:03.000004"], &[1]),
-        (micros(None), "2024-01-02 03:04:05.000006\n2024-01-02T03:04:05.0000001\n", &["2024-01-02T03:04:05.000006"], &[1]),
+        (
+            micros(None),
+            "2024-01-02 03:04:05.000006\n2024-01-02T03:04:05.0000001\n",
+            &["2024-01-02T03:04:05.000006"],
+            &[1],
+        ),
         (micros(Some("UTC")), "2024-01-02T03:04:05+01:00\n2024\n", &["2024-01-02T02:04:05Z"], &[1]),
         (list(DataType::Int64), "\"[1, null]\"\n[\n{}\nnull\n[]\n", &["[1, ]", "[]"], &[1, 2, 3]),
         (pair, "\"{\"\"a\"\":1}\"\nnull\n[1]\n\"{\"\"a\"\":1000}\"\n", &["{a: 1}", "-"], &[2, 3]),
@@ -119,13 +137,14 @@ fn texts_become_values_of_each_type_or_their_rows_are_refused() {
         (DataType::Null, "\"\"\nx\n", &["-"], &[1]),
     ] {
         let (found, left_out) = column(&csv(CsvOptions::default()), &format!("x\n{rows}"), kind.clone());
-        assert_eq!((&*found, &*left_out), (values, refused), "{kind} of {rows:?}");
+        assert_eq!((strs(&found), &*left_out), (values.to_vec(), refused), "{kind} of {rows:?}");
     }
 }
 
 #[test]
 fn null_values_are_those_of_records() {
-    let options = CsvOptions { null_values: vec!["NA".to_owned(), "".to_owned(), "7".to_owned()], ..Default::default() };
+    let options =
+        CsvOptions { null_values: vec!["NA".to_owned(), "".to_owned(), "7".to_owned()], ..Default::default() };
     let strings_stay = CsvOptions { strings_can_be_null: false, ..options.clone() };
     for (options, kind, values, refused) in [
         (&options, DataType::Utf8, ["-", "-", "-", "x"].as_slice(), [].as_slice()),
@@ -139,37 +158,55 @@ fn null_values_are_those_of_records() {
         (&options, DataType::Null, &["-", "-", "-"], &[3]),
     ] {
         let (found, left_out) = column(&csv(options.clone()), "x\nNA\n\"\"\n7\nx\n", kind.clone());
-        assert_eq!((&*found, &*left_out), (values, refused), "{kind} {}", options.strings_can_be_null);
+        assert_eq!((strs(&found), &*left_out), (values.to_vec(), refused), "{kind} {}", options.strings_can_be_null);
     }
 }
 
 #[test]
 fn json_becomes_values_of_each_type_or_its_rows_are_refused() {
-    let pair = DataType::Struct(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)].into());
+    let pair =
+        DataType::Struct(vec![Field::new("a", DataType::Int64, true), Field::new("b", DataType::Utf8, true)].into());
     for (kind, values, expected, refused) in [
-        (DataType::Utf8, r#""a" | "\u00fc\"" | 1.50 | true | [1, {"a": 2}] | null"#,
-            ["a", "ü\"", "1.50", "true", "[1, {\"a\": 2}]", "-"].as_slice(), [].as_slice()),
+        (
+            DataType::Utf8,
+            r#""a" | "\u00fc\"" | 1.50 | true | [1, {"a": 2}] | null"#,
+            ["a", "ü\"", "1.50", "true", "[1, {\"a\": 2}]", "-"].as_slice(),
+            [].as_slice(),
+        ),
         (DataType::Utf8View, r#""a" | 12345678901234567890"#, &["a", "12345678901234567890"], &[]),
-        (DataType::Int64, r#"1 | 7.0 | 7.5 | "1" | true | 9223372036854775808 | null"#, &["1", "7", "1", "-"], &[2, 3, 5]),
+        (
+            DataType::Int64,
+            r#"1 | 7.0 | 7.5 | "1" | true | 9223372036854775808 | null"#,
+            &["1", "7", "1", "-"],
+            &[2, 3, 5],
+        ),
         (DataType::UInt64, "18446744073709551615 | -1", &["18446744073709551615"], &[1]),
         (DataType::Float64, r#"1 | 1.5 | 1e400 | "x" | false"#, &["1.0", "1.5", "0.0"], &[2, 3]),
         (DataType::Boolean, r#"true | 0 | "true" | null"#, &["true", "-"], &[1, 2]),
-        (DataType::Decimal128(30, 2), r#"12345678901234567890 | "1.50" | 0.001 | true"#,
-            &["12345678901234567890.00", "1.50"], &[2, 3]),
+        (
+            DataType::Decimal128(30, 2),
+            r#"12345678901234567890 | "1.50" | 0.001 | true"#,
+            &["12345678901234567890.00", "1.50"],
+            &[2, 3],
+        ),
         (DataType::Date32, r#""2024-02-29" | 1"#, &["2024-02-29"], &[1]),
         (micros(Some("UTC")), r#""2024-01-02T03:04:05.006Z" | "x""#, &["2024-01-02T03:04:05.006Z"], &[1]),
         (DataType::Time64(TimeUnit::Microsecond), r#""01:02:03" | "x""#, &["01:02:03"], &[1]),
         (list(DataType::Float64), r#"[1, 2.5, null] | [] | {} | ["x"] | null"#, &["[1.0, 2.5, ]", "[]", "-"], &[2, 3]),
         (list(list(DataType::Utf8)), r#"[["a"], null, [[1]]]"#, &["[[a], , [[1]]]"], &[]),
-        (pair.clone(), r#"{"b": "x", "a": 1, "c": 0} | {"\u0061": 1, "a": 2} | {} | [] | {"a": "x"} | null"#,
-            &["{a: 1, b: x}", "{a: 2, b: }", "{a: , b: }", "-"], &[3, 4]),
+        (
+            pair.clone(),
+            r#"{"b": "x", "a": 1, "c": 0} | {"\u0061": 1, "a": 2} | {} | [] | {"a": "x"} | null"#,
+            &["{a: 1, b: x}", "{a: 2, b: }", "{a: , b: }", "-"],
+            &[3, 4],
+        ),
         (list(pair), r#"[{"a": 1}, null, {"b": "x"}] | [1]"#, &["[{a: 1, b: }, , {a: , b: x}]"], &[1]),
         (map(), r#"{"k": 1, "l": null} | {} | {"k": "x"}"#, &["{k: 1, l: }", "{}"], &[2]),
         (DataType::Null, "null | 1", &["-"], &[1]),
     ] {
         let text: String = values.split(" | ").map(|value| format!("{{\"x\":{value}}}\n")).collect();
         let (found, left_out) = column(&FormatOptions::Jsonl, &text, kind.clone());
-        assert_eq!((&*found, &*left_out), (expected, refused), "{kind} of {values}");
+        assert_eq!((strs(&found), &*left_out), (expected.to_vec(), refused), "{kind} of {values}");
     }
 }
 
@@ -184,7 +221,8 @@ fn columns_are_matched_by_name_and_the_absent_are_null() {
     let text = "{\"a\\\"\":\"x\",\"b\":1,\"c\":2,\"b\":3}\n{\"b\":4,\"\\u0062\":5}\n{}\n{\"c\":1,\"a\\u0022\":\"z\"}\n";
     let made = converted(&FormatOptions::Jsonl, text, &wanted, OnBadRow::Stop);
     assert_eq!(rows(&made.batch), [["3", "5", "-", "-"], ["-", "-", "-", "-"], ["x", "-", "-", "z"]]);
-    let given = RecordBatch::try_from_iter([("a\"", texts(&["x"])), ("c", texts(&["1"])), ("b", texts(&["2"]))]).unwrap();
+    let given =
+        RecordBatch::try_from_iter([("a\"", texts(&["x"])), ("c", texts(&["1"])), ("b", texts(&["2"]))]).unwrap();
     let made = to_arrow(&Batch::Arrow(given), &wanted, &ArrowOptions::default()).unwrap();
     assert_eq!(rows(&made.batch), [["2"], ["-"], ["x"]]);
     let format = csv(CsvOptions { ignore_errors_on_fields_mismatch: true, ..CsvOptions::default() });
@@ -250,7 +288,8 @@ fn nulls_in_columns_that_take_none_are_bad_rows() {
     assert_eq!(made.refused.iter().map(|refused| refused.row).collect::<Vec<_>>(), [1, 2, 4, 5, 6, 7]);
     let stopped = converted(&FormatOptions::Jsonl, text, &wanted, OnBadRow::Stop);
     assert_eq!((stopped.batch.num_rows(), stopped.stopped.map(|(row, _)| row)), (1, Some(1)));
-    let given = RecordBatch::try_from_iter([("id", Arc::new(Int32Array::from(vec![Some(1), None])) as ArrayRef)]).unwrap();
+    let given =
+        RecordBatch::try_from_iter([("id", Arc::new(Int32Array::from(vec![Some(1), None])) as ArrayRef)]).unwrap();
     let options = ArrowOptions::default().with_on_bad_row(OnBadRow::Collect);
     let made = to_arrow(&Batch::Arrow(given), &wanted, &options).unwrap();
     assert_eq!((made.batch.num_rows(), &*made.refused[0].reason), (1, nulls));
@@ -302,7 +341,7 @@ fn arrow_columns_are_cast_and_no_digit_is_cut_off() {
     ] {
         let shown_as = format!("{} as {kind}", values.data_type());
         let (found, left_out) = recast(values, kind, &ArrowOptions::default());
-        assert_eq!((&*found, &*left_out), (expected, refused), "{shown_as}");
+        assert_eq!((strs(&found), &*left_out), (expected.to_vec(), refused), "{shown_as}");
     }
 }
 
@@ -315,13 +354,22 @@ fn nested_arrow_columns_are_matched_by_name_too() {
         (field("a", DataType::Int64), Arc::clone(&ints)),
         (field("b", DataType::Utf8), strings),
     ]));
-    let wanted = DataType::Struct(vec![field("b", DataType::LargeUtf8), field("c", DataType::Int8), field("a", DataType::Int8)].into());
+    let wanted = DataType::Struct(
+        vec![field("b", DataType::LargeUtf8), field("c", DataType::Int8), field("a", DataType::Int8)].into(),
+    );
     let (found, refused) = recast(Arc::clone(&structs), wanted, &ArrowOptions::default());
     assert_eq!((found, refused), (vec!["{b: a, c: , a: 1}".to_owned(), "{b: c, c: , a: }".to_owned()], vec![1]));
     let (found, _) = recast(structs, DataType::Utf8, &ArrowOptions::default());
     assert_eq!(found[0], r#"{"a":1,"b":"a"}"#, "the text of a record");
 
-    let lists = || ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1)]), None, Some(vec![Some(300), None]), Some(vec![Some(2)])]);
+    let lists = || {
+        ListArray::from_iter_primitive::<Int64Type, _, _>([
+            Some(vec![Some(1)]),
+            None,
+            Some(vec![Some(300), None]),
+            Some(vec![Some(2)]),
+        ])
+    };
     let (found, refused) = recast(Arc::new(lists()), list(DataType::Int8), &ArrowOptions::default());
     assert_eq!((found, refused), (vec!["[1]".to_owned(), "-".to_owned(), "[2]".to_owned()], vec![2]));
     let large = DataType::LargeList(field("item", DataType::Float64));
@@ -330,7 +378,10 @@ fn nested_arrow_columns_are_matched_by_name_too() {
     let fixed = FixedSizeListArray::from_iter_primitive::<Int64Type, _, _>([Some([Some(1), Some(2)])], 2);
     assert_eq!(recast(Arc::new(fixed), list(DataType::Int8), &ArrowOptions::default()).0, ["[1, 2]"]);
     let large = LargeListArray::from_iter_primitive::<Float64Type, _, _>([Some([Some(1.0)]), Some([Some(1.5)])]);
-    assert_eq!(recast(Arc::new(large), list(DataType::Int8), &ArrowOptions::default()), (vec!["[1]".to_owned()], vec![1]));
+    assert_eq!(
+        recast(Arc::new(large), list(DataType::Int8), &ArrowOptions::default()),
+        (vec!["[1]".to_owned()], vec![1])
+    );
 }
 
 #[test]
@@ -345,7 +396,10 @@ fn bytes_become_text_as_the_options_say() {
 #[test]
 fn types_without_values_are_refused_by_name() {
     let text = TextRows { columns: ["x".into()].into(), ..TextRows::default() };
-    let structs = StructArray::from(vec![(Arc::new(Field::new("a", DataType::Int8, true)), Arc::new(arrow::array::Int8Array::from(vec![1])) as ArrayRef)]);
+    let structs = StructArray::from(vec![(
+        Arc::new(Field::new("a", DataType::Int8, true)),
+        Arc::new(arrow::array::Int8Array::from(vec![1])) as ArrayRef,
+    )]);
     let nested = RecordBatch::try_from_iter([("x", Arc::new(structs) as ArrayRef)]).unwrap();
     for (batch, kind) in [
         (Batch::Text(text), DataType::Binary),
@@ -361,8 +415,17 @@ fn types_without_values_are_refused_by_name() {
 #[test]
 fn empty_batches_have_all_columns_and_no_rows() {
     let pair = DataType::Struct(vec![Field::new("a", list(DataType::Int8), false)].into());
-    let wanted = schema([("a", DataType::Int64), ("b", list(DataType::Utf8)), ("c", pair), ("d", map()), ("e", DataType::Utf8View)]);
-    let columns: Vec<(&str, ArrayRef)> = vec![("a", texts(&[])), ("b", Arc::new(ListArray::new_null(Arc::new(Field::new("item", DataType::Int8, true)), 0)))];
+    let wanted = schema([
+        ("a", DataType::Int64),
+        ("b", list(DataType::Utf8)),
+        ("c", pair),
+        ("d", map()),
+        ("e", DataType::Utf8View),
+    ]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("a", texts(&[])),
+        ("b", Arc::new(ListArray::new_null(Arc::new(Field::new("item", DataType::Int8, true)), 0))),
+    ];
     let arrow = RecordBatch::try_from_iter(columns).unwrap();
     let text = TextRows { columns: ["a".into(), "c".into()].into(), ..TextRows::default() };
     for batch in [Batch::Text(text), Batch::Json(JsonRows::default()), Batch::Arrow(arrow)] {
@@ -425,7 +488,9 @@ impl Chance {
         (self.0 >> 33) as usize % end
     }
 
-    fn of<'a>(&mut self, choices: &[&'a str]) -> &'a str {
+    /// One of the usual choices, and once in so many times any.
+    fn of<'a>(&mut self, usual: &[&'a str], any: &[&'a str], once_in: usize) -> &'a str {
+        let choices = if self.below(once_in) == 0 { any } else { usual };
         choices[self.below(choices.len())]
     }
 }
@@ -437,7 +502,7 @@ const COLUMNS: [(&str, ColumnType, DataType); 7] = [
     ("string", ColumnType::String, DataType::Utf8),
     ("date", ColumnType::Date, DataType::Utf8View),
     ("object", ColumnType::Object, DataType::LargeUtf8),
-    ("any", ColumnType::AnyScalar, DataType::Utf8),
+    ("time", ColumnType::Time, DataType::Utf8),
 ];
 
 /// The data of the records of a batch, without the added columns.
@@ -459,26 +524,33 @@ fn records(batch: &Batch, columns: &Columns, csv: &CsvOptions) -> Vec<Value> {
 fn same(record: &Value, arrow: &Value) -> bool {
     match (record, arrow) {
         (Value::Number(one), Value::Number(two)) => one.as_f64() == two.as_f64(),
+        (Value::Bool(truth), Value::Number(digit)) => digit.as_f64() == Some(f64::from(u8::from(*truth))),
         (Value::String(one), Value::String(two)) => one == two,
         (value, Value::String(text)) => serde_json::from_str::<Value>(text).ok().as_ref() == Some(value),
         (one, two) => one == two,
     }
 }
 
-/// Whether the field of a record is one that its column cannot hold.
+/// Whether the field of a record is one that its column does not hold.
 fn unfit(record: &Value, kind: ColumnType) -> bool {
-    match (kind, record) {
-        (_, Value::Null) => false,
-        (ColumnType::Integer, value) => value.as_i64().is_none(),
-        (ColumnType::Number, value) => !value.is_number(),
-        (ColumnType::Boolean, value) => !value.is_boolean(),
+    let number = record.as_f64().or(record.as_bool().map(|truth| f64::from(u8::from(truth))));
+    let whole = number.is_some_and(|number| number.fract() == 0.0 && number.abs() < 9.2e18);
+    match kind {
+        _ if record.is_null() => false,
+        ColumnType::Integer => !whole,
+        ColumnType::Number => number.is_none(),
+        ColumnType::Boolean => !record.is_boolean(),
         _ => false,
     }
 }
 
 fn agree(format: &FormatOptions, text: &str, csv: &CsvOptions) -> (usize, usize) {
     let batch = decoded(format, text);
-    let listed = COLUMNS.iter().map(|(name, kind, _)| Column { name: (*name).to_owned(), kind: *kind });
+    let listed = COLUMNS.iter().map(|(name, kind, _)| Column {
+        name: (*name).to_owned(),
+        // A string field does not say that texts of CSV may be JSON.
+        kind: if *format == FormatOptions::Jsonl || *kind != ColumnType::Object { *kind } else { ColumnType::String },
+    });
     let told = records(&batch, &Columns::Listed(listed.collect()), csv);
     let wanted = schema(COLUMNS.map(|(name, _, kind)| (name, kind)));
     let made = converted(format, text, &wanted, OnBadRow::Collect);
@@ -502,9 +574,43 @@ fn agree(format: &FormatOptions, text: &str, csv: &CsvOptions) -> (usize, usize)
 
 #[test]
 fn columns_and_records_of_csv_have_the_same_values() {
-    let texts = ["7", " 7", "-0", "007", "1_000", "٣", "1.50", "1e3", ".5", "nan", "inf", "true", "no", "1", "0", "", "NA", "x",
-        "Grüße", "\"said \"\"hi\"\"\"", "\"a,b\"", "\"two\nlines\"", "12345678901234567890", "2024-02-29", "null", "\"{\"\"a\"\":1}\""];
-    let fitting: [&[&str]; 7] = [&["7", "-0", "007", "+5", "NA"], &["1.50", "1e3", "nan", "7", "NA"], &["yes", "0", "NA"], &texts, &texts, &texts, &texts];
+    let texts = [
+        "7",
+        " 7",
+        "-0",
+        "007",
+        "1_000",
+        "٣",
+        "1.50",
+        "1e3",
+        ".5",
+        "nan",
+        "inf",
+        "true",
+        "no",
+        "1",
+        "0",
+        "",
+        "NA",
+        "x",
+        "Grüße",
+        "\"said \"\"hi\"\"\"",
+        "\"a,b\"",
+        "\"two\nlines\"",
+        "12345678901234567890",
+        "2024-02-29",
+        "null",
+        "\"{\"\"a\"\":1}\"",
+    ];
+    let fitting: [&[&str]; 7] = [
+        &["7", "-0", "007", "+5", "NA"],
+        &["1.50", "1e3", "nan", "7", "NA"],
+        &["yes", "0", "NA"],
+        &texts,
+        &texts,
+        &texts,
+        &texts,
+    ];
     for seed in 0..40 {
         let mut chance = Chance(seed);
         let options = CsvOptions {
@@ -514,7 +620,7 @@ fn columns_and_records_of_csv_have_the_same_values() {
         };
         let mut text = COLUMNS.map(|(name, _, _)| name).join(",") + "\n";
         for _ in 0..200 {
-            let fields: Vec<&str> = fitting.iter().map(|fitting| chance.of(if chance.below(12) == 0 { &texts } else { fitting })).collect();
+            let fields: Vec<&str> = fitting.iter().map(|fitting| chance.of(fitting, &texts, 12)).collect();
             text += &(fields.join(",") + "\n");
         }
         let (rows, refused) = agree(&csv(options.clone()), &text, &options);
@@ -524,10 +630,33 @@ fn columns_and_records_of_csv_have_the_same_values() {
 
 #[test]
 fn columns_and_records_of_json_have_the_same_values() {
-    let any = ["7", "-0", "1.50", "1e3", "7.0", "12345678901234567890", "\"x\"", "\"\"", "\"7\"", "\"Gr\\u00fc\\u00dfe \\ud83d\\ude80\"", "\"a\\\\b\\n\"",
-        "null", "[1, [], {\"a\": null}]", "{\"a\": [1.50]}", "{}"];
-    let fitting: [&[&str]; 7] = [&["7", "-0", "-9007199254740993", "null"], &["1.50", "1e3", "-7", "null"], &["true", "false", "null"], &any, &any, &any, &any];
-    let keys = ["integer", "number", "boolean", "string", "d\\u0061te", "object", "any"];
+    let any = [
+        "7",
+        "-0",
+        "1.50",
+        "1e3",
+        "7.0",
+        "12345678901234567890",
+        "\"x\"",
+        "\"\"",
+        "\"7\"",
+        "\"Gr\\u00fc\\u00dfe \\ud83d\\ude80\"",
+        "\"a\\\\b\\n\"",
+        "null",
+        "[1, [], {\"a\": null}]",
+        "{\"a\": [1.50]}",
+        "{}",
+    ];
+    let fitting: [&[&str]; 7] = [
+        &["7", "-0", "-9007199254740993", "null"],
+        &["1.50", "1e3", "-7", "null"],
+        &["true", "false", "null"],
+        &any,
+        &any,
+        &any,
+        &any,
+    ];
+    let keys = ["integer", "number", "boolean", "string", "d\\u0061te", "object", "time"];
     for seed in 0..40 {
         let mut chance = Chance(seed);
         let mut text = String::new();
@@ -535,7 +664,7 @@ fn columns_and_records_of_json_have_the_same_values() {
             let mut members = Vec::new();
             for (key, fitting) in keys.iter().zip(&fitting) {
                 if chance.below(10) > 0 {
-                    members.push(format!("\"{key}\" : {}", chance.of(if chance.below(20) == 0 { &any } else { fitting })));
+                    members.push(format!("\"{key}\" : {}", chance.of(fitting, &any, 20)));
                 }
             }
             if chance.below(5) == 0 && !members.is_empty() {

@@ -1,24 +1,25 @@
-//! CPU time of CSV and JSONL → record lines, from memory, on one thread.
+//! CPU time of CSV and JSONL → record lines and → Arrow, from memory, on one thread.
 //!
 //! `cargo bench --bench text -- FILE…` decodes and encodes each file (`.csv`, `.jsonl`, with or without `.gz`) five
 //! times for each catalog, into one output buffer, and prints the fastest run. A compressed file is also measured
 //! decompressed. Times are CPU times of the thread where `/proc` tells them, else wall-clock times.
 //!
 //! Catalogs: `all` has no columns listed, `strings` lists every column as a string, `typed` lists the columns of the
-//! benchmark data with their types.
+//! benchmark data with their types. `arrow s` and `arrow t` make Arrow columns of the latter two instead of lines.
 #![expect(clippy::print_stdout, reason = "a bench prints its results")]
 
 use std::io::Read as _;
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use bytes::Bytes;
 use tollgate_base::batch::Batch;
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_base::options::{Compression, CsvOptions, FormatOptions};
 use tollgate_base::schema::{Column, ColumnType, Columns};
 use tollgate_format::{InputEnd, OpenOptions, Step};
-use tollgate_record::{EncodeOptions, StreamEncoder, Validation};
+use tollgate_record::{ArrowOptions, EncodeOptions, FileEncoder, StreamEncoder, Validation, to_arrow};
 
 /// Stored bytes per feed, as a body's pieces come.
 const PIECE_BYTES: usize = 64 << 10;
@@ -65,10 +66,16 @@ fn measure(shown: &str, name: &str, compression: Compression, text_bytes: usize,
         bail!("{name}: the extension is neither .csv nor .jsonl");
     };
     let names = names_of_first_row(&options, compression, stored)?;
-    for (catalog, columns) in catalogs(&names) {
+    let catalogs = catalogs(&names);
+    let lines = catalogs.iter().map(|(catalog, columns)| (*catalog, Target::Lines(columns)));
+    let arrow = catalogs.iter().filter_map(|(catalog, columns)| match columns {
+        Columns::All => None,
+        Columns::Listed(columns) => Some((if *catalog == "typed" { "arrow t" } else { "arrow s" }, arrow(columns))),
+    });
+    for (catalog, target) in lines.chain(arrow) {
         let mut best: Option<Run> = None;
         for _ in 0..RUNS {
-            let run = run(&options, compression, &columns, stored)?;
+            let run = run(&options, compression, &target, stored)?;
             if best.is_none_or(|best| run.decode + run.encode < best.decode + best.encode) {
                 best = Some(run);
             }
@@ -87,6 +94,67 @@ fn measure(shown: &str, name: &str, compression: Compression, text_bytes: usize,
         );
     }
     Ok(())
+}
+
+/// What is made of the rows.
+enum Target<'a> {
+    Lines(&'a Columns),
+    Arrow(SchemaRef),
+}
+
+fn arrow(columns: &[Column]) -> Target<'static> {
+    let field = |column: &Column| {
+        let kind = match column.kind {
+            ColumnType::Integer => DataType::Int64,
+            ColumnType::Number => DataType::Float64,
+            ColumnType::Boolean => DataType::Boolean,
+            ColumnType::Timestamp => DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())),
+            _ => DataType::Utf8,
+        };
+        Field::new(&column.name, kind, true)
+    };
+    Target::Arrow(SchemaRef::new(Schema::new(columns.iter().map(field).collect::<Vec<_>>())))
+}
+
+/// Makes it, batch by batch.
+enum Maker<'a> {
+    Lines(Box<FileEncoder>, Vec<u8>),
+    Arrow(&'a SchemaRef, Box<ArrowOptions>),
+}
+
+impl<'a> Maker<'a> {
+    fn new(options: &FormatOptions, target: &'a Target<'a>) -> Self {
+        match target {
+            Target::Lines(columns) => {
+                let encode = EncodeOptions::new(options, false, Validation::Emit);
+                let encoder = StreamEncoder::new("csv1", None, columns, encode).file(&object(), 1_795_259_475_356);
+                Self::Lines(Box::new(encoder), Vec::new())
+            }
+            Target::Arrow(schema) => {
+                // The text of columns that are sometimes empty.
+                let mut options = ArrowOptions::new(options);
+                options.csv.null_values = vec![String::new()];
+                Self::Arrow(schema, Box::new(options))
+            }
+        }
+    }
+
+    /// The rows of a batch, and the bytes that were made of them.
+    fn make(&mut self, batch: &Batch) -> Result<(u64, usize)> {
+        match self {
+            Self::Lines(encoder, out) => {
+                out.clear();
+                Ok((encoder.encode(batch, out)?.lines, out.len()))
+            }
+            Self::Arrow(schema, options) => {
+                let made = to_arrow(batch, schema, options)?;
+                match made.stopped {
+                    Some((_, error)) => Err(error.into()),
+                    None => Ok((made.batch.num_rows() as u64, made.batch.get_array_memory_size())),
+                }
+            }
+        }
+    }
 }
 
 fn catalogs(names: &[String]) -> Vec<(&'static str, Columns)> {
@@ -149,12 +217,10 @@ fn object() -> ObjectFacts {
     }
 }
 
-fn run(options: &FormatOptions, compression: Compression, columns: &Columns, stored: &Bytes) -> Result<Run> {
+fn run(options: &FormatOptions, compression: Compression, target: &Target<'_>, stored: &Bytes) -> Result<Run> {
     let object = object();
     let mut decoder = OpenOptions { compression, ..OpenOptions::new(options) }.open(&object)?;
-    let encode = EncodeOptions::new(options, false, Validation::Emit);
-    let mut encoder = StreamEncoder::new("csv1", None, columns, encode).file(&object, 1_795_259_475_356);
-    let mut out = Vec::new();
+    let mut maker = Maker::new(options, target);
     let mut run = Run::default();
     let (mut at, clock) = (0, Clock::new());
     loop {
@@ -166,11 +232,11 @@ fn run(options: &FormatOptions, compression: Compression, columns: &Columns, sto
             Step::NeedRoom => {}
             Step::NeedBytes => feed(&mut *decoder, stored, &mut at)?,
             Step::Batch(decoded) => {
-                out.clear();
-                run.rows += encoder.encode(&decoded.batch, &mut out)?.lines;
+                let (rows, bytes) = maker.make(&decoded.batch)?;
                 drop(decoded);
                 run.encode += clock.now() - stepped;
-                run.output_bytes += out.len() as u64;
+                run.rows += rows;
+                run.output_bytes += bytes as u64;
             }
             Step::Done => return Ok(run),
             Step::NeedRanges(_) | Step::Planned(_) => bail!("text is a stream"),

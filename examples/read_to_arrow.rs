@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use arrow_ipc::writer::StreamWriter;
 use tollgate_cost::Ledger;
 use tollgate_read::Scan;
-use tollgate_record::to_arrow::{ArrowOptions, Converted, arrow_schema, to_arrow};
+use tollgate_record::{ArrowOptions, Converted, arrow_schema, to_arrow};
 use tollgate_runtime::clock::Clock;
 use tollgate_s3::{Store, StoreOptions};
 

@@ -133,15 +133,24 @@ fn plain_number(text: &[u8]) -> bool {
 }
 
 fn boolean(text: &str, options: &CsvOptions, out: &mut Vec<u8>) -> bool {
-    let word: &[u8] = if options.true_values.iter().any(|value| value == text) {
-        b"true"
-    } else if options.false_values.iter().any(|value| value == text) {
-        b"false"
-    } else {
-        return false;
+    let word: &[u8] = match truth(text, options) {
+        Some(true) => b"true",
+        Some(false) => b"false",
+        None => return false,
     };
     out.extend_from_slice(word);
     true
+}
+
+/// The truth value that a text means; `None` where it means none.
+pub(super) fn truth(text: &str, options: &CsvOptions) -> Option<bool> {
+    let means = |words: &[String]| words.iter().any(|word| word == text);
+    if means(&options.true_values) { Some(true) } else { means(&options.false_values).then_some(false) }
+}
+
+/// Whether texts of a column can mean null. `string`: its values are emitted as they are, and not cast.
+pub(super) fn nullable(string: bool, options: &CsvOptions) -> bool {
+    !options.null_values.is_empty() && (!string || options.strings_can_be_null)
 }
 
 /// JSON text, with line breaks between its tokens as spaces.

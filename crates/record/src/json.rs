@@ -115,7 +115,7 @@ impl JsonEncoder {
             if unfit.looks()
                 && let Some(misfit) = self.misfit(fields, &rows.data, columns, frame.added)
             {
-                if encoded.unfit(unfit, row, &misfit, || source(rows, row).unwrap_or_else(|| raw(fields, &rows.data))) {
+                if encoded.unfit(unfit, row, &misfit, || raw(rows, row)) {
                     break;
                 }
                 continue;
@@ -310,11 +310,15 @@ fn source(rows: &JsonRows, row: usize) -> Option<Vec<u8>> {
     values.next()?.ok().map(|row| row.get().as_bytes().to_vec())
 }
 
-/// A row as the JSON object that it was, without white space between its members.
+/// The text of a row as it stands in the file; where nobody knows where it begins, the JSON object that it was, without
+/// white space between its members.
 #[cold]
-fn raw(fields: &[JsonField], data: &[u8]) -> Vec<u8> {
-    let mut object = vec![b'{'];
-    for field in fields {
+pub(super) fn raw(rows: &JsonRows, row: usize) -> Vec<u8> {
+    if let Some(source) = source(rows, row) {
+        return source;
+    }
+    let (mut object, data) = (vec![b'{'], &rows.data);
+    for field in rows.row(row) {
         object.push(b'"');
         object.extend_from_slice(field.key.of(data));
         object.extend_from_slice(b"\":");
@@ -325,7 +329,8 @@ fn raw(fields: &[JsonField], data: &[u8]) -> Vec<u8> {
     object
 }
 
-fn unescaped(key: &[u8]) -> String {
+/// A key without its escapes.
+pub(super) fn unescaped(key: &[u8]) -> String {
     let text = String::from_utf8_lossy(key);
     // A key was validated as a string.
     serde_json::from_str(&format!("\"{text}\"")).unwrap_or_else(|_| text.into_owned())

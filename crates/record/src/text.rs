@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::cast::{Cast, Outcome};
+use super::cast::{Cast, Outcome, nullable};
 use super::conform::{Fit, MismatchPolicy, TypeMismatch, listed_type};
 use super::encoded::Encoded;
 use super::frame::{Added, Frame};
@@ -315,7 +315,7 @@ fn short_number(data: &[u8], start: usize, end: usize) -> bool {
 
 /// The text of a row as it stands in the file, without its line end; a JSON object of texts where it was not kept.
 #[cold]
-fn raw(rows: &TextRows, row: usize) -> Vec<u8> {
+pub(super) fn raw(rows: &TextRows, row: usize) -> Vec<u8> {
     if let Some(source) = source(rows, row) {
         let end = source.iter().rposition(|byte| !matches!(byte, b'\n' | b'\r')).map_or(0, |last| last + 1);
         return source[..end].to_vec();
@@ -392,7 +392,6 @@ fn members(names: &[Box<str>], columns: &Columns, options: &CsvOptions, added: &
         // Without a catalog no column is a string, and all can be null.
         let string =
             cast == Cast::String && !matches!(kind, ColumnType::Any | ColumnType::AnyScalar | ColumnType::Null);
-        let null_values = !options.null_values.is_empty() && (!string || options.strings_can_be_null);
         members.push(Member {
             index,
             name: name.clone(),
@@ -400,7 +399,7 @@ fn members(names: &[Box<str>], columns: &Columns, options: &CsvOptions, added: &
             text_key: Piece::new(&text_key),
             kind,
             cast,
-            nullable: null_values || kind == ColumnType::Null,
+            nullable: nullable(string, options) || kind == ColumnType::Null,
             misfits: 0,
             example: String::new(),
             not_finite: 0,

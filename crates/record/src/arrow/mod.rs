@@ -16,6 +16,7 @@ use arrow::datatypes::{Field, SchemaRef};
 
 use self::column::{Bad, Column};
 use self::line::{Key, Line};
+pub(crate) use self::zone::Zone;
 use super::conform::{MismatchPolicy, TypeMismatch, arrow_conforms, listed_type};
 use super::encoded::{Encoded, Refused};
 use super::frame::{Added, Frame};
@@ -236,7 +237,7 @@ fn misfit<'a>(
 
 /// A row as a JSON object; a value without a JSON form as Arrow shows it.
 #[cold]
-fn raw(batch: &RecordBatch, row: usize, options: ParquetOptions) -> Vec<u8> {
+pub(super) fn raw(batch: &RecordBatch, row: usize, options: ParquetOptions) -> Vec<u8> {
     let mut line = Line::new();
     line.byte(b'{');
     for (field, values) in batch.schema().fields().iter().zip(batch.columns()) {

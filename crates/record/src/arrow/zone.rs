@@ -9,7 +9,7 @@ const DAY_SECONDS: i64 = 86_400;
 
 /// The time zone of a timestamp column.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Zone {
+pub(crate) enum Zone {
     /// None: a wall clock somewhere.
     Naive,
     /// So many seconds east of UTC.
@@ -20,7 +20,7 @@ pub(super) enum Zone {
 
 /// The clocks of a place.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// Seconds east of UTC before the first change.
     first: i32,
     /// When clocks changed, in seconds since 1970, and the seconds east of UTC from then on.
@@ -64,7 +64,7 @@ impl Zone {
     /// Reads a time zone as Arrow spells it: `+02:00`, `UTC`, or a name.
     ///
     /// An unknown name is taken for UTC: the text then tells the same instant, with the offset `+00:00`.
-    pub(super) fn of(name: Option<&str>) -> Self {
+    pub(crate) fn of(name: Option<&str>) -> Self {
         let Some(name) = name else { return Self::Naive };
         if let Some(offset) = fixed_offset(name) {
             return Self::Fixed(offset);

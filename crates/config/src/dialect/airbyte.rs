@@ -42,8 +42,8 @@ pub(crate) struct AirbyteInput {
     /// rows and schema changes). At the root they apply to every stream that does not set them.
     #[schemars(title = "Streams", extend("group" = "streams"))]
     streams: Vec<Section<AirbyteStreamInput>>,
-    /// Only files modified at or after this time are read. A time without an offset is UTC. When absent, all files
-    /// are read.
+    /// Only files that were modified at or after this time are read. A time without an offset is UTC. When absent, all
+    /// files are read.
     #[schemars(
         title = "Start Date",
         extend(
@@ -62,7 +62,7 @@ pub(crate) struct AirbyteInput {
         extend("group" = "where", "examples" = ["my-s3-endpoint.com", "https://my-s3-endpoint.com:9000"])
     )]
     endpoint: String,
-    /// The region of the bucket. When absent, the connector asks the bucket for it.
+    /// The region of the bucket. When absent, the connector detects it.
     #[schemars(title = "AWS Region", extend("group" = "where"))]
     region_name: Option<String>,
     /// What is delivered: the rows of the files as records, or the files themselves. When absent, records are
@@ -87,8 +87,8 @@ struct AirbyteStreamInput {
     /// The name of the stream.
     #[schemars(title = "Name")]
     name: String,
-    /// The patterns of the keys that belong to the stream. `*` matches any text without a slash, `**` any number of
-    /// folders. When absent, all keys match.
+    /// The patterns of the keys that belong to the stream. `*` matches any text without a slash, and `**` matches any
+    /// number of folders. When absent, all keys match.
     #[serde(default = "selection::globs")]
     #[schemars(title = "Globs")]
     globs: Vec<String>,
@@ -114,8 +114,8 @@ struct AirbyteStreamInput {
     /// The column that identifies a record.
     #[schemars(title = "Primary Key", extend("airbyte_hidden" = true))]
     primary_key: Option<String>,
-    /// When the history of files in the state is full, unknown files from this many days back are still read. 0 means
-    /// 3.
+    /// If the history of files in the state is full, files that are not in it are still read if they were modified in
+    /// the last so many days. 0 means 3.
     #[serde(default = "days_to_sync")]
     #[schemars(title = "Days To Sync If History Is Full", extend("minimum" = 0))]
     days_to_sync_if_history_is_full: Whole,
@@ -134,7 +134,7 @@ struct AirbyteStreamInput {
     #[serde(default)]
     #[schemars(title = "Use First Found File For Schema Discover")]
     use_first_found_file_for_schema_discovery: bool,
-    /// Accepted for configurations that have it, without effect: the check never decodes more than it needs.
+    /// Without effect, and accepted for compatibility: the check never decodes more than it needs.
     #[serde(default)]
     #[schemars(title = "Skip Full Check for Parquet", extend("airbyte_hidden" = true))]
     skip_full_check_for_parquet: bool,

@@ -54,7 +54,7 @@ pub(crate) struct FivetranInput {
     #[serde(default)]
     #[schemars(title = "Is Public")]
     is_public: bool,
-    /// The region of the bucket. When absent, the connector asks the bucket for it.
+    /// The region of the bucket. When absent, the connector detects it.
     #[schemars(title = "Region")]
     region: Option<String>,
     /// The URL of an S3-compatible server.
@@ -164,7 +164,7 @@ pub(crate) struct FivetranInput {
     pgp_pass_phrase: Option<SecretInput>,
 }
 
-/// A table and the files it is made of.
+/// A table and its files.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct FileInput {
     /// The name of the table, which is the name of the stream.

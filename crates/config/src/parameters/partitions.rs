@@ -30,24 +30,24 @@ pub(crate) struct PartitionsInput {
     #[schemars(title = "Partition Keys")]
     partition_keys: Option<Vec<String>>,
     /// The pattern of the folders below the prefix, for example `{date}/TPU={tpu}/reactor={reactor}/`. `*` matches a
-    /// folder of any name. With a template, nothing has to be inferred. When absent, see `partition_keys`.
+    /// folder of any name. With a template, the names are not inferred. When absent, see `partition_keys`.
     #[schemars(title = "Partition Template")]
     partition_template: Option<String>,
     /// The types of partitions, for example `{"month": "integer", "date": "date"}`: `string`, `integer`, `number`,
     /// `boolean`, `date` or `timestamp`. A partition without a type is a string: `01` stays `01`. For filters,
-    /// `partition_lookback` and `inventory`, the connector still detects whether it is a date, from its values or, if
-    /// it has seen none, from its name.
+    /// `partition_lookback` and `inventory`, the connector also detects dates in partitions without a type. It looks at
+    /// the values, or at the name if it has seen no value.
     #[schemars(title = "Partition Types", extend("airbyte_hidden" = true, "properties" = example("date", "Type of the Date", OTHERS)))]
     partition_types: Option<BTreeMap<String, String>>,
     /// Which partitions are read, for example `{"year": "2024", "month": ["01", "02"]}` or `{"date": {"gte":
-    /// "2024-01-01", "lt": "now-1d"}}`. Other partitions are not even listed. The tests are `eq`, `ne`, `in`,
-    /// `not_in`, `gt`, `gte`, `lt` and `lte`. Times may be relative to now. Filters and folders may have dates in any
-    /// usual format (`2024-01-15`, `2024-1-15`, `20240115`). A folder of a month or a year is read if it can contain
-    /// a matching day. In a date partition, a filter value that is not a date is an error, and a key with such a
-    /// value is treated as a bad row (`on_error`). A year, a month and a day partition also form one `date`
-    /// partition. If you widen a filter, the files that it excluded before are read. Beyond its 10,000 newest files,
-    /// the state does not know which files outside the old filter were read already, so they are read again. When
-    /// absent, all partitions are read.
+    /// "2024-01-01", "lt": "now-1d"}}`. Other partitions are not listed. The tests are `eq`, `ne`, `in`, `not_in`,
+    /// `gt`, `gte`, `lt` and `lte`. Times may be relative to now. Filters and folders may have dates in any usual
+    /// format (`2024-01-15`, `2024-1-15`, `20240115`). A folder of a month or a year is read if it can contain a
+    /// matching day. In a date partition, a filter value that is not a date is an error, and a key with such a value is
+    /// treated as a bad row (`on_error`). A year, a month and a day partition also form one `date` partition. If you
+    /// widen a filter, the files that it excluded before are read. Beyond its 10,000 newest files, the state does not
+    /// know which files outside the old filter were read already, so they are read again. When absent, all partitions
+    /// are read.
     #[schemars(title = "Partition Filter", extend("airbyte_hidden" = true, "properties" = example("name_of_partition", "Value or Tests", INSTEAD)))]
     partition_filter: Option<Object>,
     /// How far before the newest partition of the last complete sync the next incremental sync starts, for example

@@ -49,7 +49,7 @@ pub(crate) fn defaults(dialect: Dialect) -> CsvOptions {
 /// Comma-separated values, and other text with rows and fields.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CsvInput {
-    /// The character that separates fields, or several characters, such as `||`. For tab-delimited data enter `\t`.
+    /// The character that separates fields, or several characters, such as `||`. For tab-delimited data, enter `\t`.
     #[serde(default = "delimiter_default")]
     #[schemars(title = "Delimiter")]
     delimiter: String,
@@ -64,7 +64,7 @@ pub(crate) struct CsvInput {
     #[serde(default = "encoding_default")]
     #[schemars(title = "Encoding")]
     encoding: String,
-    /// Whether two quote characters in a quoted field stand for one.
+    /// Whether two quote characters in a quoted field mean one quote character.
     #[serde(default = "double_quote")]
     #[schemars(title = "Double Quote")]
     double_quote: bool,
@@ -72,7 +72,7 @@ pub(crate) struct CsvInput {
     #[serde(default = "null_values_default")]
     #[schemars(title = "Null Values", extend("uniqueItems" = true))]
     null_values: Vec<String>,
-    /// Whether null values also mean null in string columns. If not, they stay text there.
+    /// Whether null values also mean null in string columns. If not, they stay strings there.
     #[serde(default = "strings_can_be_null_default")]
     #[schemars(title = "Strings Can Be Null")]
     strings_can_be_null: bool,
@@ -95,8 +95,8 @@ pub(crate) struct CsvInput {
     #[serde(default = "false_values_default")]
     #[schemars(title = "False Values", extend("uniqueItems" = true))]
     false_values: Vec<String>,
-    /// How the types of columns are inferred: not at all, so that every column is a string, or from the values of a
-    /// sample.
+    /// How the types of columns are inferred: from the values of a sample, or not at all, so that every column is a
+    /// string.
     #[serde(default = "inference_default")]
     #[schemars(title = "Inference Type", extend("airbyte_hidden" = true))]
     inference_type: CsvInference,

@@ -55,8 +55,8 @@ pub(crate) struct JsonInput {}
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ExcelInput {}
 
-/// The extension of the first key determines the format: csv, tsv, jsonl, ndjson, json, parquet, avro, xlsx or xlsb,
-/// before the extension of a compression if there is one. Files with another extension are errors.
+/// The extension of the first key determines the format: csv, tsv, jsonl, ndjson, json, parquet, avro, xlsx or xlsb.
+/// The extension of a compression may follow it. Files with another extension are errors.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ByExtensionInput {
     /// The options of CSV files, as in the CSV format. When absent, the defaults are used.

@@ -859,7 +859,7 @@ fn an_estimate_of_a_run_that_would_be_refused_names_all_limits_and_does_not_exit
     for part in ["40 files exceeds limit of 30 files", "41 requests exceeds limit of 5 requests", "would be refused"] {
         assert!(text.contains(part), "'{part}' in: {text}");
     }
-    assert!(text.contains("allows for one in 50"), "{text}");
+    assert!(text.contains("allows for one request in 50"), "{text}");
     let (run, log) = refused.read_messages();
     let message = run.errors()[0]["message"].as_str().unwrap();
     assert!(message.contains("40 files") && message.contains("exceeds limit of 5 requests"), "{message}");

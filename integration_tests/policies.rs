@@ -207,7 +207,7 @@ fn bad_rows_and_blocks_of_avro_are_counted_and_written_once() {
         &output,
         &[
             "21 bad rows in 1 files were written to s3://bucket/bad/",
-            "20 bad rows: an Avro block cannot be read: the Avro file is damaged: a block does not end with the file's marker",
+            "20 bad rows: an Avro block cannot be read: the Avro file is damaged: a block does not end with the sync marker of the file",
             "1 bad rows: a row of the Avro file cannot be read: a string is not UTF-8 text (column 'x')",
         ],
     );

@@ -192,11 +192,13 @@ impl Stream {
         let message = match told {
             Some(other) => {
                 format!(
-                    "the extension of the key means another format than that of the stream's first key: {}, not {own}",
+                    "the format by the extension of the key is {}, but by that of the stream's first key it is {own}",
                     other.extension
                 )
             }
-            None => format!("the key has no extension that means a format; that of the stream's first key means {own}"),
+            None => {
+                format!("the key has no extension of a known format; the format by the stream's first key is {own}")
+            }
         };
         Err(Error::data(message)
             .with("key", key)

@@ -96,7 +96,7 @@ fn unique_names(streams: &[Stream]) -> Result<()> {
     for (index, stream) in streams.iter().enumerate() {
         if let Some(first) = seen.insert(stream.name.as_str(), index) {
             let message = format!("`streams[{index}].name` is '{}', the same as `streams[{first}].name`", stream.name);
-            return Err(Error::config(message).hint("give each stream a name of its own"));
+            return Err(Error::config(message).hint("give each stream a unique name"));
         }
     }
     Ok(())

@@ -23,9 +23,7 @@ impl Provenance {
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         match self.outcome {
-            Outcome::Unknown | Outcome::Renamed => {
-                Some(format!("the configuration's '{}' is {}", self.path, self.note))
-            }
+            Outcome::Unknown | Outcome::Renamed => Some(format!("the parameter '{}' is {}", self.path, self.note)),
             Outcome::Taken | Outcome::Defaulted | Outcome::Refused => None,
         }
     }

@@ -147,7 +147,8 @@ pub fn usage_since(now: &[Usage], before: &[Usage]) -> Vec<Usage> {
 #[must_use]
 pub fn sentence(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, network: Network) -> String {
     if prices.date.is_none() {
-        return "spent nothing: no prices hold for this server (set `price_table` if some do)".to_owned();
+        return "no price list for this endpoint; costs are not calculated (set `price_table` to calculate them)"
+            .to_owned();
     }
     let lines: Vec<String> = spent
         .lines
@@ -165,11 +166,11 @@ pub fn sentence(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, network
         .collect();
     let expected = estimated.map(|bill| format!(" (estimated {})", bill.total())).unwrap_or_default();
     let position = match network {
-        Network::Unknown => " if the bytes went over the internet, as `network` does not say",
+        Network::Unknown => " if the bytes went over the internet, because `network` is not set",
         _ => "",
     };
     format!(
-        "spent {}{expected}{position}, by the prices of {} in {}: {}",
+        "spent {}{expected}{position}, at the prices of {} in {}: {}",
         spent.total(),
         prices.date.as_deref().unwrap_or_default(),
         prices.region,

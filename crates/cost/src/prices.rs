@@ -161,7 +161,7 @@ impl PriceTable {
     /// # Errors
     /// Config where it is not JSON, or has names or values that no table has.
     pub fn given(bytes: &[u8]) -> Result<Self> {
-        let hint = "write it like spec/prices.json; what is left out stays as it is there";
+        let hint = "use the structure of spec/prices.json; prices that are absent keep their values from there";
         let fail = |reason: String| Error::config(format!("the price table cannot be read: {reason}")).hint(hint);
         let given: Value = serde_json::from_slice(bytes).map_err(|error| fail(error.to_string()))?;
         let mut whole: Value = serde_json::from_str(EMBEDDED).expect("a committed file that a test reads");

@@ -115,44 +115,46 @@ impl Quote {
     pub fn assumptions(&self) -> Vec<String> {
         let prices = &self.prices;
         let Some(date) = &prices.date else {
-            return vec!["no prices hold for this server: set `price_table` if some do".to_owned()];
+            return vec![
+                "no price list for this endpoint: costs are not estimated; set `price_table` to estimate them"
+                    .to_owned(),
+            ];
         };
         let mark = self.positions.iter().map(|position| position.expected.mark()).max().unwrap_or_default();
         let mut list = vec![
-            format!("public list prices of {date} in {} (confidence {}); 1 GB is 2^30 bytes", prices.region, mark.name()),
-            "taxes and the free tier are not counted; transfer begins at the first paid step of the month and gets cheaper \
-             with what this run transfers"
+            format!(
+                "public list prices of {date} in {} (confidence {}); 1 GB is 2^30 bytes",
+                prices.region,
+                mark.name()
+            ),
+            "taxes and the free tier are not counted; transfer starts at the first paid tier of the month, and the \
+             lower prices of higher tiers apply as this run reaches them"
                 .to_owned(),
-            "requests that fail and are sent again are not expected: 'at most' allows for one in 50. Bytes that S3 sent into \
-             a connection that broke are billed and cannot be counted here"
+            "retries are not expected: 'at most' allows for one request in 50. Bytes that S3 sent to a connection \
+             that broke are billed, and are not counted here"
                 .to_owned(),
         ];
         if !prices.known_region {
-            list.push(format!(
-                "the price table does not have region '{}': its dearest prices are taken",
-                prices.region
-            ));
+            list.push(format!("the price table does not have region '{}': its highest prices are used", prices.region));
         }
         if prices.discount_percent_e4 > 0 {
-            list.push(format!("a discount of {} % is taken off", prices.discount_percent_e4 as f64 / 10_000.0));
+            list.push(format!("a discount of {} % is applied", prices.discount_percent_e4 as f64 / 10_000.0));
         }
         for position in &self.positions {
             list.push(
                 match position.network {
                     Network::SameRegion => {
-                        "same region: transfer is free through a gateway endpoint; a NAT gateway or an interface endpoint has \
-                         a price of its own, which is not S3's"
+                        "same region: transfer is free through a gateway endpoint; a NAT gateway or an interface \
+                         endpoint is billed separately, and not by S3"
                     }
-                    Network::CrossRegion => "cross region: the general price to another region of AWS",
-                    Network::Internet | Network::Unknown => "internet: also for listings, whose answers are bytes too",
+                    Network::CrossRegion => "cross region: the general price for transfer to another AWS region",
+                    Network::Internet | Network::Unknown => "internet: transfer includes the responses to listings",
                 }
                 .to_owned(),
             );
         }
         if prices.kms_per_10k().is_none() {
-            list.push(
-                "no requests to KMS: set `kms_requests` where objects are encrypted without bucket keys".to_owned(),
-            );
+            list.push("no requests to KMS: set `kms_requests` if objects are encrypted without bucket keys".to_owned());
         }
         list
     }

@@ -330,7 +330,7 @@ fn read_part(fields: &Map<String, Value>) -> Result<Option<TollgateState>> {
             .with("state", PART_KEY)
             .hint("use that version again, or reset the stream"));
     }
-    let broken = || unreadable(PART_KEY, "what this connector wrote");
+    let broken = || unreadable(PART_KEY, "a value that this connector wrote");
     let part: TollgateState = serde_json::from_value(part.clone()).map_err(|error| broken().caused_by(error))?;
     match SeenFiles::read(&part.memory) {
         Some(_) => Ok(Some(part)),
@@ -341,7 +341,7 @@ fn read_part(fields: &Map<String, Value>) -> Result<Option<TollgateState>> {
 fn unreadable(field: &'static str, expected: &str) -> Error {
     Error::config(format!("the state's '{field}' is not {expected}"))
         .with("state", field)
-        .hint("reset the stream, or repair the state")
+        .hint("reset the stream, or correct the state")
 }
 
 /// The parts of a document, put together.

@@ -55,7 +55,7 @@ impl Level {
             (Self::BehindItem | Self::Opened | Self::Resumed, b']') => Next::Mark(Self::Outside),
             (Self::Outside | Self::Resumed, _) => Next::Fault("expected an object or an array of objects"),
             (Self::Opened | Self::Inside, _) => Next::Fault("expected an object"),
-            (Self::BehindItem, _) => Next::Fault("expected ',' or ']' behind an object of an array"),
+            (Self::BehindItem, _) => Next::Fault("expected ',' or ']' after an object of an array"),
         }
     }
 
@@ -192,7 +192,7 @@ impl DocumentSplitter {
     #[cold]
     fn fault(&self, text: &[u8], from: usize, at: usize, reason: &'static str, origin: Origin) -> Error {
         let line = self.line + count_lines(&text[from..at]) + 1;
-        let error = Error::data("the text is not JSON objects or arrays of them").with("reason", reason);
+        let error = Error::data("the text is neither JSON objects nor arrays of JSON objects").with("reason", reason);
         origin.place(error.with("line", line), self.rows(), at)
     }
 }
@@ -202,7 +202,7 @@ fn followed(text: &[u8], end: usize, ended: bool, in_array: bool) -> Result<bool
     let at = skip_space(text, end, &mut 0);
     match (text.get(at), in_array) {
         (Some(b',' | b']'), true) => Ok(true),
-        (Some(_), true) => Err((at, "expected ',' or ']' behind an object of an array")),
+        (Some(_), true) => Err((at, "expected ',' or ']' after an object of an array")),
         (Some(b',' | b']'), false) => Err((at, "expected an object or an array of objects")),
         (Some(_), false) => Ok(true),
         (None, _) if !ended => Ok(false),

@@ -137,7 +137,7 @@ impl JsonSplitter {
         let error = Error::data("a line is not a JSON object").with("reason", reason).with("line", line);
         let error = origin.place(error, self.rows(), at);
         if text.get(at) == Some(&b'[') {
-            return error.hint("set the format to `json` where the objects of a file are items of an array");
+            return error.hint("set the format to `json` if the objects of a file are items of an array");
         }
         error
     }

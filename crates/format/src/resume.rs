@@ -4,8 +4,8 @@ use tollgate_base::error::{Error, ErrorKind};
 
 /// The error for a position that another format's decoder gave.
 pub(crate) fn foreign_position() -> Error {
-    refused_position(Error::config("the state has a position of another format in this file"))
-        .hint("reset the stream, or use the format that it was read with before")
+    refused_position(Error::config("the position in the state is of another format"))
+        .hint("reset the stream, or use the format of the earlier run")
 }
 
 /// Marks an error as one about the position to resume from: the file itself can be read.
@@ -23,6 +23,6 @@ const REFUSED: &str = "not in this file";
 
 /// The error for a position after the end of the text: better than an end without the rows that should be there.
 pub fn beyond_the_end(offset: u64) -> Error {
-    let error = Error::new(ErrorKind::Changed, "the position to resume from lies after the end of the file");
+    let error = Error::new(ErrorKind::Changed, "the position to resume from is after the end of the file");
     refused_position(error.with("offset", offset))
 }

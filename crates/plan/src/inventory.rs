@@ -71,7 +71,7 @@ impl Manifest {
     /// `Data` where it is no manifest, `Config` where the inventory lacks what a listing needs, `Unsupported` for ORC.
     pub fn parse(text: &[u8]) -> Result<Self> {
         let written: Written = serde_json::from_slice(text)
-            .map_err(|error| Error::data("the manifest of the inventory has another form").caused_by(error))?;
+            .map_err(|error| Error::data("the manifest of the inventory has an unknown structure").caused_by(error))?;
         let millis = match &written.creation_timestamp {
             serde_json::Value::String(text) => text.parse::<i64>().ok(),
             other => other.as_i64(),
@@ -86,7 +86,7 @@ impl Manifest {
             "parquet" => FormatOptions::Parquet(ParquetOptions::default()),
             other => {
                 return Err(Error::new(ErrorKind::Unsupported, format!("inventories of {other} are not supported"))
-                    .hint("let the inventory be written as CSV or Parquet"));
+                    .hint("configure the inventory to be written as CSV or Parquet"));
             }
         };
         Ok(Self {
@@ -165,7 +165,7 @@ pub fn objects(batch: &Batch, mut each: impl FnMut(ObjectFacts)) -> Result<()> {
     match batch {
         Batch::Text(rows) => of_text(rows, &mut each),
         Batch::Arrow(rows) => of_columns(rows, &mut each),
-        Batch::Json(_) => Err(Error::internal("an inventory was read as JSON")),
+        Batch::Json(_) => Err(Error::internal("an inventory was decoded as JSON")),
     }
 }
 
@@ -215,7 +215,7 @@ fn of_columns(rows: &RecordBatch, each: &mut impl FnMut(ObjectFacts)) -> Result<
     let (key, etag, class) = (texts("key")?, texts("etag")?, texts("storageclass")?);
     let (size, modified_at) = (column("size", DataType::Int64)?, column("lastmodifieddate", micros)?);
     let modified_at = modified_at.map(|times| cast(&times, &DataType::Int64)).transpose();
-    let modified_at = modified_at.map_err(|error| Error::internal("times are no numbers").caused_by(error))?;
+    let modified_at = modified_at.map_err(|error| Error::internal("times are not numbers").caused_by(error))?;
     let (latest, marker) = (column("islatest", DataType::Boolean)?, column("isdeletemarker", DataType::Boolean)?);
     for row in 0..rows.num_rows() {
         let fields = Fields {
@@ -413,7 +413,7 @@ mod tests {
         for (text, part) in [
             (manifest("ORC", "x"), "orc"),
             (manifest("CSV", "Bucket, Key, Size"), "does not have LastModifiedDate, ETag"),
-            (b"{}".to_vec(), "another form"),
+            (b"{}".to_vec(), "an unknown structure"),
         ] {
             let error = Manifest::parse(&text).unwrap_err();
             assert!(error.message().contains(part), "{error}");

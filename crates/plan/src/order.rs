@@ -84,10 +84,10 @@ pub fn out_of_order(error: &Error) -> bool {
 }
 
 fn disorder(before: &str, key: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, "the listing of the bucket is not in the order of its keys")
+    Error::new(ErrorKind::Unsupported, "the listing of the bucket is not sorted by key")
         .with("key", key)
         .with(LISTED_AFTER, before)
-        .hint("run it again: the stream is then listed as a whole and sorted before it is read")
+        .hint("run the sync again: the next run sorts the whole listing before it reads the stream")
 }
 
 /// Notices a listing that does not end, since its pages come again or bring nothing, in constant memory (Brent's way of
@@ -113,8 +113,8 @@ impl Trail {
         let came_before =
             self.mark.is_some_and(|(token, keys)| page.0 == token || (content.is_some() && page.1 == keys));
         if came_before || self.barren > BARREN_PAGES {
-            let error = Error::new(ErrorKind::Unsupported, "the listing of the bucket goes in a circle");
-            return Err(error.with("pages", self.pages).hint("the server does not speak S3 as this program needs it"));
+            let error = Error::new(ErrorKind::Unsupported, "the listing of the bucket repeats itself");
+            return Err(error.with("pages", self.pages).hint("the server is not compatible with S3"));
         }
         if self.pages >= self.next_mark {
             (self.mark, self.next_mark) = (Some(page), self.pages * 2);

@@ -48,7 +48,7 @@ pub fn note_closed_stdout() {
 pub fn closed_at_start() -> bool {
     let closed = CLOSED_AT_START.load(Ordering::Relaxed);
     if closed {
-        _ = writeln!(io::stderr().lock(), "standard output is closed: there is nobody to write messages to");
+        _ = writeln!(io::stderr().lock(), "standard output is closed, so no messages can be written");
     }
     closed
 }

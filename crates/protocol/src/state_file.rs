@@ -47,7 +47,7 @@ impl StateFile {
         for value in serde_json::Deserializer::from_slice(bytes).into_iter::<Value>() {
             let value = value.map_err(|error| {
                 let error = Error::config("the state file is not JSON").caused_by(error);
-                error.hint("pass the list of states of the last run")
+                error.hint("pass the states of the last run")
             })?;
             match &value {
                 Value::Null => {}

@@ -249,7 +249,7 @@ impl Listing {
     /// As [`Self::next_page`]; also where an inventory takes the place of a part of the listing, which needs the order.
     pub(super) async fn hold(&mut self) -> Result<()> {
         if self.from_inventory.is_some() {
-            let error = Error::new(ErrorKind::Unsupported, "the listing of the bucket is not in the order of its keys");
+            let error = Error::new(ErrorKind::Unsupported, "the listing of the bucket is not sorted by key");
             return Err(error.hint("an inventory needs that order: read the stream without `inventory`"));
         }
         self.queue.clear();

@@ -232,7 +232,7 @@ async fn next_frame(body: &mut SdkBody) -> Option<Result<Frame<Bytes>, BoxError>
 
 fn endless_page() -> Error {
     let message = format!("a page of the listing is longer than {} MiB", PAGE_BYTES_AT_MOST >> 20);
-    Error::new(ErrorKind::Unsupported, message).hint("the server does not speak S3 as this program needs it")
+    Error::new(ErrorKind::Unsupported, message).hint("the server is not compatible with S3")
 }
 
 /// Reads the body of an answer that is short by its nature, an error above all. Its status is known, so a body that is

@@ -333,7 +333,7 @@ fn ended_early() -> Error {
 }
 
 fn malformed(message: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, message).hint("the server does not speak S3 as this program needs it")
+    Error::new(ErrorKind::Unsupported, message).hint("the server is not compatible with S3")
 }
 
 #[cfg(test)]

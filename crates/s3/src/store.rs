@@ -150,7 +150,7 @@ impl Store {
         let long = [&request.continuation, &request.start_after].into_iter().flatten().find(|text| too_long(text));
         if long.is_some() {
             let error = Error::new(ErrorKind::Unsupported, "the listing goes on at a place whose name is too long");
-            return Err(error.with("bucket", bucket).hint("the server does not speak S3 as this program needs it"));
+            return Err(error.with("bucket", bucket).hint("the server is not compatible with S3"));
         }
         let (_, trace) = output.await?;
         let body = trace.into_page().ok_or_else(|| Error::internal("a listing was answered without a page"))?;
@@ -342,7 +342,7 @@ fn facts_of(key: &str, output: &HeadObjectOutput) -> Result<ObjectFacts> {
     // Without its size, an object would be read as an empty one.
     let size = size.ok_or_else(|| {
         let error = Error::new(ErrorKind::Unsupported, "the server does not tell the size of an object");
-        error.with("key", key).hint("the server does not speak S3 as this program needs it")
+        error.with("key", key).hint("the server is not compatible with S3")
     })?;
     Ok(ObjectFacts {
         key: key.into(),

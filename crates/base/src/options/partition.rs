@@ -129,12 +129,12 @@ impl Template {
         let mut names: Vec<&str> = Vec::new();
         for name in levels.iter().flatten().filter_map(Part::field) {
             if names.contains(&name) {
-                return Err(format!("'{{{name}}}' stands in it twice"));
+                return Err(format!("'{{{name}}}' occurs twice in it"));
             }
             names.push(name);
         }
         if names.is_empty() {
-            return Err("it names no partition such as {date}".to_owned());
+            return Err("it names no partition, such as {date}".to_owned());
         }
         Ok(Self { text: text.to_owned(), levels })
     }
@@ -182,13 +182,13 @@ fn level(text: &str) -> Result<Vec<Part>, String> {
         if !literal.is_empty() {
             parts.push(Part::Literal(literal.to_owned()));
         } else if matches!(parts.last(), Some(Part::Field(_))) {
-            return Err(format!("in '{text}' two partitions stand beside each other with nothing between them"));
+            return Err(format!("two partitions in '{text}' have nothing between them"));
         }
         parts.push(Part::Field(name.to_owned()));
         rest = next;
     }
     if rest.contains('}') {
-        return Err(format!("a '}}' in '{text}' was not opened"));
+        return Err(format!("a '}}' in '{text}' has no '{{'"));
     }
     if !rest.is_empty() {
         parts.push(Part::Literal(rest.to_owned()));
@@ -636,7 +636,7 @@ mod tests {
             ("a/b", "no partition"),
             ("{a}{b}", "beside"),
             ("{a", "not closed"),
-            ("a}/{b}", "not opened"),
+            ("a}/{b}", "has no '{{'"),
             ("{}", "without a name"),
             ("{a}/{a}", "twice"),
             ("{a}//{b}", "no name"),

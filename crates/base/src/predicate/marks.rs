@@ -53,8 +53,8 @@ impl TryFrom<Written> for Marks {
         let number = written.number.map(|text| Operand::of_number(&text).ok_or(text));
         let instant = written.instant.map(|text| instant(&text).map(Operand::of_instant).ok_or(text));
         Ok(Self {
-            number: number.transpose().map_err(|text| format!("'{text}' is no number"))?,
-            instant: instant.transpose().map_err(|text| format!("'{text}' is no time"))?,
+            number: number.transpose().map_err(|text| format!("'{text}' is not a number"))?,
+            instant: instant.transpose().map_err(|text| format!("'{text}' is not a time"))?,
             text: written.text.as_deref().map(Operand::of_text),
         })
     }
@@ -155,7 +155,7 @@ impl Marks {
             Lookback::Nanos(_) => ("dates or times", "a number"),
         };
         Err(Error::config(format!(
-            "the cursor's values are no {values}, as the stream's `cursor_lookback` would have it"
+            "the values of the cursor are not {values}, which the stream's `cursor_lookback` requires"
         ))
         .hint(format!("write it as {right}, or remove it")))
     }

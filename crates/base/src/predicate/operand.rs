@@ -222,7 +222,7 @@ impl fmt::Display for Operand {
         match &self.written {
             Written::Boolean(value) => write!(f, "{value}"),
             Written::Number(text) => write!(f, "the number {text}"),
-            Written::Text(text) => write!(f, "the text '{text}'"),
+            Written::Text(text) => write!(f, "the string '{text}'"),
             Written::Instant(nanos) => f.write_str(&write_instant(*nanos)),
         }
     }

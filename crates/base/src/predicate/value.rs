@@ -56,7 +56,7 @@ impl Kind {
         match self {
             Self::Boolean => "compare it with true or false",
             Self::Number => "compare it with a number",
-            Self::Text => "compare it with a text or a number",
+            Self::Text => "compare it with a string or a number",
             Self::Instant => "compare it with a date or a time, such as \"2024-01-31\" or \"2024-01-31T12:00:00Z\"",
             Self::Time => "compare it with a time of day, such as \"12:30:00\"",
             Self::Other => "use 'is null' or 'is not null'",

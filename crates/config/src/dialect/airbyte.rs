@@ -204,7 +204,7 @@ pub(crate) fn parse(object: &Object, log: &mut ProvenanceLog) -> Result<Job> {
 /// Records the keys that another key makes unused.
 fn note_unused(keys: &[&str], used: &str, object: &Object, log: &mut ProvenanceLog) {
     for key in keys.iter().filter(|key| object.contains_key(**key)) {
-        log.unused(*key, format!("without effect, because `{used}` is given"));
+        log.unused(*key, format!("without effect: `{used}` is also given"));
     }
 }
 
@@ -258,7 +258,7 @@ fn stream(object: &Object, path: &str, of_all: OfAllStreams<'_>, log: &mut Prove
     let schema_sample_files = sample_files(&input, path, log)?;
     let days_to_sync_if_history_is_full = days(input.days_to_sync_if_history_is_full, path, log)?;
     if input.skip_full_check_for_parquet {
-        let note = "without effect: a check never decodes more of a Parquet file than it needs";
+        let note = "without effect: `check` never decodes more of a Parquet file than it needs";
         log.unused(join(path, "skip_full_check_for_parquet"), note);
     }
     let patterns = patterns(&input, object, bucket_prefix, path, log)?;
@@ -313,7 +313,7 @@ fn patterns(
         let globs = join(path, "globs");
         if object.contains_key("globs") {
             let message = format!("`{key_path}` and `{globs}` are both given");
-            return Err(Error::config(message).hint("keep the one that is meant"));
+            return Err(Error::config(message).hint("remove one of them"));
         }
         list_prefix.get_or_insert_with(|| bucket_prefix.to_owned());
         log.forget_default(&globs);
@@ -333,7 +333,7 @@ fn exclusive_options(input: &AirbyteStreamInput, input_schema: bool, path: &str)
         let options = "'Schemaless', 'Input Schema', 'Files To Read For Schema Discover' or 'Use First Found File For \
                        Schema Discover'";
         let message = format!("`{path}`: Only one of options {options} can be provided at the same time");
-        return Err(Error::config(message).hint("keep the one that is meant"));
+        return Err(Error::config(message).hint("remove one of them"));
     }
     Ok(())
 }
@@ -347,7 +347,7 @@ fn sample_files(input: &AirbyteStreamInput, path: &str, log: &mut ProvenanceLog)
     let number = number.between(1, u64::MAX, &path)?;
     let most = SCHEMA_SAMPLE_FILES_AT_MOST;
     if number > most {
-        log.remark(&path, &format!("at most {most} files are used"));
+        log.remark(&path, &format!("no more than {most} files are used"));
     }
     Ok(Some(usize::try_from(number.min(most)).expect("at most ten")))
 }

@@ -80,8 +80,8 @@ pub(crate) fn one_dialect(object: &Object) -> Result<()> {
     match (first(FIVETRAN), first(FLAT)) {
         (Some(fivetran), Some(flat)) => {
             let message =
-                format!("`{fivetran}` belongs to a Fivetran-style configuration and `{flat}` to the flat form");
-            Err(Error::config(message).hint("use the names of one of them"))
+                format!("`{fivetran}` is a Fivetran-style parameter, and `{flat}` is a parameter of the flat form");
+            Err(Error::config(message).hint("use the parameters of only one form"))
         }
         _ => Ok(()),
     }

@@ -10,12 +10,13 @@ pub(crate) fn around(format: &FormatOptions, written: Compression, path: &str, l
     match format {
         FormatOptions::Parquet(_) if written != Compression::Auto && written != Zip => {
             if written != Compression::None {
-                log.unused(path, "without effect: a Parquet file names the codec of its columns itself");
+                log.unused(path, "without effect: a Parquet file specifies the codec of its columns itself");
             }
             Compression::None
         }
         FormatOptions::Avro(_) if matches!(written, Gzip | Bzip2 | Zstd | Xz | Snappy) => {
-            let note = "Avro files name the codec of their blocks themselves; another compression is detected";
+            let note = "an Avro file specifies the codec of its blocks itself; compression of the whole file is \
+                        detected";
             log.remark(path, note);
             Compression::Auto
         }

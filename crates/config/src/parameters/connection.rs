@@ -117,7 +117,7 @@ pub(crate) fn tls_has_effect(access: &Access<'_>, name: &str, object: &Object, l
         return Ok(());
     }
     Err(Error::new(ErrorKind::Unsupported, format!("`{name}` is false without an `{endpoint_name}`"))
-        .hint(format!("remove `{name}`: AWS is always reached through TLS")))
+        .hint(format!("remove `{name}`: AWS always uses TLS")))
 }
 
 /// The connection, and the prefix that was written into the bucket.

@@ -65,7 +65,7 @@ pub(crate) struct AnonymousInput {}
 pub(crate) fn authentication(object: &Object, log: &mut ProvenanceLog) -> Result<Credentials> {
     let path = "credentials";
     let empty =
-        |key: &str| Error::config(format!("`{path}.{key}` is empty")).hint("enter it, or choose another `auth_type`");
+        |key: &str| Error::config(format!("`{path}.{key}` is empty")).hint("set it, or choose another `auth_type`");
     match tag_of(object, path, TAG, &["iam_user", "iam_role", "default_credentials", "anonymous"])? {
         "iam_user" => {
             let user: IamUserInput = section(object, path, &[TAG], log)?;
@@ -177,7 +177,7 @@ pub(crate) fn static_keys(id: SecretInput, secret: SecretInput, token: Option<Se
 }
 
 fn exclusive(one: &str, other: &str) -> Error {
-    Error::config(format!("`{one}` and `{other}` are both given")).hint("keep the one that is meant")
+    Error::config(format!("`{one}` and `{other}` are both given")).hint("remove one of them")
 }
 
 /// The ARN of a role.

@@ -65,7 +65,7 @@ pub(crate) struct PartitionsInput {
 
 const OTHERS: &str = "The type of the partition `date`. All other partitions are written in the same way.";
 /// A value can also be a list or an object of tests, so that no partition that somebody has may be the example.
-const INSTEAD: &str = "Write the name of a partition in place of this one.";
+const INSTEAD: &str = "Replace this name with the name of a partition.";
 
 /// The lint of platforms wants each object to have a property of one type. These have those that the user has partitions for.
 fn example(name: &str, title: &str, description: &str) -> Value {
@@ -236,7 +236,7 @@ fn tests(value: &Value, path: &str) -> Result<Vec<Test>> {
 fn test(name: &str, value: &Value, path: &str) -> Result<Test> {
     let compared = |comparison| match operand(value, path)? {
         Operand::Null | Operand::Boolean(_) => {
-            Err(wrong(path, value, "a value with an order: a number, a text or a time"))
+            Err(wrong(path, value, "a value that can be ordered: a number, a string or a time"))
         }
         operand => Ok(Test::Compare(comparison, operand)),
     };
@@ -249,9 +249,7 @@ fn test(name: &str, value: &Value, path: &str) -> Result<Test> {
         "gte" => compared(Comparison::GreaterOrEqual),
         "lt" => compared(Comparison::Less),
         "lte" => compared(Comparison::LessOrEqual),
-        _ => {
-            Err(Error::config(format!("`{path}` is not a test of a partition")).hint(format!("use {}", one_of(TESTS))))
-        }
+        _ => Err(Error::config(format!("`{path}` is not a known test")).hint(format!("use {}", one_of(TESTS)))),
     }
 }
 
@@ -267,7 +265,7 @@ fn list(value: &Value, path: &str) -> Result<Vec<Operand>> {
 }
 
 fn operand(value: &Value, path: &str) -> Result<Operand> {
-    let expected = "a text, a number, a boolean, null or a time such as 'now-1d'";
+    let expected = "a string, a number, a boolean, null or a time such as 'now-1d'";
     match value {
         Value::Null => Ok(Operand::Null),
         Value::Bool(value) => Ok(Operand::Boolean(*value)),

@@ -106,7 +106,7 @@ impl From<&Pushdown> for PushdownInput {
 fn columns(written: Option<&[String]>, path: &str) -> Result<Option<Vec<String>>> {
     let Some(columns) = written else { return Ok(None) };
     if columns.is_empty() {
-        return Err(wrong(path, "an empty list", "the names of one column or more")
+        return Err(wrong(path, "an empty list", "the names of at least one column")
             .hint("remove it to read all columns that the catalog selects"));
     }
     match columns.iter().position(String::is_empty) {

@@ -8,7 +8,7 @@ use crate::provenance::ProvenanceLog;
 use tollgate_base::options::{InferenceDepth, SchemaEvolution};
 
 /// Why a parameter about fields has no effect in a stream without columns of its own.
-pub(crate) const ONE_COLUMN: &str = "without effect: the rows are delivered as they are, in one column";
+pub(crate) const ONE_COLUMN: &str = "without effect: the rows are delivered unchanged in one column";
 
 /// The parameters as written.
 #[derive(Serialize, Deserialize, JsonSchema)]

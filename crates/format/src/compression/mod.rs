@@ -114,7 +114,7 @@ impl Source {
     /// Takes stored bytes, which must follow those before.
     pub(crate) fn feed(&mut self, offset: u64, bytes: Bytes) -> Result<()> {
         if offset != self.next_stored {
-            return Err(Error::internal("bytes of an object were fed out of order")
+            return Err(Error::internal("the bytes of an object arrived out of order")
                 .with("expected", self.next_stored)
                 .with("offset", offset));
         }
@@ -161,8 +161,12 @@ impl Source {
     fn by_magic(&self, first: &[u8]) -> Result<Compression> {
         let found = Compression::of_magic(first);
         if found == Compression::Zip {
-            return Err(Error::new(ErrorKind::Unsupported, "the object is a zip archive and is not called one")
-                .hint("set `compression` to `zip`, or let the key end with `.zip`"));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the object is a zip archive, but neither its key nor the \
+                                                           configuration says so",
+            )
+            .hint("set `compression` to `zip`, or rename the object so that its key ends with `.zip`"));
         }
         Ok(found)
     }
@@ -232,7 +236,8 @@ impl Source {
             self.advance(zeros);
             return Ok(None);
         }
-        let message = format!("bytes behind {} data are neither zero nor more of it", self.compression.name());
+        let message =
+            format!("the bytes after the {} data are neither zeros nor more {0} data", self.compression.name());
         Err(Error::data(message).with("byte", self.used))
     }
 
@@ -293,11 +298,11 @@ impl Source {
         Err(Error::new(ErrorKind::Limit, message)
             .with("stored_bytes", stored)
             .with("decoded_bytes", decoded)
-            .hint(format!("if the object is what it should be, raise `{parameter}`")))
+            .hint(format!("if the object is correct, raise `{parameter}`")))
     }
 
     fn truncated(&self) -> Error {
-        let message = format!("the {} data ends in the middle", self.compression.name());
+        let message = format!("the {} data is truncated", self.compression.name());
         Error::data(message).with("byte", self.used)
     }
 

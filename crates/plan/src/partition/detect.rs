@@ -194,10 +194,11 @@ impl Depths {
         let example = |names: &Vec<String>| names.first().cloned().unwrap_or_default();
         let folders: String = self.names.iter().map(|names| format!("{}/", example(names))).collect();
         Error::config(format!(
-            "Partition error: `partition_keys` names {}, for which there are no folders; a path there is '{base}{folders}'",
+            "Partition error: `partition_keys` names {}, but there are no folders for it; an actual path is \
+             '{base}{folders}'",
             missing.join(", ")
         ))
-        .hint("name one partition for each folder below the prefix, or write them out in `partition_template`")
+        .hint("name one partition for each folder below the prefix, or describe the folders in `partition_template`")
     }
 }
 

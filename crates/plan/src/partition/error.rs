@@ -23,5 +23,5 @@ pub fn partition_error(key: &str, partitions: &Partitions, layout: Option<&Layou
         return None;
     }
     let odd = constants(key, partitions, layout).into_iter().find(|constant| constant.misfit)?;
-    Some(format!("the key's value for partition '{}' is not of type {}", odd.name, odd.kind.name()))
+    Some(format!("the value of the key for partition '{}' is not of type {}", odd.name, odd.kind.name()))
 }

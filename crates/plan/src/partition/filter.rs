@@ -580,15 +580,17 @@ fn matcher(operand: &Operand, typed: Option<PartitionType>) -> Option<Matcher> {
 fn misfit(column: &str, operand: &Operand, kind: Kind, typed: Option<PartitionType>) -> Error {
     let expected = match kind {
         Kind::Date => "a date such as '2024-01-31', '20240131', '2024-01', 'now-1d' or null",
-        Kind::Text => typed.map_or("a text, a number or a time", PartitionType::name),
+        Kind::Text => typed.map_or("a string, a number or a time", PartitionType::name),
     };
     let message = format!("Partition error: `partition_filter.{column}` compares with {operand}, expected {expected}");
     Error::config(message).hint(match kind {
         Kind::Date => format!(
-            "write it as a date; if the partition is no date, compare it as a text with {{\"{column}\": \"string\"}} in \
-             `partition_types`"
+            "write it as a date; if the partition is not a date, compare it as a string with {{\"{column}\": \
+             \"string\"}} in `partition_types`"
         ),
-        Kind::Text => "write the value in the partition's type, or give another type in `partition_types`".to_owned(),
+        Kind::Text => {
+            "write the value in the type of the partition, or set another type in `partition_types`".to_owned()
+        }
     })
 }
 
@@ -598,7 +600,7 @@ fn unknown_partition(column: &str, layout: &Layout) -> Error {
     Error::config(format!(
         "Partition error: `partition_filter.{column}` names a partition that the stream does not have; it has {known}"
     ))
-    .hint("correct the name, or give the folders in `partition_keys` or `partition_template`")
+    .hint("correct the name, or describe the folders in `partition_keys` or `partition_template`")
 }
 
 fn in_words(condition: &partition::Condition, now: Timestamp) -> String {

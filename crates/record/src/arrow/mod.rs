@@ -326,5 +326,5 @@ fn refused(field: &Field) -> Error {
     Error::new(ErrorKind::Unsupported, "the type of a column has no JSON form")
         .with("column", field.name())
         .with("type", field.data_type())
-        .hint("leave the column out of the stream's catalog")
+        .hint("remove the column from the stream's catalog")
 }

@@ -279,7 +279,7 @@ pub(crate) fn user_provided(column_names: Vec<String>, path: &str) -> Result<Csv
     let mut seen = std::collections::HashSet::new();
     let width = column_names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
     if let Some(twice) = column_names[..width].iter().find(|name| !seen.insert(name.as_str())) {
-        return Err(Error::config(format!("`{path}` has the name '{twice}' twice")));
+        return Err(Error::config(format!("`{path}` contains the name '{twice}' twice")));
     }
     Ok(CsvHeader::UserProvided(column_names))
 }
@@ -293,10 +293,10 @@ pub(crate) fn delimiter(text: &str, path: &str) -> Result<(u8, Vec<u8>)> {
     match text.as_bytes() {
         b"\\t" => Ok((b'\t', Vec::new())),
         bytes if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) => {
-            Err(wrong(path, format!("{text:?}"), "characters that do not end a line"))
+            Err(wrong(path, format!("{text:?}"), "characters other than line breaks"))
         }
         [first, rest @ ..] if rest.len() < MOST_BYTES => Ok((*first, rest.to_vec())),
-        _ => Err(wrong(path, format!("{text:?}"), "one character, or a few in a row")),
+        _ => Err(wrong(path, format!("{text:?}"), "one character, or a few")),
     }
 }
 
@@ -309,7 +309,7 @@ fn one_byte(text: &str, name: &str, path: &str) -> Result<u8> {
     match text.as_bytes() {
         [byte] => Ok(*byte),
         _ if text.chars().count() == 1 => {
-            let message = format!("`{path}` is '{text}', and characters outside ASCII are not supported there yet");
+            let message = format!("`{path}` is '{text}'; characters outside ASCII are not supported here yet");
             Err(Error::new(ErrorKind::Unsupported, message).hint("use one ASCII character"))
         }
         _ => Err(Error::config(format!("`{path}` is {text:?}: {name} should only be one character"))),

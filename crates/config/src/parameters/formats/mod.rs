@@ -78,13 +78,13 @@ pub(crate) fn parse(object: &Object, path: &str, delivery: Delivery, log: &mut P
     if object.get(TAG).is_some_and(|name| name == NOT_YET) {
         if delivery != Delivery::Records {
             // Files are not looked into: any format will do.
-            log.unused(join(path, TAG), "without effect: files are transferred as they are");
+            log.unused(join(path, TAG), "without effect: files are transferred unchanged");
             return Ok(FormatOptions::Jsonl);
         }
         let message = format!("`{}` is '{NOT_YET}', which is not supported yet", join(path, TAG));
         return Err(Error::new(ErrorKind::Unsupported, message).hint(
-            "set `delivery_method` to use_file_transfer to have the files themselves, or take the stream out of this \
-             configuration",
+            "set `delivery_method` to use_file_transfer to transfer the files unchanged, or remove the stream from \
+             this configuration",
         ));
     }
     match tag_of(object, path, TAG, &["csv", "jsonl", "json", "parquet", "avro", "excel", "infer"])? {

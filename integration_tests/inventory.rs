@@ -409,7 +409,7 @@ fn without_dates_an_inventory_is_refused_or_read_alone_as_the_policy_says() {
     assert_eq!(requests(&bench), (1 + 2 + 2, 0, 1));
     let logs = output.logs();
     assert!(
-        logs.iter().any(|line| line.starts_with("WARN") && line.contains("nothing is listed besides")),
+        logs.iter().any(|line| line.starts_with("WARN") && line.contains("nothing is listed, because")),
         "{logs:#?}"
     );
 }
@@ -471,7 +471,7 @@ fn archived_objects_of_an_inventory_are_counted_and_it_is_said_that_some_may_be_
     let archived = manifest(&bench, "archived", BUCKET, "CSV", 0, &files);
     let output = read(&bench, stream(Some(&archived)), "full_refresh", None).ok();
     assert!(logged(&output, "WARN stream s: 1 archived objects left out"), "{:#?}", output.logs());
-    assert!(logged(&output, "does not tell which archived objects are restored"), "{:#?}", output.logs());
+    assert!(logged(&output, "does not show which archived objects are restored"), "{:#?}", output.logs());
     let output = read(&bench, stream(Some(&at)), "full_refresh", None).ok();
     assert!(!logged(&output, "restored"), "{:#?}", output.logs());
 }

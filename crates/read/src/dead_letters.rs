@@ -109,7 +109,7 @@ impl DeadLetterStore {
         Error::config(format!("bad rows cannot be written to '{place}'"))
             .caused_by(error)
             .with("dead_letters", place)
-            .hint("check `dead_letter_path`, and that the connector may write there")
+            .hint("check `dead_letter_path`, and that the connector can write there")
     }
 
     fn read<'a>(&'a self, name: &'a str) -> Later<'a, Option<Vec<u8>>> {
@@ -168,7 +168,7 @@ fn write_private(path: &std::path::Path, text: &[u8]) -> std::io::Result<()> {
 fn unusable(path: &std::path::Path, error: std::io::Error) -> Error {
     Error::config(format!("bad rows cannot be written to '{}'", path.display()))
         .caused_by(error)
-        .hint("check `dead_letter_path`, and that the connector may write there")
+        .hint("check `dead_letter_path`, and that the connector can write there")
 }
 
 async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

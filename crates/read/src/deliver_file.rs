@@ -38,7 +38,7 @@ impl Transfer {
         }
         let relative = self.relative(&object.key)?;
         if object.size > MOST_BYTES {
-            return Err(Error::new(ErrorKind::Limit, "the file is larger than the limit of file transfer allows")
+            return Err(Error::new(ErrorKind::Limit, "the file is larger than the limit of file transfer")
                 .with("size_bytes", object.size)
                 .with("limit_bytes", MOST_BYTES));
         }
@@ -148,5 +148,8 @@ fn not_written(path: &Path, error: std::io::Error) -> Error {
     Error::new(kind, "a file cannot be written into the staging folder")
         .with("path", path.display())
         .caused_by(error)
-        .hint("make the folder that AIRBYTE_STAGING_DIRECTORY names writable, with room for the files in flight")
+        .hint(
+            "check that the folder in AIRBYTE_STAGING_DIRECTORY is writable and has room for the files that are \
+               read in parallel",
+        )
 }

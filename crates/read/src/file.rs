@@ -121,8 +121,8 @@ async fn read_once(
         && task.decoder.access() == (Access::Stream { from: 0 })
     {
         let message = format!(
-            "stream {}: {key} cannot be entered where the last run stood: it is read again from its start and skipped \
-             to {skipped_to}",
+            "stream {}: reading {key} cannot start in the middle: the file is read again from its start, and its \
+             content before {skipped_to} is skipped",
             shared.stream.name
         );
         shared.outgoing.log(Level::Info, message).await;
@@ -157,7 +157,7 @@ pub(super) async fn reject_file(
     if stream.bad_rows.action == job::BadRowAction::Fail {
         let error = Error::data(format!("Partition error: {reason}")).with("stream", &stream.name);
         return Err(error.with("key", &object.key).hint(
-            "correct the partitions or the globs, or set `on_error` to 'skip' or 'dead_letter' to leave such files out",
+            "correct the partitions or the globs, or set `on_error` to 'skip' or 'dead_letter' to skip such files",
         ));
     }
     let raw = object.key.as_bytes().to_vec();
@@ -225,7 +225,7 @@ async fn conclude(
 /// The error of a format that is read by ranges, which a compressed member does not have.
 pub(super) fn not_in_archives(format: &FormatOptions) -> Error {
     let message = format!("{} files inside of zip archives cannot be read", format.name());
-    Error::new(ErrorKind::Unsupported, message).hint("write them into the bucket as they are")
+    Error::new(ErrorKind::Unsupported, message).hint("upload them without the archive")
 }
 
 /// What lies before a position, for a file that cannot be entered there.
@@ -244,7 +244,7 @@ fn vanished(error: Error) -> Error {
     }
     Error::new(ErrorKind::Changed, "the object was deleted after it was listed")
         .caused_by(error)
-        .hint("run the sync again; it lists anew")
+        .hint("run the sync again to list the bucket again")
 }
 
 /// Room that a file whose bytes are here already takes without asking: what most decompressors remember.
@@ -542,9 +542,9 @@ impl<'a> FileTask<'a> {
         let most = shared.budgets.fetched.total_bytes() as u64;
         if bytes > most.max(self.large_bytes) && shared.report.add_large(self.large_bytes == 0, bytes) {
             let message = format!(
-                "stream {}: '{}' has row groups of which {bytes} bytes are needed at once, more than the {most} bytes that \
-                 are set aside for fetched data: memory grows by as much. FileQueue with a page index, or with smaller row \
-                 groups, need less",
+                "stream {}: '{}' has row groups of which {bytes} bytes are needed at once, more than the {most} bytes \
+                 reserved for fetched data, so the run needs more memory; files with a page index or with smaller row \
+                 groups need less",
                 shared.stream.name, self.object.key
             );
             shared.outgoing.log(Level::Warn, message).await;
@@ -688,7 +688,7 @@ impl<'a> FileTask<'a> {
         let key = Arc::clone(&self.object.key);
         let rows = format!("1-{handed_on}");
         let message = format!(
-            "stream {}: rows {rows} of {key} were emitted before its bytes proved to be damaged, and may be wrong; the next \
+            "stream {}: rows {rows} of {key} were emitted before the damage was detected, and may be wrong; the next \
              run reads the file again from its start",
             self.shared.stream.name
         );

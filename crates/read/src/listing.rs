@@ -250,7 +250,7 @@ impl Listing {
     pub(super) async fn hold(&mut self) -> Result<()> {
         if self.from_inventory.is_some() {
             let error = Error::new(ErrorKind::Unsupported, "the listing of the bucket is not sorted by key");
-            return Err(error.hint("an inventory needs that order: read the stream without `inventory`"));
+            return Err(error.hint("an inventory requires sorted keys: remove `inventory` to read the stream"));
         }
         self.queue.clear();
         self.early.clear();

@@ -138,7 +138,7 @@ impl Looking<'_> {
         }
         while let Some(looked) = running.join_next().await {
             let (place, file, key) =
-                looked.map_err(|error| Error::internal("the look at a footer ended unexpectedly").caused_by(error))?;
+                looked.map_err(|error| Error::internal("reading a footer ended unexpectedly").caused_by(error))?;
             match file {
                 Ok(file) => plan.add_footer(place, Some(file)),
                 // Reading the file will say what is wrong with it.

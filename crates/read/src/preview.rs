@@ -158,7 +158,7 @@ fn shown(layout: &Layout) -> String {
         .collect();
     let folders = |names: &[String]| names.iter().map(|name| format!("{name}/")).collect::<String>();
     match (named.is_empty(), placed.is_empty()) {
-        (false, false) => format!("{}{} and {} wherever they stand", layout.base, folders(&placed), named.join(", ")),
+        (false, false) => format!("{}{} and {} anywhere in it", layout.base, folders(&placed), named.join(", ")),
         (false, true) => format!("{}{}", layout.base, folders(&named)),
         _ => format!("{}{}", layout.base, folders(&placed)),
     }

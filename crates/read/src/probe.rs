@@ -169,7 +169,7 @@ async fn first_batch(store: &Store, stream: &Stream, object: &ObjectFacts, rows:
     {
         fetched.feed(missing, &mut decoder).await?;
     }
-    let footer = decoder.footer().ok_or_else(|| Error::internal("a Parquet decoder went on without the footer"))?;
+    let footer = decoder.footer().ok_or_else(|| Error::internal("a Parquet decoder continued without the footer"))?;
     rows.types(&footer.schema)?;
     if footer.rows == 0 {
         return Ok(None);
@@ -180,8 +180,8 @@ async fn first_batch(store: &Store, stream: &Stream, object: &ObjectFacts, rows:
     let chosen = affordable(wanted.clone());
     let note = (chosen.len() < wanted.clone().count()).then(|| {
         format!(
-            "stream {}: the values of {} of {} columns of '{}' were checked, and the types of all: its first row group has \
-             {total} bytes, and a check reads {PARQUET_BYTES} at most",
+            "stream {}: the types of all columns of '{3}' were checked, and the values of {1} of {2}: its first row \
+             group has {total} bytes, and a check reads at most {PARQUET_BYTES}",
             stream.name,
             chosen.len(),
             wanted.count(),

@@ -237,8 +237,8 @@ impl Counts {
             return Vec::new();
         }
         vec![format!(
-            "{} were left out, since they lie below the greatest value of column '{column}' in the syncs before \
-             (`cursor_field`); a `cursor_lookback` reads rows that come late",
+            "{} were skipped: they are lower than the greatest value of column '{column}' in earlier syncs \
+             (`cursor_field`); set `cursor_lookback` to read late rows",
             what.join(" and ")
         )]
     }
@@ -303,7 +303,8 @@ impl Counts {
             "archived objects left out; they are read when they are restored",
         );
         if listing.archived > 0 && listing.from_inventory > 0 {
-            let what = "objects of the inventory: it does not tell which archived objects are restored, and those count as archived";
+            let what = "objects are from the inventory, which does not show which archived objects are restored: all \
+                        of them count as archived";
             say(Level::Warn, listing.from_inventory, what);
         }
         let part = sample_in_words(listing.sample);
@@ -316,23 +317,23 @@ impl Counts {
         say(
             Level::Warn,
             if in_part { listing.selected } else { 0 },
-            &format!("files to read, and of these only a sample (`dev_sampling`): {part}"),
+            &format!("files to read, but only in part (`dev_sampling`): {part}"),
         );
         say(
             Level::Warn,
             decisions.changed,
-            "objects changed since the last run stopped inside them; they are read from the start",
+            "objects changed after the last run stopped inside them; they are read from the start",
         );
         say(
             Level::Warn,
             decisions.other_options + members.other_options,
-            "unfinished files are read again from their start: their positions were made with other options (encoding, \
-             delimiter, quoting, header, compression, flattening, filter), or the state does not say with which",
+            "unfinished files are read again from their start: their options changed since the last run (encoding, \
+             delimiter, quoting, header, compression, flattening, filter), or the state does not record them",
         );
         if let Some(key) = &self.first_refused {
             let refused = format!(
-                "unfinished files are read again from their start: the state has positions that they do not have, as of \
-                 '{key}'"
+                "unfinished files are read again from their start: the positions in the state do not exist in them \
+                 (for example '{key}')"
             );
             say(Level::Warn, self.refused_positions, &refused);
         }
@@ -341,8 +342,8 @@ impl Counts {
         say(
             Level::Warn,
             members.read_again,
-            "members of changed zip archives are read although some of them may have been read before: the state does not \
-             have what they were",
+            "members of changed zip archives are read, although some of them may have been read before: the state \
+             does not have their checksums",
         );
         say(Level::Info, members.already_read, "members of zip archives were read before");
         let MembersLeftOut { unmatched, hidden, markers, too_old } = self.members_left_out;
@@ -372,8 +373,8 @@ impl Counts {
         say(
             Level::Warn,
             decisions.read_again,
-            "objects are read although some of them may have been read before: too much changed since the last run to \
-             tell them apart",
+            "objects are read, although some of them may have been read before: too many objects changed since the \
+             last run to distinguish them",
         );
         say(
             Level::Warn,
@@ -386,21 +387,21 @@ impl Counts {
         say(
             Level::Warn,
             self.overwritten,
-            "files were overwritten since the inventory; they were read as they are now",
+            "files were overwritten after the inventory was made; their current versions were read",
         );
         say(Level::Warn, self.vanished as u64, "objects that the last run left unfinished are not there any more");
         if self.large_files > 1 {
             let (files, bytes) = (self.large_files, self.large_bytes);
             let line = format!(
-                "stream {stream}: {files} files have row groups larger than the memory for fetched data; the largest \
-                 needed {bytes} bytes at once"
+                "stream {stream}: {files} files have row groups that are larger than the memory for fetched data; the \
+                 largest needed {bytes} bytes at once"
             );
             lines.push((Level::Warn, line));
         }
         for (column, (files, first)) in self.shadowed.iter().take(SHADOWED) {
             let line = format!(
-                "stream {stream}: column '{column}' of {files} files is not read, since their keys have a partition of that name, \
-                 as of '{first}'; set `partition_columns` to 'none' to read the column"
+                "stream {stream}: column '{column}' of {files} files is not read, because their keys have a partition \
+                 with that name (for example '{first}'); set `partition_columns` to 'none' to read the column"
             );
             lines.push((Level::Warn, line));
         }
@@ -414,8 +415,7 @@ impl Counts {
             lines.push((Level::Info, format!("stream {stream}: {}", self.pruned)));
         }
         if let Pruned { unsampled_row_groups: groups @ 1.., unsampled_rows: rows, .. } = self.pruned {
-            let text =
-                format!("{groups} row groups with {rows} rows left out, as only a sample is read (`dev_sampling`)");
+            let text = format!("{groups} row groups with {rows} rows skipped: only a sample is read (`dev_sampling`)");
             lines.push((Level::Warn, format!("stream {stream}: {text}")));
         }
         for (worrying, note) in self.left_out.notes() {

@@ -191,7 +191,7 @@ pub(super) async fn columnar_file(store: &Store, look: &ColumnarLook) -> Result<
         feed(store, object, wanted, &mut decoder).await?;
     }
     let (Some(footer), Some(Planned { metadata_start, index, steps })) = (decoder.footer(), decoder.planned()) else {
-        return Err(Error::internal("a Parquet decoder went on without the footer"));
+        return Err(Error::internal("a Parquet decoder continued without the footer"));
     };
     let file = ColumnarFile::new(object, parquet::TAIL_BYTES, metadata_start, &index, &steps, footer.rows);
     Ok(ColumnarFile { standing: decoder.standing(), ..file })

@@ -203,12 +203,16 @@ impl StreamRun<'_> {
     async fn say_beginning(&self, stream: &Stream, cursor: &Cursor) {
         let Cursor::FullRefresh(cursor) = cursor else { return };
         let (level, text) = if cursor.finished() {
-            (Level::Info, "an earlier attempt of this sync (`sync_id`) read all of it: nothing is left to read")
+            (
+                Level::Info,
+                "an earlier attempt of this sync (`sync_id`) read the whole stream, so nothing is left to \
+                           read",
+            )
         } else if cursor.started_over() {
             (
                 Level::Warn,
-                "the full refresh starts over: what it selects, or how it is read, is not what it was when the last run \
-                 was interrupted, or the state does not say",
+                "the full refresh starts over, because its selection or its options changed after the last run was \
+                 interrupted, or the state does not record them",
             )
         } else {
             return;
@@ -270,8 +274,8 @@ impl StreamRun<'_> {
                 let files = match Box::pin(self.list(stream, cursor, now, shared)).await {
                     Err(error) if of_a_limit(&error) => {
                         let error = error.hint(
-                            "nothing of the stream is read before all of it is listed: `tollgate estimate` counts the \
-                             requests that the listing takes",
+                            "the stream is read only after it was listed completely: `tollgate estimate` shows how \
+                             many requests the listing needs",
                         );
                         self.at_limit(LimitReached::at(error), None, stream).await;
                         return Ok(());
@@ -292,14 +296,14 @@ impl StreamRun<'_> {
         }
         if files.held() {
             let text = format!(
-                "stream {}: the server does not list keys in their order, so the whole listing was sorted before the first \
+                "stream {}: the server does not list keys in order, so the whole listing is sorted before the first \
                  file is read",
                 stream.name
             );
             self.outgoing.log(Level::Warn, text).await;
         }
         if let Some(most) = stream.development.max_files {
-            let text = format!("stream {}: {most} files are read at most (`dev_max_files`)", stream.name);
+            let text = format!("stream {}: at most {most} files are read (`dev_max_files`)", stream.name);
             self.outgoing.log(Level::Warn, text).await;
         }
         self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
@@ -339,7 +343,7 @@ impl StreamRun<'_> {
         shared.tolerance.carry(good, bad);
         if bad > 0 {
             let text = format!(
-                "stream {}: {bad} bad rows that earlier runs skipped count as well: those runs did not end well",
+                "stream {}: {bad} bad rows that earlier, failed runs skipped are counted too",
                 shared.stream.name
             );
             self.outgoing.log(Level::Warn, text).await;
@@ -533,7 +537,7 @@ impl StreamRun<'_> {
             reached = allowance.too_dear_now(plan.row, 1, least).unwrap_or(reached);
         } else if let Some(shortages) = allowance.too_dear_alone(plan.row, plan.requests, plan.bytes) {
             let hint = format!(
-                "this file alone passes the limit and cannot be read in part: raise {}",
+                "this file alone exceeds the limit and cannot be read in part: raise {}",
                 shortages.parameters()
             );
             return Assigned::Refused(shortages.error().with("key", &object.key).hint(hint));
@@ -563,20 +567,23 @@ impl StreamRun<'_> {
             OnLimit::Partial if !self.progress.advanced() && !*self.lasting => {
                 self.limited = true;
                 let raise = error.get(AT_LEAST).unwrap_or("the limit").to_owned();
-                let hint = format!("nothing was read, and the next run would get no further: raise {raise} at least");
+                let hint = format!(
+                    "nothing was read, and the next run would not make progress either: raise at least \
+                                    {raise}"
+                );
                 self.fail(error.hint(hint)).await;
             }
             OnLimit::Partial => {
                 self.limited = true;
-                let error = error.hint("this run ends here, and the next one goes on");
+                let error = error.hint("this run ends here, and the next one continues");
                 self.outgoing.log(Level::Warn, error.to_string()).await;
             }
         }
     }
 
     async fn ended(&mut self, ended: Result<Result<FileEnd>, tokio::task::JoinError>, health: &mut Health) {
-        let ended = ended
-            .unwrap_or_else(|error| Err(Error::internal("the reading of a file ended unexpectedly").caused_by(error)));
+        let ended =
+            ended.unwrap_or_else(|error| Err(Error::internal("reading a file ended unexpectedly").caused_by(error)));
         match ended {
             Ok(_) => health.transient_in_a_row = 0,
             // Not the file's fault: it goes on in the next run.
@@ -672,7 +679,7 @@ impl Health {
         }
         if more && given_up {
             let kind = if self.failed >= FAILED_FILES { ErrorKind::Data } else { ErrorKind::Transient };
-            return Err(Error::new(kind, format!("the stream was given up after {} failed files", self.failed))
+            return Err(Error::new(kind, format!("the stream was abandoned after {} failed files", self.failed))
                 .hint("the first failures are in the log"));
         }
         Ok(())

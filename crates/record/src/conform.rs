@@ -93,7 +93,7 @@ impl MismatchPolicy {
         let error = match self {
             Self::Stop { frozen: true } => {
                 let hint =
-                    "repair the data, refresh the connection's schema, or set `schema_evolution` to evolve or rescue";
+                    "correct the data, refresh the connection's schema, or set `schema_evolution` to evolve or rescue";
                 Error::data(format!("{}, and the stream's schema is frozen", misfit.reason())).hint(hint)
             }
             _ => Error::data(

@@ -135,7 +135,7 @@ impl Body {
     fn accept(&mut self, bytes: Bytes) -> Result<Bytes> {
         if bytes.len() as u64 > self.span.len() {
             self.stream = Stream::Done;
-            return Err(self.place(Error::new(ErrorKind::Unsupported, "the server sent more bytes than asked for")));
+            return Err(self.place(Error::new(ErrorKind::Unsupported, "the server sent more bytes than requested")));
         }
         self.span.advance(bytes.len() as u64);
         self.fruitful = true;
@@ -163,8 +163,8 @@ impl Body {
         let since = *self.fruitless_since.get_or_insert_with(Instant::now);
         let options = self.store.options();
         if self.fruitless >= options.max_attempts || since.elapsed() >= options.retry_timeout {
-            let cause = error.map_or_else(|| "the body ended early".to_owned(), |error| error::chain(&error));
-            let broken = Error::new(ErrorKind::Transient, "the body of an object breaks off again and again");
+            let cause = error.map_or_else(|| "the response ended too early".to_owned(), |error| error::chain(&error));
+            let broken = Error::new(ErrorKind::Transient, "the download of an object was interrupted too often");
             return Err(self.place(broken.caused_by(cause).with("attempts", self.fruitless)));
         }
         self.stream = Stream::Broken;
@@ -243,8 +243,8 @@ impl fmt::Debug for Body {
 }
 
 fn ranges_ignored() -> Error {
-    let error = Error::new(ErrorKind::Unsupported, "the server does not answer with the range that was asked for");
-    error.hint("use a server that heeds the `Range` header")
+    let error = Error::new(ErrorKind::Unsupported, "the server did not return the requested range");
+    error.hint("use a server that supports the `Range` header")
 }
 
 /// First byte and total size of `bytes 0-9/100`; the total may be `*`.

@@ -46,7 +46,7 @@ fn certificates(pem: &[u8]) -> std::result::Result<usize, String> {
 
 fn unusable(source: &str, reason: &str) -> Error {
     Error::config(format!("the certificates of '{source}' are not usable: {reason}"))
-        .hint(format!("name a file of certificates in PEM form in `ca_bundle` or {VARIABLE}"))
+        .hint(format!("set `ca_bundle` or {VARIABLE} to a file with certificates in PEM format"))
 }
 
 #[cfg(test)]

@@ -104,7 +104,7 @@ impl Checksum {
             self.add(before);
             self.earlier = None;
             if self.sum.state() != Some(state) {
-                let message = "the server sent other bytes than in an earlier run, under the same ETag";
+                let message = "the server sent different bytes than in an earlier run, with the same ETag";
                 return Err(self.wrong(message));
             }
             self.add(after);
@@ -151,13 +151,13 @@ impl Checksum {
         if BASE64.decode(&**expected).is_ok_and(|expected| expected == found) {
             return Ok(());
         }
-        let error = self.wrong("the bytes that arrived do not have the checksum that the server keeps");
+        let error = self.wrong("the downloaded bytes do not match the checksum that the server stores");
         Err(error.with("checksum", BASE64.encode(found)).with("expected_checksum", expected))
     }
 
     fn wrong(&self, message: &str) -> Error {
         let error = Error::new(ErrorKind::Transient, message).with("byte", self.at);
-        error.with_suspect_rows().hint("run it again; if it stays, the object is damaged")
+        error.with_suspect_rows().hint("run the sync again; if the error remains, the object is damaged")
     }
 
     /// The proof for a position at which decoding goes on from byte `from` on. Places must not go down from call to call.
@@ -229,9 +229,12 @@ mod tests {
             };
             rest(None).unwrap();
             let of_earlier_run = rest(Some(from + 5)).unwrap_err();
-            assert!(of_earlier_run.suspects_rows() && of_earlier_run.to_string().contains("other bytes"), "{saved}");
+            assert!(
+                of_earlier_run.suspects_rows() && of_earlier_run.to_string().contains("different bytes"),
+                "{saved}"
+            );
             let of_this_run = rest(Some(9_999)).unwrap_err();
-            assert!(of_this_run.suspects_rows() && of_this_run.to_string().contains("do not have the checksum"));
+            assert!(of_this_run.suspects_rows() && of_this_run.to_string().contains("do not match the checksum"));
         }
     }
 

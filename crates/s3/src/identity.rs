@@ -50,8 +50,11 @@ pub(super) async fn provider(
             let pair = KeyPair::new(access_key_id, secret_access_key.expose(), token, None, "configuration");
             used_secrets.remember(&pair);
             if let Some(what) = unsendable(&pair) {
-                let error = Error::config(format!("the {what} of the configuration has a character that none has"));
-                return Err(error.hint("look for line breaks and spaces that were copied with it"));
+                let error = Error::config(format!(
+                    "the {what} of the configuration contains a character that is not \
+                                                   allowed"
+                ));
+                return Err(error.hint("remove line breaks and spaces that were copied with it"));
             }
             Some(SharedCredentialsProvider::new(pair))
         }
@@ -147,9 +150,10 @@ impl Watched {
         self.used_secrets.remember(&pair);
         match unsendable(&pair) {
             None => Ok(pair),
-            Some(what) => {
-                Err(CredentialsError::invalid_configuration(format!("the {what} has a character that none has")))
-            }
+            Some(what) => Err(CredentialsError::invalid_configuration(format!(
+                "the {what} contains a character that is not \
+                                                                     allowed"
+            ))),
         }
     }
 }

@@ -163,7 +163,7 @@ struct MeteredConnector {
 impl HttpConnector for MeteredConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let Some((planned, retry)) = Trace::next_attempt() else {
-            return refuse(Error::internal("a request was made outside of the door"));
+            return refuse(Error::internal("a request bypassed the meter"));
         };
         // The SDK does not retry an error of its user, which is what a limit is.
         let ticket = match self.meter.gate.admit(planned) {
@@ -231,7 +231,7 @@ async fn next_frame(body: &mut SdkBody) -> Option<Result<Frame<Bytes>, BoxError>
 }
 
 fn endless_page() -> Error {
-    let message = format!("a page of the listing is longer than {} MiB", PAGE_BYTES_AT_MOST >> 20);
+    let message = format!("a page of the listing is larger than {} MiB", PAGE_BYTES_AT_MOST >> 20);
     Error::new(ErrorKind::Unsupported, message).hint("the server is not compatible with S3")
 }
 
@@ -393,7 +393,7 @@ struct Unanswered(Duration);
 
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no answer came within {:?}", self.0)
+        write!(f, "no response arrived within {:?}", self.0)
     }
 }
 

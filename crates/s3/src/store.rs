@@ -84,7 +84,7 @@ impl Store {
         let region = region::first(connection.region.as_deref(), &connection.bucket, environment.as_deref());
         // Other servers than AWS have names of all kinds; what cannot stand in a header would be a panic of the SDK.
         if !region.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::config(format!("{region:?} is not the name of a region"))
+            return Err(Error::config(format!("{region:?} is not a valid region name"))
                 .hint("set `region_name`, or AWS_REGION in the environment, to a name such as eu-central-1"));
         }
         let used_secrets = UsedSecrets::default();
@@ -149,11 +149,11 @@ impl Store {
         });
         let long = [&request.continuation, &request.start_after].into_iter().flatten().find(|text| too_long(text));
         if long.is_some() {
-            let error = Error::new(ErrorKind::Unsupported, "the listing goes on at a place whose name is too long");
+            let error = Error::new(ErrorKind::Unsupported, "the continuation token of the listing is too long");
             return Err(error.with("bucket", bucket).hint("the server is not compatible with S3"));
         }
         let (_, trace) = output.await?;
-        let body = trace.into_page().ok_or_else(|| Error::internal("a listing was answered without a page"))?;
+        let body = trace.into_page().ok_or_else(|| Error::internal("the response to a listing has no page"))?;
         page::read_page(request, &body).map_err(|error| error.with("bucket", bucket))
     }
 
@@ -341,7 +341,7 @@ fn facts_of(key: &str, output: &HeadObjectOutput) -> Result<ObjectFacts> {
     let size = output.content_length.and_then(|length| u64::try_from(length).ok());
     // Without its size, an object would be read as an empty one.
     let size = size.ok_or_else(|| {
-        let error = Error::new(ErrorKind::Unsupported, "the server does not tell the size of an object");
+        let error = Error::new(ErrorKind::Unsupported, "the server does not report the size of an object");
         error.with("key", key).hint("the server is not compatible with S3")
     })?;
     Ok(ObjectFacts {
@@ -365,7 +365,8 @@ fn within_a_url(target: &RequestTarget<'_>) -> Result<()> {
     }
     let begins: String = target.key.chars().take(40).collect();
     let what = if target.planned.row == Row::LIST { "prefix" } else { "key" };
-    let error = Error::config(format!("a {what} of {} bytes is longer than any key can be", target.key.len()));
+    let error =
+        Error::config(format!("a {what} of {} bytes is longer than the longest possible key", target.key.len()));
     Err(error.with("bucket", target.bucket).with("begins_with", begins).hint("check the globs and the path prefix"))
 }
 
@@ -374,7 +375,7 @@ fn check_endpoint(endpoint: Option<&str>) -> Result<()> {
     let Some(endpoint) = endpoint else { return Ok(()) };
     let example = "write it as `https://host:port`";
     if endpoint.contains('@') {
-        return Err(Error::config("the endpoint has a user name in it").hint(example));
+        return Err(Error::config("the endpoint contains a user name").hint(example));
     }
     let server = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
     match server.map(|server| server.trim_end_matches('/').parse::<http::uri::Authority>()) {
@@ -384,7 +385,7 @@ fn check_endpoint(endpoint: Option<&str>) -> Result<()> {
             let end = endpoint.find(['?', '#']).unwrap_or(endpoint.len());
             let cut = if end < endpoint.len() { "…" } else { "" };
             let shown = &endpoint[..end];
-            Err(Error::config(format!("the endpoint '{shown}{cut}' is not a URL of a server")).hint(example))
+            Err(Error::config(format!("the endpoint '{shown}{cut}' is not a valid URL")).hint(example))
         }
     }
 }

@@ -229,7 +229,10 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         (flat_root(json!({"on_limit": "stop"})), "`on_limit`"),
         (flat_root(json!({"network": "home"})), "`network`"),
         (flat_root(json!({"price_discount_percent": 101})), "`price_discount_percent` is 101"),
-        (flat_root(json!({"dev_sampling": 1.5})), "`dev_sampling` is 1.5, expected a number greater than 0 and at most 1"),
+        (
+            flat_root(json!({"dev_sampling": 1.5})),
+            "`dev_sampling` is 1.5, expected a number greater than 0 and at most 1",
+        ),
         (flat_root(json!({"dev_max_files": 0})), "`dev_max_files` is 0"),
     ];
     for (config, expected) in table {

@@ -243,7 +243,7 @@ fn text(node: &Node, input: &mut Input<'_>, out: &mut Vec<u8>, nested: bool) -> 
         Node::Time(unit) => {
             let value = input.long()?;
             out.push(b'"');
-            write_time(value, *unit, out).ok_or("a time of day is not within a day")?;
+            write_time(value, *unit, out).ok_or("a time of day is out of range")?;
             out.push(b'"');
             Ok(JsonKind::String)
         }

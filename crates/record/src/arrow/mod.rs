@@ -164,7 +164,7 @@ fn bind<'a>(
     options: ParquetOptions,
 ) -> Result<Vec<Bound<'a>>> {
     if batch.num_columns() != schema.fields().len() {
-        return Err(Error::internal("a batch has other columns than its encoder")
+        return Err(Error::internal("the columns of a batch differ from those of its encoder")
             .with("columns", batch.num_columns())
             .with("expected_columns", schema.fields().len()));
     }

@@ -251,7 +251,7 @@ fn faults_of_values_name_block_row_and_column() {
         ("[\"null\"]", &[2], "no branch"),
         ("[\"null\"]", &[1], "no branch"),
         (r#"{"type":"enum","name":"e","symbols":["A"]}"#, &[2], "no symbol"),
-        (r#"{"type":"int","logicalType":"time-millis"}"#, &[1], "not within a day"),
+        (r#"{"type":"int","logicalType":"time-millis"}"#, &[1], "out of range"),
         (
             r#"{"type":"array","items":"null"}"#,
             &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],

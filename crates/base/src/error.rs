@@ -1,8 +1,8 @@
 //! The one error type of the program.
 //!
-//! A kind says what the *caller* can do about it; the message is a short fact, lower case and without a
-//! final stop; context says where; the hint is an action. `Display` prints only the error itself with its
-//! context: the chain of causes is printed in one place, `protocol::trace`.
+//! The kind says what the *caller* can do about the error. The message is a short fact, in lower case and without a
+//! final stop. The context says where it happened, and the hint is an action. `Display` prints only the error itself
+//! with its context. The chain of causes is printed in one place, `protocol::trace`.
 
 use std::fmt;
 
@@ -20,11 +20,11 @@ pub enum ErrorKind {
     NotFound,
     /// The object is not the one that was listed.
     Changed,
-    /// The bytes of an object are not what its format says.
+    /// The bytes of an object do not conform to its format.
     Data,
     /// A limit that the user set was reached.
     Limit,
-    /// The program knows what is asked for and does not do it.
+    /// The request is understood but not supported.
     Unsupported,
     /// Trying again later may help: network, throttling, a server's fault.
     Transient,

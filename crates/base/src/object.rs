@@ -1,4 +1,4 @@
-//! An object as a listing tells of it: plain values, no I/O.
+//! An object as a listing describes it: plain values, no I/O.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Milliseconds since 1970, as the protocol's `emitted_at` wants them.
+    /// Milliseconds since 1970, as in the protocol's `emitted_at`.
     #[must_use]
     pub fn millis(self) -> i64 {
         self.0.div_euclid(1000)
@@ -111,7 +111,7 @@ pub enum StorageClass {
     Restored,
     /// `EXPRESS_ONEZONE`.
     ExpressOnezone,
-    /// A class this program does not know; priced as `STANDARD`.
+    /// An unknown class. It is priced as `STANDARD`.
     Other,
 }
 
@@ -173,7 +173,7 @@ impl StorageClass {
     }
 }
 
-/// What a listing says of one object.
+/// The facts about one object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectFacts {
     /// The key, decoded.
@@ -188,8 +188,9 @@ pub struct ObjectFacts {
     pub storage_class: StorageClass,
 }
 
-/// Where a key stands between 0 and 1, evenly spread: a sample of a part is all keys below it, so a larger sample has all of
-/// a smaller one. It never changes, or samples would.
+/// A number between 0 and 1 for a key, evenly distributed. A sample of a given fraction is all keys below that
+/// fraction, so a larger sample contains every smaller one. The number of a key never changes, because samples would
+/// change too.
 #[must_use]
 pub fn sample_place(key: &str) -> f64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;

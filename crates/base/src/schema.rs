@@ -1,4 +1,4 @@
-//! Column types as the protocol's JSON schemas tell them.
+//! Column types of the protocol's JSON schemas.
 
 use serde_json::{Map, Value, json};
 
@@ -40,7 +40,7 @@ pub struct Column {
     pub kind: ColumnType,
 }
 
-/// The columns that a catalog asks for.
+/// The columns that a catalog selects.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Columns {
     /// All columns, as they are (the catalog's `properties` are empty).
@@ -89,7 +89,7 @@ impl ColumnType {
         }
     }
 
-    /// The property's schema as discovery writes it: nullable, with a format where there is one.
+    /// The property's schema in the discovered catalog: nullable, and with a format if there is one.
     #[must_use]
     pub fn to_property(self) -> Value {
         match self {

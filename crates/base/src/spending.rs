@@ -1,4 +1,4 @@
-//! Money, and what a run may spend: plain values that a configuration says and a price list answers.
+//! Money, and what a run may spend, as plain values.
 
 use std::fmt;
 use std::iter::Sum;
@@ -73,7 +73,7 @@ impl Money {
         u64::try_from((self.0 / price.0).max(0)).unwrap_or(u64::MAX)
     }
 
-    /// What is left of this after `other` is taken; never less than nothing.
+    /// The rest after `other` is subtracted, and at least zero.
     #[must_use]
     pub fn less(self, other: Self) -> Self {
         Self((self.0 - other.0).max(0))
@@ -106,8 +106,8 @@ impl Money {
 }
 
 impl fmt::Display for Money {
-    /// Dollars and cents; below a dollar as many digits as give four that matter, so that a price of requests can be
-    /// told from nothing.
+    /// Dollars and cents. Amounts below a dollar have four significant digits, so that the price of a few requests is
+    /// not shown as zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 < 0 {
             f.write_str("-")?;
@@ -177,7 +177,7 @@ pub enum Network {
     CrossRegion,
     /// Anywhere else.
     Internet,
-    /// Not told: both ends are shown, and a limit holds for the dearer one.
+    /// Unknown: both prices are shown, and limits apply to the higher one.
     #[default]
     Unknown,
 }
@@ -197,7 +197,7 @@ impl Network {
         }
     }
 
-    /// The position that a limit holds for.
+    /// The position to which limits apply.
     #[must_use]
     pub fn dearest(self) -> Self {
         if self == Self::Unknown { Self::Internet } else { self }
@@ -212,7 +212,7 @@ pub enum OnLimit {
     /// A run that would pass a limit is refused before it reads; one that reaches it on the way fails.
     #[default]
     Fail,
-    /// What the limit allows is read, in the order of the cursor, and the run ends well; the next one goes on.
+    /// As much as the limit allows is read, in the order of the cursor, and the run succeeds. The next run continues.
     Partial,
 }
 
@@ -221,7 +221,7 @@ pub enum OnLimit {
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
 pub enum OnArchived {
-    /// They are left out, counted and reported.
+    /// They are skipped, counted and reported.
     #[default]
     Skip,
     /// The stream fails when everything else is read.
@@ -249,7 +249,7 @@ impl Limits {
     }
 }
 
-/// What a configuration says about money.
+/// The configured limits and prices.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Spending {
     /// The limits of a run.

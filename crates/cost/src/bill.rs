@@ -7,7 +7,7 @@ use super::prices::{Confidence, Price, Prices};
 use super::usage::{Operation, Row};
 use tollgate_base::spending::{GB, Money, Network};
 
-/// What was, or will be, asked of S3 under one row of the ledger.
+/// The usage of S3, past or expected, in one row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// The row.
@@ -30,15 +30,15 @@ pub enum Unit {
 /// One line of a bill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BillLine {
-    /// As it stands on a bill of AWS, the region's prefix included.
+    /// The usage type as on an AWS bill, with the prefix of the region.
     pub usage_type: String,
     /// The operation's name in the API; a dash for bytes of several.
     pub operation: &'static str,
-    /// What is counted.
+    /// The unit of the quantity.
     pub unit: Unit,
     /// How many.
     pub quantity: u64,
-    /// What they cost.
+    /// The cost.
     pub cost: Money,
     /// How far the price can be trusted.
     pub mark: Confidence,
@@ -128,7 +128,7 @@ pub fn usage_of(ledger: &Ledger) -> Vec<Usage> {
     rows.map(|(row, totals)| Usage { row, requests: totals.billed_requests, bytes: totals.bytes_received }).collect()
 }
 
-/// What was used behind an earlier reading of the same ledger.
+/// The usage since an earlier snapshot of the same ledger.
 #[must_use]
 pub fn usage_since(now: &[Usage], before: &[Usage]) -> Vec<Usage> {
     let earlier = |usage: &Usage| before.iter().find(|earlier| earlier.row == usage.row);
@@ -143,7 +143,7 @@ pub fn usage_since(now: &[Usage], before: &[Usage]) -> Vec<Usage> {
         .collect()
 }
 
-/// The bill in one line for a person, beside what was estimated.
+/// The bill next to the estimate, in one line for people.
 #[must_use]
 pub fn sentence(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, network: Network) -> String {
     if prices.date.is_none() {
@@ -178,7 +178,7 @@ pub fn sentence(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, network
     )
 }
 
-/// What was spent beside what was estimated, as one JSON object. Lines that only one of them has are there too.
+/// The bill next to the estimate, as one JSON object. Lines that only one of them has are included.
 #[must_use]
 pub fn comparison(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, network: Network) -> Value {
     let empty = Bill::default();

@@ -1,4 +1,4 @@
-//! What a run counts, what it costs, and what it may still spend, in one place.
+//! The cost tracker: what a run used, what it cost, and what it may still spend.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +30,7 @@ struct Expected {
 }
 
 impl CostTracker {
-    /// A tracker of a run that has used nothing. `region` is the bucket's as far as it is known.
+    /// The tracker of a new run. `region` is the region of the bucket, if known.
     #[must_use]
     pub fn new(pricing: Pricing, limits: Limits, region: &str) -> Self {
         let prices = pricing.prices(region);
@@ -44,7 +44,7 @@ impl CostTracker {
         self.allowance.as_ref().map(SpendingBudget::gate).unwrap_or_default()
     }
 
-    /// What was asked of S3 so far.
+    /// The usage of S3 so far.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -56,7 +56,8 @@ impl CostTracker {
         self.allowance.as_ref()
     }
 
-    /// Tells the bucket's region, which an answer can have corrected. To be called while nothing is in flight.
+    /// Sets the region of the bucket, which a response may have corrected. Must be called while no request is in
+    /// flight.
     pub fn set_region(&self, region: &str) {
         if let Some(allowance) = &self.allowance {
             allowance.set_prices(self.pricing.prices(region), &usage_of(&self.ledger));
@@ -86,7 +87,7 @@ impl CostTracker {
         self.pricing.network()
     }
 
-    /// What was spent so far, by the dearer end where the network is not told.
+    /// The cost so far. If the network is unknown, the higher price applies.
     #[must_use]
     pub fn spent(&self, region: &str) -> Money {
         self.bill(region).total()
@@ -134,7 +135,7 @@ impl CostTracker {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bill beside what was expected, in a sentence and as JSON.
+    /// The bill next to the estimate, as a sentence and as JSON.
     #[must_use]
     pub fn report(&self, region: &str) -> (String, Value) {
         let estimated = self.expected_bill(region);

@@ -1,4 +1,4 @@
-//! The gate in front of every HTTP attempt, where a limit can say no before anything is sent.
+//! The gate before every HTTP attempt, where a limit can refuse the attempt before anything is sent.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use tollgate_base::error::Result;
 pub struct Planned {
     /// Its bill row.
     pub row: Row,
-    /// Bytes of the body that is asked for; `None` where only the answer will tell.
+    /// The size of the requested body in bytes. `None` if only the response shows it.
     pub body_bytes: Option<u64>,
     /// The account that it is charged to, see [`super::CostReservation`]; 0 is none.
     pub account: u32,
@@ -23,8 +23,9 @@ pub enum Gate {
     /// Everything may pass.
     #[default]
     Open,
-    /// A rule is asked, once per attempt and before it is sent. Its error ends the operation without a retry; the kind
-    /// for a limit is [`tollgate_base::error::ErrorKind::Limit`]. The ticket is dropped when the attempt is over.
+    /// A rule decides about each attempt before it is sent. An error of the rule ends the operation without a retry.
+    /// For limits, its kind is [`tollgate_base::error::ErrorKind::Limit`]. The permit is dropped when the attempt is
+    /// over.
     Rule(Arc<dyn Fn(Planned) -> Result<AttemptPermit> + Send + Sync>),
 }
 
@@ -34,10 +35,10 @@ impl Gate {
         Self::Rule(Arc::new(rule))
     }
 
-    /// Asks to send an attempt.
+    /// Requests the permission to send an attempt.
     ///
     /// # Errors
-    /// What the rule answers.
+    /// The error of the rule.
     pub fn admit(&self, planned: Planned) -> Result<AttemptPermit> {
         match self {
             Self::Open => Ok(AttemptPermit::default()),
@@ -64,8 +65,8 @@ pub struct TicketUse {
     pub billed: bool,
 }
 
-/// The permission for one attempt. It lives until the attempt failed or its body was read or dropped, and then tells the
-/// rule what was used, so that what was reserved and not used can be given back.
+/// The permission for one attempt. It lives until the attempt failed or its body was read or dropped. It then reports
+/// the actual usage to the rule, which releases the rest of the reservation.
 #[derive(Default)]
 pub struct AttemptPermit {
     used: TicketUse,

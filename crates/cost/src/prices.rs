@@ -1,7 +1,8 @@
-//! Prices: the dated table that the program carries, what a user gives in its place, and the price of a bill row.
+//! Prices: the dated table that the program includes, tables that replace its prices, and the price of a usage row.
 //!
-//! The table is `spec/prices.json`. A cell is `[dollars, mark]`, or a number alone in a table of a user's own. The marks tell
-//! how far it can be trusted: `A` stands in a capture of the AWS price list, `B` on one bill or citation, `C` is hand-kept.
+//! The table is `spec/prices.json`. A cell is `[dollars, mark]`, or only a number in a table that a user provides. The
+//! mark is the confidence of the price: `A` is from a capture of the AWS price list, `B` from one bill or citation, and
+//! `C` was entered by hand.
 
 use std::collections::BTreeMap;
 
@@ -156,10 +157,10 @@ impl PriceTable {
         serde_json::from_str(EMBEDDED).expect("a committed file that a test reads")
     }
 
-    /// A user's own table: what it leaves out is as in the one that the program carries.
+    /// A table that a user provides. Prices that it does not have are those of the included table.
     ///
     /// # Errors
-    /// Config where it is not JSON, or has names or values that no table has.
+    /// Config if it is not JSON, or has unknown names or wrong values.
     pub fn given(bytes: &[u8]) -> Result<Self> {
         let hint = "use the structure of spec/prices.json; prices that are absent keep their values from there";
         let fail = |reason: String| Error::config(format!("the price table cannot be read: {reason}")).hint(hint);
@@ -218,7 +219,7 @@ impl PriceTable {
     }
 }
 
-/// How the run of a job is priced: a table, or nothing at all, and what the configuration says beside it.
+/// How the run of a job is priced: a price table, if any, and the settings of the configuration.
 #[derive(Debug, Clone)]
 pub struct Pricing {
     table: Option<PriceTable>,
@@ -369,7 +370,7 @@ impl Prices {
             + self.retrieval_per_gb(row).dollars.times(bytes, GB)
     }
 
-    /// A usage type with the region's prefix, as it stands on a bill; us-east-1 has none.
+    /// A usage type with the prefix of the region, as on an AWS bill. us-east-1 has no prefix.
     #[must_use]
     pub fn usage_type(&self, plain: &str) -> String {
         if self.bill_prefix.is_empty() { plain.to_owned() } else { format!("{}-{plain}", self.bill_prefix) }

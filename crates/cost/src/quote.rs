@@ -1,4 +1,4 @@
-//! An estimate as it is shown: by bill row, with bounds, for each network position that is possible.
+//! An estimate as it is shown: by usage row, with bounds, for each possible network position.
 
 use std::fmt::Write as _;
 
@@ -26,7 +26,8 @@ struct Position {
 }
 
 impl Quote {
-    /// Prices usage with its bounds. A network that is not told gives a column for each end.
+    /// Prices usage with its bounds. If the network is unknown, there is a column for the lowest and one for the
+    /// highest price.
     #[must_use]
     pub fn new(prices: Prices, network: Network, bounds: [&[Usage]; 3], estimating: &[Usage]) -> Self {
         let networks = match network {
@@ -46,7 +47,7 @@ impl Quote {
         Self { prices, positions, estimating }
     }
 
-    /// What is expected where bytes cost most.
+    /// The expected bill at the highest price of transfer.
     #[must_use]
     pub fn dearest(&self) -> Money {
         self.positions.iter().map(|position| position.expected.total()).max().unwrap_or_default()
@@ -110,7 +111,7 @@ impl Quote {
         })
     }
 
-    /// What the numbers rest on.
+    /// The assumptions behind the numbers.
     #[must_use]
     pub fn assumptions(&self) -> Vec<String> {
         let prices = &self.prices;

@@ -1,12 +1,12 @@
-//! What a run may still spend.
+//! The spending budget: what a run may still spend.
 //!
 //! ```text
 //!   a file begins ─ open ─▶ reservation: what it is planned to cost is set aside
 //!   an attempt    ─ gate ─▶ taken from its reservation, what goes beyond from the rest ─▶ permit
 //!   it is over    ────────▶ what it did cost is spent; what it did not is given back
 //! ```
-//! Spent, in flight and set aside together never pass a limit. So a file that was begun is not left in the middle for want
-//! of money, unless it costs more than was planned.
+//! The sum of spent, in-flight and reserved amounts never exceeds a limit. So a limit does not stop the reading of a
+//! file in the middle, unless the file costs more than was planned.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,7 +19,7 @@ use super::usage::{Operation, Row};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::spending::{GB, Limits, Money, Network};
 
-/// Set aside for the answer to a listing, whose length nobody knows before: more than a page of long keys has.
+/// Reserved for the response to a listing, whose size is not known in advance. It is more than a page of long keys has.
 const PAGE_BYTES: u64 = 2 << 20;
 
 /// Amounts of everything that has a limit.
@@ -59,7 +59,7 @@ impl Sums {
         }
     }
 
-    /// What is left when `other` is taken; nothing goes below nothing.
+    /// The rest after `other` is subtracted. No value goes below zero.
     fn less(self, other: Self) -> Self {
         Self {
             fees: self.fees.less(other.fees),
@@ -88,7 +88,7 @@ impl Spent {
     }
 }
 
-/// The context of an error of a limit that says what to raise it to.
+/// The name of the context of a limit error that says to which value to raise the limit.
 pub const AT_LEAST: &str = "at_least";
 
 /// A limit that would be passed.
@@ -96,7 +96,7 @@ pub const AT_LEAST: &str = "at_least";
 pub enum LimitExceeded {
     /// `cost_limit_usd`
     Cost {
-        /// What it would come to.
+        /// The cost that would be reached.
         cost: Money,
         /// The limit.
         limit: Money,
@@ -136,7 +136,7 @@ impl LimitExceeded {
         }
     }
 
-    /// The parameter with the least value that would have sufficed, as it is written in a configuration.
+    /// The parameter with the lowest sufficient value, as in a configuration.
     fn at_least(&self) -> String {
         let value = match self {
             Self::Cost { cost, .. } => cost.exact().trim_start_matches('$').to_owned(),
@@ -165,8 +165,7 @@ impl LimitsExceeded {
         self.0.iter().map(|shortage| format!("`{}`", shortage.parameter())).collect::<Vec<_>>().join(" and ")
     }
 
-    /// The error for them. It says which limits they are (`limit`), and the least values that would have sufficed
-    /// (`at_least`).
+    /// The error for them. It names the limits (`limit`) and the lowest sufficient values (`at_least`).
     #[must_use]
     pub fn error(&self) -> Error {
         let join = |text: fn(&LimitExceeded) -> String, by: &str| self.0.iter().map(text).collect::<Vec<_>>().join(by);
@@ -240,7 +239,7 @@ impl State {
         Spent { cost: fees + self.prices.transfer_cost(transferred, self.network), requests, bytes, files }
     }
 
-    /// The limits that so much would pass.
+    /// The limits that these sums would exceed.
     fn beyond(&self, sums: Sums) -> Option<LimitsExceeded> {
         self.priced(sums).beyond(&self.limits)
     }
@@ -351,14 +350,14 @@ impl SpendingBudget {
         fitting
     }
 
-    /// Whether so much would pass a limit even if nothing else were spent.
+    /// The limits that this usage would exceed even if nothing else were spent.
     #[must_use]
     pub fn too_dear_alone(&self, row: Row, requests: u64, bytes: u64) -> Option<LimitsExceeded> {
         let state = self.lock();
         state.beyond(state.amount(row, requests, requests, bytes))
     }
 
-    /// The limits that a file of so much would pass, on top of what is spent and set aside already.
+    /// The limits that reading a file would exceed, given what is already spent and reserved.
     #[must_use]
     pub fn too_dear_now(&self, row: Row, requests: u64, bytes: u64) -> Option<LimitsExceeded> {
         let state = self.lock();
@@ -366,7 +365,7 @@ impl SpendingBudget {
         state.beyond(state.committed().plus(file))
     }
 
-    /// The limits that this usage and so many files would pass, on top of what is spent already.
+    /// The limits that this usage and number of files would exceed, given what is already spent.
     #[must_use]
     pub fn would_pass(&self, usage: &[Usage], files: u64) -> Option<LimitsExceeded> {
         let state = self.lock();
@@ -389,10 +388,10 @@ impl SpendingBudget {
         state.beyond(state.committed().plus(state.amount(Row::LIST, requests, requests, before_the_last + PAGE_BYTES)))
     }
 
-    /// Whether the account, and what nothing is set aside for, still have room for so many requests.
+    /// Whether the reservation and the unreserved rest have room for these requests.
     ///
     /// # Errors
-    /// The limits that they would pass.
+    /// The limits that they would exceed.
     pub fn has_room(&self, account: u32, row: Row, requests: u64, bytes: u64) -> Result<(), LimitsExceeded> {
         let state = self.lock();
         let need = state.amount(row, requests, requests, bytes);
@@ -401,7 +400,7 @@ impl SpendingBudget {
         state.beyond(state.committed().less(taken).plus(need)).map_or(Ok(()), Err)
     }
 
-    /// What is spent, without what is in flight.
+    /// The amount spent, without requests in flight.
     #[must_use]
     pub fn spent(&self) -> Spent {
         let state = self.lock();
@@ -432,7 +431,7 @@ impl fmt::Debug for SpendingBudget {
     }
 }
 
-/// What is set aside for one file. What is left of it is free again when it is dropped.
+/// The reservation for one file. Dropping it releases the rest.
 #[derive(Debug, Default)]
 pub struct CostReservation {
     allowance: Option<SpendingBudget>,

@@ -2,7 +2,7 @@
 
 use tollgate_base::object::StorageClass;
 
-/// The S3 operation of a request, as far as a bill tells them apart.
+/// The S3 operation of a request, as far as a bill distinguishes operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operation {
     /// ListObjectsV2: tier 1, always at the price of `STANDARD`.
@@ -13,7 +13,7 @@ pub enum Operation {
     HeadObject,
     /// HeadBucket and GetBucketLocation: tier 2.
     HeadBucket,
-    /// PutObject: tier 1, at the price of `STANDARD`, which is what is written.
+    /// PutObject: tier 1, at the price of `STANDARD`, the class of written objects.
     PutObject,
 }
 
@@ -35,7 +35,7 @@ impl Operation {
     }
 }
 
-/// One line of the ledger: what was asked for, and of which class of object.
+/// One row of the ledger: the operation and the storage class of the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Row {
     /// The operation.
@@ -78,8 +78,8 @@ impl Row {
         }
     }
 
-    /// The usage type under which a bill counts the bytes read from this class, where reading them has a fee of its
-    /// own. Without the region's prefix.
+    /// The usage type of bytes read from this class, if reading them has a separate fee. It has no prefix of the
+    /// region.
     #[must_use]
     pub fn retrieval_usage_type(self) -> Option<&'static str> {
         match (self.operation, self.storage_class) {
@@ -115,11 +115,11 @@ impl Attempt {
     }
 }
 
-/// Whether S3 charges for an answer ("Billing for Amazon S3 error responses" of the S3 user guide).
+/// Whether S3 charges for a response ("Billing for Amazon S3 error responses" in the S3 user guide).
 ///
-/// Free are the server's faults, redirects, and refusals of a caller whom S3 could not identify. A 403 to an identified caller
-/// is free only outside the owner's account or organisation, which a client cannot know: it counts as billed, so that a
-/// limit is never missed. So does a 403 without a code (HEAD has no body).
+/// Server errors, redirects, and refusals of a caller that S3 could not identify are free. A 403 to an identified
+/// caller is free only outside the owner's account or organisation, which a client cannot know. It counts as billed, so
+/// that a limit is never missed. A 403 without a code also counts as billed (HEAD has no body).
 #[must_use]
 pub fn billed(status: u16, code: Option<&str>) -> bool {
     match status {

@@ -3,14 +3,14 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How far before an inventory's time partitions are listed all the same, in seconds: S3 gathers an inventory for hours,
-/// and may leave out what was written shortly before.
+/// How far before the time of an inventory partitions are listed too, in seconds. S3 takes hours to create an
+/// inventory, and may omit objects that were written shortly before.
 pub const MARGIN_SECONDS: i64 = 2 * 86_400;
 
-/// Where an inventory is, and what is made of it.
+/// Where an inventory is, and how it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventorySource {
-    /// The bucket that it lies in.
+    /// The bucket that contains it.
     pub bucket: String,
     /// The key of a manifest, or the folder (with a slash at its end) of which the newest complete one is taken.
     pub key: String,
@@ -28,7 +28,7 @@ pub enum OnGap {
     /// The stream is refused.
     #[default]
     Fail,
-    /// What came after the inventory is left to the next one, and that is said.
+    /// Files that are newer than the inventory wait for the next one, and a warning says so.
     Warn,
 }
 

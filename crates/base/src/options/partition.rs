@@ -1,4 +1,4 @@
-//! What a configuration says about the partitions of a stream: the folders of a key that hold values.
+//! The configured partitions of a stream: the folders of a key that hold values.
 
 use std::fmt;
 
@@ -9,18 +9,19 @@ use serde_json::Value;
 
 use crate::object::Timestamp;
 
-/// The partitions of a stream as they were asked for.
+/// The configured partitions of a stream.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Partitions {
-    /// The names of the partitions, in the order of the folders. Empty: they are found out.
+    /// The names of the partitions, in the order of the folders. If empty, they are inferred.
     pub keys: Vec<String>,
-    /// The folders written out. With it nothing has to be found out.
+    /// The pattern of the folders. With a template, nothing is inferred.
     pub template: Option<Template>,
-    /// The types of partitions. One that is not here is a string that is compared by what it looks like.
+    /// The types of partitions. A partition that is not here is a string. In comparisons, its values are dates if they
+    /// look like dates.
     pub types: Vec<(String, PartitionType)>,
     /// Which partitions are read.
     pub filter: Option<Filter>,
-    /// How far behind the newest partition that a complete sync saw the next one begins, in seconds. Absent: an
+    /// How far before the newest partition of the last complete sync the next sync starts, in seconds. If absent, an
     /// incremental sync lists all partitions.
     pub lookback_seconds: Option<i64>,
     /// Which partitions become columns.
@@ -119,7 +120,7 @@ impl Template {
     /// Reads a template. A folder `*` may have any name.
     ///
     /// # Errors
-    /// What is wrong with it, to stand behind "is … ,".
+    /// A description of what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let inner = text.trim_matches('/');
         if inner.is_empty() {
@@ -208,7 +209,7 @@ pub struct Filter {
     pub conditions: Vec<Condition>,
 }
 
-/// What is asked of one partition. All tests must hold.
+/// The condition on one partition. All tests must hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     /// The partition's name.
@@ -224,7 +225,7 @@ pub enum Test {
     OneOf(Vec<Operand>),
     /// It is none of these.
     NoneOf(Vec<Operand>),
-    /// It stands on this side of that.
+    /// The value compares with the operand in this way.
     Compare(Comparison, Operand),
 }
 
@@ -279,7 +280,7 @@ pub enum Operand {
 }
 
 impl Operand {
-    /// The period that it stands for where it is compared with dates: `20240115` is a day too.
+    /// The period that it means when it is compared with dates: `20240115` is also a day.
     #[must_use]
     pub fn period(&self) -> Option<Period> {
         match self {
@@ -404,7 +405,7 @@ fn seconds(count: i64, unit: &str) -> Option<i64> {
     count.checked_mul(unit).filter(|seconds| *seconds < 1000 * 366 * 86_400)
 }
 
-/// How long a unit of time is that a value stands for.
+/// The unit of time that a value specifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {
     /// A year.
@@ -424,7 +425,7 @@ pub enum Unit {
 pub struct Period {
     /// Its first point.
     pub start: Timestamp,
-    /// The first point behind it.
+    /// The first point in time after it.
     pub end: Timestamp,
     /// What it is.
     pub unit: Unit,
@@ -477,11 +478,11 @@ impl Period {
         Some(Self { start: at(start), end: at(end), unit })
     }
 
-    /// Reads the times that partitions are named by: years, months (`2024-01`, `202401`), days (`2024-01-15`, `2024-1-15`,
-    /// `2024_01_15`, `2024/01/15`, `2024.01.15`, `20240115`), each day also with a time (`2024-01-15-03`,
+    /// Reads the times that partitions are named by: years, months (`2024-01`, `202401`), days (`2024-01-15`,
+    /// `2024-1-15`, `2024_01_15`, `2024/01/15`, `2024.01.15`, `20240115`), each day also with a time (`2024-01-15-03`,
     /// `2024-01-15T03`, `2024011503`, `2024-01-15 03:30`), and whole points in time, with or without an offset. A text
-    /// stands for all of the time that it leaves open: `2024-01` is all of January. Days before months, and years of two
-    /// digits, have no single meaning and are not read.
+    /// means the whole period that it specifies: `2024-01` is all of January. Days before months, and years of two
+    /// digits, are ambiguous and are not accepted.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut text = Scanner(text.trim().as_bytes());
@@ -515,7 +516,7 @@ impl Scanner<'_> {
         self.0.iter().take_while(|byte| byte.is_ascii_digit()).count()
     }
 
-    /// The number that so many digits are.
+    /// The number with this many digits.
     fn number(&mut self, digits: usize) -> Option<u32> {
         let (number, rest) = self.0.split_at_checked(digits)?;
         self.0 = rest;
@@ -609,7 +610,8 @@ fn with_time(year: i32, month: u32, day: u32, mut text: Scanner<'_>) -> Option<P
     }
 }
 
-/// Seconds east of UTC of `Z`, nothing, or (behind minutes only) `+02`, `+0200`, `+02:00`. `None` for anything else.
+/// Seconds east of UTC of `Z`, an empty text, or (only after minutes) `+02`, `+0200`, `+02:00`. `None` for anything
+/// else.
 fn offset(mut text: Scanner<'_>, behind_minutes: bool) -> Option<i64> {
     if text.0.is_empty() || matches!(text.0, b"Z" | b"z") {
         return Some(0);

@@ -1,4 +1,4 @@
-//! Predicates, the conditions that they are made of, and what they say of rows.
+//! Predicates and their conditions, and how they are evaluated on rows.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -16,7 +16,7 @@ pub struct Predicate {
     pub(super) alternatives: Vec<Vec<Condition>>,
 }
 
-/// What is left of a predicate where some columns have one value in all rows.
+/// The rest of a predicate if some columns have the same value in all rows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rest {
     /// No row passes.
@@ -90,7 +90,7 @@ struct Known {
 pub enum Truth {
     /// It does not hold.
     False,
-    /// Nobody can tell.
+    /// It is unknown.
     Unknown,
     /// It holds.
     True,
@@ -99,7 +99,7 @@ pub enum Truth {
 /// Which nulls some rows have in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Nulls {
-    /// Nobody knows.
+    /// It is unknown.
     #[default]
     Unknown,
     /// There are none.
@@ -108,7 +108,7 @@ pub enum Nulls {
     All,
 }
 
-/// What is known of a column over some rows.
+/// What is known about a column in some rows.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Extent<'a> {
     /// All values (NaN aside) are between these. They need not be values themselves.
@@ -135,7 +135,7 @@ impl Predicate {
         self.alternatives.iter().flatten()
     }
 
-    /// The names of the columns that it asks for, each once.
+    /// The names of the columns that it uses, each once.
     #[must_use]
     pub fn columns(&self) -> Vec<&str> {
         let mut columns: Vec<&str> = Vec::new();
@@ -171,7 +171,7 @@ impl Predicate {
         whole
     }
 
-    /// What is left to ask of rows in which columns have the value that `known` gives, where it gives one.
+    /// The rest of the predicate for rows in which some columns have a known value, which `known` returns.
     pub fn given<'v>(&self, known: impl Fn(&str) -> Option<Value<'v>>) -> Rest {
         let mut alternatives = Vec::new();
         for alternative in &self.alternatives {
@@ -196,7 +196,7 @@ impl Predicate {
         Self { alternatives: Vec::new() }
     }
 
-    /// Whether a row may pass among those of which `extent` tells what is known. `false` is a proof that none does.
+    /// Whether some row may match, given what `extent` knows about the columns. `false` proves that no row matches.
     pub fn possible<'v>(&self, extent: impl Fn(&str) -> Extent<'v>) -> bool {
         self.possible_where(|condition| condition.test.possible(&extent(&condition.column)))
     }
@@ -267,7 +267,7 @@ impl Condition {
         Self { column: column.into(), test }
     }
 
-    /// Whether it can be asked of a column of this kind.
+    /// Checks that it can be evaluated on a column of this kind.
     ///
     /// # Errors
     /// Config, with the column and the literal that cannot be compared with its values.
@@ -357,7 +357,7 @@ impl PartialEq for List {
 }
 
 impl Truth {
-    /// The contrary; what is unknown stays so.
+    /// The opposite. Unknown stays unknown.
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "a truth is no number")]
     pub fn not(self) -> Self {

@@ -1,9 +1,9 @@
-//! The greatest values that were met in a column, and whether another lies below them: a record cursor.
+//! A record cursor: the greatest values that were seen in a column, and whether another value is below them.
 //!
-//! Values are in classes that do not compare with each other: numbers, instants and texts. Files of one stream may
-//! differ in the column's type, and texts of CSV and JSON may hold any of them: a text that is a plain number or an ISO
-//! time counts as what it says (bytewise, `9` would be above `10`). What has no class (null, true, lists, NaN) is never
-//! below anything.
+//! Values belong to classes that do not compare with each other: numbers, instants and texts. The type of a column may
+//! differ between the files of a stream, and strings of CSV and JSON may have any class: a string that is a plain
+//! number or an ISO time belongs to that class (bytewise, `9` would be above `10`). Values without a class (null, true,
+//! lists, NaN) are never below anything.
 
 use std::cmp::Ordering;
 
@@ -60,7 +60,7 @@ impl TryFrom<Written> for Marks {
     }
 }
 
-/// How far behind the greatest value rows still count as new.
+/// How far below the greatest value rows still count as new.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Lookback {
     /// For numbers, in their own unit.
@@ -108,7 +108,7 @@ impl Marks {
         raise(&mut self.text, other.text.clone());
     }
 
-    /// Whether a value lies certainly below the mark of its class.
+    /// Whether a value is certainly below the greatest value of its class.
     #[must_use]
     pub fn above(&self, value: &Value<'_>) -> bool {
         let below = |mark: &Option<Operand>, value: &Value<'_>| {

@@ -22,7 +22,7 @@ pub struct Number {
     single: f32,
     /// The number without its fraction, where it fits, and whether it has one.
     whole: Option<(i128, bool)>,
-    /// As a decimal of the scale that was asked for first: columns have one scale.
+    /// As a decimal of the scale that was first requested. Columns have only one scale.
     scaled: OnceLock<(i8, Option<(i256, bool)>)>,
 }
 

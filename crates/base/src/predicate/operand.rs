@@ -11,7 +11,7 @@ use super::value::{Kind, Value};
 #[derive(Debug, Clone)]
 pub struct Operand {
     written: Written,
-    /// What the literal is beside values of each kind.
+    /// The literal as a value of each kind.
     boolean: Option<bool>,
     number: Option<Box<Number>>,
     instant: Option<i128>,
@@ -29,7 +29,7 @@ enum Written {
     Instant(i128),
 }
 
-/// What a comparison came to.
+/// The result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compared {
     /// The value is less than the literal, equal, or greater.
@@ -158,8 +158,8 @@ impl Operand {
         order.map_or(Compared::Incomparable, Compared::Order)
     }
 
-    /// Whether values that lie between two bounds in their column's order lie between them in this comparison too. The
-    /// numbers in texts do not: 10 is behind 9, and `10` before `9`.
+    /// Whether values between two bounds in the order of their column are also between them in this comparison. Numbers
+    /// in strings are not: 10 is greater than 9, but `10` sorts before `9`.
     pub(super) fn ordered_with(&self, value: &Value<'_>) -> bool {
         match value {
             Value::Text(_) => matches!(self.written, Written::Text(_)),

@@ -21,11 +21,11 @@ const OPERATORS: &[(&str, Operator)] = &[
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Predicate {
-    /// Reads `[[column, operator, value], …]` (all must hold) or a list of such lists (one of them must). An empty
-    /// list, which asks for nothing, is `None`. `path` is where it stands in the configuration.
+    /// Reads `[[column, operator, value], …]` (all must hold) or a list of such lists (one of them must). An empty list
+    /// is `None`. `path` is its JSON path in the configuration.
     ///
     /// # Errors
-    /// Config, with the JSON path of what is wrong and what would be right.
+    /// Config, with the JSON path, the wrong value and the expected one.
     pub fn parse(json: &Json, path: &str) -> Result<Option<Self>> {
         let items = list(json, path, "a list of conditions such as [[\"year\", \">=\", 2024]]")?;
         let Some(first) = items.first() else { return Ok(None) };

@@ -30,7 +30,7 @@ pub(super) fn write_instant(nanos: i128) -> String {
     }
 }
 
-/// Whether an instant lies within the years of four digits.
+/// Whether the year of an instant has four digits.
 pub(super) fn writable(nanos: i128) -> bool {
     const FIRST_DAY: i128 = -719_528;
     const END_DAY: i128 = 2_932_897;

@@ -30,7 +30,7 @@ pub enum Value<'a> {
     Instant(i128),
     /// Nanoseconds of a day.
     Time(i64),
-    /// A list, a struct, or something else that compares with nothing but is there.
+    /// A list, a struct, or any other value that cannot be compared but is not null.
     Other,
 }
 

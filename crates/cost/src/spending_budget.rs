@@ -388,7 +388,7 @@ impl SpendingBudget {
         state.beyond(state.committed().plus(state.amount(Row::LIST, requests, requests, before_the_last + PAGE_BYTES)))
     }
 
-    /// Whether the reservation and the unreserved rest have room for these requests.
+    /// Checks that the reservation and the unreserved rest have room for these requests.
     ///
     /// # Errors
     /// The limits that they would exceed.

@@ -257,8 +257,8 @@ impl Cursor {
         }
     }
 
-    /// The last document of a run that ended well and left files to the next one, as a limit may have it: what it reached
-    /// bounds nothing.
+    /// The last document of a run that succeeded but left files for the next run, for example because of a limit. The
+    /// greatest values that it reached exclude no rows.
     #[must_use]
     pub fn partial_document(&self) -> Value {
         match self {

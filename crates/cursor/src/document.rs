@@ -67,7 +67,7 @@ pub struct Pending {
     pub etag: Arc<str>,
     /// Its modification time.
     pub modified_at: Timestamp,
-    /// What the position depends on. Absent in states of earlier versions.
+    /// The options that the position depends on. Absent in states of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<Fingerprint>,
     /// How far it was read.
@@ -94,7 +94,7 @@ impl Pending {
         }
     }
 
-    /// A file that was begun, at a place that nobody knows.
+    /// A file that was started, with an unknown position.
     fn not_understood() -> Self {
         let place = Place::RowGroup { group: u64::MAX, row: 0 };
         Self { etag: "".into(), modified_at: Timestamp::default(), options: None, position: Position::new(0, place) }
@@ -131,7 +131,7 @@ pub struct TollgateState {
     /// Incremental: the files that were read and forgotten, as sets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memory: Vec<SavedPart>,
-    /// Incremental: another connector forgot what is below the horizon, and no listing was seen whole since.
+    /// Incremental: another connector forgot the files below the horizon, and there was no complete listing since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreign: bool,
     /// Incremental: the first run from a state of version 3 was begun, and none was complete since.
@@ -159,11 +159,11 @@ pub struct TollgateState {
 
 /// How far the values of a column were read.
 ///
-/// A row is left out only where its value lies below `bound`: the greatest value of runs that read everything they were
-/// to read. A run that is interrupted, or in which a file fails, raises `reached` alone, so that the rows of files that
-/// it did not read are not left out by the next run, however low they are. A state that lost this part leaves out
-/// nothing. What it does not promise: a row that lies below and comes in a new file is left out though it was never
-/// emitted, which is what a record cursor is for; such rows are counted and reported, and a lookback spares them.
+/// A row is skipped only if its value is below `bound`, the greatest value of complete runs. A run that is interrupted,
+/// or in which a file fails, raises only `reached`, so the next run does not skip rows of the files that were not read.
+/// A state that lost this part skips nothing. Rows of new files that are below `bound` are skipped although they were
+/// never emitted. This is the purpose of a record cursor: such rows are counted and reported, and a lookback keeps
+/// them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordCursor {
     /// The column.
@@ -202,16 +202,16 @@ impl TollgateState {
     }
 }
 
-/// Reads the pending files. One that is not understood is one of which nothing is known: it is read from its start, as if
-/// it had changed, for no later sync could go on with it either.
+/// Reads the pending files. If an entry is not understood, its file is read from the start, as if it had changed,
+/// because no later sync could resume it either.
 fn read_pending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Arc<str>, Pending>, D::Error> {
     let files: BTreeMap<Arc<str>, Value> = BTreeMap::deserialize(deserializer)?;
     let read = |file| serde_json::from_value(file).unwrap_or_else(|_| Pending::not_understood());
     Ok(files.into_iter().map(|(key, file)| (key, read(file))).collect())
 }
 
-/// How far the first run from a state of version 3 is. It reads everything that is not older than its bound, whatever the
-/// history says: the times in it are not those of files, until they were read.
+/// How far the first run with a state of version 3 is. It reads everything that is not older than its bound, regardless
+/// of the history: the times in the history are not those of the files until they were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Migration {
     /// The latest file that was begun.
@@ -373,7 +373,7 @@ fn part_value(part: &TollgateState) -> Value {
     serde_json::to_value(part).expect("a part has only texts, numbers and maps with text keys")
 }
 
-/// Airbyte's state of a stream that was read as a whole. Our part beside it says in which sync, where that is known.
+/// Airbyte's state of a stream that was read completely. Our part of the state has the number of the sync, if known.
 pub(super) fn no_cursor_sentinel(part: Option<&TollgateState>) -> Value {
     match part {
         Some(part) => json!({ SENTINEL_KEY: true, PART_KEY: part_value(part) }),

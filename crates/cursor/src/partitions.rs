@@ -1,9 +1,9 @@
 //! Which partitions were listed, and when: for streams that do not list the older ones again.
 //!
-//! A listing that leaves older partitions out says nothing about their files. The [memory](super::seen_files) is laid out for
-//! what was listed, so it cannot hold them either; what holds them is that each older partition was listed once by a
-//! run that read everything it listed. A file there that is as old as that listing was read then, and one that is
-//! younger was not. Between the two stands the late window, in which nobody can tell: such a file is read again.
+//! A listing that skips older partitions has no information about their files. The [memory](super::seen_files) only has
+//! room for listed files, so it cannot remember them either. But each older partition was listed once by a run that
+//! read everything it listed. A file there that is older than that listing was read then, and a newer one was not. In
+//! the late window between the two it is unknown, and the file is read again.
 
 use serde::{Deserialize, Serialize};
 
@@ -45,7 +45,7 @@ pub struct PartitionListing {
 }
 
 impl PartitionCursor {
-    /// Where the next listing begins, so many seconds behind the newest partition; `None`: at the first.
+    /// Where the next listing starts, this many seconds before the newest partition. `None`: at the first partition.
     #[must_use]
     pub fn start(&self, lookback_seconds: i64) -> Option<Timestamp> {
         self.newest.map(|newest| newest.plus_seconds(-lookback_seconds))

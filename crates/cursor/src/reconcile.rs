@@ -1,5 +1,5 @@
-//! What of a listing was read before. The whole listing must be seen for it: the state knows the files whose keys it
-//! forgot only as sets, and only the difference between such a set and the listing tells single files apart.
+//! Which files of a listing were read before. This requires the whole listing: the state knows the files whose keys it
+//! forgot only as sets, and only the difference between such a set and the listing identifies single files.
 //!
 //! ```text
 //!   listing ──observe──► decided at once: pending, in the history, above the horizon, in a small set
@@ -9,7 +9,7 @@
 //!   finish:  the cursor goes on with sets of what was read *and* is there
 //! ```
 //!
-//! What holds, and what does not:
+//! What is guaranteed, and what is not:
 //!
 //! * A file above the horizon is never confused with another: it is in the history or it was not read.
 //! * A file at or below it is told apart exactly while the difference of its part of time can be recovered: files that
@@ -56,10 +56,10 @@ impl Window {
     }
 }
 
-/// What is known of an object when it is listed.
+/// What is known about an object when it is listed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Observation {
-    /// What is to be done with it.
+    /// How to handle it.
     Decided(Decision),
     /// [`ReconciledListing::decide`] tells it when the whole listing was seen.
     Open(OpenFile),
@@ -230,7 +230,7 @@ impl ListingReconciler {
 }
 
 impl ReconciledListing {
-    /// What is to be done with an object that was open.
+    /// How to handle an object that was open.
     #[must_use]
     pub fn decide(&self, open: OpenFile) -> Decision {
         let (modified_at, number) = self.listing.listed[open.0 as usize];
@@ -247,7 +247,8 @@ impl ReconciledListing {
         }
     }
 
-    /// The cursor for the run: its memory holds what was read and is there, laid out for what is there.
+    /// The cursor for the run. Its memory holds the files that were read and still exist, with a layout for the files
+    /// that exist.
     #[must_use]
     pub fn finish(self) -> Incremental {
         let window = self.listing.window;

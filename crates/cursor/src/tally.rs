@@ -1,8 +1,7 @@
-//! Good and bad rows that states cover, since the last run that ended well: what limits on bad rows are held against.
+//! Counts good and bad rows since the last successful run, to check the limits on bad rows.
 //!
-//! Without it, a run that failed for its bad rows would have them behind it, and the next one would end well without
-//! them. They are counted by file, so that those of a file that is read again, because somebody repaired it, count no
-//! longer.
+//! Without these counts, the run after one that failed because of bad rows would succeed, and the bad rows would be
+//! missing. Rows are counted by file, so that those of a file that is repaired and read again no longer count.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,10 +1,10 @@
-//! S3 Inventory: what its manifest says, its rows as objects, and its keys in order.
+//! S3 Inventory: its manifest, its rows as objects, and its keys in order.
 //!
 //! ```text
 //!   manifest.json ─▶ files ─ decoded elsewhere ─▶ batches ─▶ objects ─ those that are wanted ─▶ sorted runs ─▶ merged
 //! ```
-//! Nothing promises that the rows of an inventory are in order, so they are sorted in pieces of [`CHUNK`] objects. Pieces
-//! that follow one another, as those of a sorted inventory do, are one run.
+//! The rows of an inventory may be in any order, so they are sorted in chunks of [`CHUNK`] objects. Chunks that
+//! continue each other, as in a sorted inventory, form one run.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -29,7 +29,7 @@ const CHUNK: usize = 16_384;
 const NEEDED: [(&str, &str); 4] =
     [("key", "Key"), ("size", "Size"), ("lastmodifieddate", "LastModifiedDate"), ("etag", "ETag")];
 
-/// What a manifest says.
+/// The content of a manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     /// The bucket that was listed.
@@ -157,10 +157,10 @@ fn url_decoded(text: &[u8]) -> Option<String> {
     percent_decode(&spaced).decode_utf8().ok().map(|text| text.into_owned())
 }
 
-/// Hands over the objects of a batch that were there when the inventory was made.
+/// Calls `each` with the objects of a batch that existed when the inventory was made.
 ///
 /// # Errors
-/// `Data` where a row is not what an inventory has, and what `each` says.
+/// `Data` if a row is not a valid inventory row, and the errors of `each`.
 pub fn objects(batch: &Batch, mut each: impl FnMut(ObjectFacts)) -> Result<()> {
     match batch {
         Batch::Text(rows) => of_text(rows, &mut each),
@@ -249,7 +249,7 @@ fn truth_of(array: &Option<ArrayRef>, row: usize) -> Option<bool> {
     Some(there(array, row)?.as_boolean().value(row))
 }
 
-/// The objects of an inventory that a stream may want.
+/// The objects of an inventory that may belong to a stream.
 #[derive(Debug, Default)]
 pub struct Inventory {
     runs: Vec<FileList>,
@@ -267,7 +267,7 @@ impl Inventory {
         }
     }
 
-    /// Puts what was taken in into its order. To be called behind the last object.
+    /// Sorts the objects. Must be called after the last object.
     pub fn settle(&mut self) {
         let mut chunk = std::mem::take(&mut self.chunk);
         chunk.sort_unstable_by(|one, other| one.key.cmp(&other.key));

@@ -2,8 +2,8 @@
 
 use super::pattern::Pattern;
 
-/// The prefixes to list for a stream, in byte order and none inside another, so that listing them one after the
-/// other yields every key once and in order.
+/// The prefixes to list for a stream, in byte order and without overlaps, so that listing them in sequence returns
+/// every key once and in order.
 #[must_use]
 pub fn prefixes(patterns: &[Pattern], only_prefix: Option<&str>) -> Vec<String> {
     let wanted = match only_prefix {
@@ -27,7 +27,7 @@ fn narrowed(patterns: &[Pattern], only_prefix: &str) -> Vec<String> {
     prefixes
 }
 
-/// The folders that prefixes are in, and folders themselves: all that a server can list which knows no other prefixes.
+/// The folders that contain the prefixes, for servers that can list only whole folders.
 #[must_use]
 pub fn whole_folders(prefixes: Vec<String>) -> Vec<String> {
     let folder = |mut prefix: String| {

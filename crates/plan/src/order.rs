@@ -1,5 +1,5 @@
-//! The order of a listing, and its end. Everything that lists in parts, goes on after a key or stops before one relies on
-//! keys that come in byte order, as S3 promises for all but its directory buckets; so each page is checked.
+//! The order of a listing, and its end. Code that lists in parts, or that starts or stops at a key, relies on keys in
+//! byte order. S3 guarantees this order for all buckets except directory buckets, so each page is checked.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -77,7 +77,7 @@ pub fn folders_in_order(last: Option<&str>, folders: &mut Vec<String>) -> Result
     }
 }
 
-/// Whether an error says that a listing is not in order.
+/// Whether an error means that a listing is not in order.
 #[must_use]
 pub fn out_of_order(error: &Error) -> bool {
     error.get(LISTED_AFTER).is_some()

@@ -1,13 +1,13 @@
-//! Columnar files: what reading them takes, from the footers of some.
+//! Columnar files: what reading them costs, based on the footers of some.
 //!
 //! ```text
 //!   listed ─▶ small: known by its size
 //!          ├▶ looked at: known by its footer
 //!          └▶ the others: at least its last bytes, at most all of it; expected is what files near it in key and size take
 //! ```
-//! Files that lie next to each other in key order are alike: partitions, growing schemas, columns by which a table is
-//! clustered. So the next footers are asked for where most bytes lie between two files that differ, or between which the
-//! rows that a filter wants may lie.
+//! Files that are neighbours in key order are similar: partitions, growing schemas, clustered tables. So the next
+//! footers to read are between two files that differ, or between which matching rows may be, and that have the most
+//! bytes between them.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,9 +8,9 @@ use tollgate_cost::usage::Row;
 pub struct Estimated {
     /// The least that is to be expected.
     pub low: Vec<Usage>,
-    /// What is expected.
+    /// The expected usage.
     pub expected: Vec<Usage>,
-    /// The most: with requests that are sent again, and all of each file whose footer was not looked at.
+    /// The upper bound: with retries, and with the whole of each file whose footer was not read.
     pub high: Vec<Usage>,
 }
 

@@ -17,12 +17,12 @@ pub struct Constant {
     pub kind: PartitionType,
     /// Its value, where it is of that type: text, number or boolean. `None` is null.
     pub value: Option<serde_json::Value>,
-    /// Whether the value is not of its type and stands there as a text.
+    /// Whether the value does not have the type of the partition, and is a string.
     pub misfit: bool,
 }
 
 impl Constant {
-    /// The value as rows are asked for it.
+    /// The value for conditions on rows.
     #[must_use]
     pub fn operand(&self) -> predicate::Value<'_> {
         use predicate::Value as V;

@@ -10,11 +10,11 @@ use tollgate_base::options::partition::{Part, Partitions, Period, Unit};
 /// A folder that was looked into.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sampled {
-    /// The folder, or the prefix that was asked for.
+    /// The folder, or the requested prefix.
     pub prefix: String,
     /// The folders in it, as whole prefixes.
     pub folders: Vec<String>,
-    /// The objects beside them.
+    /// The objects next to them.
     pub objects: u64,
     /// Whether this is all there is in it.
     pub whole: bool,
@@ -36,14 +36,14 @@ impl Sampled {
     }
 }
 
-/// What the names of folders at one depth look like.
+/// The format of the folder names at one depth.
 #[derive(Debug, Clone, PartialEq)]
 enum Form {
     /// `name=value`
     Hive,
     /// A day, with or without an hour.
     Date,
-    /// A part of a date, behind the longer ones.
+    /// A part of a date, after the longer parts.
     Part(DatePart),
     /// Anything else.
     Plain,
@@ -57,10 +57,10 @@ struct Depths {
     hive: Vec<String>,
 }
 
-/// Finds where partitions stand, with the help of the names that were given. `None` where there are none.
+/// Finds the partitions in the folders, using the configured names. `None` if there are no partitions.
 ///
 /// # Errors
-/// Config where partitions that were given are not to be found.
+/// Config if configured partitions cannot be found.
 pub fn detect(base: &str, sampled: &[Sampled], partitions: &Partitions) -> Result<Option<Layout>> {
     let depths = Depths::of(base, sampled);
     let layout = match partitions.keys.is_empty() {

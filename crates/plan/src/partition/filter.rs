@@ -1,8 +1,8 @@
-//! Which partitions a stream wants: conditions on the values of a key, and on what a prefix says of the keys below it.
+//! Which partitions a stream reads: conditions on the values in a key, and on what a prefix implies for the keys below
+//! it.
 //!
-//! Times are compared as periods, since a folder stands for one: a folder is wanted when it can hold a wanted moment.
-//! A year, and a month of it, are longer periods than the day they hold, so a verdict on `2024/` is never harder than
-//! the one on `2024/01/15/`.
+//! Times are compared as periods, because a folder covers a period: a folder is read if it can contain a matching
+//! moment. A year or a month contains its days, so the verdict on `2024/` is never stricter than that on `2024/01/15/`.
 
 use super::columns::fits;
 use super::layout::{Field, Known, Layout, Looks, Values};
@@ -10,13 +10,13 @@ use tollgate_base::error::{Error, Result};
 use tollgate_base::object::Timestamp;
 use tollgate_base::options::partition::{self, Comparison, Operand, PartitionType, Period, Test, Unit};
 
-/// A filter that knows the layout and the time.
+/// A filter that is bound to the layout and the current time.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Filter {
     conditions: Vec<Bound>,
 }
 
-/// What a filter says.
+/// The verdict of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// All that is there or below is wanted.

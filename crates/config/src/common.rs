@@ -73,7 +73,8 @@ topics! {
 }
 
 topics! {
-    /// What stands at the root for all streams; in version 4 of Airbyte's form each stream takes it too, and wins.
+    /// Parameters at the root for all streams. In version 4 of Airbyte's form, each stream also has them, and takes
+    /// precedence.
     StreamParameters {
         bad_rows: BadRowsInput,
         schema: SchemaInput,
@@ -122,8 +123,8 @@ pub(crate) fn properties_in_streams() -> Map<String, Value> {
     properties_of::<PushdownInput>().into_iter().chain(StreamParameters::properties()).chain(layout).collect()
 }
 
-/// Reads the root of a configuration: what the dialect itself has there, and the common parameters. `also_known` names
-/// keys that are neither.
+/// Reads the root of a configuration: the parameters of the dialect, and the common parameters. `also_known` names keys
+/// that are neither.
 ///
 /// # Errors
 /// Config, with the JSON path of what is wrong.
@@ -143,7 +144,7 @@ where
 }
 
 impl CommonParameters {
-    /// The job, from what the dialect says and the common parameters in `object`, the root.
+    /// The job, from the parameters of the dialect and the common parameters in `object`, the root.
     ///
     /// # Errors
     /// Config, with the JSON path of what is wrong.

@@ -1,5 +1,5 @@
-//! What a run is asked to do: the one typed form of every configuration dialect. Nothing else in the program sees
-//! a configuration as it was written.
+//! The job of a run: the one typed form of all configuration dialects. No other code sees a configuration as it was
+//! written.
 
 use crate::dialect::Dialect;
 use crate::parameters::partitions::columns_by_default;
@@ -36,9 +36,9 @@ pub struct Job {
     pub parallel_files: Option<usize>,
     /// The byte budget of a run in bytes; `None` is the default of `read/`.
     pub memory_bytes: Option<usize>,
-    /// What the run may cost, and what decides its price.
+    /// The limits on cost, and the settings that determine prices.
     pub spending: Spending,
-    /// What the decompression of one object may produce.
+    /// The limits on decompressing one object.
     pub caps: Caps,
 }
 
@@ -94,11 +94,11 @@ pub struct Stream {
     pub batch_rows: Option<usize>,
     /// How archived objects are handled.
     pub on_archived: OnArchived,
-    /// What is delivered.
+    /// Whether records or files are delivered.
     pub delivery: Delivery,
     /// For development: how much of the files is read.
     pub development: Development,
-    /// Which rows and columns are wanted.
+    /// Which rows and columns are selected.
     pub pushdown: Pushdown,
     /// The partitions: where they are, which are read, and which become columns.
     pub partitions: Partitions,
@@ -143,7 +143,7 @@ impl Stream {
         }
     }
 
-    /// The format that a key tells by its extension, before that of a compression.
+    /// The format by the extension of a key, before that of a compression.
     #[must_use]
     pub fn format_by_key(&self, key: &str) -> Option<&FormatByKey> {
         let name = key.rsplit(['/', '#']).next().unwrap_or(key).to_ascii_lowercase();
@@ -179,10 +179,10 @@ impl Stream {
         }
     }
 
-    /// Whether a file can be read in the stream's format.
+    /// Checks that a file can be read in the stream's format.
     ///
     /// # Errors
-    /// Data, where the keys tell the formats and this one tells another, or none.
+    /// Data, if the extensions determine the format, and this extension means another format or none.
     pub fn told_by_key(&self, key: &str) -> Result<()> {
         let told = self.format_by_key(key);
         if self.formats.is_empty() || told.is_some_and(|told| told.format == self.format) {

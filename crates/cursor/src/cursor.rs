@@ -51,7 +51,7 @@ impl Cursor {
         }
     }
 
-    /// What is to be done with a member of an archive that is read. `number` stands for what the member is.
+    /// How to handle a member of an archive that is read. `number` identifies the content of the member.
     #[must_use]
     pub fn decide_member(&self, archive: &str, member: &ObjectFacts, number: u64) -> Decision {
         match self {
@@ -60,8 +60,8 @@ impl Cursor {
         }
     }
 
-    /// A member of a begun archive will be read from here on. In full refresh the archive stands for its members: its
-    /// position is the number of them that were read.
+    /// Records that a member of a started archive is read from this position on. In a full refresh, only the archive is
+    /// recorded: its position is the number of members that were read.
     pub fn begin_member(&mut self, member: &ObjectFacts, from: Position, archive: &Arc<str>, number: u64) {
         self.count_anew(&member.key, &from);
         if let Some(tally) = self.tally_mut() {
@@ -81,8 +81,8 @@ impl Cursor {
         }
     }
 
-    /// Counts rows towards limits on bad rows from here on, beside those that the state has: `always`, or only to `keep` the
-    /// bad rows of runs before.
+    /// Starts counting rows for the limits on bad rows, in addition to those in the state: `always`, or only to `keep`
+    /// the bad rows of earlier runs.
     pub fn count_bad_rows(&mut self, always: bool, keep: bool) {
         let tally = self.tally_mut();
         let known = tally.take();
@@ -92,7 +92,7 @@ impl Cursor {
         };
     }
 
-    /// Rows of a begun file were handed to the sink, or left out as bad ones.
+    /// Records that rows of a started file were written to the sink, or skipped as bad rows.
     pub fn add_rows(&mut self, key: &str, good: u64, bad: u64) {
         if let Some(tally) = self.tally_mut() {
             tally.add(key, good, bad);
@@ -146,7 +146,8 @@ impl Cursor {
         }
     }
 
-    /// The next run of a full refresh starts over: what this one read is not all of it, in a way that no position tells.
+    /// Makes the next run of a full refresh start over, because this run skipped something that a position cannot
+    /// express.
     pub fn start_over(&mut self) {
         match self {
             Self::Incremental(_) => {}
@@ -173,7 +174,7 @@ impl Cursor {
         }
     }
 
-    /// Rows of a begun file were handed to the sink; this is the position behind them.
+    /// Records that rows of a started file were written to the sink, with the position after them.
     pub fn advance(&mut self, key: &str, position: Position) {
         if position.place == Place::Start {
             self.count_anew(key, &position);
@@ -183,8 +184,9 @@ impl Cursor {
         }
     }
 
-    /// Rows of a begun file that were handed to the sink turned out to be suspect: the next run reads it from its start.
-    /// What their values reached is forgotten too, for the whole run: a bound that is too low leaves out fewer rows.
+    /// Records that rows of a started file may be wrong although they were written to the sink: the next run reads the
+    /// file from its start. The greatest values of this run are forgotten too. A bound that is too low only skips fewer
+    /// rows.
     pub fn rewind(&mut self, key: &str) {
         if let Some(entry) = self.pending_mut().get_mut(key) {
             entry.position = Position::default();
@@ -194,8 +196,8 @@ impl Cursor {
         }
     }
 
-    /// Rows with these greatest values of the followed column were handed to the sink, or will be before the run counts as
-    /// complete.
+    /// Records the greatest values of the followed column in rows that were written to the sink, or will be before the
+    /// run counts as complete.
     pub fn reach(&mut self, marks: &Marks) {
         match self {
             Self::Incremental(cursor) => cursor.reach(marks),
@@ -211,8 +213,8 @@ impl Cursor {
         }
     }
 
-    /// A begun file turned out to be archived. One of which rows were read stays pending: when it is restored, it goes on
-    /// there. Of any other there is nothing to remember.
+    /// Records that a started file is archived. If rows of it were read, it stays pending and resumes when it is
+    /// restored. Otherwise it is forgotten.
     pub fn put_off(&mut self, key: &str) {
         let begun = self.pending().get(key).is_some_and(|pending| pending.position.place != Place::Start);
         if !begun {
@@ -236,8 +238,8 @@ impl Cursor {
         }
     }
 
-    /// All rows of a begun file were handed to the sink. A file that failed is never ended: it stays pending at its
-    /// last position, and the next run goes on there.
+    /// Records that all rows of a started file were written to the sink. A failed file is never ended: it stays pending
+    /// at its last position, and the next run resumes there.
     pub fn end(&mut self, key: &str) {
         if let Some(tally) = self.tally_mut() {
             tally.end(key);

@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-/// Two wanted ranges with a gap up to this many bytes become one request: a request costs as much time as about
-/// this many bytes at the speed of one connection, and $0.0000004 more.
+/// Two ranges with a gap of up to this many bytes become one request. A request takes about as long as this many bytes
+/// at the speed of one connection, and costs another $0.0000004.
 pub const MERGE_GAP_BYTES: u64 = 1 << 20;
 
 /// One GET per object below this size; above it, parts of [`PART_BYTES`].
@@ -15,14 +15,14 @@ pub const PART_BYTES: u64 = 8 << 20;
 /// Fewer files than this at hand: a large one may have the connections to itself.
 const ENOUGH_FILES: usize = 4;
 
-/// Whether a file has the connections to itself, when so many others are known and not begun, or in flight.
+/// Whether a file can use all connections, given the number of other files that are waiting or in flight.
 #[must_use]
 pub fn alone(ready: usize, in_flight: usize) -> bool {
     ready + in_flight < ENOUGH_FILES
 }
 
-/// Merges wanted ranges into requests. The result is sorted, covers every wanted byte, and joins neighbours with a
-/// gap of at most `gap_bytes`. Empty ranges vanish.
+/// Merges ranges into requests. The result is sorted, covers every byte of the ranges, and joins neighbours with a gap
+/// of at most `gap_bytes`. Empty ranges are dropped.
 #[must_use]
 pub fn merged(mut wanted: Vec<Range<u64>>, gap_bytes: u64) -> Vec<Range<u64>> {
     wanted.retain(|range| range.start < range.end);

@@ -34,7 +34,7 @@ impl Sorter {
         self.runs.push(run);
     }
 
-    /// All objects in order. One that came twice is there once, in its newest version.
+    /// All objects in order. An object that was listed twice is included once, in its newest version.
     #[must_use]
     pub fn sorted(mut self) -> Sorted {
         self.close_run();

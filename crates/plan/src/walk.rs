@@ -1,4 +1,4 @@
-//! Which listings show all keys that a partition filter wants, in key order, with few requests.
+//! Plans the listings that return all keys that a partition filter selects, in key order, with few requests.
 //!
 //! ```text
 //!   prefix ─▶ nothing below is wanted ─▶ skipped, with the reason
@@ -6,12 +6,12 @@
 //!          ─▶ the filter leaves only some names for the next folders, and the layout was given ─▶ these prefixes
 //!          ─▶ else ─▶ Folder: its folders are listed, and each is a prefix again
 //! ```
-//! Folders beside each other that are wanted become one scan over all of them (StartAfter its first, up to its last), so
-//! that a thousand small folders cost the pages of their keys and not a thousand requests. What is small is learned
-//! from the folders that were seen, and from the sample by which the layout was found.
+//! Adjacent folders that are selected become one scan over all of them (from the first with StartAfter, up to the
+//! last), so that a thousand small folders cost the pages of their keys and not a thousand requests. The size of
+//! folders is estimated from the folders seen so far, and from the sample that found the layout.
 //!
-//! It only decides: requests are made, several at a time, by whoever holds the nodes; each page comes back here and
-//! becomes objects and further nodes in its place.
+//! This module sends no requests. Its caller lists the nodes, several at a time, and passes each page back, which
+//! becomes objects and further nodes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ use tollgate_base::error::Result;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::partition::Part;
 
-/// A folder of so many pages is listed as it is: to look into it first costs as many requests.
+/// A folder with at most this many pages is listed flat, because listing its folders first would cost as many requests.
 const SMALL_FOLDER_PAGES: f64 = 2.0;
 
-/// So many prefixes are listed without looking whether they are there.
+/// At most this many prefixes are listed without checking that they exist.
 const PREFIXES_AT_MOST: usize = 4;
 
-/// A listing that goes on after so many pages is divided, to be listed side by side.
+/// A listing that continues after this many pages is divided into parts that are listed in parallel.
 const PAGES_BEFORE_DIVIDING: u64 = 16;
 
 /// Parts that a long listing is divided into: each may cost a page more.
@@ -54,16 +54,16 @@ pub enum Node {
     Folder(Folder),
 }
 
-/// A flat listing: all keys with a prefix, behind one key and before another.
+/// A flat listing: all keys with a prefix, after one key and before another.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scan {
     /// The prefix.
     pub prefix: String,
-    /// Keys up to this one are left out.
+    /// Keys up to this one are excluded.
     pub after: Option<String>,
-    /// Keys from this one on are left out.
+    /// Keys from this one on are excluded.
     pub until: Option<String>,
-    /// Where the next page goes on.
+    /// The continuation token of the next page.
     pub continuation: Option<String>,
     pages: u64,
     keys: u64,
@@ -78,7 +78,7 @@ pub struct Scan {
 pub struct Folder {
     /// The folder, or the prefix to begin with.
     pub prefix: String,
-    /// Names up to this text are left out.
+    /// Names up to this text are excluded.
     pub after: Option<String>,
     /// Where the next page goes on.
     pub continuation: Option<String>,
@@ -130,7 +130,7 @@ pub struct Walk {
 /// How a listing is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalkOptions {
-    /// Whether folders are listed even where their names are known, so that a report can name what is beside them.
+    /// Whether folders are listed even if the needed names are known, so that a report can name the skipped ones.
     pub thorough: bool,
     /// Whether long listings are divided.
     pub divides: bool,
@@ -153,7 +153,7 @@ pub struct WalkReport {
     pub skipped: Vec<(String, String)>,
     /// How many were not.
     pub skipped_count: u64,
-    /// Listings that began without looking whether the prefix is there.
+    /// The number of listings that started without checking that the prefix exists.
     pub known: u64,
     /// Objects that a page had twice, and that are read once.
     pub twice: u64,
@@ -162,7 +162,7 @@ pub struct WalkReport {
 }
 
 impl WalkReport {
-    /// The part of all folders that was skipped: 0.9 is nine of ten. Folders beside each other count as equally large.
+    /// The fraction of all folders that was skipped: 0.9 is nine of ten. Adjacent folders count as equally large.
     #[must_use]
     pub fn scan_reduction(&self) -> f64 {
         let kept = self.levels.values().map(|(kept, skipped)| *kept as f64 / (kept + skipped).max(1) as f64);
@@ -170,7 +170,7 @@ impl WalkReport {
     }
 }
 
-/// What is to be done with a prefix.
+/// How to handle a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {
     Skip(usize),
@@ -179,7 +179,7 @@ enum Decision {
 }
 
 impl Walk {
-    /// A walk that leaves out keys up to `after`.
+    /// A walk that excludes keys up to `after`.
     #[must_use]
     pub fn new(layout: Layout, filter: Filter, after: Option<&str>, sampled: &[Sampled], options: WalkOptions) -> Self {
         let mut shape = Shape::default();
@@ -206,7 +206,7 @@ impl Walk {
         prefixes.iter().flat_map(|prefix| self.open(prefix)).collect()
     }
 
-    /// Behind which key a listing with this prefix begins.
+    /// The key after which a listing with this prefix starts.
     #[must_use]
     pub fn start_after(&self, prefix: &str, own: Option<&str>) -> Option<String> {
         let resumed = self.after.as_deref().filter(|after| *after > prefix);
@@ -330,7 +330,7 @@ impl Walk {
         Some(vec![Node::Folder(Folder { prefix: prefix.to_owned(), dates: Some(dates), ..Folder::default() })])
     }
 
-    /// What a page of a folder's folders becomes. `next` is where the listing goes on.
+    /// Turns a page of folders into nodes. `next` is the continuation token.
     ///
     /// # Errors
     /// See [`order::in_order`] and [`Trail::step`].
@@ -444,7 +444,7 @@ impl Walk {
         most.clamp(1, PARTS.min(folders))
     }
 
-    /// What a page of a flat listing becomes: the objects that are in it, and how the listing goes on.
+    /// Turns a page of a flat listing into its objects and the rest of the listing.
     ///
     /// # Errors
     /// See [`order::in_order`] and [`Trail::step`].

@@ -20,7 +20,7 @@ pub struct ConfiguredStream {
     pub name: String,
     /// The namespace, which records and states must carry on.
     pub namespace: Option<String>,
-    /// The columns that are wanted.
+    /// The selected columns.
     pub columns: Columns,
     /// How the stream is read.
     pub sync_mode: SyncMode,
@@ -28,7 +28,7 @@ pub struct ConfiguredStream {
     pub generation: Option<i64>,
     /// The platform's number of the sync: the same over its attempts.
     pub sync: Option<i64>,
-    /// The column that the user chose as the cursor: a path of one name, or of several where it lies inside another.
+    /// The column that the user chose as the cursor: a path with one name, or with several if it is nested.
     pub cursor_field: Vec<String>,
 }
 

@@ -15,7 +15,7 @@ pub enum Level {
     Debug,
     /// For the reader of a normal run.
     Info,
-    /// Something was left out or is not as it should be, and the run goes on.
+    /// Something was skipped or is wrong, and the run continues.
     Warn,
     /// Data is missing.
     Error,
@@ -86,7 +86,7 @@ pub struct FileReference<'a> {
     pub stream: &'a ConfiguredStream,
     /// The key up to its last slash.
     pub folder: &'a str,
-    /// The key behind its last slash.
+    /// The key after its last slash.
     pub file_name: &'a str,
     /// The size.
     pub bytes: u64,

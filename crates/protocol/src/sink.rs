@@ -9,15 +9,14 @@ use rustix::io::Errno;
 
 /// Takes whole lines, in the order in which they must appear.
 pub trait Sink: Send {
-    /// Writes lines, each with its line break. When it returns, they are with the reader, as far as this process can
-    /// bring them.
+    /// Writes lines, each with its line break. When it returns, the lines have left this process.
     ///
     /// # Errors
-    /// When nobody reads any more.
+    /// If the reader has closed its end.
     fn write(&mut self, lines: &[u8]) -> io::Result<()>;
 
-    /// Writes lines up to an index that `end` gives, and asks it again, with the number of bytes written, as often as
-    /// it can: it may have changed its mind. Returns the bytes that were written.
+    /// Writes lines up to the index that `end` returns. It calls `end` again as often as possible with the number of
+    /// bytes written, because the index may change. Returns the number of bytes written.
     ///
     /// # Errors
     /// As [`Sink::write`].
@@ -43,7 +42,7 @@ pub fn note_closed_stdout() {
     CLOSED_AT_START.store(flags == Err(Errno::BADF), Ordering::Relaxed);
 }
 
-/// Whether standard output was closed when the process began: then nobody will see a message. Says so on stderr.
+/// Whether standard output was closed when the process started, so that nobody will see messages. Reports it on stderr.
 #[must_use]
 pub fn closed_at_start() -> bool {
     let closed = CLOSED_AT_START.load(Ordering::Relaxed);
@@ -88,7 +87,7 @@ fn wait_for_room(stdout: rustix::fd::BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// Standard error, for people: verbs whose answer is no message tell warnings and errors there.
+/// Standard error, for people: verbs that do not print messages write warnings and errors there.
 #[derive(Debug, Default)]
 pub struct Stderr;
 
@@ -98,15 +97,15 @@ impl Sink for Stderr {
     }
 }
 
-/// A line on a terminal that is written over again and again. What is shown is gone when it is dropped.
+/// A line on a terminal that is overwritten repeatedly. Dropping it clears the line.
 #[derive(Debug)]
 pub struct StatusLine(());
 
-/// The width of a terminal that does not say how wide it is.
+/// The width of a terminal with an unknown width.
 const USUAL_COLUMNS: usize = 80;
 
 impl StatusLine {
-    /// The line, if a person looks at stderr and messages go elsewhere.
+    /// The line, if stderr is a terminal and messages go elsewhere.
     #[must_use]
     pub fn on_terminal() -> Option<Self> {
         (io::stderr().is_terminal() && !io::stdout().is_terminal()).then(|| Self(()))

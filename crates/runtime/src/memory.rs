@@ -1,7 +1,7 @@
 //! The one byte budget of a run.
 //!
-//! Whatever holds data whose size a user chooses (bodies on their way, decoded batches, encoded lines) holds a
-//! [`Reservation`] for it. Who cannot get one waits; that is how a slow reader of stdout slows down the sockets.
+//! Data whose size depends on the user (bodies in flight, decoded batches, encoded lines) needs a [`Reservation`]. A
+//! task that cannot get one waits. In this way, a slow reader of stdout slows down the downloads.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Certificates of authorities that the system does not know: a company's own, or a test server's.
+//! Certificates of authorities that the system does not trust: those of a company or a test server.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;

@@ -1,8 +1,8 @@
-//! The checksum of an object, computed while its bytes arrive.
+//! The checksum of an object, computed while it is downloaded.
 //!
-//! A server tells the checksum of a whole object and of nothing less. So it is computed over all bytes, whatever number of
-//! requests brings them, and even over several runs: see [`Proof`]. Where the server keeps none, a checksum of our own still
-//! tells whether a later run is given the bytes that an earlier one was given.
+//! A server has only the checksum of a whole object. So the checksum is computed over all bytes, even if they come from
+//! several requests or several runs: see [`Proof`]. If the server has none, our own checksum still shows whether a
+//! later run gets the same bytes as an earlier one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! From what the SDK says to what a person can do about it. One place, so that the same fault always has the same text.
+//! Converts errors of the SDK into errors that tell users what to do. This is the only place, so the same problem
+//! always has the same text.
 //!
 //! Only codes, messages and request ids leave the SDK's errors, never their `Debug`, which can hold signed headers.
 

@@ -1,4 +1,5 @@
-//! Who asks: from the connection's credentials to a provider of the SDK. Nothing is fetched before the first request.
+//! Converts the credentials of a connection into a credentials provider of the SDK. Nothing is fetched before the first
+//! request.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -135,7 +136,7 @@ impl std::fmt::Debug for UsedSecrets {
     }
 }
 
-/// A provider whose credentials are waited for so long and no longer, looked at, and remembered so that they are not shown.
+/// A credentials provider with a timeout. It checks the credentials, and remembers them so that they can be masked.
 #[derive(Debug)]
 struct Watched {
     inner: SharedCredentialsProvider,

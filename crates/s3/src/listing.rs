@@ -1,4 +1,4 @@
-//! What is asked of a listing, and what it answers.
+//! The request for a page of a listing, and the page.
 
 use tollgate_base::object::ObjectFacts;
 
@@ -7,9 +7,9 @@ use tollgate_base::object::ObjectFacts;
 pub struct ListRequest {
     /// Only keys that begin with this; empty for all.
     pub prefix: String,
-    /// Keys that hold this behind the prefix are rolled up into [`ListPage::common_prefixes`].
+    /// Keys that contain this text after the prefix are rolled up into [`ListPage::common_prefixes`].
     pub delimiter: Option<String>,
-    /// Only keys behind this one in byte order. Without meaning on a following page.
+    /// Only keys after this one in byte order. It has no effect on the following pages.
     pub start_after: Option<String>,
     /// The [`ListPage::next`] of the page before.
     pub continuation: Option<String>,
@@ -20,11 +20,11 @@ pub struct ListRequest {
 /// Whether a bucket's listings come in the byte order of their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyOrder {
-    /// AWS says so.
+    /// AWS guarantees it.
     Promised,
-    /// Another server: most do, and nobody promises it.
+    /// Another server: most list in order, but do not guarantee it.
     Unknown,
-    /// Directory buckets list in any order. They only know prefixes that are whole folders.
+    /// Directory buckets list in any order. They support only prefixes that are whole folders.
     None,
 }
 
@@ -35,6 +35,6 @@ pub struct ListPage {
     pub objects: Vec<ObjectFacts>,
     /// Prefixes up to and including the delimiter.
     pub common_prefixes: Vec<String>,
-    /// What the next page is asked with; `None` on the last page.
+    /// The continuation token of the next page. `None` on the last page.
     pub next: Option<String>,
 }

@@ -1,9 +1,9 @@
-//! The meter: an HTTP client around the SDK's own, below its retry loop. It sees each attempt once, asks the gate before
-//! it is sent, writes down how it was answered, and counts the body's bytes as they arrive.
+//! The meter: an HTTP client around that of the SDK, below the retry loop. It sees each attempt once, asks the gate
+//! before it is sent, records the response, and counts the bytes of the body as they arrive.
 //!
-//! What an attempt is about (bill row, bytes asked for) travels beside the SDK in a task-local [`Trace`]: the SDK calls its
-//! connector within the task that asked, and a task-local costs nothing, where a per-request interceptor makes the SDK build
-//! its configuration anew. Credential providers use the HTTP client without the meter, so what they fetch is not counted.
+//! The purpose of an attempt (usage row, requested bytes) is in a task-local [`Trace`]: the SDK calls its connector in
+//! the task of the caller. A task-local costs nothing, while an interceptor for each request would make the SDK rebuild
+//! its configuration. Credentials providers use the HTTP client without the meter, so their requests are not counted.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;

@@ -24,10 +24,10 @@ pub struct Attempted<'a> {
     pub elapsed: Duration,
 }
 
-/// Is told of each attempt.
+/// A function that is called for each attempt.
 pub type Observer = fn(&Attempted<'_>);
 
-/// An HTTP client that tells an observer of each attempt.
+/// An HTTP client that reports each attempt to an observer.
 #[derive(Debug)]
 struct Observed {
     inner: SharedHttpClient,

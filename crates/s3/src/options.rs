@@ -1,4 +1,4 @@
-//! The settings of the door that do not come from a connection.
+//! The settings of the client that are not part of a connection.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use super::observe::Observer;
 use tollgate_cost::Gate;
 use tollgate_runtime::clock::Clock;
 
-/// How long a connection may lie idle. S3 closes them after some 20 s, and a request on a connection that is just being
-/// closed is an attempt lost.
+/// How long a connection may be idle. S3 closes connections after about 20 s, and a request on a connection that is
+/// being closed is a lost attempt.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Patience, parallelism and the limit of a [`super::Store`].
@@ -15,9 +15,9 @@ pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 pub struct StoreOptions {
     /// The time that requests are signed with.
     pub clock: Clock,
-    /// Asked before each HTTP attempt.
+    /// Admits or refuses each HTTP attempt.
     pub gate: Gate,
-    /// Told of each HTTP attempt.
+    /// Called for each HTTP attempt.
     pub observer: Option<Observer>,
     /// How long a request is tried, from its first attempt to the head of an answer; also how long a body is resumed
     /// without making progress.
@@ -30,7 +30,7 @@ pub struct StoreOptions {
     pub initial_backoff: Duration,
     /// The longest pause between two attempts.
     pub max_backoff: Duration,
-    /// Time for a connection to stand, TLS included.
+    /// The timeout for connecting, including TLS.
     pub connect_timeout: Duration,
     /// Time from a request to the head of its answer.
     pub answer_timeout: Duration,
@@ -41,7 +41,7 @@ pub struct StoreOptions {
     pub least_bytes_per_second: u32,
     /// Waiting time over which a body's rate is measured.
     pub rate_window: Duration,
-    /// Time for credentials to arrive: from a program, or from a service that hands them out.
+    /// The timeout for credentials from a credentials provider.
     pub credentials_timeout: Duration,
     /// Connections kept open for reuse; as many as requests at the same time is right.
     pub idle_connections: usize,

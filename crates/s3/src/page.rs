@@ -1,9 +1,9 @@
 //! Reads a page of a listing from its XML.
 //!
-//! A bucket of a million objects is a thousand pages, and often all that a sync has to read; the SDK's parser takes most
-//! of that time. A page is simple XML: elements in elements, no attributes that matter, texts with entities. This reader goes
-//! over it once, makes the two texts that an object keeps, and takes nothing for granted: a page that ends early, or has
-//! something that it does not understand, is an error and never a shorter page.
+//! A bucket of a million objects has a thousand pages, and often a sync reads nothing else. Most of that time would be
+//! spent in the SDK's parser. A page is simple XML: nested elements, no relevant attributes, texts with entities. This
+//! parser reads it once and allocates only the two strings of each object. It is strict: a page that is truncated, or
+//! contains something unknown, is an error and never a shorter page.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ pub(super) fn is_page(body: &[u8]) -> bool {
 /// Reads a page.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] where the body is not what a listing must be: XML that does not end, a name that cannot be
-/// decoded, an object without key, size or time, a page that does not say whether it is the last one or how to go on.
+/// [`ErrorKind::Unsupported`] if the body is not a valid listing: truncated XML, a name that cannot be decoded, an
+/// object without key, size or time, or a page that does not say whether it is the last one or how to continue.
 pub(super) fn read_page(request: &ListRequest, body: &[u8]) -> Result<ListPage> {
     let text = simdutf8::basic::from_utf8(body).map_err(|_| malformed("the listing is not UTF-8"))?;
     let mut reader = Reader { rest: text, encoded: url_encoded(text) };

@@ -1,4 +1,4 @@
-//! A server's refusal, and what it means: one table from S3's error codes to kinds, texts and hints.
+//! The errors of a server and their meaning: one table from S3's error codes to kinds, texts and hints.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) struct Answer {
     pub(super) request_id: Option<String>,
     /// The region that the server names as the bucket's.
     pub(super) region: Option<String>,
-    /// The pause that the server asks for.
+    /// The pause that the server requests.
     pub(super) retry_after: Option<Duration>,
 }
 

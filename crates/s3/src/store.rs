@@ -1,4 +1,4 @@
-//! The store: the three questions a source asks S3, and the one thing it writes.
+//! The store: the three read operations of a source (list, head, get), and the one write operation (put).
 
 use std::fmt;
 use std::future::Future;
@@ -31,7 +31,7 @@ use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_cost::usage::Row;
 use tollgate_cost::{Ledger, Planned, endpoint_of_aws};
 
-/// A bucket, ready to be asked. Clones share connections, credentials, the region once it is found out, and the ledger.
+/// A bucket, ready for requests. Clones share connections, credentials, the detected region, and the ledger.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -120,7 +120,7 @@ impl Store {
         self.account
     }
 
-    /// The bucket's region, as far as it is known: right after the first answer.
+    /// The bucket's region, as far as known. It is right after the first response.
     #[must_use]
     pub fn region(&self) -> Arc<str> {
         self.inner.route().region
@@ -157,7 +157,7 @@ impl Store {
         page::read_page(request, &body).map_err(|error| error.with("bucket", bucket))
     }
 
-    /// What the server says of one object, without its bytes.
+    /// The facts about one object, without its body.
     ///
     /// # Errors
     /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
@@ -172,7 +172,7 @@ impl Store {
         facts_of(key, &output).map_err(|error| error.with("bucket", bucket))
     }
 
-    /// Writes an object, in place of one that has the key already.
+    /// Writes an object, and replaces an existing object with the same key.
     ///
     /// # Errors
     /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].

@@ -3,8 +3,8 @@
 use crate::provenance::ProvenanceLog;
 use tollgate_base::options::{Compression, FormatOptions};
 
-/// The compression around a stream's files, from what is written. Parquet and Avro files name the codec of their blocks
-/// themselves, and people write that codec here: it is not around the file.
+/// The compression of a stream's files, from the written value. Parquet and Avro files specify the codec of their
+/// blocks themselves. People also write that codec here, although it does not compress the whole file.
 pub(crate) fn around(format: &FormatOptions, written: Compression, path: &str, log: &mut ProvenanceLog) -> Compression {
     use Compression::{Bzip2, Gzip, Snappy, Xz, Zip, Zstd};
     match format {

@@ -1,4 +1,4 @@
-//! What is written about partitions: at the root, or in each stream where a configuration has several.
+//! The parameters of partitions, at the root or in each stream.
 
 use std::collections::BTreeMap;
 
@@ -140,8 +140,8 @@ impl PartitionsInput {
     }
 }
 
-/// The parameters that tell the folders. They are one thing: a stream that has one of them does not take the other from
-/// the root.
+/// The parameters that describe the folders. They belong together: a stream that has one of them does not take the
+/// other from the root.
 pub(crate) const FOLDERS: [&str; 2] = ["partition_keys", "partition_template"];
 
 /// Which partitions become columns where nothing is written: all where they were given.

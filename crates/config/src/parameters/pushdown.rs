@@ -1,5 +1,5 @@
-//! Which rows and columns of a stream's files are wanted: parameters that every dialect takes at its root, and version 4
-//! of Airbyte's form in each stream, which wins.
+//! Which rows and columns of a stream's files are selected. Every dialect has these parameters at its root. In version
+//! 4 of Airbyte's form, each stream also has them, and takes precedence.
 
 use std::borrow::Cow;
 
@@ -56,7 +56,7 @@ pub(crate) struct PushdownInput {
     cursor_lookback: Option<String>,
 }
 
-/// Which rows and columns of a stream's files are wanted.
+/// Which rows and columns of a stream's files are selected.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pushdown {
     /// Parquet: only these columns, of those that the catalog selects (`parquet_columns`).

@@ -134,7 +134,7 @@ impl Layout {
         }
     }
 
-    /// The values in the whole folders of a key or a prefix. What stands behind the last slash is no folder.
+    /// The values in the complete folders of a key or a prefix. The text after the last slash is not a folder.
     #[must_use]
     pub fn values<'k>(&self, key: &'k str) -> Values<'k> {
         let mut values = Values::default();
@@ -155,7 +155,7 @@ impl Layout {
         values
     }
 
-    /// Whether a key or a prefix lies in a folder of another tool below the base: what is there has no partition.
+    /// Whether a key or a prefix is in a folder of another tool below the base. Objects there have no partition.
     #[must_use]
     pub fn of_another_tool(&self, key: &str) -> bool {
         key.strip_prefix(self.base.as_str()).is_some_and(|below| folders(below).any(hidden))
@@ -170,7 +170,7 @@ impl Layout {
 }
 
 impl<'k> Values<'k> {
-    /// What is known of a partition.
+    /// What is known about a partition.
     #[must_use]
     pub fn get(&self, name: &str) -> Known<'k> {
         // Of two folders with one name the first counts: it is known first when a tree is walked.
@@ -198,7 +198,7 @@ fn folders(key: &str) -> impl Iterator<Item = &str> {
     whole.split('/').filter(move |_| !whole.is_empty() || key.starts_with('/'))
 }
 
-/// The `name=value` folders of a key; with `last_part`, what stands behind the last slash too.
+/// The `name=value` folders of a key. With `last_part`, the text after the last slash is included.
 pub fn hive_values(key: &str, last_part: bool) -> impl Iterator<Item = (Cow<'_, str>, Value<'_>)> {
     let end = if last_part { key.len() } else { key.rfind('/').unwrap_or(0) };
     key[..end].split('/').filter_map(hive_value)

@@ -42,7 +42,7 @@ impl Span {
     }
 }
 
-/// Where the text of a batch begins in its object: what [`RowStart`] counts from.
+/// Where the text of a batch starts in its object. [`RowStart`] counts from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TextOrigin {
     /// Bytes of decoded text before it.
@@ -130,7 +130,7 @@ pub struct JsonRows {
     pub fields: Vec<JsonField>,
     /// For each row, one past its last member in `fields`.
     pub row_ends: Vec<u32>,
-    /// Where each row begins; empty where nobody knows.
+    /// Where each row starts. Empty if unknown.
     pub starts: Vec<RowStart>,
     /// Where `data` begins.
     pub origin: TextOrigin,
@@ -216,7 +216,7 @@ impl Batch {
 pub struct Reject {
     /// The line in which it begins, from 1, for formats that have lines.
     pub line: Option<u64>,
-    /// Bytes before it, of the decoded text or of the object where nothing is decoded.
+    /// The number of bytes before it, in the decoded text, or in the object if it is not decoded.
     pub offset: Option<u64>,
     /// The unit of the offset, if it is not bytes of the object.
     pub offset_unit: Option<&'static str>,
@@ -275,7 +275,7 @@ pub enum InferredType {
     Array,
     /// Members by name.
     Object,
-    /// Values of several types that no other type holds, where a catalog must hold for each of them.
+    /// Values of several types that no other type covers, for catalogs that every value must conform to.
     Mixed,
 }
 
@@ -309,7 +309,7 @@ impl InferredType {
         }
     }
 
-    /// The nearest type of JSON that holds the values of both as they are.
+    /// The nearest JSON type that covers the values of both without changing them.
     #[must_use]
     pub fn merge_exactly(self, other: Self) -> Self {
         let text = |kind| matches!(kind, Self::String | Self::Date | Self::Timestamp | Self::Time);
@@ -365,9 +365,9 @@ pub enum Place {
     /// The first row.
     #[default]
     Start,
-    /// Line formats: `offset` is the first byte of the next row in the *decoded* text (the object itself, where it
-    /// is not compressed), `line` the number of lines before it, `columns` the header, since a reader that starts
-    /// in the middle does not see it.
+    /// Line formats: `offset` is the first byte of the next row in the *decoded* text (the object itself, if it is not
+    /// compressed), `line` is the number of lines before it, and `columns` is the header, which a reader that starts in
+    /// the middle does not see.
     Byte {
         /// Bytes of decoded text before the next row.
         offset: u64,
@@ -416,7 +416,7 @@ pub struct Position {
     /// The place after them.
     #[serde(flatten)]
     pub place: Place,
-    /// The checksum of the bytes that these rows were made of, where they are not verified yet.
+    /// The checksum of the bytes of these rows, if they are not verified yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Box<Proof>>,
 }
@@ -446,7 +446,7 @@ impl Position {
 pub struct Proof {
     /// How it is computed.
     pub algorithm: ProofAlgorithm,
-    /// The checksum of the whole object in base64, where the server keeps one.
+    /// The checksum of the whole object in base64, if the server stores one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Arc<str>>,
     /// The byte from which the object is to be fetched.

@@ -25,7 +25,7 @@ pub struct Connection {
 /// The credentials for requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// A key pair, with a token where it is temporary.
+    /// A key pair, with a token if it is temporary.
     Static {
         /// Access key id.
         access_key_id: String,

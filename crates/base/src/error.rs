@@ -133,15 +133,14 @@ impl Error {
         self
     }
 
-    /// Says that rows which came before the error may be wrong too: the bytes that they were made of do not have the
-    /// checksum that they should have.
+    /// Marks rows before the error as suspect: they may be wrong, because the checksum of their bytes does not match.
     #[must_use]
     pub fn with_suspect_rows(mut self) -> Self {
         self.0.suspects_rows = true;
         self
     }
 
-    /// Takes [`Error::with_suspect_rows`] back, where no row was made of these bytes.
+    /// Reverts [`Error::with_suspect_rows`], if no row was made of these bytes.
     #[must_use]
     pub fn without_suspect_rows(mut self) -> Self {
         self.0.suspects_rows = false;
@@ -160,7 +159,7 @@ impl Error {
         self.0.kind
     }
 
-    /// The message alone.
+    /// The message without its context.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message

@@ -58,7 +58,7 @@ impl Timestamp {
         Some(Self(naive.and_utc().timestamp_micros()))
     }
 
-    /// The calendar form, where the time is within chrono's range.
+    /// The calendar form, if the time is within chrono's range.
     #[must_use]
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_micros(self.0)
@@ -182,7 +182,7 @@ pub struct ObjectFacts {
     pub size: u64,
     /// S3's `LastModified`. For a multipart upload that is when the upload *began*.
     pub modified_at: Timestamp,
-    /// The ETag as the listing spells it, quotes included. Empty where the server gives none.
+    /// The ETag as in the listing, including quotes. Empty if the server has none.
     pub etag: Arc<str>,
     /// The storage class.
     pub storage_class: StorageClass,

@@ -331,7 +331,7 @@ pub enum Projection {
     /// All there are.
     #[default]
     All,
-    /// These names, where the file has them.
+    /// The columns with these names that the file has.
     Columns(Vec<String>),
     /// The columns from which these flattened columns are made: `a` for `a_b`.
     Flattened(Vec<String>),

@@ -64,7 +64,7 @@ impl Money {
         self.times(kept, 1_000_000)
     }
 
-    /// How many times `price` fits into this; all the numbers there are where the price is nothing.
+    /// How many times `price` fits into this amount. The greatest number if the price is zero.
     #[must_use]
     pub fn fits(self, price: Self) -> u64 {
         if price.0 <= 0 {
@@ -88,7 +88,7 @@ impl Money {
         (self.0 - other.0) as f64 * 100.0 / other.0 as f64
     }
 
-    /// All digits there are: where two amounts look alike otherwise.
+    /// The amount with all digits, for amounts that would otherwise look the same.
     #[must_use]
     pub fn exact(self) -> String {
         let units = self.0.unsigned_abs();
@@ -166,7 +166,7 @@ impl Sum for Money {
     }
 }
 
-/// Where the program runs, as far as the price of bytes goes.
+/// Where the program runs, which determines the price of transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
@@ -228,7 +228,7 @@ pub enum OnArchived {
     Fail,
 }
 
-/// The most that a run may use; `None` is no limit.
+/// The limits of a run. `None` means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// Dollars.

@@ -1,4 +1,4 @@
-//! A bill: requests and bytes by the usage types under which AWS bills them, with what they cost.
+//! A bill: requests and bytes by the usage types of AWS, with their cost.
 
 use serde_json::{Value, json};
 

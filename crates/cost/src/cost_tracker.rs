@@ -50,7 +50,7 @@ impl CostTracker {
         &self.ledger
     }
 
-    /// What may still be spent; `None` where nothing is limited.
+    /// The spending budget. `None` if there is no limit.
     #[must_use]
     pub fn allowance(&self) -> Option<&SpendingBudget> {
         self.allowance.as_ref()
@@ -99,7 +99,7 @@ impl CostTracker {
         Bill::of(&usage_of(&self.ledger), &self.pricing.prices(region), self.pricing.network())
     }
 
-    /// Notes GETs that a part of the run is expected to make, before it begins.
+    /// Records the GETs that a part of the run is expected to send, before it starts.
     pub fn expect<'a>(&self, usage: impl IntoIterator<Item = &'a Usage>) {
         let mut expected = self.expected();
         for new in usage {
@@ -113,13 +113,13 @@ impl CostTracker {
         }
     }
 
-    /// Notes that a part of the run begins without being estimated.
+    /// Records that a part of the run starts without an estimate.
     pub fn expect_unknown(&self) {
         self.expected().incomplete = true;
     }
 
-    /// The bill that was expected when reading began; `None` where a part was not estimated. What was listed by then is
-    /// known and no guess.
+    /// The bill that was expected when reading started. `None` if a part was not estimated. Listings before that time
+    /// are included with their actual usage.
     #[must_use]
     pub fn expected_bill(&self, region: &str) -> Option<Bill> {
         let expected = self.expected();

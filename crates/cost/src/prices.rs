@@ -32,7 +32,7 @@ pub enum Confidence {
 }
 
 impl Confidence {
-    /// As it is shown.
+    /// The name that users see.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -273,7 +273,7 @@ pub fn endpoint_of_aws(endpoint: Option<&str>) -> bool {
 /// The prices of one bucket: what each request and each byte costs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Prices {
-    /// The date of the table; `None` where nothing costs anything.
+    /// The date of the table. `None` if there is no price list.
     pub date: Option<String>,
     /// The bucket's region.
     pub region: String,
@@ -338,7 +338,7 @@ impl Prices {
         }
     }
 
-    /// The price of ten thousand requests to KMS, where GETs need them.
+    /// The price of ten thousand requests to KMS, if GETs need them.
     #[must_use]
     pub fn kms_per_10k(&self) -> Option<Price> {
         self.kms_per_10k

@@ -31,7 +31,7 @@ pub struct Spent {
     pub requests: u64,
     /// Bytes of objects, as stored.
     pub bytes: u64,
-    /// Files begun.
+    /// The number of started files.
     pub files: u64,
 }
 
@@ -439,7 +439,7 @@ pub struct CostReservation {
 }
 
 impl CostReservation {
-    /// The number by which attempts name it; 0 where nothing is limited.
+    /// The number by which attempts refer to it. 0 if there is no limit.
     #[must_use]
     pub fn id(&self) -> u32 {
         self.id

@@ -92,7 +92,7 @@ impl Row {
     }
 }
 
-/// How one HTTP attempt ended, as far as a bill cares.
+/// How one HTTP attempt ended, for the bill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
     /// Whether it repeated an attempt of the same operation.
@@ -102,7 +102,7 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// An attempt that was answered. `code` is S3's error code where the answer had one.
+    /// An attempt with a response. `code` is S3's error code, if the response has one.
     #[must_use]
     pub fn answered(retry: bool, status: u16, code: Option<&str>) -> Self {
         Self { retry, billed: billed(status, code) }

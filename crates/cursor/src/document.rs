@@ -245,7 +245,7 @@ impl StreamState {
     /// Reads a `stream_state`. Nulls and unknown keys are fine; the sentinel is no state.
     ///
     /// # Errors
-    /// `Config` where a known key has a form that no version of a connector wrote, and where our part is of a later version.
+    /// `Config` if a known key has a form that no version of a connector wrote, and where our part is of a later version.
     pub fn read(state: &Value) -> Result<Self> {
         let Some(fields) = state.as_object() else {
             return if state.is_null() { Ok(Self::default()) } else { Err(unreadable("stream_state", "an object")) };

@@ -69,7 +69,7 @@ impl PartitionCursor {
         }
     }
 
-    /// What is to be done with a file whose key is forgotten, of a partition that ends then; `None` where the memory knows.
+    /// What is to be done with a file whose key is forgotten, of a partition that ends then; `None` if the memory knows.
     pub(super) fn decide(&self, ends_at: Timestamp, modified_at: Timestamp, late_days: u32) -> Option<Decision> {
         self.memory_from.filter(|from| ends_at <= *from)?;
         let listing = self.listings.iter().rev().find(|listing| listing.from.is_none_or(|from| ends_at > from));

@@ -68,7 +68,7 @@ impl Manifest {
     /// Reads `manifest.json`.
     ///
     /// # Errors
-    /// `Data` where it is no manifest, `Config` where the inventory lacks what a listing needs, `Unsupported` for ORC.
+    /// `Data` if it is no manifest, `Config` if the inventory lacks what a listing needs, `Unsupported` for ORC.
     pub fn parse(text: &[u8]) -> Result<Self> {
         let written: Written = serde_json::from_slice(text)
             .map_err(|error| Error::data("the manifest of the inventory has an unknown structure").caused_by(error))?;

@@ -102,10 +102,10 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// A page came that has a next one. `content` stands for its keys; `None` where it has none that are new.
+    /// A page came that has a next one. `content` stands for its keys; `None` if it has none that are new.
     ///
     /// # Errors
-    /// Unsupported, where the listing goes in a circle.
+    /// Unsupported if the listing goes in a circle.
     pub fn step(&mut self, token: &str, content: Option<&[&str]>) -> Result<()> {
         self.pages += 1;
         self.barren = if content.is_some() { 0 } else { self.barren + 1 };

@@ -291,7 +291,7 @@ impl Walk {
         self.shape.keys_per_folder(depth).map(|keys| keys / f64::from(self.options.page_keys))
     }
 
-    /// The listings below a prefix whose next folders are known by name or by order; `None` where they must be looked up.
+    /// The listings below a prefix whose next folders are known by name or by order; `None` if they must be looked up.
     fn jump(&mut self, prefix: &str) -> Option<Vec<Node>> {
         if self.options.thorough || !(prefix.is_empty() || prefix.ends_with('/')) {
             return None;

@@ -79,8 +79,8 @@ impl Version {
 
 enum Stream {
     Open(ByteStream),
-    /// The stream broke, and the next call goes on with a new one. A state of its own, so that a call that is
-    /// cancelled in between loses nothing.
+    /// The stream broke, and the next call opens a new one. This is a separate state, so that a cancelled call loses
+    /// nothing.
     Broken,
     Done,
 }

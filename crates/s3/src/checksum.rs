@@ -71,7 +71,7 @@ impl Checksum {
         Self::new(Sum::Crc(algorithm, Digest::new(crc_of(algorithm))), size, None)
     }
 
-    /// The checksum that an earlier run began, at the byte from which it is to be gone on with.
+    /// Resumes the checksum of an earlier run, at the byte from which it continues.
     #[must_use]
     pub fn resumed(proof: &Proof, size: u64) -> Self {
         let digest = Digest::new_with_init_state(crc_of(proof.algorithm), proof.from_state);
@@ -91,11 +91,11 @@ impl Checksum {
         self.expected.is_some()
     }
 
-    /// Takes the next bytes, before anybody uses them.
+    /// Adds the next bytes, before they are used.
     ///
     /// # Errors
-    /// [`ErrorKind::Transient`] where these are not the bytes that an earlier run was given, or, with the object's last
-    /// byte, where the checksum is not the promised one. Rows that were made of bytes before are suspect then.
+    /// [`ErrorKind::Transient`] if these are not the bytes that an earlier run received, or, after the last byte of the
+    /// object, if the checksum does not match. Rows from earlier bytes are then suspect.
     pub fn update(&mut self, bytes: &[u8]) -> Result<()> {
         if let Some((until, state)) = self.earlier
             && let Some(length) = until.checked_sub(self.at).filter(|length| *length <= bytes.len() as u64)
@@ -160,7 +160,7 @@ impl Checksum {
         error.with_suspect_rows().hint("run the sync again; if the error remains, the object is damaged")
     }
 
-    /// The proof for a position at which decoding goes on from byte `from` on. Places must not go down from call to call.
+    /// The proof for a position from which decoding resumes at byte `from`. `from` must not decrease from call to call.
     pub fn proof(&mut self, from: u64) -> Option<Box<Proof>> {
         while self.places.get(1).is_some_and(|(place, _)| *place <= from) {
             self.places.pop_front();

@@ -22,7 +22,7 @@ use tollgate_cost::usage::Operation;
 pub(super) enum Failure {
     /// The program's own refusal, made below the SDK.
     Ours(Error),
-    /// The server said no.
+    /// The server responded with an error.
     Answer(Answer),
     /// An answer that could not be read to its end.
     Unreadable { request_id: Option<String>, cause: String },

@@ -34,7 +34,7 @@ pub(super) struct Asked<'a> {
 /// The provider of these credentials; `None` for requests without a signature.
 ///
 /// # Errors
-/// Config, where the configured keys cannot be sent.
+/// Config if the configured keys cannot be sent.
 pub(super) async fn provider(
     credentials: &Credentials,
     asked: Asked<'_>,

@@ -5,7 +5,7 @@ use tollgate_base::object::ObjectFacts;
 /// What to list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListRequest {
-    /// Only keys that begin with this; empty for all.
+    /// Only keys that start with this text. Empty for all keys.
     pub prefix: String,
     /// Keys that contain this text after the prefix are rolled up into [`ListPage::common_prefixes`].
     pub delimiter: Option<String>,
@@ -13,7 +13,7 @@ pub struct ListRequest {
     pub start_after: Option<String>,
     /// The [`ListPage::next`] of the page before.
     pub continuation: Option<String>,
-    /// Keys and common prefixes per page at most; S3 gives 1,000 where it is absent or larger.
+    /// The maximum number of keys and common prefixes on a page. If absent or larger, S3 returns 1,000.
     pub max_keys: Option<u32>,
 }
 

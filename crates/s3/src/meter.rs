@@ -279,7 +279,7 @@ struct Entry {
 enum State {
     /// No answer yet.
     Sent,
-    /// Answered with a status whose price depends on the error code, which stands in the body.
+    /// A response whose price depends on the error code, which is in the body.
     Refused { status: u16, body: Vec<u8> },
     /// In the ledger.
     Recorded,

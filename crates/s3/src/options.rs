@@ -22,7 +22,7 @@ pub struct StoreOptions {
     /// How long a request is tried, from its first attempt to the head of an answer; also how long a body is resumed
     /// without making progress.
     pub retry_timeout: Duration,
-    /// The same where the server never answered before: its address is most likely wrong.
+    /// The same if the server never responded before, because its address is probably wrong.
     pub first_answer_timeout: Duration,
     /// Attempts per request, the first included; also how often in a row a body is continued without a new byte.
     pub max_attempts: u32,

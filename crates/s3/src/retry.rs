@@ -28,7 +28,7 @@ impl<'o> Attempts<'o> {
         self.begun + self.options.retry_timeout
     }
 
-    /// The pause before the next attempt, after so many; `None` where there is none. `answered`: whether the server ever
+    /// The pause before the next attempt, after so many; `None` if there is none. `answered`: whether the server ever
     /// was there. An address that never worked is most likely wrong, and its user waits for the error.
     pub(super) fn pause(&self, failure: &Failure, attempts: u32, answered: bool) -> Option<Duration> {
         let options = self.options;

@@ -14,7 +14,7 @@ use tollgate_cost::usage::Operation;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// S3's error code; empty where the answer had no body.
+    /// S3's error code. Empty if the answer had no body.
     pub(super) code: String,
     pub(super) message: String,
     pub(super) request_id: Option<String>,

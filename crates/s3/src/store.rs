@@ -59,10 +59,10 @@ struct Route {
 }
 
 impl Store {
-    /// Prepares the way to a bucket. Nothing is sent before the first question; credentials too are fetched then.
+    /// Prepares access to a bucket. Nothing is sent before the first request, and credentials are fetched only then.
     ///
     /// # Errors
-    /// [`tollgate_base::error::ErrorKind::Config`] for an endpoint that is no URL of a server.
+    /// [`tollgate_base::error::ErrorKind::Config`] if the endpoint is not a valid URL.
     pub async fn connect(connection: &Connection, ledger: Ledger, options: StoreOptions) -> Result<Self> {
         let plain = connection.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
         let own = matches!(connection.credentials, Credentials::Static { .. } | Credentials::Anonymous);
@@ -129,7 +129,7 @@ impl Store {
     /// One page of the bucket's objects.
     ///
     /// # Errors
-    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    /// See [`tollgate_base::error::ErrorKind`].
     pub async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
@@ -160,7 +160,7 @@ impl Store {
     /// The facts about one object, without its body.
     ///
     /// # Errors
-    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    /// See [`tollgate_base::error::ErrorKind`].
     pub async fn head(&self, key: &str) -> Result<ObjectFacts> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
@@ -175,7 +175,7 @@ impl Store {
     /// Writes an object, and replaces an existing object with the same key.
     ///
     /// # Errors
-    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    /// See [`tollgate_base::error::ErrorKind`].
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
@@ -212,7 +212,7 @@ impl Store {
         Self { inner: Arc::new(inner), account: self.account }
     }
 
-    /// Whether listings come in the byte order of their keys, as far as that is known before they do.
+    /// Whether listings are in byte order of their keys, as far as that is known in advance.
     #[must_use]
     pub fn key_order(&self) -> KeyOrder {
         let Connection { bucket, endpoint, .. } = &self.inner.connection;

@@ -14,13 +14,13 @@ pub struct InventorySource {
     pub bucket: String,
     /// The key of a manifest, or the folder (with a slash at its end) of which the newest complete one is taken.
     pub key: String,
-    /// How far before its time partitions are listed all the same, in seconds.
+    /// How far before its time partitions are also listed, in seconds.
     pub margin_seconds: i64,
-    /// What happens where keys have no dates by which they could be listed from its time on.
+    /// What happens if keys have no dates, so that it is not known which keys are newer than the inventory.
     pub on_gap: OnGap,
 }
 
-/// What happens where an inventory cannot be topped up without a listing of everything.
+/// What happens if only a full listing would find files that are newer than the inventory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
@@ -33,7 +33,7 @@ pub enum OnGap {
 }
 
 impl InventorySource {
-    /// Reads `s3://bucket/…/manifest.json` or `s3://bucket/folder/`. `None` where it is neither.
+    /// Parses `s3://bucket/…/manifest.json` or `s3://bucket/folder/`. `None` if it is neither.
     #[must_use]
     pub fn at(location: &str) -> Option<Self> {
         let (bucket, key) = location.trim().strip_prefix("s3://")?.split_once('/')?;

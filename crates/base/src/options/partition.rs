@@ -329,8 +329,8 @@ pub struct Shift {
 }
 
 impl Shift {
-    /// Reads `now`, `now-1d`, `now+6h`; the units are `s`, `m` (minutes), `h`, `d`, `w`, `M` (months), `y`. `None` where
-    /// the text is no such time.
+    /// Reads `now`, `now-1d`, `now+6h`; the units are `s`, `m` (minutes), `h`, `d`, `w`, `M` (months), `y`. `None` if
+    /// the text is not such a time.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("now")?;

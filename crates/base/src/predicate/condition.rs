@@ -249,7 +249,7 @@ impl Test {
         }
     }
 
-    /// The only values that can pass, where the test names them.
+    /// The only values that can match, if the test lists them.
     #[must_use]
     pub fn wanted(&self) -> Option<&[Operand]> {
         match self {

@@ -1,4 +1,4 @@
-//! Conditions on the columns of a row: what `parquet_filters` and filters on partitions are made of.
+//! Conditions on the columns of a row, for `parquet_filters` and filters on partitions.
 //!
 //! ```text
 //!   [[["year", ">=", 2024], ["kind", "in", ["a", "b"]]], [["kind", "is null"]]]
@@ -6,8 +6,8 @@
 //! ```
 //!
 //! A [`Predicate`] is a list of alternatives, each a list of conditions that must all hold: the form of pyarrow's
-//! `filters`. Logic has three values, as in SQL: a comparison with null is unknown, and a row passes only where the
-//! whole is true. Comparisons follow the column's value: numbers by value and exactly (64 bits, decimals of any
+//! `filters`. Logic has three values, as in SQL: a comparison with null is unknown, and a row matches only if the
+//! predicate is true. Comparisons follow the column's value: numbers by value and exactly (64 bits, decimals of any
 //! length), floating point as IEEE 754 has it (NaN equals nothing, also not itself), times as instants, texts and bytes
 //! bytewise, `false` before `true`. A string literal takes the type of the value that it is compared with:
 //! `"2024-01-31"` is a day when compared with a date, and ten bytes when compared with a string. A number literal that

@@ -80,13 +80,13 @@ impl Number {
         self.single
     }
 
-    /// The number, where it is whole and fits.
+    /// The number as an integer, if it is whole and fits.
     #[must_use]
     pub fn integer(&self) -> Option<i128> {
         self.whole.filter(|(_, rest)| !rest).map(|(whole, _)| whole)
     }
 
-    /// The number as a decimal of a scale, where it is one and fits.
+    /// The number as a decimal of this scale, if it can be represented.
     #[must_use]
     pub fn decimal(&self, scale: i8) -> Option<i256> {
         self.scale(scale).filter(|(_, rest)| !rest).map(|(whole, _)| whole)

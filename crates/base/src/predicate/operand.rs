@@ -25,7 +25,7 @@ enum Written {
     /// The digits.
     Number(Box<str>),
     Text(Box<str>),
-    /// Nanoseconds since 1970, in no text's clothes.
+    /// Nanoseconds since 1970, not written as a text.
     Instant(i128),
 }
 
@@ -47,7 +47,7 @@ impl Operand {
         Self { written: Written::Boolean(value), boolean: Some(value), number: None, instant: None, time: None }
     }
 
-    /// A number by its text; `None` where the text is none.
+    /// Parses a number. `None` if the text is not a number.
     #[must_use]
     pub fn of_number(text: &str) -> Option<Self> {
         let number = Some(Box::new(Number::parse(text.as_bytes())?));
@@ -71,7 +71,7 @@ impl Operand {
         }
     }
 
-    /// An instant in nanoseconds since 1970. Unlike a text that spells one, it does not compare with texts.
+    /// An instant in nanoseconds since 1970. Unlike a text with a time, it does not compare with texts.
     #[must_use]
     pub fn of_instant(nanos: i128) -> Self {
         Self { written: Written::Instant(nanos), boolean: None, number: None, instant: Some(nanos), time: None }
@@ -94,7 +94,7 @@ impl Operand {
         self.number.as_deref()
     }
 
-    /// The literal's bytes, where it is a text.
+    /// The bytes of the literal, if it is a text.
     #[must_use]
     pub fn text(&self) -> Option<&[u8]> {
         match &self.written {
@@ -121,7 +121,7 @@ impl Operand {
         self.time
     }
 
-    /// As JSON. Numbers that JSON readers would round are texts, which compare with numbers all the same.
+    /// The literal as JSON. Numbers that JSON parsers would round are strings, which still compare with numbers.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         match &self.written {

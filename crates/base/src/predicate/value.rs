@@ -22,7 +22,7 @@ pub enum Value<'a> {
     Single(f32),
     /// Double precision: literals are rounded to it.
     Double(f64),
-    /// A number by its text: JSON and CSV. A text that is no number cannot be compared.
+    /// A number as text, from JSON and CSV. A text that is not a number cannot be compared.
     Digits(&'a [u8]),
     /// A text, or bytes.
     Text(&'a [u8]),
@@ -34,7 +34,7 @@ pub enum Value<'a> {
     Other,
 }
 
-/// What kind of values a column has, as far as comparisons care.
+/// The kind of values in a column, for comparisons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// [`Value::Boolean`]

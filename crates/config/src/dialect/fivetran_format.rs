@@ -16,7 +16,7 @@ pub(super) struct FivetranFormat<'a> {
     pub(super) compression: Option<&'a str>,
     pub(super) json_delivery_mode: &'a str,
     pub(super) delimiter: Option<&'a str>,
-    /// Empty where fields cannot be quoted.
+    /// Empty if fields cannot be quoted.
     pub(super) quote_char: &'a str,
     pub(super) non_standard_escape_char: Option<bool>,
     pub(super) escape_char_options: Option<&'a str>,

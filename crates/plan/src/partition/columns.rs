@@ -86,7 +86,7 @@ fn constant(name: &str, value: Value<'_>, partitions: &Partitions) -> Constant {
     Constant { name: name.to_owned(), kind, value, misfit }
 }
 
-/// A text as a value of a type; `None` where it is none.
+/// A text as a value of a type; `None` if it is none.
 fn typed(text: &str, kind: PartitionType) -> Option<serde_json::Value> {
     match kind {
         PartitionType::String => Some(text.into()),

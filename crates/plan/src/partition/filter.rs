@@ -124,7 +124,7 @@ impl Filter {
     /// Binds a filter to the partitions there are and to the time.
     ///
     /// # Errors
-    /// Config where it names a partition that is not there, or compares one with what its type does not have.
+    /// Config if it names a partition that is not there, or compares one with what its type does not have.
     pub fn bind(filter: &partition::Filter, layout: &Layout, now: Timestamp) -> Result<Self> {
         let conditions = filter.conditions.iter().map(|condition| bind(condition, layout, now));
         Ok(Self { conditions: conditions.collect::<Result<_>>()? })
@@ -219,7 +219,7 @@ impl Filter {
     }
 
     /// The first year that a partition with dates can have and the first one after the last, as texts: every spelling of
-    /// a date begins with its year. `None` where no condition bounds the dates.
+    /// a date begins with its year. `None` if no condition bounds the dates.
     #[must_use]
     pub fn years(&self, name: &str) -> Option<(Option<String>, Option<String>)> {
         let about = |bound: &&Bound| matches!(&bound.source, Source::Column(column) if column == name);
@@ -547,7 +547,7 @@ fn kind_of(
     if any_now || all { Kind::Date } else { Kind::Text }
 }
 
-/// What an operand is beside dates; `None` where it is none.
+/// What an operand is beside dates; `None` if it is none.
 fn date_matcher(operand: &Operand, now: Timestamp, unit: Unit) -> Option<Matcher> {
     match operand {
         Operand::Null => Some(Matcher::Null),
@@ -556,7 +556,7 @@ fn date_matcher(operand: &Operand, now: Timestamp, unit: Unit) -> Option<Matcher
     }
 }
 
-/// What an operand is compared as; `None` where the type does not have it.
+/// What an operand is compared as; `None` if the type does not have it.
 fn matcher(operand: &Operand, typed: Option<PartitionType>) -> Option<Matcher> {
     use PartitionType as T;
     Some(match (operand, typed) {
@@ -623,7 +623,7 @@ fn in_words(condition: &partition::Condition, now: Timestamp) -> String {
 }
 
 impl BoundTest {
-    /// Whether a text is wanted; `None` where nobody can tell.
+    /// Whether a text is wanted; `None` if nobody can tell.
     fn holds(&self, text: &str) -> Option<bool> {
         match self {
             Self::OneOf(matchers) => Some(matchers.iter().any(|matcher| matcher.equals(text))),
@@ -748,7 +748,7 @@ impl Matcher {
         }
     }
 
-    /// Whether a text stands on a side of the literal; `None` where the two cannot be compared.
+    /// Whether a text stands on a side of the literal; `None` if the two cannot be compared.
     fn compares(&self, comparison: Comparison, text: &str) -> Option<bool> {
         let number = |wanted: f64| text.parse::<f64>().ok()?.partial_cmp(&wanted);
         let order = match self {

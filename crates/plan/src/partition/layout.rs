@@ -161,7 +161,7 @@ impl Layout {
         key.strip_prefix(self.base.as_str()).is_some_and(|below| folders(below).any(hidden))
     }
 
-    /// How many whole folders a prefix has below the base; `None` where the two part.
+    /// How many whole folders a prefix has below the base; `None` if the two part.
     #[must_use]
     pub fn folders_below(&self, prefix: &str) -> Option<usize> {
         let below = prefix.strip_prefix(self.base.as_str())?;
@@ -224,7 +224,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8().unwrap_or(Cow::Borrowed(text))
 }
 
-/// The values in a folder's name; `None` where it does not fit.
+/// The values in a folder's name; `None` if it does not fit.
 fn parts_of<'p, 'k>(parts: &'p [Part], folder: &'k str) -> Option<Vec<(&'p str, Value<'k>)>> {
     // A folder `{date}` may have its name before its value, as Hive writes it: `date=2024-01-15`.
     if let ([Part::Field(name)], Some((written, value))) = (parts, hive_value(folder))

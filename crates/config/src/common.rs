@@ -58,7 +58,7 @@ macro_rules! topics {
 }
 
 topics! {
-    /// What stands at the root alone.
+    /// Parameters that are only at the root.
     RootParameters {
         requester: RequesterInput,
         workload: WorkloadInput,

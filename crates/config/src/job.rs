@@ -49,8 +49,8 @@ pub struct Stream {
     pub name: String,
     /// Glob patterns on the whole key; an object belongs to the stream when one matches.
     pub globs: Vec<String>,
-    /// If given, the only prefix that is listed (Airbyte's `legacy_prefix`, the flat form's `path_prefix`); the
-    /// globs hold on the whole key all the same.
+    /// If set, the only prefix that is listed (Airbyte's `legacy_prefix`, the flat form's `path_prefix`). The globs
+    /// still apply to the whole key.
     pub list_prefix: Option<String>,
     /// A regular expression in place of the globs.
     pub key_pattern: Option<KeyPattern>,
@@ -58,8 +58,8 @@ pub struct Stream {
     pub archive_pattern: Option<KeyPattern>,
     /// Format and its options.
     pub format: FormatOptions,
-    /// What each extension of a key means, where the configuration leaves the format to the keys: `format` is then one of
-    /// these, chosen before anything is read. Otherwise empty.
+    /// The format for each extension of a key, if the configuration detects the format from the keys. `format` is then
+    /// one of these, and is chosen before anything is read. Otherwise empty.
     pub formats: Vec<FormatByKey>,
     /// Compression of the objects.
     pub compression: Compression,

@@ -3,12 +3,13 @@
 use tollgate_base::options::Compression;
 use tollgate_base::options::fingerprint::{Canonical, Fingerprint};
 
-/// The options of a run, as far as the state depends on them.
+/// The options of a run that the state depends on.
 ///
-/// A position counts bytes of decoded text, or rows, and holds what a reader that starts there does not see. It means
-/// something only under the options that it was made with: under others it could lie inside a row, or leave out rows that
-/// were never emitted. So each pending file names them, and a file whose options differ, or are not named, is read from
-/// its start. The same holds for a full refresh as a whole: what it has read says nothing about another selection.
+/// A position counts bytes of decoded text, or rows, and contains what a reader that starts there does not see. It is
+/// valid only with the options that it was made with: with other options, it could be inside a row, or skip rows that
+/// were never emitted. So the options are stored with each pending file. A file whose options differ or are missing is
+/// read from its start. The same applies to a full refresh as a whole: its progress is valid only for the same
+/// selection.
 #[derive(Debug, Clone, Default)]
 pub struct Basis {
     positions: Option<Canonical>,

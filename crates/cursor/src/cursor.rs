@@ -25,7 +25,7 @@ pub enum Cursor {
 }
 
 impl Cursor {
-    /// Where the reading of an object that is to be read begins.
+    /// The position from which an object is read.
     #[must_use]
     pub fn start(&self, object: &ObjectFacts) -> Position {
         let pending = self.pending().get(&*object.key);
@@ -35,7 +35,7 @@ impl Cursor {
         }
     }
 
-    /// Whether the state names this file as read, in whatever version.
+    /// Whether the state lists any version of this file as read.
     #[must_use]
     pub fn has_read(&self, key: &str) -> bool {
         match self {
@@ -99,8 +99,8 @@ impl Cursor {
         }
     }
 
-    /// Takes those out of the tally of bad rows whose rows count anew or not at all: files of `read` that are read from
-    /// their start, and those that a whole listing does not have.
+    /// Removes files from the tally of bad rows if their rows are counted again or no longer count: files of `read`
+    /// that are read from their start, and files that a complete listing does not have.
     pub fn recount(&mut self, read: impl Iterator<Item = ObjectFacts>, listed: Option<&ListedKeys>) {
         let Some(mut tally) = self.tally_mut().take() else { return };
         for object in read.filter(|object| tally.counts(&object.key)).collect::<Vec<_>>() {
@@ -164,8 +164,8 @@ impl Cursor {
         }
     }
 
-    /// A file will be read from here on. Files are begun in commit order: (modification time, key) for incremental,
-    /// key for full refresh.
+    /// Records that a file is read from this position on. Files must be started in commit order: (modification time,
+    /// key) for incremental, key for full refresh.
     pub fn begin(&mut self, object: &ObjectFacts, from: Position) {
         self.count_anew(&object.key, &from);
         match self {
@@ -222,7 +222,7 @@ impl Cursor {
         }
     }
 
-    /// The files that were begun and not ended.
+    /// The files that were started and not finished.
     #[must_use]
     pub fn pending(&self) -> &BTreeMap<Arc<str>, Pending> {
         match self {

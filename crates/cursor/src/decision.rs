@@ -1,8 +1,8 @@
-//! What is to be done with a listed object.
+//! How to handle a listed object.
 
 use tollgate_base::batch::Position;
 
-/// What is to be done with a listed object.
+/// How to handle a listed object.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// Read it from the start.

@@ -60,7 +60,7 @@ pub enum Mode {
     FullRefresh,
 }
 
-/// A file that was begun and not ended.
+/// A file that was started and not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// The ETag of the object the position is in.
@@ -119,7 +119,7 @@ pub struct TollgateState {
     /// Full refresh: what decides which rows it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<Fingerprint>,
-    /// Full refresh: every selected key up to this one was read, but for those in `pending`.
+    /// Full refresh: every selected key up to this one was read, except those in `pending`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Arc<str>>,
     /// Full refresh: the server does not list keys in their order; the run sorted them.
@@ -134,7 +134,7 @@ pub struct TollgateState {
     /// Incremental: another connector forgot the files below the horizon, and there was no complete listing since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreign: bool,
-    /// Incremental: the first run from a state of version 3 was begun, and none was complete since.
+    /// Incremental: the first run with a state of version 3 was started, and no run was complete since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<Migration>,
     /// Incremental: nothing older is ever read.
@@ -146,13 +146,13 @@ pub struct TollgateState {
     /// The rows that count towards limits on bad rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bad_rows: Option<Tally>,
-    /// Files that were begun and not ended, by key.
+    /// Files that were started and not finished, by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "read_pending")]
     pub pending: BTreeMap<Arc<str>, Pending>,
-    /// Incremental: the record cursor, where the stream has one.
+    /// Incremental: the record cursor, if the stream has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Box<RecordCursor>>,
-    /// Incremental: which partitions were listed, where older ones are not listed again.
+    /// Incremental: which partitions were listed, if older ones are not listed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<Box<PartitionCursor>>,
 }
@@ -214,7 +214,7 @@ fn read_pending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<A
 /// of the history: the times in the history are not those of the files until they were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Migration {
-    /// The latest file that was begun.
+    /// The latest file that was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<Horizon>,
 }
@@ -242,10 +242,10 @@ pub struct StreamState {
 }
 
 impl StreamState {
-    /// Reads a `stream_state`. Nulls and unknown keys are fine; the sentinel is no state.
+    /// Reads a `stream_state`. Nulls and unknown keys are accepted. The sentinel means no state.
     ///
     /// # Errors
-    /// `Config` if a known key has a form that no version of a connector wrote, and where our part is of a later version.
+    /// `Config` if a known key has a form that no version of a connector wrote, or if our part has a later version.
     pub fn read(state: &Value) -> Result<Self> {
         let Some(fields) = state.as_object() else {
             return if state.is_null() { Ok(Self::default()) } else { Err(unreadable("stream_state", "an object")) };

@@ -97,9 +97,9 @@ pub struct Incremental {
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Known {
     Decided(Decision),
-    /// At or below the horizon and not in the history: the memory knows.
+    /// At or below the horizon and not in the history: the memory decides.
     Forgotten,
-    /// The same in a full history that another connector left: nobody knows.
+    /// The same in a full history of another connector: it is unknown whether it was read.
     BeforeFullHistory {
         earliest: Timestamp,
     },

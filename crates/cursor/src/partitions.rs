@@ -34,10 +34,10 @@ pub struct PartitionCursor {
 /// A listing of the partitions from one on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionListing {
-    /// The time before which partitions must end to be left out; absent: none is.
+    /// Partitions that end before this time are not listed. If absent, all are listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
-    /// When it began.
+    /// When the listing started.
     pub at: Timestamp,
     /// The start of the newest partition in it that is not in the future.
     #[serde(skip)]

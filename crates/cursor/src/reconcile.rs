@@ -37,7 +37,7 @@ use tollgate_base::object::{ObjectFacts, Timestamp};
 /// The times that decisions depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
-    /// When the listing began.
+    /// When the listing started.
     pub listed_at: Timestamp,
     /// Days before that in which objects still appear: an upload's time is that of its beginning.
     pub late_days: u32,
@@ -61,7 +61,7 @@ impl Window {
 pub enum Observation {
     /// How to handle it.
     Decided(Decision),
-    /// [`ReconciledListing::decide`] tells it when the whole listing was seen.
+    /// [`ReconciledListing::decide`] decides after the whole listing was seen.
     Open(OpenFile),
 }
 
@@ -113,7 +113,7 @@ enum Verdict {
 }
 
 impl ListingReconciler {
-    /// Begins to look at a listing.
+    /// Starts with a listing.
     #[must_use]
     pub fn new(cursor: &Incremental, window: Window) -> Self {
         let table = |set: &Set| match set {
@@ -131,7 +131,7 @@ impl ListingReconciler {
         }
     }
 
-    /// Takes note of a listed object, and of when its partition ends, where older ones are not always listed.
+    /// Records a listed object, and when its partition ends, if older partitions are not always listed.
     pub fn observe(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Observation {
         self.note(object, partition_ends_at, true)
     }

@@ -9,8 +9,8 @@
 //! and the parts change for different reasons: objects appear late inside the window, expire by whole days at the old
 //! end, and have times in the future if the clock of a server is wrong. A part that vanished completely needs no room,
 //! so a lifecycle rule costs nothing as long as there is a sync at least every 32 days. Between these parts, one set is
-//! better than many, because its room is available to any day with differences. The parts are laid out anew after each
-//! listing.
+//! better than many, because its room is available to any day with differences. The layout of the parts is computed
+//! again after each listing.
 
 use std::collections::BTreeMap;
 

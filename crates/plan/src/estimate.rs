@@ -23,14 +23,14 @@ use tollgate_cost::usage::Row;
 /// The bounds allow for one retry in this many requests.
 const RETRY_ONE_IN: u64 = 50;
 
-/// The files of a stream, summed up as they are decided.
+/// The sums of a stream's files, added as it is decided that they are read.
 #[derive(Debug, Default)]
 pub struct StreamPlan {
     in_order: BTreeMap<StorageClass, (u64, u64)>,
     columnar: Columnar,
     /// Files to read.
     pub files: u64,
-    /// Their bytes as stored, from where they are to be read on.
+    /// Their stored bytes, from the positions where reading starts.
     pub stored_bytes: u64,
 }
 

@@ -34,7 +34,7 @@ const NEEDED: [(&str, &str); 4] =
 pub struct Manifest {
     /// The bucket that was listed.
     pub source_bucket: String,
-    /// When S3 began to gather it.
+    /// When S3 started to create it.
     pub created_at: Timestamp,
     /// How its files are read.
     pub format: FormatOptions,
@@ -68,7 +68,7 @@ impl Manifest {
     /// Reads `manifest.json`.
     ///
     /// # Errors
-    /// `Data` if it is no manifest, `Config` if the inventory lacks what a listing needs, `Unsupported` for ORC.
+    /// `Data` if it is not a manifest, `Config` if the inventory lacks what a listing needs, `Unsupported` for ORC.
     pub fn parse(text: &[u8]) -> Result<Self> {
         let written: Written = serde_json::from_slice(text)
             .map_err(|error| Error::data("the manifest of the inventory has an unknown structure").caused_by(error))?;
@@ -295,7 +295,7 @@ impl Inventory {
         self.len() == 0
     }
 
-    /// Whether there is an object whose key begins with this.
+    /// Whether there is an object whose key starts with this prefix.
     #[must_use]
     pub fn has_prefix(&self, prefix: &str) -> bool {
         self.runs.iter().any(|run| {

@@ -13,11 +13,11 @@ const LISTED_AFTER: &str = "listed_after";
 /// Pages in a row without a new key, after which a listing is given up.
 const BARREN_PAGES: u32 = 1000;
 
-/// Checks that objects come in the order of their keys, after the last one of the page before. An object that comes twice
-/// is kept once, in its newer version. Answers with how many came twice.
+/// Checks that objects are in order of their keys, after the last one of the previous page. Of an object that is listed
+/// twice, only the newer version is kept. Returns the number of duplicates.
 ///
 /// # Errors
-/// Unsupported, with the two keys, where they are not in order: see [`out_of_order`].
+/// Unsupported, with the two keys, if they are not in order: see [`out_of_order`].
 pub fn in_order(last: Option<&str>, objects: &mut Vec<ObjectFacts>) -> Result<u64> {
     let Some(first) = objects.first() else { return Ok(0) };
     let (mut twice, mut again) = (0, false);
@@ -90,7 +90,7 @@ fn disorder(before: &str, key: &str) -> Error {
         .hint("run the sync again: the next run sorts the whole listing before it reads the stream")
 }
 
-/// Notices a listing that does not end, since its pages come again or bring nothing, in constant memory (Brent's way of
+/// Detects a listing that never ends, because its pages repeat or are empty, in constant memory (Brent's algorithm for
 /// finding cycles).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Trail {
@@ -102,10 +102,10 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// A page came that has a next one. `content` stands for its keys; `None` if it has none that are new.
+    /// Records a page that has a next page. `content` are its keys, or `None` if no key is new.
     ///
     /// # Errors
-    /// Unsupported if the listing goes in a circle.
+    /// Unsupported if the listing repeats itself.
     pub fn step(&mut self, token: &str, content: Option<&[&str]>) -> Result<()> {
         self.pages += 1;
         self.barren = if content.is_some() { 0 } else { self.barren + 1 };

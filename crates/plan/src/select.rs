@@ -20,7 +20,7 @@ pub enum Verdict {
     Selected,
     /// No pattern matches, or it is a folder (`/` at the end).
     OtherKey,
-    /// No pattern matches, only since its name or a folder of it begins with a dot.
+    /// No pattern matches, but only because its name or one of its folders starts with a dot.
     Hidden,
     /// It is older than the stream's start date.
     TooOld,

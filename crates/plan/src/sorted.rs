@@ -50,7 +50,7 @@ pub struct Sorted {
     runs: Vec<FileList>,
     heads: BinaryHeap<Reverse<Head>>,
     last: Option<Arc<str>>,
-    /// Objects so far that came more than once, each time but one.
+    /// The number of duplicates so far.
     pub twice: u64,
 }
 

@@ -76,11 +76,11 @@ pub struct Scan {
 /// A listing of the folders of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Folder {
-    /// The folder, or the prefix to begin with.
+    /// The folder, or the prefix to start with.
     pub prefix: String,
     /// Names up to this text are excluded.
     pub after: Option<String>,
-    /// Where the next page goes on.
+    /// The continuation token of the next page.
     pub continuation: Option<String>,
     /// The names between which dates are wanted, where the folders are dates: in a long listing the rest is passed over.
     dates: Option<Dates>,
@@ -147,7 +147,7 @@ impl Default for WalkOptions {
 /// What was listed, what was not and why.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WalkReport {
-    /// The prefixes that were listed, with the first and last folder where a listing went over several.
+    /// The prefixes that were listed, with the first and last folder if a listing covered several.
     pub listed: Vec<String>,
     /// The prefixes that were not, with the reason.
     pub skipped: Vec<(String, String)>,
@@ -193,15 +193,15 @@ impl Walk {
         Self { layout, filter, after, options, shape, instead: None, report }
     }
 
-    /// Leaves what does not meet this condition of the filter to an inventory. Folders of which the inventory has nothing
-    /// are listed all the same.
+    /// Uses an inventory for keys that do not meet this condition of the filter. Folders that are not in the inventory
+    /// are still listed.
     #[must_use]
     pub fn instead(mut self, condition: usize, inventory: Arc<Inventory>) -> Self {
         self.instead = Some((condition, inventory));
         self
     }
 
-    /// The nodes to begin with. Prefixes are in order and none is inside another.
+    /// The first nodes. Prefixes must be in order and must not overlap.
     pub fn start(&mut self, prefixes: &[String]) -> Vec<Node> {
         prefixes.iter().flat_map(|prefix| self.open(prefix)).collect()
     }

@@ -24,7 +24,7 @@ pub enum Level {
 /// The status of a stream in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// The stream is begun.
+    /// The stream has started.
     Started,
     /// The first record follows.
     Running,
@@ -197,7 +197,7 @@ pub fn chain(error: &Error) -> String {
     text
 }
 
-/// The text for `check`: the error, and the deepest cause where the kind leaves the user with a question.
+/// The text for `check`: the error, and the deepest cause if the error alone is not clear.
 #[must_use]
 pub fn failure_text(error: &Error) -> String {
     match error.kind().failure_type() {

@@ -1,4 +1,4 @@
-//! Where messages go: the only place that writes to stdout, and, for a person at a terminal, to stderr.
+//! The sink for messages: the only code that writes to stdout and, for people at a terminal, to stderr.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,8 +35,8 @@ static WRITING: Mutex<()> = Mutex::new(());
 
 static CLOSED_AT_START: AtomicBool = AtomicBool::new(false);
 
-/// Takes note of whether there is a standard output. Rust opens `/dev/null` in the place of one that is closed before `main`
-/// begins, so this must be called earlier.
+/// Records whether standard output is open. Before `main` starts, Rust replaces a closed standard output with
+/// `/dev/null`, so this must be called earlier.
 pub fn note_closed_stdout() {
     let flags = rustix::io::fcntl_getfd(rustix::stdio::stdout());
     CLOSED_AT_START.store(flags == Err(Errno::BADF), Ordering::Relaxed);
@@ -52,7 +52,7 @@ pub fn closed_at_start() -> bool {
     closed
 }
 
-/// Standard output. There is no buffer that a crash could lose. Where it does not block and is full, it is waited for.
+/// Standard output, without a buffer that a crash could lose. If it is non-blocking and full, writes wait.
 #[derive(Debug, Default)]
 pub struct Stdout;
 
@@ -111,7 +111,7 @@ impl StatusLine {
         (io::stderr().is_terminal() && !io::stdout().is_terminal()).then(|| Self(()))
     }
 
-    /// Shows a text in place of the last one. A terminal that went away is no fault of the run.
+    /// Shows a text in place of the last one. Errors are ignored: the run continues if the terminal is closed.
     pub fn show(&mut self, text: &str) {
         // Asked each time, since windows change their size.
         let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));

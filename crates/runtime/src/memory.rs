@@ -46,8 +46,8 @@ impl Budget {
         self.total_units as usize * UNIT_BYTES
     }
 
-    /// Waits until `bytes` are free. A request for more than the whole budget gets the whole budget: one row that
-    /// is larger than the budget must pass alone rather than wait for ever.
+    /// Waits until `bytes` are free. A request for more than the whole budget gets the whole budget, so that a row that
+    /// is larger than the budget does not wait forever.
     pub async fn reserve(&self, bytes: usize) -> Reservation {
         let permit = Arc::clone(&self.units)
             .acquire_many_owned(self.units_for(bytes))
@@ -56,8 +56,8 @@ impl Budget {
         Reservation { permit }
     }
 
-    /// Waits until nobody else has more than the budget gives, for somebody who needs more than was reserved while what it
-    /// reserved is in use, and who gives it back without waiting for the budget.
+    /// Allows one task at a time to use more than the budget, while its reservation is in use. Waits until no other
+    /// task does. The task must release the excess without waiting for the budget.
     pub async fn overdraw(&self) -> Overdraft {
         let permit = Arc::clone(&self.overdraft).acquire_owned().await;
         Overdraft { _permit: permit.expect("the semaphore of a budget is never closed") }
@@ -76,7 +76,7 @@ impl Budget {
 }
 
 impl Reservation {
-    /// Gives back what is more than `bytes`.
+    /// Releases everything beyond `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
         let units = bytes.div_ceil(UNIT_BYTES);
         drop(self.permit.split(self.permit.num_permits().saturating_sub(units)));

@@ -1,4 +1,4 @@
-//! Numbers as they are written in a configuration, and their bounds.
+//! Numbers in a configuration, and their bounds.
 
 use std::borrow::Cow;
 use std::fmt;

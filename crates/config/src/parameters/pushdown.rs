@@ -61,7 +61,7 @@ pub(crate) struct PushdownInput {
 pub struct Pushdown {
     /// Parquet: only these columns, of those that the catalog selects (`parquet_columns`).
     pub columns: Option<Vec<String>>,
-    /// Only rows that pass (`parquet_filters`, whatever the format).
+    /// Only rows that match (`parquet_filters`, for all formats).
     pub filter: Option<Predicate>,
     /// Incremental: the column whose greatest value is remembered; rows with a lower value are skipped.
     pub cursor_field: Option<String>,

@@ -86,11 +86,11 @@ struct Example<'a> {
 /// What files between two that were looked at are like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Between {
-    /// No row that is wanted lies between them.
+    /// There is no matching row between them.
     Nothing,
     /// As the two are.
     Neighbours,
-    /// As all that were looked at, those near in key and size before others.
+    /// Like all files whose footers were read, mainly those that are near in key and size.
     All,
 }
 

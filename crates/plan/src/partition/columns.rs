@@ -15,7 +15,7 @@ pub struct Constant {
     pub name: String,
     /// The type it has in the catalog.
     pub kind: PartitionType,
-    /// Its value, where it is of that type: text, number or boolean. `None` is null.
+    /// Its value, if it has that type: text, number or boolean. `None` is null.
     pub value: Option<serde_json::Value>,
     /// Whether the value does not have the type of the partition, and is a string.
     pub misfit: bool,

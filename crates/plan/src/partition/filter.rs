@@ -19,13 +19,13 @@ pub struct Filter {
 /// The verdict of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// All that is there or below is wanted.
+    /// The key, or every key with the prefix, is selected.
     Wanted,
-    /// What is below must be looked at.
+    /// Some keys with the prefix may be selected.
     Open,
-    /// Nothing there or below is wanted, by the condition with this index.
+    /// The key, or every key with the prefix, is excluded by the condition with this index.
     Unwanted(usize),
-    /// There is no value for the condition with this index.
+    /// The key has no value for the condition with this index.
     WithoutValue(usize),
 }
 
@@ -57,7 +57,7 @@ struct Bound {
 #[derive(Debug, Clone, PartialEq)]
 enum Source {
     Column(String),
-    /// The partitions that are year, month, day and hour, as far as there are such.
+    /// The partitions for year, month, day and hour, as far as they exist.
     Date(Vec<String>),
 }
 
@@ -86,7 +86,7 @@ enum Matcher {
     Period(Period),
 }
 
-/// The part of a date that a partition's name says it is.
+/// The part of a date that the name of a partition means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DatePart {
     /// A year.
@@ -130,8 +130,8 @@ impl Filter {
         Ok(Self { conditions: conditions.collect::<Result<_>>()? })
     }
 
-    /// Adds that no partition ends before this time. Keys without a date stay. Returns the index of the condition; `None`
-    /// where the layout has no dates. `why` stands behind "older than …, ".
+    /// Adds the condition that no partition ends before this time. Keys without a date are kept. Returns the index of
+    /// the condition, or `None` if the layout has no dates. `why` is shown after "older than …, ".
     pub fn since(&mut self, layout: &Layout, start: Timestamp, why: &str) -> Option<usize> {
         let (source, period) = date_source(layout).zip(Period::around(start, Unit::Instant))?;
         self.conditions.push(Bound {
@@ -145,7 +145,7 @@ impl Filter {
         Some(self.conditions.len() - 1)
     }
 
-    /// Whether it wants everything.
+    /// Whether it selects everything.
     #[must_use]
     pub fn empty(&self) -> bool {
         self.conditions.is_empty()
@@ -173,7 +173,7 @@ impl Filter {
         self.verdict(values, true)
     }
 
-    /// The verdict on all keys that begin with a prefix.
+    /// The verdict on all keys that start with a prefix.
     #[must_use]
     pub fn of_prefix(&self, values: &Values<'_>) -> Verdict {
         self.verdict(values, false)
@@ -197,8 +197,8 @@ impl Filter {
         }
     }
 
-    /// The first condition that cannot be decided for a key, since the key has no value for it, or none that can be
-    /// compared.
+    /// The first condition that cannot be evaluated for a key, because the key has no value for it, or a value that
+    /// cannot be compared.
     #[must_use]
     pub fn undecided(&self, values: &Values<'_>) -> Option<usize> {
         self.conditions.iter().position(|bound| matches!(bound.verdict(values, true), Answer::Missing))
@@ -211,8 +211,7 @@ impl Filter {
         own.map(|bound| bound.text.as_str()).collect::<Vec<_>>().join(" and ")
     }
 
-    /// The only texts that a partition can have, where the conditions say so. Texts whose spelling in a key is not
-    /// certain are not told.
+    /// The only texts that a partition can have, if the conditions list them and their spelling in a key is certain.
     #[must_use]
     pub fn only_texts(&self, name: &str, known: &Values<'_>) -> Option<Vec<String>> {
         self.conditions.iter().filter(|bound| !bound.lenient).find_map(|bound| bound.only_texts(name, known))
@@ -286,7 +285,7 @@ pub fn dated(layout: &Layout) -> bool {
     date_source(layout).is_some()
 }
 
-/// The date of a key's partition, where its layout has one.
+/// The date of a key's partition, if its layout has one.
 #[must_use]
 pub fn date_of(layout: &Layout, values: &Values<'_>) -> Option<Period> {
     match date_source(layout)? {

@@ -1,4 +1,4 @@
-//! Where the values of partitions stand in a key.
+//! Where the values of partitions are in a key.
 
 use std::borrow::Cow;
 
@@ -12,24 +12,24 @@ const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 /// Where the values of partitions stand in a key.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Layout {
-    /// The folder that `levels` begin below: empty, or with a slash at its end.
+    /// The folder that contains the `levels`: empty, or with a slash at its end.
     pub base: String,
-    /// The folders below the base, by their place; none where only names count.
+    /// The folders below the base, by position. Empty if folders are matched only by name.
     pub levels: Vec<Level>,
-    /// Whether a folder `name=value` gives a value wherever it stands.
+    /// Whether a folder `name=value` has a value at any position.
     pub named: bool,
     /// The partitions, in the order of the folders.
     pub fields: Vec<Field>,
     /// Whether the user gave the folders, so that their names can be made without being looked up.
     pub given: bool,
-    /// Folders below the base under which nothing more is to be told apart.
+    /// The depth of folders below the base, under which there are no more partitions.
     pub depth: usize,
 }
 
 /// A folder of a layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Level {
-    /// Any name, which says nothing.
+    /// Any name, without a value.
     Any,
     /// A name with values in it.
     Parts(Vec<Part>),
@@ -40,14 +40,14 @@ pub enum Level {
 pub struct Field {
     /// Its name.
     pub name: String,
-    /// Its type, where one was given.
+    /// Its type, if configured.
     pub kind: Option<PartitionType>,
     /// What its values look like.
     pub looks: Looks,
 }
 
-/// What the values of a partition look like, by a sample of them. Names tell little: `dt`, `ds`, `day` and `snapshot` are
-/// dates as often as `date` is.
+/// The format of a partition's values, detected from a sample. Names are not reliable: `dt`, `ds`, `day` and `snapshot`
+/// are dates as often as `date` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Looks {
     /// No value was seen.
@@ -80,12 +80,12 @@ impl Looks {
 /// A value: `None` is null.
 pub type Value<'k> = Option<Cow<'k, str>>;
 
-/// What is known of a partition from a key or a prefix.
+/// What is known about a partition from a key or a prefix.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known<'k> {
     /// The value.
     Value(Value<'k>),
-    /// It is not there, whatever follows.
+    /// It is missing, regardless of what follows.
     Missing,
     /// It has not come yet.
     Open,
@@ -120,7 +120,7 @@ impl Layout {
         self.fields.iter().any(|field| field.name == name)
     }
 
-    /// Looks at the values in folders of a sample.
+    /// Detects formats from the values in the folders of a sample.
     pub fn learn<'f>(&mut self, folders: impl Iterator<Item = &'f str>) {
         for folder in folders.filter(|folder| !self.of_another_tool(folder)).collect::<Vec<_>>() {
             // Only the last folder is new: those above it were seen by themselves.

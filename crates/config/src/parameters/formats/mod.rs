@@ -1,4 +1,4 @@
-//! The format of a stream: a union in Airbyte's form, and what each extension of a key means where the keys decide.
+//! The format of a stream: a union in Airbyte's form, and the format for each extension of a key.
 
 pub(crate) mod avro;
 mod by_extension;

@@ -227,7 +227,7 @@ pub struct Reject {
     /// Why, as a short fact that is the same for all rows of one kind: rejects are counted by it.
     pub reason: Cow<'static, str>,
     /// Its text in the file, including the line end. For a row that an encoder rejects, it is the text without the line
-    /// end, or a JSON object if the file has no text.
+    /// end, or a JSON object if the format is binary.
     pub raw: Vec<u8>,
     /// Whether `raw` is only the beginning of a row that is longer than any row may be.
     pub cut: bool,

@@ -28,7 +28,7 @@ pub enum ErrorKind {
     Unsupported,
     /// Trying again later may help: network, throttling, a server's fault.
     Transient,
-    /// A defect of this program.
+    /// A bug in this program.
     Internal,
 }
 

@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 /// The storage class of an object, which decides what reading it costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum StorageClass {
-    /// `STANDARD`, and what a listing without a class means.
+    /// `STANDARD`, also for listings without a class.
     #[default]
     Standard,
     /// `REDUCED_REDUNDANCY`.
@@ -107,7 +107,7 @@ pub enum StorageClass {
     Glacier,
     /// `DEEP_ARCHIVE`: must be restored before it can be read.
     DeepArchive,
-    /// An archived object of which there is a copy for a while that can be read like `STANDARD`.
+    /// An archived object with a temporary copy that can be read like `STANDARD`.
     Restored,
     /// `EXPRESS_ONEZONE`.
     ExpressOnezone,

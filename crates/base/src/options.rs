@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub enum FormatOptions {
     /// Comma-separated values, and TSV.
     Csv(CsvOptions),
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
     /// JSON objects, and arrays of them.
     Json,
@@ -126,7 +126,7 @@ impl Default for CsvOptions {
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
 pub enum BinaryEncoding {
-    /// The text that they are in UTF-8; a value that is none is an error.
+    /// Their UTF-8 text. A value that is not UTF-8 is an error.
     #[default]
     Utf8,
     /// Base64 of RFC 4648 with padding, and UUIDs in their usual form.
@@ -147,7 +147,7 @@ pub struct ParquetOptions {
 /// Options of Avro.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct AvroOptions {
-    /// Doubles as strings, with the digits that they have.
+    /// Doubles as strings with all their digits.
     pub double_as_string: bool,
     /// The text of binary values.
     pub binary_encoding: BinaryEncoding,
@@ -274,12 +274,12 @@ impl Compression {
     }
 }
 
-/// What decompression may produce.
+/// The limits of decompression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Caps {
-    /// Decoded bytes of one object at most.
+    /// The maximum number of decoded bytes of one object.
     pub decoded_bytes: u64,
-    /// Decoded bytes for each stored one at most, beyond the first mebibyte. Deflate cannot exceed 1032.
+    /// The maximum number of decoded bytes for each stored byte, beyond the first mebibyte. Deflate cannot exceed 1032.
     pub ratio: u64,
 }
 
@@ -289,7 +289,7 @@ impl Default for Caps {
     }
 }
 
-/// What becomes of fields that the catalog does not have, or has with another type.
+/// How to handle fields that are not in the catalog, or that have another type there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
@@ -315,7 +315,7 @@ pub enum InferenceDepth {
     Rich,
 }
 
-/// What a decoder or an encoder does at a row that it cannot take.
+/// How a decoder or an encoder handles a bad row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnBadRow {
     /// It stops with an error that names the place. The rows before are returned.

@@ -1,18 +1,18 @@
-//! Which texts are numbers in the eyes of Python's `int()` and `float()`: what `airbyte/source-s3` types columns by. Both
-//! take surrounding white space, a sign, digits of any script, and single underscores between digits. And how Python
-//! writes a decimal, as that connector's records have them.
+//! Which texts Python's `int()` and `float()` accept as numbers, by which `airbyte/source-s3` infers the types of
+//! columns. Both accept surrounding white space, a sign, digits of any script, and single underscores between digits.
+//! Also writes decimals as Python does, as in the records of that connector.
 
 /// Digits beyond which Python's `int()` refuses a text.
 const INT_DIGITS: usize = 4300;
 
-/// Whether `int()` takes the text.
+/// Whether `int()` accepts the text.
 #[must_use]
 pub fn integer(text: &str) -> bool {
     let (digits, rest) = digits(unsigned(strip(text)));
     rest.is_empty() && (1..=INT_DIGITS).contains(&digits)
 }
 
-/// Whether `float()` takes the text: also `nan`, `inf`, `infinity`, `.5`, `5.` and exponents beyond a double's.
+/// Whether `float()` accepts the text, also `nan`, `inf`, `infinity`, `.5`, `5.` and exponents beyond a double's.
 #[must_use]
 pub fn number(text: &str) -> bool {
     let text = unsigned(strip(text));

@@ -1,5 +1,5 @@
-//! Sixteen bytes at a time: comparisons that give one bit per byte. With SSE2, which every x86-64 has; elsewhere
-//! with plain loops.
+//! Comparisons of sixteen bytes at a time, which return one bit per byte. They use SSE2, which every x86-64 processor
+//! has, and plain loops elsewhere.
 
 /// Bytes in a [`Chunk`].
 pub const LANES: usize = 16;

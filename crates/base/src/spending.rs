@@ -7,7 +7,7 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Bytes of a GB on a bill: S3's price page means 2^30.
+/// The bytes of a GB on a bill: on S3's price page, a GB is 2^30 bytes.
 pub const GB: u64 = 1 << 30;
 
 /// The smallest unit that is counted: 10^-12 of a dollar. The cheapest request there is costs 30,000 of them.
@@ -31,7 +31,7 @@ impl Money {
     }
 
     /// Reads a decimal number of dollars as JSON writes it: `0.0004`, `5`, `1e-5`. Digits beyond the twelfth are cut.
-    /// `None` for anything else, for less than nothing, and for more than a billion.
+    /// `None` for anything else, for negative amounts, and for more than a billion.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -50,7 +50,7 @@ impl Money {
         Some(Self(units)).filter(|money| *money <= Self::dollars(1_000_000_000))
     }
 
-    /// This price for `quantity` of something that is priced by the `unit`, rounded to the nearest 10^-12.
+    /// The price of `quantity` if this is the price of `unit`, rounded to the nearest 10^-12.
     #[must_use]
     pub fn times(self, quantity: u64, unit: u64) -> Self {
         let unit = i128::from(unit.max(1));
@@ -209,14 +209,14 @@ impl Network {
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
 pub enum OnLimit {
-    /// A run that would pass a limit is refused before it reads; one that reaches it on the way fails.
+    /// A run that would exceed a limit is refused before it reads anything. A run that reaches a limit fails.
     #[default]
     Fail,
     /// As much as the limit allows is read, in the order of the cursor, and the run succeeds. The next run continues.
     Partial,
 }
 
-/// What happens to objects that cannot be read before they are restored.
+/// How to handle archived objects that are not restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
@@ -237,7 +237,7 @@ pub struct Limits {
     pub files: Option<u64>,
     /// Bytes of objects, as stored.
     pub bytes: Option<u64>,
-    /// HTTP requests, those that are repeated included.
+    /// HTTP requests, including retries.
     pub requests: Option<u64>,
 }
 
@@ -254,15 +254,15 @@ impl Limits {
 pub struct Spending {
     /// The limits of a run.
     pub limits: Limits,
-    /// What happens at one.
+    /// What happens at a limit.
     pub on_limit: OnLimit,
     /// Where the program runs.
     pub network: Network,
-    /// The price table: `aws`, `none`, a path, or JSON; `None` goes by the endpoint.
+    /// The price table: `aws`, `none`, a path, or JSON. If `None`, it depends on the endpoint.
     pub price_table: Option<String>,
     /// The discount on list prices, in ten-thousandths of a percent.
     pub discount_percent_e4: u64,
-    /// Whether each GET is also a request to KMS that is paid for.
+    /// Whether each GET is also a billed request to KMS.
     pub kms_requests: bool,
 }
 

@@ -1,4 +1,5 @@
-//! The parameters that every dialect takes at its root, and in version 4 of Airbyte's form some of them in each stream.
+//! The parameters that every dialect has at its root. In version 4 of Airbyte's form, each stream also has some of
+//! them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

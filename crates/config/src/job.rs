@@ -23,7 +23,7 @@ pub use crate::parameters::schema::SchemaPolicy;
 pub use crate::parameters::validation::ValidationPolicy;
 pub use crate::provenance::{Outcome, Provenance};
 
-/// A whole configuration, understood.
+/// A whole configuration in its typed form.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// How to reach the bucket.
@@ -68,7 +68,7 @@ pub struct Stream {
     /// Whether marker files of other tools are skipped: `_SUCCESS`, `_temporary/`, `.crc`, `_$folder$`,
     /// zero bytes.
     pub skip_markers: bool,
-    /// One record column `data` with the raw row, instead of a column each.
+    /// Whether a record has one column `data` with the raw row, instead of a column for each field.
     pub schemaless: bool,
     /// Types given by the user, in place of inference: column name and Airbyte type name.
     pub input_schema: Option<Vec<(String, String)>>,
@@ -76,13 +76,13 @@ pub struct Stream {
     pub validation_policy: ValidationPolicy,
     /// The primary key to put into the catalog.
     pub primary_key: Option<Vec<String>>,
-    /// Days before now in which unknown files are read when the history is full.
+    /// If the history is full, unknown files are read if they were modified in this number of days.
     pub days_to_sync_if_history_is_full: u32,
     /// How the state remembers what was read.
     pub history: History,
     /// The maximum number of files used for inference; `None` is the default of discovery.
     pub schema_sample_files: Option<usize>,
-    /// Whether inference takes the first file that the listing finds, and lists no further, instead of the newest ones.
+    /// Whether inference uses the first file of the listing and stops listing, instead of using the newest files.
     pub schema_of_first_file: bool,
     /// How rows that cannot be parsed are handled.
     pub bad_rows: BadRows,
@@ -158,7 +158,7 @@ impl Stream {
         parquet(&self.format) || self.formats.iter().any(|by_key| parquet(&by_key.format))
     }
 
-    /// Takes the format that a key determines for that of all files.
+    /// Sets the format of all files to the one that a key determines.
     pub fn choose_format(&mut self, by_key: &FormatByKey) {
         self.format = by_key.format.clone();
         self.schemaless = by_key.schemaless;

@@ -34,9 +34,9 @@ impl Provenance {
 pub enum Outcome {
     /// Used as written.
     Taken,
-    /// Not written; a default holds.
+    /// Absent: the default applies.
     Defaulted,
-    /// Used under its present name.
+    /// Used under its new name.
     Renamed,
     /// Without effect, with one warning: it is unknown, or another parameter makes it unused. The note says which.
     Unknown,

@@ -19,7 +19,7 @@ pub fn source() -> Value {
     serde_json::from_str(include_str!("../../../spec/source.json")).expect("a committed file that a test compares")
 }
 
-/// The `spec` object as the types generate it: what [`source`] must be.
+/// The `spec` object that the types generate, which [`source`] must equal.
 #[must_use]
 pub fn generate() -> Value {
     json!({

@@ -32,7 +32,7 @@ pub enum Unit {
 pub struct BillLine {
     /// The usage type as on an AWS bill, with the prefix of the region.
     pub usage_type: String,
-    /// The operation's name in the API; a dash for bytes of several.
+    /// The name of the operation in the API, or a dash for bytes of several operations.
     pub operation: &'static str,
     /// The unit of the quantity.
     pub unit: Unit,
@@ -40,7 +40,7 @@ pub struct BillLine {
     pub quantity: u64,
     /// The cost.
     pub cost: Money,
-    /// How far the price can be trusted.
+    /// The confidence of the price.
     pub mark: Confidence,
 }
 
@@ -93,7 +93,7 @@ impl Bill {
         self.lines.iter().map(|line| line.cost).sum()
     }
 
-    /// The mark of the least trusted price that has a part in the sum.
+    /// The lowest confidence of the prices in the sum.
     #[must_use]
     pub fn mark(&self) -> Confidence {
         self.lines.iter().filter(|line| line.cost > Money::ZERO).map(|line| line.mark).max().unwrap_or_default()

@@ -38,7 +38,7 @@ impl CostTracker {
         Self { ledger: Ledger::new(), pricing, allowance, expected: Arc::default() }
     }
 
-    /// The gate that holds the limits before each HTTP attempt.
+    /// The gate that enforces the limits before each HTTP attempt.
     #[must_use]
     pub fn gate(&self) -> Gate {
         self.allowance.as_ref().map(SpendingBudget::gate).unwrap_or_default()
@@ -64,10 +64,10 @@ impl CostTracker {
         }
     }
 
-    /// Sets aside what a file is planned to cost; without limits there is nothing to do.
+    /// Reserves the planned cost of a file. Without limits, nothing is reserved.
     ///
     /// # Errors
-    /// The limits that it would pass.
+    /// The limits that it would exceed.
     pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<CostReservation, LimitsExceeded> {
         match &self.allowance {
             Some(allowance) => allowance.open(row, requests, bytes),

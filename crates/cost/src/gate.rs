@@ -13,7 +13,7 @@ pub struct Planned {
     pub row: Row,
     /// The size of the requested body in bytes. `None` if only the response shows it.
     pub body_bytes: Option<u64>,
-    /// The account that it is charged to, see [`super::CostReservation`]; 0 is none.
+    /// The reservation that it is charged to, see [`super::CostReservation`]. 0 means none.
     pub account: u32,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// What became of a permitted attempt.
+/// The usage of a permitted attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TicketUse {
     /// Bytes of the body that arrived.
@@ -74,17 +74,17 @@ pub struct AttemptPermit {
 }
 
 impl AttemptPermit {
-    /// A ticket that calls `when_over` with what was used.
+    /// A permit that calls `when_over` with the usage.
     pub fn new(when_over: impl FnOnce(TicketUse) + Send + Sync + 'static) -> Self {
         Self { used: TicketUse::default(), when_over: Some(Box::new(when_over)) }
     }
 
-    /// Notes bytes of the body that arrived.
+    /// Records bytes of the body that arrived.
     pub fn add_bytes(&mut self, bytes: u64) {
         self.used.bytes += bytes;
     }
 
-    /// Notes whether the request is charged for.
+    /// Records whether the request is billed.
     pub fn set_billed(&mut self, billed: bool) {
         self.used.billed = billed;
     }

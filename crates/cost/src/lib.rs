@@ -1,5 +1,5 @@
-//! What requests cost: bill rows, prices, the ledger of a run, the gate that every attempt passes, what a run may still
-//! spend, and the bill at its end.
+//! The cost of requests: usage rows, prices, the ledger of a run, the gate for every attempt, the spending budget, and
+//! the bill.
 
 mod bill;
 mod cost_tracker;

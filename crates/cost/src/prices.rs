@@ -15,7 +15,7 @@ use tollgate_base::error::{Error, Result};
 use tollgate_base::object::StorageClass;
 use tollgate_base::spending::{GB, Money, Network, Spending};
 
-/// How far a price can be trusted; the later, the less.
+/// The confidence of a price, from high to low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Confidence {
     /// There is nothing to pay.
@@ -27,7 +27,7 @@ pub enum Confidence {
     B,
     /// The user's own.
     Given,
-    /// Hand-kept, or an assumption.
+    /// Entered by hand, or an assumption.
     C,
 }
 
@@ -50,7 +50,7 @@ impl Confidence {
 pub struct Price {
     /// Dollars for one unit.
     pub dollars: Money,
-    /// How far it can be trusted.
+    /// The confidence of the price.
     pub mark: Confidence,
 }
 
@@ -151,7 +151,7 @@ fn mark_of(text: Option<&str>) -> Confidence {
 const EMBEDDED: &str = include_str!("../../../spec/prices.json");
 
 impl PriceTable {
-    /// The table that the program carries.
+    /// The table that the program includes.
     #[must_use]
     pub fn embedded() -> Self {
         serde_json::from_str(EMBEDDED).expect("a committed file that a test reads")
@@ -227,7 +227,7 @@ pub struct Pricing {
 }
 
 impl Pricing {
-    /// Prices by a table; without one nothing costs anything.
+    /// Prices from a table. Without a table, everything is free.
     #[must_use]
     pub fn new(table: Option<PriceTable>, spending: Spending) -> Self {
         Self { table, spending }
@@ -261,7 +261,7 @@ fn lay_over(under: &mut Value, over: Value) {
     }
 }
 
-/// Whether an endpoint is AWS itself; none is.
+/// Whether an endpoint is AWS. `None` means AWS.
 #[must_use]
 pub fn endpoint_of_aws(endpoint: Option<&str>) -> bool {
     let Some(endpoint) = endpoint else { return true };
@@ -277,7 +277,7 @@ pub struct Prices {
     pub date: Option<String>,
     /// The bucket's region.
     pub region: String,
-    /// Whether the table has the region; if not, its dearest prices hold.
+    /// Whether the table has the region. If not, the highest prices are used.
     pub known_region: bool,
     bill_prefix: String,
     tier1_per_1k: Price,
@@ -285,7 +285,7 @@ pub struct Prices {
     internet_per_gb: Vec<TransferStep>,
     region_per_gb: Price,
     kms_per_10k: Option<Price>,
-    /// The discount that is in the prices, in ten-thousandths of a percent.
+    /// The discount that is included in the prices, in ten-thousandths of a percent.
     pub discount_percent_e4: u64,
 }
 
@@ -304,7 +304,7 @@ struct ClassPrices {
 }
 
 impl Prices {
-    /// Nothing costs anything: a server that is not AWS.
+    /// Prices of zero, for servers other than AWS.
     #[must_use]
     pub fn none(region: &str) -> Self {
         Self { region: region.to_owned(), known_region: true, ..Self::default() }
@@ -320,7 +320,7 @@ impl Prices {
         }
     }
 
-    /// The price of a GB that is read of a row's class, besides its transfer.
+    /// The retrieval price of a GB of a row's class, without transfer.
     #[must_use]
     pub fn retrieval_per_gb(&self, row: Row) -> Price {
         if row.retrieval_usage_type().is_some() { self.class(row).retrieval_per_gb } else { Price::default() }
@@ -344,8 +344,8 @@ impl Prices {
         self.kms_per_10k
     }
 
-    /// What all bytes of a run cost that leave S3. Over the internet the price falls step by step; what else the account
-    /// transfers in the month is not known, so the first byte has the price of the first step.
+    /// The price of transferring all bytes of a run out of S3. Over the internet, the price falls with each tier. Other
+    /// transfers of the account in the month are unknown, so the first byte has the price of the first tier.
     #[must_use]
     pub fn transfer_cost(&self, bytes: u64, network: Network) -> Money {
         if !matches!(network, Network::Internet | Network::Unknown) {
@@ -361,7 +361,7 @@ impl Prices {
         cost + self.internet_per_gb.last().map_or(Money::ZERO, |last| last.price.dollars.times(rest, GB))
     }
 
-    /// What requests and bytes of a row cost, besides the transfer of the bytes.
+    /// The cost of requests and bytes of a row, without transfer.
     #[must_use]
     pub fn fees(&self, row: Row, requests: u64, bytes: u64) -> Money {
         let kms = self.kms_per_10k.filter(|_| row.operation == Operation::GetObject).unwrap_or_default();

@@ -53,7 +53,7 @@ impl Quote {
         self.positions.iter().map(|position| position.expected.total()).max().unwrap_or_default()
     }
 
-    /// A table for a person.
+    /// A table for people.
     #[must_use]
     pub fn table(&self) -> String {
         let mut rows = vec![vec!["usage type".to_owned(), "operation".to_owned(), "quantity".to_owned()]];
@@ -86,7 +86,7 @@ impl Quote {
         text
     }
 
-    /// All of it for a program.
+    /// The quote as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         let positions = self.positions.iter().map(|position| {

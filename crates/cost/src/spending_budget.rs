@@ -91,7 +91,7 @@ impl Spent {
 /// The name of the context of a limit error that says to which value to raise the limit.
 pub const AT_LEAST: &str = "at_least";
 
-/// A limit that would be passed.
+/// A limit that would be exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitExceeded {
     /// `cost_limit_usd`
@@ -149,7 +149,7 @@ impl LimitExceeded {
     }
 }
 
-/// Limits that would be passed together: at least one.
+/// Limits that would be exceeded, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsExceeded(Vec<LimitExceeded>);
 
@@ -280,7 +280,7 @@ impl State {
 }
 
 impl SpendingBudget {
-    /// A budget of which nothing is spent.
+    /// A new budget.
     #[must_use]
     pub fn new(limits: Limits, prices: Prices, network: Network) -> Self {
         let none = Sums::default();
@@ -297,7 +297,7 @@ impl SpendingBudget {
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The gate that holds the limits before each HTTP attempt.
+    /// The gate that enforces the limits before each HTTP attempt.
     #[must_use]
     pub fn gate(&self) -> Gate {
         let this = self.clone();
@@ -308,7 +308,7 @@ impl SpendingBudget {
         })
     }
 
-    /// Switches to the prices of the bucket's region, once that is known. `used` is what was used by then.
+    /// Switches to the prices of the bucket's region, when it is known. `used` is the usage so far.
     pub fn set_prices(&self, prices: Prices, used: &[Usage]) {
         let mut state = self.lock();
         state.spent.fees = used.iter().map(|used| prices.fees(used.row, used.requests, used.bytes)).sum();
@@ -316,10 +316,10 @@ impl SpendingBudget {
         state.prices = prices;
     }
 
-    /// Sets aside what a file is planned to cost, and counts it.
+    /// Reserves the planned cost of a file, and counts the file.
     ///
     /// # Errors
-    /// The limits that it would pass, while others have money set aside: it may fit when they are done.
+    /// The limits that it would exceed, given the current reservations. It may fit when they are released.
     pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<CostReservation, LimitsExceeded> {
         let mut state = self.lock();
         let planned = Sums { files: 1, ..state.amount(row, requests, requests, bytes) };
@@ -336,7 +336,7 @@ impl SpendingBudget {
         Ok(CostReservation { allowance: Some(self.clone()), id })
     }
 
-    /// The most bytes of one GET of a row that no limit forbids now, up to `bytes`.
+    /// The maximum number of bytes of one GET that the limits allow now, up to `bytes`.
     #[must_use]
     pub fn affordable_bytes(&self, row: Row, bytes: u64) -> u64 {
         let state = self.lock();
@@ -374,8 +374,8 @@ impl SpendingBudget {
         state.beyond(usage.iter().map(amount).fold(start, Sums::plus))
     }
 
-    /// The limits that listing would pass, of which this is the usage: for a page that is under way, the most that a page
-    /// can have is set aside.
+    /// The limits that a listing with this usage would exceed. For a page in flight, the maximum size of a page is
+    /// reserved.
     #[must_use]
     pub fn listing_would_pass(&self, usage: &[Usage]) -> Option<LimitsExceeded> {
         let pages = usage.iter().filter(|usage| usage.row.operation == Operation::ListObjects);

@@ -1,4 +1,4 @@
-//! Requests and bytes by bill row, as they happen.
+//! Requests and bytes by usage row, as they are recorded.
 
 use tollgate_base::object::StorageClass;
 
@@ -95,7 +95,7 @@ impl Row {
 /// How one HTTP attempt ended, for the bill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// Whether it repeated an attempt of the same operation.
+    /// Whether it was a retry.
     pub retry: bool,
     /// Whether S3 charges for it.
     pub billed: bool,
@@ -108,7 +108,8 @@ impl Attempt {
         Self { retry, billed: billed(status, code) }
     }
 
-    /// An attempt without an answer: no connection, a reset, a timeout. S3 charges for answers, so this counts as free.
+    /// An attempt without a response: no connection, a reset, a timeout. S3 charges for responses, so this counts as
+    /// free.
     #[must_use]
     pub fn unanswered(retry: bool) -> Self {
         Self { retry, billed: false }
@@ -155,7 +156,7 @@ pub fn billed(status: u16, code: Option<&str>) -> bool {
     }
 }
 
-/// What a row of the ledger adds up to.
+/// The totals of a row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// HTTP attempts, retries included.

@@ -33,7 +33,7 @@ pub(super) struct Archives {
 enum Members {
     /// The numbers of those that were read.
     Numbers(BTreeSet<u64>),
-    /// Another connector read them: their times in the history are all there is.
+    /// Another connector read them: only their times in the history are known.
     ByTime,
 }
 

@@ -1,4 +1,4 @@
-//! What positions, and the progress of a full refresh, depend on.
+//! The options that positions and the progress of a full refresh depend on.
 
 use tollgate_base::options::Compression;
 use tollgate_base::options::fingerprint::{Canonical, Fingerprint};
@@ -20,8 +20,8 @@ pub struct Basis {
 }
 
 impl Basis {
-    /// `positions` is what positions depend on besides `compression`, `members` what chooses members of archives, and
-    /// `selection` everything that decides which rows a full refresh emits.
+    /// `positions` are the options that positions depend on, besides `compression`. `members` are the options that
+    /// select members of archives. `selection` are all options that determine the rows of a full refresh.
     #[must_use]
     pub fn new(positions: Canonical, members: Canonical, compression: Compression, selection: &Canonical) -> Self {
         Self { positions: Some(positions), members, compression, selection: Some(selection.fingerprint()) }

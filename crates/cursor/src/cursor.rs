@@ -73,7 +73,8 @@ impl Cursor {
         }
     }
 
-    /// All members of an archive that belong to the stream were read, in this run or before: those with these numbers.
+    /// Records that all members of an archive that belong to the stream were read, in this run or before, with their
+    /// numbers.
     pub fn end_members(&mut self, archive: Arc<str>, numbers: Vec<u64>) {
         match self {
             Self::Incremental(cursor) => cursor.end_members(archive, numbers),
@@ -114,13 +115,13 @@ impl Cursor {
         *self.tally_mut() = Some(tally);
     }
 
-    /// Whether the bad rows of runs before count, file by file.
+    /// Whether bad rows of earlier runs count, by file.
     #[must_use]
     pub fn counts_files(&self) -> bool {
         self.tally().is_some_and(|tally| tally.sum().1 > 0)
     }
 
-    /// The good and the bad rows that runs before left to this one.
+    /// The numbers of good and bad rows of earlier runs that count in this run.
     #[must_use]
     pub fn rows_counted(&self) -> (u64, u64) {
         self.tally().map(Tally::sum).unwrap_or_default()
@@ -155,7 +156,7 @@ impl Cursor {
         }
     }
 
-    /// Keys up to this one, itself included, need not be listed.
+    /// Keys up to and including this one need not be listed.
     #[must_use]
     pub fn list_after(&self) -> Option<&str> {
         match self {
@@ -205,7 +206,7 @@ impl Cursor {
         }
     }
 
-    /// A pending file is not in the bucket any more.
+    /// Records that a pending file no longer exists in the bucket.
     pub fn forget(&mut self, key: &str) {
         self.pending_mut().remove(key);
         if let Some(tally) = self.tally_mut() {
@@ -269,7 +270,7 @@ impl Cursor {
         }
     }
 
-    /// The last document of a run that read everything it was to read.
+    /// The last document of a complete run.
     #[must_use]
     pub fn complete_document(&self) -> Value {
         match self {

@@ -16,9 +16,9 @@ pub enum Decision {
     OtherOptions,
     /// It was read.
     AlreadyRead,
-    /// It was read in a newer version. Unexpected; counted and reported.
+    /// A newer version of it was read. This is unexpected, so it is counted and reported.
     OlderThanRead,
-    /// It is older than everything the document still remembers, or than the bound that another connector left; counted
+    /// It is older than everything the document still remembers, or than the bound of another connector. It is counted
     /// and reported.
     BeyondHistory,
     /// Too much changed to know whether it was read, and it is inside the late window, or some of these files are

@@ -111,24 +111,24 @@ pub struct TollgateState {
     /// The catalog's `generation_id` of that run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// Whether the run read everything it was to read.
+    /// Whether the run was complete.
     pub complete: bool,
-    /// Full refresh: the platform's number of the sync that was completed, the same over its attempts.
+    /// Full refresh: the platform's number of the completed sync, which is the same for all of its attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<i64>,
-    /// Full refresh: what decides which rows it has.
+    /// Full refresh: the fingerprint of its selection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<Fingerprint>,
     /// Full refresh: every selected key up to this one was read, except those in `pending`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Arc<str>>,
-    /// Full refresh: the server does not list keys in their order; the run sorted them.
+    /// Full refresh: the server does not list keys in order, so the run sorted them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sorted: bool,
-    /// Incremental: the latest file, in (time, key) order, that the history had to forget.
+    /// Incremental: the latest file, in (time, key) order, that was removed from the history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon: Option<Horizon>,
-    /// Incremental: the files that were read and forgotten, as sets.
+    /// Incremental: the files that were read and removed from the history, as sets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memory: Vec<SavedPart>,
     /// Incremental: another connector forgot the files below the horizon, and there was no complete listing since.
@@ -228,14 +228,14 @@ pub struct Horizon {
     pub key: Arc<str>,
 }
 
-/// A stream's state as read, whoever wrote it.
+/// A stream's state, from any connector.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StreamState {
     /// Airbyte's history: key and modification time of what was read.
     pub history: BTreeMap<Arc<str>, Timestamp>,
-    /// Airbyte's lower bound, carried on.
+    /// Airbyte's lower bound, which is kept.
     pub min_sync_at: Option<Timestamp>,
-    /// Whether version 3 wrote it: then the bound holds and, this once, the history does not.
+    /// Whether version 3 wrote it. In the first run, the bound then applies and the history does not.
     pub of_version_3: bool,
     /// Our part, if we wrote it.
     pub part: Option<TollgateState>,

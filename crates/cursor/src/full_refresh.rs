@@ -21,7 +21,7 @@ use tollgate_base::batch::Position;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::fingerprint::Fingerprint;
 
-/// See the module's text.
+/// See the module documentation.
 #[derive(Debug, Clone)]
 pub struct FullRefresh {
     generation: Option<i64>,
@@ -68,7 +68,7 @@ impl FullRefresh {
         }
     }
 
-    /// Names the options of the run. With another selection than that of the state the full refresh starts over.
+    /// Sets the options of the run. If the selection differs from that in the state, the full refresh starts over.
     #[must_use]
     pub fn based_on(mut self, basis: Basis) -> Self {
         if self.selection != basis.selection {
@@ -91,7 +91,7 @@ impl FullRefresh {
         self.finished_in.is_some() && self.finished_in == self.sync
     }
 
-    /// Whether a run that could have gone on starts over.
+    /// Whether an interrupted full refresh starts over instead of continuing.
     #[must_use]
     pub fn started_over(&self) -> bool {
         self.started_over
@@ -113,7 +113,7 @@ impl FullRefresh {
         Self { sorted: true, ..self }
     }
 
-    /// Whether the run before this one sorted the keys.
+    /// Whether the previous run sorted the keys.
     #[must_use]
     pub fn sorted(&self) -> bool {
         self.sorted

@@ -65,7 +65,7 @@ impl Default for Limits {
     }
 }
 
-/// See the module's text.
+/// See the module documentation.
 #[derive(Debug, Clone)]
 pub struct Incremental {
     history: BTreeMap<Arc<str>, Timestamp>,
@@ -149,7 +149,7 @@ impl Incremental {
         }
     }
 
-    /// Names the options of the run.
+    /// Sets the options of the run.
     #[must_use]
     pub fn based_on(self, basis: Basis) -> Self {
         Self { basis, ..self }
@@ -202,7 +202,7 @@ impl Incremental {
         }
     }
 
-    /// The document of a run that read everything it was to read: what was reached bounds the next run.
+    /// The document of a complete run. The greatest values of this run become the bound of the next run.
     #[must_use]
     pub fn complete_document(&self) -> Value {
         let mut complete = self.clone();
@@ -217,7 +217,7 @@ impl Incremental {
         complete.document()
     }
 
-    /// The document of a run that ended well and left files to the next one.
+    /// The document of a run that succeeded but left files for the next run.
     #[must_use]
     pub fn partial_document(&self) -> Value {
         Self { tally: None, ..self.clone() }.document()

@@ -14,7 +14,7 @@ use tollgate_base::object::Timestamp;
 /// Listings that are remembered: a year of daily syncs and more. Without the ones between, files may be read again.
 const LISTINGS: usize = 400;
 
-/// See the module's text.
+/// See the module documentation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PartitionCursor {
     /// The start of the newest partition that a complete run listed.
@@ -31,7 +31,7 @@ pub struct PartitionCursor {
     present: Option<PartitionListing>,
 }
 
-/// A listing of the partitions from one on.
+/// A listing that started at a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionListing {
     /// Partitions that end before this time are not listed. If absent, all are listed.

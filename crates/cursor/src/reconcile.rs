@@ -39,7 +39,8 @@ use tollgate_base::object::{ObjectFacts, Timestamp};
 pub struct Window {
     /// When the listing started.
     pub listed_at: Timestamp,
-    /// Days before that in which objects still appear: an upload's time is that of its beginning.
+    /// The number of days before the listing in which objects may still appear, because the time of an upload is that
+    /// of its start.
     pub late_days: u32,
     /// Days in which unknown files are read when another connector's history is full.
     pub full_history_days: u32,
@@ -69,7 +70,7 @@ pub enum Observation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenFile(u32);
 
-/// A listing that is being seen.
+/// A listing in progress.
 #[derive(Debug)]
 pub struct ListingReconciler {
     cursor: Incremental,
@@ -94,7 +95,7 @@ struct Difference {
     readable: u64,
 }
 
-/// A listing that was seen.
+/// A complete listing.
 #[derive(Debug)]
 pub struct ReconciledListing {
     listing: ListingReconciler,
@@ -136,8 +137,8 @@ impl ListingReconciler {
         self.note(object, partition_ends_at, true)
     }
 
-    /// Takes note of a listed object that cannot be read for now, such as an archived one. If it was read before, it is
-    /// not forgotten.
+    /// Records a listed object that cannot be read now, such as an archived one. If it was read before, it is not
+    /// forgotten.
     pub fn observe_unreadable(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Observation {
         self.note(object, partition_ends_at, false)
     }
@@ -208,7 +209,7 @@ impl ListingReconciler {
         }
     }
 
-    /// The whole listing was seen.
+    /// Finishes the listing.
     #[must_use]
     pub fn settle(mut self) -> ReconciledListing {
         let parts = self.cursor.memory.parts();

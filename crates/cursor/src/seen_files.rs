@@ -56,7 +56,7 @@ pub(super) struct TimePart {
     pub(super) set: Set,
 }
 
-/// A part as the state has it.
+/// A part in the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedPart {
     from_micros: i64,

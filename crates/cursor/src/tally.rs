@@ -16,7 +16,7 @@ const FILES: usize = 1_000;
 /// Bytes of a file's count in the state, about.
 const FILE_BYTES: usize = 60;
 
-/// See the module's text.
+/// See the module documentation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Good rows of files that have no count of their own.
@@ -92,7 +92,7 @@ impl Tally {
 pub struct ListedKeys(BTreeSet<u64>);
 
 impl ListedKeys {
-    /// Takes note of a key.
+    /// Records a key.
     pub fn see(&mut self, key: &str) {
         self.0.insert(key_number(key));
     }

@@ -96,7 +96,7 @@ impl StreamPlan {
         self.columnar.narrow()
     }
 
-    /// Files that may take anything between nothing and all of them.
+    /// The number of files of which anything between nothing and everything may be read.
     #[must_use]
     pub fn unknown_files(&self) -> u64 {
         self.columnar.unknown_files()

@@ -259,7 +259,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Takes an object in, in any order.
+    /// Adds an object, in any order.
     pub fn push(&mut self, object: ObjectFacts) {
         self.chunk.push(object);
         if self.chunk.len() >= CHUNK {

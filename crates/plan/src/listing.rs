@@ -37,7 +37,7 @@ pub fn whole_folders(prefixes: Vec<String>) -> Vec<String> {
     without_covered(prefixes.into_iter().map(folder).collect())
 }
 
-/// The folder that all prefixes are in: empty, or with a slash at its end.
+/// The folder that contains all prefixes: empty, or with a slash at its end.
 #[must_use]
 pub fn common_folder(prefixes: &[String]) -> String {
     let Some((first, others)) = prefixes.split_first() else { return String::new() };

@@ -60,7 +60,7 @@ fn once(objects: &mut Vec<ObjectFacts>) -> Result<u64> {
     Ok((before - objects.len()) as u64)
 }
 
-/// As [`in_order`], for the folders of a page.
+/// Like [`in_order`], for the folders of a page.
 ///
 /// # Errors
 /// As [`in_order`].
@@ -122,7 +122,7 @@ impl Trail {
         Ok(())
     }
 
-    /// As [`Self::step`], with the keys of objects and folders.
+    /// Like [`Self::step`], with the keys of objects and folders.
     ///
     /// # Errors
     /// As [`Self::step`].

@@ -1,4 +1,4 @@
-//! Which requests bring the bytes: ranges merged over small gaps, and large objects split into parts.
+//! Plans requests: ranges are merged over small gaps, and large objects are split into parts.
 
 use std::ops::Range;
 
@@ -37,8 +37,8 @@ pub fn merged(mut wanted: Vec<Range<u64>>, gap_bytes: u64) -> Vec<Range<u64>> {
     merged
 }
 
-/// Steps that follow one another are fetched together up to this many bytes: a file of many small row groups would
-/// otherwise cost a request for each.
+/// Consecutive steps are fetched together up to this many bytes: a file of many small row groups would otherwise cost a
+/// request for each.
 pub const TOGETHER_BYTES: u64 = 1 << 20;
 
 /// The merged requests of a decoder that requests ranges step by step, for each fetch. A fetch serves one step, or

@@ -36,13 +36,13 @@ pub struct Sample {
     pub files: Vec<u32>,
     /// The file that is read only in part, and the number of bytes to read.
     pub cut: Option<(u32, u64)>,
-    /// Bytes that are read, about.
+    /// The approximate number of bytes to read.
     pub bytes: u64,
     /// Bytes of all files.
     pub of_bytes: u64,
 }
 
-/// What was listed to find the files.
+/// The size of the listing that found the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ListingSize {
     /// Requests.

@@ -24,7 +24,7 @@ pub enum Verdict {
     Hidden,
     /// It is older than the stream's start date.
     TooOld,
-    /// A mark that another tool left.
+    /// A marker file of another tool.
     Marker,
 }
 

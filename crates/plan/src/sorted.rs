@@ -1,4 +1,4 @@
-//! Objects that come in any order, given back in the order of their keys: sorted in runs, kept compact, and merged.
+//! Sorts objects by key: they are sorted in runs, stored compactly, and merged.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -18,7 +18,7 @@ pub struct Sorter {
 }
 
 impl Sorter {
-    /// Takes an object in.
+    /// Adds an object.
     pub fn push(&mut self, object: ObjectFacts) {
         self.buffer.push(object);
         if self.buffer.len() == RUN {
@@ -44,7 +44,7 @@ impl Sorter {
     }
 }
 
-/// Gives objects back: see [`Sorter`].
+/// The sorted objects: see [`Sorter`].
 #[derive(Debug)]
 pub struct Sorted {
     runs: Vec<FileList>,

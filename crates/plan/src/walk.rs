@@ -43,14 +43,14 @@ const PAGES_OF_A_PART: f64 = 8.0;
 /// Skipped prefixes that are remembered for a report.
 const REMEMBERED: usize = 10_000;
 
-/// A piece of a listing, in key order among its neighbours.
+/// A part of a listing, in key order with its neighbours.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node {
     /// Objects that are known already.
     Objects(Vec<ObjectFacts>),
     /// A flat listing.
     Scan(Scan),
-    /// A listing of one folder's folders.
+    /// A listing of the folders in a folder.
     Folder(Folder),
 }
 
@@ -113,7 +113,7 @@ impl Dates {
     }
 }
 
-/// The decisions over one listing.
+/// The decisions for one listing.
 #[derive(Debug, Clone, Default)]
 pub struct Walk {
     layout: Layout,
@@ -134,7 +134,7 @@ pub struct WalkOptions {
     pub thorough: bool,
     /// Whether long listings are divided.
     pub divides: bool,
-    /// Keys that one page of a listing has at most.
+    /// The maximum number of keys on a page of a listing.
     pub page_keys: u32,
 }
 
@@ -149,13 +149,13 @@ impl Default for WalkOptions {
 pub struct WalkReport {
     /// The prefixes that were listed, with the first and last folder if a listing covered several.
     pub listed: Vec<String>,
-    /// The prefixes that were not, with the reason.
+    /// The prefixes that were skipped, with the reason.
     pub skipped: Vec<(String, String)>,
-    /// How many were not.
+    /// The number of skipped prefixes.
     pub skipped_count: u64,
     /// The number of listings that started without checking that the prefix exists.
     pub known: u64,
-    /// Objects that a page had twice, and that are read once.
+    /// The number of objects that were listed twice, and are read once.
     pub twice: u64,
     /// For each number of folders in a prefix: prefixes of that depth that were kept and skipped.
     levels: BTreeMap<usize, (u64, u64)>,

@@ -1,4 +1,4 @@
-//! Messages out: each function gives one whole line.
+//! Output messages. Each function returns one complete line.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use tollgate_base::object::Timestamp;
 pub enum Level {
     /// Only with `--debug`.
     Debug,
-    /// For the reader of a normal run.
+    /// Information about a normal run.
     Info,
     /// Something was skipped or is wrong, and the run continues.
     Warn,
@@ -79,7 +79,7 @@ pub fn connection_status(failure: Option<&str>) -> String {
     })
 }
 
-/// A file that was put into the staging folder, for its record.
+/// A file in the staging folder, as in its record.
 #[derive(Debug)]
 pub struct FileReference<'a> {
     /// The stream.
@@ -96,7 +96,7 @@ pub struct FileReference<'a> {
     pub updated_at: Timestamp,
     /// Where the file is.
     pub staging_file_url: &'a str,
-    /// The path that it shall have at the destination.
+    /// The path of the file at the destination.
     pub source_file_relative_path: &'a str,
     /// Now.
     pub emitted_at: Timestamp,
@@ -160,7 +160,7 @@ pub fn stream_status(stream: &ConfiguredStream, status: Status, at: Timestamp) -
     }))
 }
 
-/// TRACE ESTIMATE: the rows and the bytes of records that a stream is expected to have. A later one takes its place.
+/// TRACE ESTIMATE: the rows and the bytes of records that a stream is expected to have. A later estimate replaces it.
 #[must_use]
 pub fn estimate(stream: &ConfiguredStream, rows: u64, bytes: u64, at: Timestamp) -> String {
     let mut body = descriptor(stream);

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-/// Takes whole lines, in the order in which they must appear.
+/// A sink for complete lines, in the order in which they are written.
 pub trait Sink: Send {
     /// Writes lines, each with its line break. When it returns, the lines have left this process.
     ///

@@ -26,7 +26,7 @@ impl Clock {
         }
     }
 
-    /// A stopwatch for cadences and reports; it runs in tests too.
+    /// A stopwatch for intervals and reports. It also runs in tests.
     #[must_use]
     pub fn stopwatch(self) -> Stopwatch {
         Stopwatch(Instant::now())

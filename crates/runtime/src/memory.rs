@@ -19,13 +19,13 @@ pub struct Budget {
     overdraft: Arc<Semaphore>,
 }
 
-/// A part of the budget, given back when dropped.
+/// Part of the budget. Dropping it releases the bytes.
 #[derive(Debug)]
 pub struct Reservation {
     permit: OwnedSemaphorePermit,
 }
 
-/// Leave to need more than the budget gives, for one at a time. Given back when dropped.
+/// The permission to exceed the budget, for one task at a time. Dropping it releases the permission.
 #[derive(Debug)]
 pub struct Overdraft {
     _permit: OwnedSemaphorePermit,
@@ -63,7 +63,7 @@ impl Budget {
         Overdraft { _permit: permit.expect("the semaphore of a budget is never closed") }
     }
 
-    /// As [`Budget::reserve`], without waiting.
+    /// Like [`Budget::reserve`], without waiting.
     #[must_use]
     pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         let permit = Arc::clone(&self.units).try_acquire_many_owned(self.units_for(bytes)).ok()?;

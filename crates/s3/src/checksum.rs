@@ -19,7 +19,7 @@ use tollgate_base::error::{Error, ErrorKind, Result};
 /// Places that are kept for proofs at most. Where there are more, those that remain lie twice as far apart.
 const MOST_PLACES: usize = 4096;
 
-/// See the module's text.
+/// See the module documentation.
 pub struct Checksum {
     sum: Sum,
     /// Bytes of the object that were seen.
@@ -64,7 +64,7 @@ impl Checksum {
         whole.then(|| Self::new(sum, size, Some(expected.into())))
     }
 
-    /// A checksum of our own, of an object or a part of it of which the server keeps none.
+    /// Our own checksum of an object, or of a part of it, for which the server has none.
     #[must_use]
     pub fn own(size: u64) -> Self {
         let algorithm = ProofAlgorithm::Crc64nvme;
@@ -85,7 +85,7 @@ impl Checksum {
         Self { sum, at: 0, size, expected, places, spacing: 0, earlier: None }
     }
 
-    /// Whether the server keeps a checksum of the object.
+    /// Whether the server has a checksum of the object.
     #[must_use]
     pub fn promised_by_server(&self) -> bool {
         self.expected.is_some()

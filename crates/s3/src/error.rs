@@ -20,28 +20,28 @@ use tollgate_cost::usage::Operation;
 /// A request's end without a result.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The program's own refusal, made below the SDK.
+    /// A refusal by this program, below the SDK.
     Ours(Error),
     /// The server responded with an error.
     Answer(Answer),
-    /// An answer that could not be read to its end.
+    /// A response that could not be read completely.
     Unreadable { request_id: Option<String>, cause: String },
     /// No answer.
     Network { kind: Network, cause: String },
-    /// There is nothing to sign with.
+    /// There are no credentials.
     Credentials { kind: ErrorKind, message: &'static str, cause: String },
-    /// The request could not be made.
+    /// The request could not be built.
     Unmade { cause: String },
 }
 
 /// Whether another attempt may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Retryability {
-    /// The answer will stay the same.
+    /// A retry would fail in the same way.
     Never,
-    /// It most likely will.
+    /// A retry would probably fail.
     Unlikely,
-    /// The server or the network is in trouble, which passes.
+    /// A retry may succeed: the server or the network has a temporary problem.
     Likely,
 }
 

@@ -11,13 +11,13 @@ pub struct ListRequest {
     pub delimiter: Option<String>,
     /// Only keys after this one in byte order. It has no effect on the following pages.
     pub start_after: Option<String>,
-    /// The [`ListPage::next`] of the page before.
+    /// The [`ListPage::next`] of the previous page.
     pub continuation: Option<String>,
     /// The maximum number of keys and common prefixes on a page. If absent or larger, S3 returns 1,000.
     pub max_keys: Option<u32>,
 }
 
-/// Whether a bucket's listings come in the byte order of their keys.
+/// Whether a bucket's listings are in byte order of their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyOrder {
     /// AWS guarantees it.

@@ -10,7 +10,7 @@ use tollgate_runtime::clock::Clock;
 /// being closed is a lost attempt.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Patience, parallelism and the limit of a [`super::Store`].
+/// Timeouts, parallelism and the limits of a [`super::Store`].
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// The time that requests are signed with.
@@ -19,33 +19,34 @@ pub struct StoreOptions {
     pub gate: Gate,
     /// Called for each HTTP attempt.
     pub observer: Option<Observer>,
-    /// How long a request is tried, from its first attempt to the head of an answer; also how long a body is resumed
-    /// without making progress.
+    /// How long a request is retried until the head of a response arrives. Also how long a body is resumed without
+    /// progress.
     pub retry_timeout: Duration,
     /// The same if the server never responded before, because its address is probably wrong.
     pub first_answer_timeout: Duration,
-    /// Attempts per request, the first included; also how often in a row a body is continued without a new byte.
+    /// The maximum number of attempts per request, including the first. Also how often in a row a body is resumed
+    /// without a new byte.
     pub max_attempts: u32,
-    /// The pause before the first retry; it doubles with each further one, and up to a half of it is left to chance.
+    /// The pause before the first retry. It doubles with each further retry, with a jitter of up to one half.
     pub initial_backoff: Duration,
     /// The longest pause between two attempts.
     pub max_backoff: Duration,
     /// The timeout for connecting, including TLS.
     pub connect_timeout: Duration,
-    /// Time from a request to the head of its answer.
+    /// The timeout from a request to the head of its response.
     pub answer_timeout: Duration,
-    /// Time without a byte of a body, while someone waits for it, after which its connection is given up. Also the time for
-    /// the whole body of an error.
+    /// How long a reader waits for the next byte of a body before the connection is abandoned. Also the timeout for the
+    /// whole body of an error.
     pub stall_timeout: Duration,
-    /// Bytes per second that a body brings at least while someone waits for it, over [`Self::rate_window`].
+    /// The minimum rate of a body in bytes per second while a reader waits for it, measured over [`Self::rate_window`].
     pub least_bytes_per_second: u32,
     /// Waiting time over which a body's rate is measured.
     pub rate_window: Duration,
     /// The timeout for credentials from a credentials provider.
     pub credentials_timeout: Duration,
-    /// Connections kept open for reuse; as many as requests at the same time is right.
+    /// Connections kept open for reuse. This should be the number of concurrent requests.
     pub idle_connections: usize,
-    /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are heeded.
+    /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are used.
     pub proxy_from_environment: bool,
 }
 

@@ -108,13 +108,13 @@ impl Store {
         Ok(Self { inner: Arc::new(inner), account: 0 })
     }
 
-    /// The same bucket, with requests that are charged to an account of [`tollgate_cost::SpendingBudget`].
+    /// The same bucket, with requests that are charged to a reservation of [`tollgate_cost::SpendingBudget`].
     #[must_use]
     pub fn charged_to(&self, account: u32) -> Self {
         Self { account, ..self.clone() }
     }
 
-    /// The account that requests are charged to; 0 is none.
+    /// The reservation that requests are charged to. 0 means none.
     #[must_use]
     pub fn account(&self) -> u32 {
         self.account
@@ -188,7 +188,7 @@ impl Store {
         Box::pin(output).await.map(drop)
     }
 
-    /// The store of another bucket that is reached in the same way; requests are counted together.
+    /// The store of another bucket with the same connection. Its requests are counted in the same ledger.
     #[must_use]
     pub fn for_bucket(&self, bucket: &str) -> Self {
         if bucket == self.bucket() {

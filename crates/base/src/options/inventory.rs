@@ -12,7 +12,7 @@ pub const MARGIN_SECONDS: i64 = 2 * 86_400;
 pub struct InventorySource {
     /// The bucket that contains it.
     pub bucket: String,
-    /// The key of a manifest, or the folder (with a slash at its end) of which the newest complete one is taken.
+    /// The key of a manifest, or a folder (with a slash at its end) whose newest complete inventory is used.
     pub key: String,
     /// How far before its time partitions are also listed, in seconds.
     pub margin_seconds: i64,

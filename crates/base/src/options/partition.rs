@@ -46,9 +46,9 @@ pub enum PartitionColumns {
     None,
     /// Every `name=value` folder.
     Hive,
-    /// Every `name=value` part of the key, its last one included, as in the connector we replace.
+    /// Every `name=value` part of the key, including the last one, as in the connector we replace.
     HiveParts,
-    /// The partitions of the layout, given or found.
+    /// All partitions of the layout, configured or detected.
     All,
 }
 
@@ -100,7 +100,7 @@ impl PartitionType {
     }
 }
 
-/// Folders written out, such as `{date}/TPU={tpu}/reactor={reactor}/`.
+/// A pattern of folders, such as `{date}/TPU={tpu}/reactor={reactor}/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     text: String,
@@ -240,7 +240,7 @@ impl Test {
     }
 }
 
-/// A side of a value.
+/// How a value compares with the operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     /// `lt`
@@ -379,7 +379,7 @@ impl fmt::Display for Shift {
     }
 }
 
-/// Reads a span of time such as `3d`: seconds. Months and years have no fixed length and are not read.
+/// Parses a duration such as `3d` into seconds. Months and years have no fixed length and are not accepted.
 #[must_use]
 pub fn span_seconds(text: &str) -> Option<i64> {
     let (count, unit) = span(text)?;
@@ -494,7 +494,7 @@ impl Period {
         }
     }
 
-    /// Whether a text is certainly a month or something shorter, and not a number or a version that could be one.
+    /// Whether a text is certainly a month or a shorter period, and not a number or a version that looks like one.
     #[must_use]
     pub fn certain(text: &str) -> bool {
         let plausible = |period: &Self| {

@@ -23,7 +23,7 @@ pub enum Rest {
     Nothing,
     /// Every row passes.
     Everything,
-    /// The rows that this one lets pass.
+    /// The rows that match this predicate.
     Some(Predicate),
 }
 
@@ -32,11 +32,11 @@ pub enum Rest {
 pub struct Condition {
     /// The column's name: a top-level column of the file.
     pub column: Box<str>,
-    /// What must hold of its value.
+    /// The test of its value.
     pub test: Test,
 }
 
-/// What must hold of a value.
+/// A test of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Test {
     /// A comparison.
@@ -66,7 +66,7 @@ pub enum Operator {
     Greater,
     /// `>=`
     GreaterOrEqual,
-    /// Not `<`: as `>=`, and NaN passes, which is below nothing. No configuration has it.
+    /// Not `<`: like `>=`, but NaN also matches, because it is not below anything. Configurations cannot express it.
     NotLess,
 }
 
@@ -85,7 +85,7 @@ struct Known {
     texts: HashSet<Box<[u8]>>,
 }
 
-/// Three-valued truth, so that `and` is the lesser and `or` the greater of two.
+/// Three-valued logic: `and` is the minimum of two values, and `or` the maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Truth {
     /// It does not hold.
@@ -96,7 +96,7 @@ pub enum Truth {
     True,
 }
 
-/// Which nulls some rows have in a column.
+/// Whether some rows have nulls in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Nulls {
     /// It is unknown.
@@ -118,7 +118,7 @@ pub struct Extent<'a> {
 }
 
 impl Predicate {
-    /// One of `alternatives` must hold, each of which is all of its conditions.
+    /// A predicate that matches if all conditions of at least one alternative hold.
     #[must_use]
     pub fn new(alternatives: Vec<Vec<Condition>>) -> Self {
         Self { alternatives }
@@ -147,12 +147,12 @@ impl Predicate {
         columns
     }
 
-    /// Whether a row passes, whose values `value` gives.
+    /// Whether a row matches. `value` returns its values.
     pub fn truth<'v>(&self, value: impl Fn(&str) -> Value<'v>) -> Truth {
         self.combine(|condition| condition.test.truth(&value(&condition.column)))
     }
 
-    /// The truth of the whole from that of each condition.
+    /// Combines the truth of the conditions.
     pub fn combine(&self, mut truth: impl FnMut(&Condition) -> Truth) -> Truth {
         let mut whole = Truth::False;
         for alternative in &self.alternatives {
@@ -190,7 +190,7 @@ impl Predicate {
         if alternatives.is_empty() { Rest::Nothing } else { Rest::Some(Self { alternatives }) }
     }
 
-    /// The one that no row passes.
+    /// A predicate that no row matches.
     #[must_use]
     pub fn never() -> Self {
         Self { alternatives: Vec::new() }
@@ -208,7 +208,7 @@ impl Predicate {
 }
 
 impl Test {
-    /// Whether a value passes.
+    /// Whether a value matches.
     #[must_use]
     pub fn truth(&self, value: &Value<'_>) -> Truth {
         match self {
@@ -221,7 +221,7 @@ impl Test {
         }
     }
 
-    /// Whether any value with this extent may pass.
+    /// Whether any value with this extent may match.
     #[must_use]
     pub fn possible(&self, extent: &Extent<'_>) -> bool {
         match self {

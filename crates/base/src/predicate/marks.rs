@@ -77,7 +77,7 @@ enum Class<'a> {
 }
 
 impl Marks {
-    /// Whether nothing was met.
+    /// Whether no value was seen.
     #[must_use]
     pub fn none(&self) -> bool {
         self.number.is_none() && self.instant.is_none() && self.text.is_none()
@@ -160,8 +160,9 @@ impl Marks {
         .hint(format!("write it as {right}, or remove it")))
     }
 
-    /// The filter that every row passes that is not certainly below: for asking statistics. Columns of texts are in
-    /// another order than their marks, and NaN is in no statistics, so that it rules out nothing there.
+    /// A filter that matches every row that is not certainly below the marks, to be checked against statistics. It
+    /// excludes nothing in columns whose statistics cannot show it: texts have another order than the marks, and
+    /// statistics do not cover NaN.
     #[must_use]
     pub fn predicate(&self, column: &str) -> Option<Predicate> {
         let condition = |test| vec![Condition::new(column, test)];
@@ -209,7 +210,7 @@ fn class<'v>(value: &Value<'v>) -> Option<Class<'v>> {
 }
 
 impl Lookback {
-    /// Reads `3d`, `12h`, `90m`, `30s`, or a number. `None` for anything else, and for less than nothing.
+    /// Reads `3d`, `12h`, `90m`, `30s`, or a number. `None` for anything else, and for negative values.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();

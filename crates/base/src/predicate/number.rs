@@ -110,7 +110,7 @@ impl Number {
         }
     }
 
-    /// The number less another, as a text. Exact for whole numbers, else as doubles are.
+    /// The difference of two numbers, as a text. It is exact for whole numbers, and otherwise computed with doubles.
     #[must_use]
     pub fn minus(&self, other: &Self) -> String {
         match self.integer().zip(other.integer()).and_then(|(one, other)| one.checked_sub(other)) {

@@ -1,4 +1,4 @@
-//! Literals, read once as everything that they can be compared with.
+//! Literals, parsed once for every type that they can be compared with.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -36,7 +36,7 @@ pub enum Compared {
     Order(Ordering),
     /// The value is NaN.
     Unordered,
-    /// The two have nothing in common.
+    /// The two cannot be compared.
     Incomparable,
 }
 
@@ -115,7 +115,7 @@ impl Operand {
         self.instant
     }
 
-    /// The literal as nanoseconds of a day.
+    /// The literal as nanoseconds since midnight.
     #[must_use]
     pub fn time(&self) -> Option<i64> {
         self.time

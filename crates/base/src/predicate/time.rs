@@ -51,7 +51,7 @@ fn days(text: &str) -> Option<i128> {
     Some(i128::from(date.signed_duration_since(NaiveDate::default()).num_days()))
 }
 
-/// Nanoseconds of a day of `12:30`, `12:30:00` or `12:30:00.5`.
+/// Nanoseconds since midnight of `12:30`, `12:30:00` or `12:30:00.5`.
 #[must_use]
 pub fn time_of_day(text: &str) -> Option<i64> {
     let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").or_else(|_| NaiveTime::parse_from_str(text, "%H:%M"));

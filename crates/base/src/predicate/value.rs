@@ -4,7 +4,7 @@ use std::fmt;
 
 use arrow::datatypes::i256;
 
-/// Nanoseconds of a day.
+/// The number of nanoseconds in a day.
 pub const DAY_NANOS: i128 = 86_400_000_000_000;
 
 /// A value of a row, or a bound.
@@ -28,7 +28,7 @@ pub enum Value<'a> {
     Text(&'a [u8]),
     /// Nanoseconds since 1970 in UTC: dates (their midnight) and timestamps. A timestamp without a zone counts as UTC.
     Instant(i128),
-    /// Nanoseconds of a day.
+    /// Nanoseconds since midnight.
     Time(i64),
     /// A list, a struct, or any other value that cannot be compared but is not null.
     Other,

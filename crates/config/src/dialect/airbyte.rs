@@ -114,8 +114,8 @@ struct AirbyteStreamInput {
     /// The column that identifies a record.
     #[schemars(title = "Primary Key", extend("airbyte_hidden" = true))]
     primary_key: Option<String>,
-    /// If the history of files in the state is full, files that are not in it are still read if they were modified in
-    /// the last so many days. 0 means 3.
+    /// If the history of files in the state is full, files that are not in it are still read if they were modified at
+    /// most this many days ago. 0 means 3.
     #[serde(default = "days_to_sync")]
     #[schemars(title = "Days To Sync If History Is Full", extend("minimum" = 0))]
     days_to_sync_if_history_is_full: Whole,

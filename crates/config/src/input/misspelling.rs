@@ -1,4 +1,4 @@
-//! Which known parameter an unknown key was probably meant to be.
+//! Finds the known parameter that an unknown key probably means.
 
 use tollgate_base::error::Error;
 

@@ -6,8 +6,8 @@
 //!          └▶ the others: at least its last bytes, at most all of it; expected is what files near it in key and size take
 //! ```
 //! Files that are neighbours in key order are similar: partitions, growing schemas, clustered tables. So the next
-//! footers to read are between two files that differ, or between which matching rows may be, and that have the most
-//! bytes between them.
+//! footers to read are in the largest gaps between known files that differ, or between which there may be matching
+//! rows.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -88,7 +88,7 @@ struct Example<'a> {
 enum Between {
     /// There is no matching row between them.
     Nothing,
-    /// As the two are.
+    /// Like the two files.
     Neighbours,
     /// Like all files whose footers were read, mainly those that are near in key and size.
     All,

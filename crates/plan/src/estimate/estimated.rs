@@ -6,7 +6,7 @@ use tollgate_cost::usage::Row;
 /// Usage with its bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Estimated {
-    /// The least that is to be expected.
+    /// The lower bound.
     pub low: Vec<Usage>,
     /// The expected usage.
     pub expected: Vec<Usage>,

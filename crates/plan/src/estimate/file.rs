@@ -14,17 +14,17 @@ pub type Standing = Vec<Option<(Ordering, Ordering)>>;
 /// The requests and bytes that reading one file takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FilePlan {
-    /// The bill row of its GETs.
+    /// The usage row of its GETs.
     pub row: Row,
     /// GETs.
     pub requests: u64,
-    /// Bytes of their answers.
+    /// The bytes of their responses.
     pub bytes: u64,
     /// Whether these numbers are exact. Otherwise they are upper bounds.
     pub exact: bool,
 }
 
-/// The end of a file that is read by ranges, which is fetched first.
+/// The size in bytes of the tail that is fetched first from a file that is read by ranges.
 pub const TAIL_BYTES: u64 = 64 << 10;
 
 /// The maximum number of bytes of page indexes that are fetched from a file, if they are not close to each other.
@@ -66,7 +66,7 @@ pub struct ColumnarFile {
     pub size: u64,
     /// GETs for it.
     pub requests: u64,
-    /// Bytes of their answers.
+    /// The bytes of their responses.
     pub bytes: u64,
     /// Its rows.
     pub rows: u64,

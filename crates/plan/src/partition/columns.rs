@@ -1,4 +1,4 @@
-//! The values of partitions as columns of records: constant in a file.
+//! The values of partitions as columns of records, which are constant in a file.
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -1,4 +1,4 @@
-//! Layouts found from a sample of the tree.
+//! Detects layouts from a sample of the folders.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use super::layout::{Layout, Level, field, fields, hidden, hive_value};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::options::partition::{Part, Partitions, Period, Unit};
 
-/// A folder that was looked into.
+/// A folder of the sample.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sampled {
     /// The folder, or the requested prefix.
@@ -16,12 +16,12 @@ pub struct Sampled {
     pub folders: Vec<String>,
     /// The objects next to them.
     pub objects: u64,
-    /// Whether this is all there is in it.
+    /// Whether these are all folders and objects in it.
     pub whole: bool,
 }
 
 impl Sampled {
-    /// Some of its folders, far from each other: the first, the last and those between.
+    /// Some of its folders, evenly spread: the first, the last and some between.
     #[must_use]
     pub fn branches(&self, count: usize) -> Vec<&str> {
         let seen: Vec<&str> =
@@ -73,7 +73,7 @@ pub fn detect(base: &str, sampled: &[Sampled], partitions: &Partitions) -> Resul
     }))
 }
 
-/// All folders that a sample saw.
+/// All folders of a sample.
 pub fn folders_of(sampled: &[Sampled]) -> impl Iterator<Item = &str> {
     sampled.iter().flat_map(|folder| &folder.folders).map(String::as_str)
 }

@@ -64,9 +64,9 @@ enum Source {
 /// What the values of a partition are compared as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Each must be a period.
+    /// Each value must be a period.
     Date,
-    /// Each is a text, and what a literal takes it for.
+    /// Each value is a text, and is compared in the type of the literal.
     Text,
 }
 
@@ -100,7 +100,7 @@ pub enum DatePart {
 }
 
 impl DatePart {
-    /// By the partition's name.
+    /// The part of a date by the name of a partition.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let named = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
@@ -110,7 +110,7 @@ impl DatePart {
     }
 }
 
-/// The partitions of a layout that together are a date: a year and what follows it without a gap.
+/// The partitions of a layout that form a date: a year and the smaller units after it, without a gap.
 #[must_use]
 pub fn date_parts(layout: &Layout) -> Vec<String> {
     let wanted = [DatePart::Year, DatePart::Month, DatePart::Day, DatePart::Hour];
@@ -157,7 +157,7 @@ impl Filter {
         self.conditions.get(condition).map_or("", |bound| &bound.text)
     }
 
-    /// Why a condition leaves something out.
+    /// The reason why a condition excludes something.
     #[must_use]
     pub fn reason(&self, condition: usize) -> String {
         match self.conditions.get(condition) {

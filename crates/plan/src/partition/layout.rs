@@ -20,7 +20,7 @@ pub struct Layout {
     pub named: bool,
     /// The partitions, in the order of the folders.
     pub fields: Vec<Field>,
-    /// Whether the user gave the folders, so that their names can be made without being looked up.
+    /// Whether the folders are configured, so that their names can be generated without listing.
     pub given: bool,
     /// The depth of folders below the base, under which there are no more partitions.
     pub depth: usize,
@@ -42,7 +42,7 @@ pub struct Field {
     pub name: String,
     /// Its type, if configured.
     pub kind: Option<PartitionType>,
-    /// What its values look like.
+    /// The format of its values.
     pub looks: Looks,
 }
 
@@ -87,7 +87,7 @@ pub enum Known<'k> {
     Value(Value<'k>),
     /// It is missing, regardless of what follows.
     Missing,
-    /// It has not come yet.
+    /// It may follow after the prefix.
     Open,
 }
 

@@ -224,7 +224,7 @@ pub struct Reject {
     pub row: Option<u64>,
     /// The number of rows after it that are lost too, because it is unknown where they start.
     pub more_rows: u64,
-    /// Why, as a short fact that is the same for all rows of one kind: rejects are counted by it.
+    /// The reason, as a short fact that is the same for all rows of one kind. Rejects are counted by reason.
     pub reason: Cow<'static, str>,
     /// Its text in the file, including the line end. For a row that an encoder rejects, it is the text without the line
     /// end, or a JSON object if the format is binary.

@@ -131,7 +131,7 @@ impl StorageClass {
         Self::Other,
     ];
 
-    /// The class of a name as listings spell it.
+    /// The class with this name in listings.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         match name {
@@ -148,7 +148,7 @@ impl StorageClass {
         }
     }
 
-    /// The name as listings spell it.
+    /// The name in listings.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {

@@ -376,7 +376,7 @@ impl Prices {
         if self.bill_prefix.is_empty() { plain.to_owned() } else { format!("{}-{plain}", self.bill_prefix) }
     }
 
-    /// The usage type of bytes that leave S3.
+    /// The usage type of transferring bytes out of S3.
     #[must_use]
     pub fn transfer_usage_type(&self, network: Network) -> String {
         match network {

@@ -128,8 +128,8 @@ impl Quote {
                 prices.region,
                 mark.name()
             ),
-            "taxes and the free tier are not counted; transfer starts at the first paid tier of the month, and the \
-             lower prices of higher tiers apply as this run reaches them"
+            "taxes and the free tier are not counted; transfer is priced from the first paid tier of the month on, \
+             and becomes cheaper when this run reaches the next tier"
                 .to_owned(),
             "retries are not expected: 'at most' allows for one request in 50. Bytes that S3 sent to a connection \
              that broke are billed, and are not counted here"

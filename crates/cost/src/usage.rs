@@ -45,19 +45,19 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row of listings.
+    /// The usage row of listings.
     pub const LIST: Self = Self { operation: Operation::ListObjects, storage_class: StorageClass::Standard };
 
-    /// The row of objects that are written.
+    /// The usage row of writing objects.
     pub const PUT: Self = Self { operation: Operation::PutObject, storage_class: StorageClass::Standard };
 
-    /// The row of reads of objects of a class.
+    /// The usage row of reading objects of this class.
     #[must_use]
     pub fn get(storage_class: StorageClass) -> Self {
         Self { operation: Operation::GetObject, storage_class }
     }
 
-    /// The row of a HEAD of an object of a class.
+    /// The usage row of HEAD requests for objects of this class.
     #[must_use]
     pub fn head(storage_class: StorageClass) -> Self {
         Self { operation: Operation::HeadObject, storage_class }

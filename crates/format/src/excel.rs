@@ -152,7 +152,7 @@ impl ExcelDecoder {
                         return Ok(Step::Batch(Decoded::new(Batch::Json(rows), after, Vec::new())));
                     }
                     Ok(Made::End(ended)) => self.sheet = Sheet::Done(ended?),
-                    Err(_) => return Err(Error::internal("the rows of a sheet have no end")),
+                    Err(_) => return Err(Error::internal("the thread of a sheet ended without a result")),
                 },
                 Sheet::Done(columns) => {
                     self.sheet = Sheet::Done(columns);

@@ -71,7 +71,7 @@ struct ProviderInput {
     /// The region of the bucket.
     #[schemars(title = "AWS Region")]
     region_name: Option<String>,
-    /// Only files modified at or after this time are read.
+    /// Only files that were modified at or after this time are read.
     #[schemars(title = "Start Date")]
     start_date: Option<String>,
 }

@@ -68,7 +68,7 @@ pub(crate) struct FivetranInput {
     #[serde(default = "skip_markers")]
     #[schemars(title = "Skip Marker Files")]
     skip_markers: bool,
-    /// Only files modified at or after this time are read.
+    /// Only files that were modified at or after this time are read.
     #[schemars(title = "Start Date")]
     start_date: Option<String>,
     /// The folder whose files are read. When absent, the whole bucket is read.
@@ -98,8 +98,9 @@ pub(crate) struct FivetranInput {
     /// Fivetran-style: the schema at the destination. Without effect: the platform has its own setting.
     #[schemars(title = "Table Group Name")]
     table_group_name: Option<String>,
-    /// Fivetran-style: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When absent or `infer`, it is the
-    /// extension in the pattern, or else the extension of the first key. Files with another extension are errors.
+    /// Fivetran-style: `csv`, `tsv`, `jsonl`, `json`, `parquet`, `avro`, `xlsx` or `xlsb`. When absent or `infer`, it
+    /// is the extension in the pattern, or else the extension of the first key. Files with another extension are
+    /// errors.
     #[serde(default = "file_type")]
     #[schemars(title = "File Type")]
     file_type: String,
@@ -476,7 +477,7 @@ impl FivetranInput {
             let path = format!("files[{index}]");
             let mut file = without_nulls(file.0.clone());
             file.retain(|key, value| !(key == "selected_range" && *value == ""));
-            let not_yet = [("selected_range", "remove it: spreadsheets are not supported yet")];
+            let not_yet = [("selected_range", "remove it: ranges of a spreadsheet are not supported yet")];
             let written: FileInput = section(&file, &path, &not_yet.map(|(name, _)| name), log)?;
             refuse(&file, &path, &not_yet, log);
             let pattern_path = join(&path, "file_pattern");

@@ -16,7 +16,7 @@ pub struct Layout {
     pub base: String,
     /// The folders below the base, by position. Empty if folders are matched only by name.
     pub levels: Vec<Level>,
-    /// Whether a folder `name=value` has a value at any position.
+    /// Whether folders such as `name=value` are matched by name, at any position.
     pub named: bool,
     /// The partitions, in the order of the folders.
     pub fields: Vec<Field>,

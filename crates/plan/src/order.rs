@@ -7,9 +7,6 @@ use std::sync::Arc;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
 
-/// The context of an error of [`in_order`] that names the key before.
-const LISTED_AFTER: &str = "listed_after";
-
 /// Pages in a row without a new key, after which a listing is given up.
 const BARREN_PAGES: u32 = 1000;
 
@@ -17,7 +14,7 @@ const BARREN_PAGES: u32 = 1000;
 /// is kept once, in its newer version. Answers with how many came twice.
 ///
 /// # Errors
-/// Unsupported, with the two keys, where they are not in order: see [`out_of_order`].
+/// [`ErrorKind::OutOfOrder`], with the two keys.
 pub fn in_order(last: Option<&str>, objects: &mut Vec<ObjectFacts>) -> Result<u64> {
     let Some(first) = objects.first() else { return Ok(0) };
     let (mut twice, mut again) = (0, false);
@@ -77,16 +74,10 @@ pub fn folders_in_order(last: Option<&str>, folders: &mut Vec<String>) -> Result
     }
 }
 
-/// Whether an error says that a listing is not in order.
-#[must_use]
-pub fn out_of_order(error: &Error) -> bool {
-    error.get(LISTED_AFTER).is_some()
-}
-
 fn disorder(before: &str, key: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, "the listing of the bucket is not in the order of its keys")
+    Error::new(ErrorKind::OutOfOrder, "the listing of the bucket is not in the order of its keys")
         .with("key", key)
-        .with(LISTED_AFTER, before)
+        .with("listed_after", before)
         .hint("run it again: the stream is then listed as a whole and sorted before it is read")
 }
 
@@ -162,7 +153,7 @@ mod tests {
     fn checked(last: Option<&str>, keys: &[&str]) -> Option<(u64, Vec<String>)> {
         let mut objects = objects(keys);
         let twice = in_order(last, &mut objects);
-        assert!(twice.as_ref().err().is_none_or(out_of_order));
+        assert!(twice.as_ref().err().is_none_or(|error| error.kind() == ErrorKind::OutOfOrder));
         Some((twice.ok()?, objects.iter().map(|object| object.key.to_string()).collect()))
     }
 

@@ -289,6 +289,7 @@ impl Failed {
     /// The first one is told by whoever reads the archive.
     async fn add(&mut self, shared: &StreamContext, error: Error) {
         self.count += 1;
+        let error = error.about_file();
         if self.count > 1 && self.count <= LOGGED_FAILURES {
             shared.outgoing.log(Level::Error, super::report::failure_line(&error)).await;
         }

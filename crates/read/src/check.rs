@@ -66,10 +66,7 @@ async fn check_stream(stream: &Stream, caps: Caps, store: &Store, clock: Clock) 
         return Ok(None);
     }
     let probed = Box::pin(probe::first_rows(store, stream, &object, caps)).await;
-    probed.map_err(|error| match error.get("key") {
-        Some(_) => error,
-        None => error.with("key", &object.key),
-    })
+    probed.map_err(|error| error.with("key", &object.key))
 }
 
 async fn first_file(listing: &mut Listing) -> Result<Option<ObjectFacts>> {

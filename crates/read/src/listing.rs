@@ -233,7 +233,7 @@ impl Listing {
                     self.early.push_back(page);
                 }
                 Ok(None) => break,
-                Err(error) if order::out_of_order(&error) => {
+                Err(error) if error.kind() == ErrorKind::OutOfOrder => {
                     self.hold().await?;
                     return Ok(false);
                 }

@@ -9,14 +9,13 @@ use super::listing::{Listing, ListingCounts};
 use super::partition::Prepared;
 use super::stop::Stop;
 use tollgate_base::batch::Position;
-use tollgate_base::error::Result;
+use tollgate_base::error::{ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, Timestamp};
 use tollgate_cursor::{
     Cursor, Decision, FullRefresh, Incremental, ListedKeys, ListingReconciler, Observation, OpenFile, PartitionListing,
     Window,
 };
 use tollgate_plan::files::FileList;
-use tollgate_plan::order;
 use tollgate_plan::walk::WalkReport;
 
 /// What was decided about the selected objects of a listing.
@@ -97,7 +96,7 @@ impl FileQueue {
         let mut files = Self::new(listing, Cursor::Incremental(cursor.clone()), source);
         let listed = files.list_all(&cursor, window, stop).await;
         let listed = match listed {
-            Err(error) if order::out_of_order(&error) => {
+            Err(error) if error.kind() == ErrorKind::OutOfOrder => {
                 // Nothing was begun yet, so all of it can be listed again.
                 let Some(held) = stop.unless(files.listing.hold()).await else { return Ok(None) };
                 held?;
@@ -180,7 +179,7 @@ impl FileQueue {
             match next {
                 Ok(Some((object, _))) => list.push(&object),
                 Ok(None) => break,
-                Err(error) if order::out_of_order(&error) => {
+                Err(error) if error.kind() == ErrorKind::OutOfOrder => {
                     let Some(held) = stop.unless(files.listing.hold()).await else { return Ok(None) };
                     held?;
                     (files.decisions, list) = Default::default();
@@ -269,7 +268,7 @@ impl FileQueue {
             }
             let listed = self.listing.next_page().await;
             if let (Err(error), Cursor::FullRefresh(cursor)) = (&listed, &*self.cursor)
-                && order::out_of_order(error)
+                && error.kind() == ErrorKind::OutOfOrder
             {
                 // What was read so far says nothing about the keys below.
                 self.cursor = Arc::new(Cursor::FullRefresh(cursor.clone().for_sorted_keys()));

@@ -8,7 +8,7 @@ use super::emit::Outgoing;
 use super::listing::ListingCounts;
 use super::queue::DecisionCounts;
 use tollgate_base::batch::Reject;
-use tollgate_base::error::{Error, ErrorKind};
+use tollgate_base::error::{Error, ErrorKind, Subject};
 use tollgate_config::job::Stream;
 use tollgate_cursor::Decision;
 use tollgate_format::Pruned;
@@ -203,12 +203,9 @@ impl Report {
 
 /// A failure for the log, behind the words by which people know such failures from the connector that we replace.
 pub(super) fn failure_line(error: &Error) -> String {
-    // What is wrong with the place for dead letters is not wrong with the file.
-    let of_file = error.get("key").is_some() && error.get("dead_letters").is_none();
+    let of_file = matches!(error.subject(), Subject::File | Subject::Position | Subject::EarlierRows);
     let words = match error.kind() {
-        ErrorKind::Data if error.get("validation_policy").is_some() => {
-            "Stopping sync in accordance with the configured validation policy. "
-        }
+        ErrorKind::SchemaMismatch => "Stopping sync in accordance with the configured validation policy. ",
         ErrorKind::Data if of_file => "Error parsing record. ",
         ErrorKind::Access | ErrorKind::NotFound | ErrorKind::Changed if of_file => {
             "The file appears to have become unreachable during sync. "

@@ -34,7 +34,6 @@ use tollgate_cost::{AT_LEAST, LimitsExceeded, Usage, usage_of};
 use tollgate_cursor::Cursor;
 use tollgate_format::DecodeLimits;
 use tollgate_plan::estimate::{FilePlan, StreamPlan, TAIL_BYTES};
-use tollgate_plan::order::out_of_order;
 use tollgate_plan::ranges;
 use tollgate_plan::walk::WalkOptions;
 use tollgate_protocol::catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
@@ -268,7 +267,7 @@ impl StreamRun<'_> {
                 let (now, cost_tracker) = (self.reader.options.clock.now(), &self.reader.cost_tracker);
                 let before = usage_of(cost_tracker.ledger());
                 let files = match Box::pin(self.list(stream, cursor, now, shared)).await {
-                    Err(error) if of_a_limit(&error) => {
+                    Err(error) if error.kind() == ErrorKind::Limit => {
                         let error = error.hint(
                             "nothing of the stream is read before all of it is listed: `tollgate estimate` counts the \
                              requests that the listing takes",
@@ -307,7 +306,7 @@ impl StreamRun<'_> {
         let plan = plan.or_else(|| plan::of_files(&files, stream, self.reader.parallel_files()));
         self.announce(plan.as_ref(), shared).await;
         let (listed, limit) = self.read_each(&mut files, plan.is_some(), shared).await;
-        if listed.as_ref().is_err_and(out_of_order) {
+        if listed.as_ref().is_err_and(|error| error.kind() == ErrorKind::OutOfOrder) {
             self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
         }
         if let Some(limit) = limit {
@@ -412,7 +411,7 @@ impl StreamRun<'_> {
                 let Some((object, from)) = (match next {
                     Ok(next) => next,
                     // The files in flight are finished first.
-                    Err(error) if of_a_limit(&error) => {
+                    Err(error) if error.kind() == ErrorKind::Limit => {
                         health.limit.get_or_insert(LimitReached::at(error));
                         break;
                     }
@@ -580,7 +579,7 @@ impl StreamRun<'_> {
         match ended {
             Ok(_) => health.transient_in_a_row = 0,
             // Not the file's fault: it goes on in the next run.
-            Err(error) if of_a_limit(&error) => {
+            Err(error) if error.kind() == ErrorKind::Limit => {
                 let reached = health.limit.get_or_insert(LimitReached::at(error));
                 reached.files_left += 1;
             }
@@ -588,6 +587,7 @@ impl StreamRun<'_> {
                 let transient = error.kind() == ErrorKind::Transient;
                 health.transient_in_a_row = if transient { health.transient_in_a_row + 1 } else { 0 };
                 health.failed += 1;
+                let error = error.about_file();
                 if health.failed <= LOGGED_FAILURES {
                     self.fail(error).await;
                 } else {
@@ -632,11 +632,6 @@ impl LimitReached {
     fn at(error: Error) -> Self {
         Self { error, files_left: 0, bytes_left: 0 }
     }
-}
-
-/// Whether a limit of the configuration's ended something, and not one of the program's own.
-fn of_a_limit(error: &Error) -> bool {
-    error.kind() == ErrorKind::Limit && error.get("limit").is_some()
 }
 
 /// What becomes of the next file.

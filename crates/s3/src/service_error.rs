@@ -103,7 +103,7 @@ impl Answer {
                 Error::config("this machine's clock is more than 15 minutes from the server's").hint("set the clock")
             }
             (_, "InvalidObjectState") => {
-                Error::new(ErrorKind::Unsupported, format!("object '{key}' is archived and cannot be read"))
+                Error::new(ErrorKind::Archived, format!("object '{key}' is archived and cannot be read"))
                     .hint("restore it first")
                     .with("storage", "archived")
             }

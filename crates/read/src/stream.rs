@@ -23,6 +23,7 @@ use super::reader::{Reader, gets_since};
 use super::report::{Report, failure_line};
 use super::row_selection::{self, RowSelection};
 use super::select::{cursor, list, list_with, stream_named};
+use super::skipped::SkipReason;
 use super::stop::Stop;
 use super::transfer::Transfer;
 use tollgate_base::batch::Position;
@@ -314,19 +315,19 @@ impl StreamRun<'_> {
         }
         if listed.is_ok() && !self.stop.requested() {
             let vanished = files.forget_vanished(self.outgoing).await;
-            shared.report.add_vanished(vanished);
+            shared.report.add_skipped(SkipReason::Vanished, vanished as u64);
             if let Some(filter) = files.unmatched_filter() {
                 let text = format!("stream {}: `partition_filter` matches no file: {filter}", stream.name);
                 self.outgoing.log(Level::Warn, text).await;
             }
         }
-        shared.report.add_listing(files.counts(), files.decisions.clone());
+        shared.report.add_listing(&files);
         let archived = shared.report.archived();
         if stream.on_archived == OnArchived::Fail && archived > 0 && listed.is_ok() {
             // Full refresh knows only up to which key it has read.
             self.outgoing.send(Event::StartOver).await;
             let message = format!("{archived} objects of the stream are archived and cannot be read");
-            let error = Error::new(ErrorKind::Unsupported, message).with("stream", &stream.name);
+            let error = Error::new(ErrorKind::Archived, message).with("stream", &stream.name);
             self.fail(error.hint("restore them, or set `on_archived` to 'skip'")).await;
         }
         listed

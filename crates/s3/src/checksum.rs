@@ -229,9 +229,15 @@ mod tests {
             };
             rest(None).unwrap();
             let of_earlier_run = rest(Some(from + 5)).unwrap_err();
-            assert!(of_earlier_run.subject() == Subject::EarlierRows && of_earlier_run.to_string().contains("other bytes"), "{saved}");
+            assert!(
+                of_earlier_run.subject() == Subject::EarlierRows && of_earlier_run.to_string().contains("other bytes"),
+                "{saved}"
+            );
             let of_this_run = rest(Some(9_999)).unwrap_err();
-            assert!(of_this_run.subject() == Subject::EarlierRows && of_this_run.to_string().contains("do not have the checksum"));
+            assert!(
+                of_this_run.subject() == Subject::EarlierRows
+                    && of_this_run.to_string().contains("do not have the checksum")
+            );
         }
     }
 

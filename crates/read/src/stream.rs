@@ -487,7 +487,7 @@ impl StreamRun<'_> {
             let wait = health.open_ended && !tasks.is_empty();
             let shortages = match wait {
                 true => None,
-                false => match cost_tracker.open(plan.row, plan.requests, plan.bytes) {
+                false => match cost_tracker.reserve(plan.row, plan.requests, plan.bytes) {
                     Ok(account) => return Assigned::Read(ReadGrant { alone, until: None, account }),
                     Err(shortages) => Some(shortages),
                 },
@@ -515,7 +515,7 @@ impl StreamRun<'_> {
             let first = object.size.min(TAIL_BYTES);
             match allowance.too_dear_now(plan.row, 2, first) {
                 None => {
-                    if let Ok(account) = cost_tracker.open(plan.row, 2, first) {
+                    if let Ok(account) = cost_tracker.reserve(plan.row, 2, first) {
                         health.open_ended = true;
                         return Assigned::Read(ReadGrant { alone, until: None, account });
                     }
@@ -525,7 +525,7 @@ impl StreamRun<'_> {
         } else if let Some(first) = approach.divisible(object, from) {
             let affordable = allowance.affordable_bytes(plan.row, plan.bytes);
             let least = LEAST_PART_BYTES.min(plan.bytes);
-            let account = (affordable >= least).then(|| cost_tracker.open(plan.row, 1, affordable).ok()).flatten();
+            let account = (affordable >= least).then(|| cost_tracker.reserve(plan.row, 1, affordable).ok()).flatten();
             if let Some(account) = account {
                 health.reach(&reached, object.size.saturating_sub(first + affordable));
                 return Assigned::Read(ReadGrant { alone: false, until: Some(first + affordable), account });

@@ -222,8 +222,7 @@ impl CommonParameters {
         }
         root.requester.apply(&mut connection);
         root.transport.apply(&mut connection);
-        let (provenance, memory_bytes) = (Vec::new(), None);
-        Ok(Job { connection, streams, provenance, parallel_files, memory_bytes, spending, caps })
+        Ok(Job { connection, streams, provenance: Vec::new(), parallel_files, spending, caps })
     }
 
     /// What a stream says itself, or else the root.

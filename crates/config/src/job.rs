@@ -34,8 +34,6 @@ pub struct Job {
     pub provenance: Vec<Provenance>,
     /// Files read at the same time; `None` lets the program choose.
     pub parallel_files: Option<usize>,
-    /// The byte budget of a run in bytes; `None` is the default of `read/`.
-    pub memory_bytes: Option<usize>,
     /// What the run may cost, and what decides its price.
     pub spending: Spending,
     /// What the decompression of one object may produce.

@@ -128,6 +128,9 @@ impl Trail {
     }
 }
 
+/// The standard library may change this hash with any version, which does no harm here: hashes are compared only with
+/// others of the same listing, in the same process, and never written down. 64 bits make it unlikely enough that two
+/// different pages look alike, which would end the listing with an error.
 fn hash(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);

@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
             store: self.store.clone(),
         };
         let ticker = tokio::spawn(tick(outgoing.clone(), pulse));
-        let budgets = Budgets::new(self.job.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES));
+        let budgets = Budgets::new(DEFAULT_MEMORY_BYTES);
         let mut failures = Failures::default();
         match preflight::run(self, catalog, states, stop).await {
             Err(error) => fail(&outgoing, &mut failures, error).await,

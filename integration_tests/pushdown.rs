@@ -446,7 +446,7 @@ fn a_filter_on_a_partition_reads_only_its_files_whatever_their_format() {
             assert_eq!(column(&output, "year"), expected, "{filetype} {filters}");
             let of_a_file = if filetype == "parquet" { 1 } else { years.len() };
             assert!(bench.requests().0 >= of_a_file.min(years.len()) && bench.requests().0 <= 2 * years.len());
-            let left_out = format!("{} files left out without being read", 3 - years.len());
+            let left_out = format!("{} files skipped: no row of their partition", 3 - years.len());
             log_of(&output, &left_out);
             assert!(!output.logs().iter().any(|line| line.contains("no file has the column")), "{:#?}", output.logs());
         }
@@ -565,7 +565,7 @@ fn a_record_cursor_on_a_partition_reads_only_newer_ones() {
         bench.server.log().clear();
         let second = bench.read(&config(None), &catalog("s", "incremental"), Some(&first.state())).ok();
         assert_eq!(column(&second, "day"), ["2024-03-05", "2024-03-06", "2024-03-07"].map(str::to_owned).into());
-        log_of(&second, "files left out without being read, since their partition lies below");
+        log_of(&second, "files skipped: their partition is lower");
         let back = bench.read(&config(Some("1d")), &catalog("s", "incremental"), Some(&first.state())).ok();
         assert_eq!(column(&back, "day").len(), 4, "{format}");
         // They were not read, and are not taken for read.

@@ -374,7 +374,7 @@ fn an_unfinished_file_that_is_archived_goes_on_when_it_is_restored() {
         assert_eq!((first.code, first.column("id").len()), (Some(1), 11));
         put("GLACIER");
         let archived = bench.read(&of(json!({"on_error": "skip"})), &catalog("s", mode), Some(&first.state())).ok();
-        assert_said(&archived, "1 archived objects left out");
+        assert_said(&archived, "1 archived objects skipped");
         assert_not_said(&archived, "not there any more");
         put("STANDARD");
         if mode == "full_refresh" {
@@ -406,7 +406,7 @@ fn what_was_read_and_is_archived_later_needs_no_access() {
     let third = bench.read(&of("fail"), &catalog("s", "incremental"), Some(&second.state()));
     assert_eq!(third.code, Some(1));
     let fourth = bench.read(&of("skip"), &catalog("s", "incremental"), Some(&second.state())).ok();
-    assert_said(&fourth, "1 archived objects left out");
+    assert_said(&fourth, "1 archived objects skipped");
 }
 
 #[test]

@@ -79,15 +79,6 @@ impl Money {
         Self((self.0 - other.0).max(0))
     }
 
-    /// Percent by which this differs from `other`: for display.
-    #[must_use]
-    pub fn percent_off(self, other: Self) -> f64 {
-        if other.0 == 0 {
-            return if self.0 == 0 { 0.0 } else { f64::INFINITY };
-        }
-        (self.0 - other.0) as f64 * 100.0 / other.0 as f64
-    }
-
     /// The amount with all digits, for amounts that would otherwise look the same.
     #[must_use]
     pub fn exact(self) -> String {

@@ -208,7 +208,7 @@ impl CommonParameters {
         Ok(StreamDraft { stream, own: Some((own, path)) })
     }
 
-    /// What stands at the root alone.
+    /// Parameters that are only at the root.
     fn of_root(&self, mut connection: Connection, mut streams: Vec<Stream>, log: &mut ProvenanceLog) -> Result<Job> {
         let root = &self.root;
         let Workload { parallel_files, batch_rows } = root.workload.parse(self.dialect, log)?;
@@ -224,8 +224,7 @@ impl CommonParameters {
         }
         root.requester.apply(&mut connection);
         root.transport.apply(&mut connection);
-        let (provenance, memory_bytes) = (Vec::new(), None);
-        Ok(Job { connection, streams, provenance, parallel_files, memory_bytes, spending, caps })
+        Ok(Job { connection, streams, provenance: Vec::new(), parallel_files, spending, caps })
     }
 
     /// What a stream says itself, or else the root.

@@ -34,8 +34,6 @@ pub struct Job {
     pub provenance: Vec<Provenance>,
     /// Files read at the same time; `None` lets the program choose.
     pub parallel_files: Option<usize>,
-    /// The byte budget of a run in bytes; `None` is the default of `read/`.
-    pub memory_bytes: Option<usize>,
     /// The limits on cost, and the settings that determine prices.
     pub spending: Spending,
     /// The limits on decompressing one object.

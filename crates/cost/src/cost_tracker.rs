@@ -68,9 +68,9 @@ impl CostTracker {
     ///
     /// # Errors
     /// The limits that it would exceed.
-    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<CostReservation, LimitsExceeded> {
+    pub fn reserve(&self, row: Row, requests: u64, bytes: u64) -> Result<CostReservation, LimitsExceeded> {
         match &self.allowance {
-            Some(allowance) => allowance.open(row, requests, bytes),
+            Some(allowance) => allowance.reserve(row, requests, bytes),
             None => Ok(CostReservation::default()),
         }
     }

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::reservation::ReservationId;
 use super::usage::Row;
 use tollgate_base::error::Result;
 
@@ -13,8 +14,8 @@ pub struct Planned {
     pub row: Row,
     /// The size of the requested body in bytes. `None` if only the response shows it.
     pub body_bytes: Option<u64>,
-    /// The reservation that it is charged to, see [`super::CostReservation`]. 0 means none.
-    pub account: u32,
+    /// The reservation that it is charged to, if something was set aside for it.
+    pub reservation: Option<ReservationId>,
 }
 
 /// Decides whether an attempt may be sent.
@@ -119,7 +120,7 @@ mod tests {
             let seen = Arc::clone(&seen);
             Ok(AttemptPermit::new(move |used| seen.lock().unwrap().push(used)))
         });
-        let mut ticket = gate.admit(Planned { row: Row::LIST, body_bytes: None, account: 0 }).unwrap();
+        let mut ticket = gate.admit(Planned { row: Row::LIST, body_bytes: None, reservation: None }).unwrap();
         ticket.set_billed(true);
         ticket.add_bytes(5);
         ticket.add_bytes(6);
@@ -134,7 +135,7 @@ mod tests {
             Some(bytes) if bytes > 10 => Err(Error::new(ErrorKind::Limit, "too much")),
             _ => Ok(AttemptPermit::default()),
         });
-        let planned = Planned { row: Row::LIST, body_bytes: Some(11), account: 0 };
+        let planned = Planned { row: Row::LIST, body_bytes: Some(11), reservation: None };
         assert_eq!(gate.admit(planned).unwrap_err().kind(), ErrorKind::Limit);
         assert!(gate.admit(Planned { body_bytes: Some(10), ..planned }).is_ok());
         assert!(Gate::Open.admit(planned).is_ok());

@@ -96,7 +96,7 @@ impl ExcelDecoder {
     /// A decoder of `object` that begins behind `resume`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] when `resume` is a position of another format, [`ErrorKind::Limit`] when the workbook is too
+    /// [`ErrorKind::Config`] when `resume` is a position of another format, [`ErrorKind::TooLarge`] when the workbook is too
     /// large.
     pub(crate) fn new(
         compression: Compression,
@@ -211,7 +211,7 @@ impl Decode for ExcelDecoder {
 }
 
 fn too_large(name: &'static str, bytes: u64, limit: u64) -> Error {
-    Error::new(ErrorKind::Limit, "the workbook is larger than the limit allows")
+    Error::new(ErrorKind::TooLarge, "the workbook is larger than the limit allows")
         .with(name, bytes)
         .with("limit_bytes", limit)
         .hint("a workbook must fit into memory; save large tables as CSV or Parquet")

@@ -126,7 +126,7 @@ impl DocumentSplitter {
         let length = text.len() - hidden;
         let text = &mut text[..length];
         self.first_line = self.line;
-        let mut walk = Walk { at: 0, like: usize::MAX >> 1, behind_row: (0, self.level, self.line) };
+        let mut walk = Walk { at: 0, like: None, behind_row: (0, self.level, self.line) };
         let stop = loop {
             if self.rows() >= max_rows {
                 break Stop::Full;
@@ -183,7 +183,7 @@ impl DocumentSplitter {
         let (byte, _, line) = walk.behind_row;
         self.starts.push(RowStart { byte: byte as u32, line: (line - self.first_line) as u32 });
         // Line ends between a key and its value would not be noticed.
-        walk.like = if line_ends { usize::MAX >> 1 } else { first };
+        walk.like = (!line_ends).then_some(first);
         walk.at = end;
         walk.behind_row = (end, self.level, self.line);
         Ok(true)
@@ -214,8 +214,8 @@ fn followed(text: &[u8], end: usize, ended: bool, in_array: bool) -> Result<bool
 /// A way through a text.
 struct Walk {
     at: usize,
-    /// The first member of an object before this one whose keys have no line ends around them.
-    like: usize,
+    /// The first member of the object before this one, where its keys have no line ends around them.
+    like: Option<usize>,
     /// Where the last row ends, or else the text begins, with what holds there.
     behind_row: (usize, Level, u64),
 }

@@ -1,6 +1,6 @@
 //! Positions to resume from that a file does not have.
 
-use tollgate_base::error::{Error, ErrorKind};
+use tollgate_base::error::{Error, ErrorKind, Subject};
 
 /// The error for a position that another format's decoder gave.
 pub(crate) fn foreign_position() -> Error {
@@ -10,16 +10,8 @@ pub(crate) fn foreign_position() -> Error {
 
 /// Marks an error as one about the position to resume from: the file itself can be read.
 pub(crate) fn refused_position(error: Error) -> Error {
-    error.with(POSITION, REFUSED)
+    error.about(Subject::Position).with("position", "not in this file")
 }
-
-/// Whether an error says that the position to resume from is none of the file. No row was handed over then.
-pub fn position_refused(error: &Error) -> bool {
-    error.get(POSITION) == Some(REFUSED)
-}
-
-const POSITION: &str = "position";
-const REFUSED: &str = "not in this file";
 
 /// The error for a position after the end of the text: better than an end without the rows that should be there.
 pub fn beyond_the_end(offset: u64) -> Error {

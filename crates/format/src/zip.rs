@@ -292,7 +292,7 @@ impl Place {
 
     fn checked(self, size: u64) -> Result<Self> {
         if self.bytes > DIRECTORY_BYTES_AT_MOST {
-            return Err(Error::new(ErrorKind::Limit, "the directory of the zip archive is longer than the limit")
+            return Err(Error::new(ErrorKind::TooLarge, "the directory of the zip archive is longer than the limit")
                 .with("bytes", self.bytes)
                 .with("limit_bytes", DIRECTORY_BYTES_AT_MOST));
         }

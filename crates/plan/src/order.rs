@@ -7,9 +7,6 @@ use std::sync::Arc;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
 
-/// The context of an error of [`in_order`] that names the key before.
-const LISTED_AFTER: &str = "listed_after";
-
 /// Pages in a row without a new key, after which a listing is given up.
 const BARREN_PAGES: u32 = 1000;
 
@@ -17,7 +14,7 @@ const BARREN_PAGES: u32 = 1000;
 /// twice, only the newer version is kept. Returns the number of duplicates.
 ///
 /// # Errors
-/// Unsupported, with the two keys, if they are not in order: see [`out_of_order`].
+/// [`ErrorKind::OutOfOrder`], with the two keys.
 pub fn in_order(last: Option<&str>, objects: &mut Vec<ObjectFacts>) -> Result<u64> {
     let Some(first) = objects.first() else { return Ok(0) };
     let (mut twice, mut again) = (0, false);
@@ -77,16 +74,10 @@ pub fn folders_in_order(last: Option<&str>, folders: &mut Vec<String>) -> Result
     }
 }
 
-/// Whether an error means that a listing is not in order.
-#[must_use]
-pub fn out_of_order(error: &Error) -> bool {
-    error.get(LISTED_AFTER).is_some()
-}
-
 fn disorder(before: &str, key: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, "the listing of the bucket is not sorted by key")
+    Error::new(ErrorKind::OutOfOrder, "the listing of the bucket is not sorted by key")
         .with("key", key)
-        .with(LISTED_AFTER, before)
+        .with("listed_after", before)
         .hint("run the sync again: the next run sorts the whole listing before it reads the stream")
 }
 
@@ -102,10 +93,10 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// Records a page that has a next page. `content` are its keys, or `None` if no key is new.
+    /// A page came that has a next one. `content` stands for its keys; `None` if it has none that are new.
     ///
     /// # Errors
-    /// Unsupported if the listing repeats itself.
+    /// Unsupported if the listing goes in a circle.
     pub fn step(&mut self, token: &str, content: Option<&[&str]>) -> Result<()> {
         self.pages += 1;
         self.barren = if content.is_some() { 0 } else { self.barren + 1 };
@@ -137,6 +128,9 @@ impl Trail {
     }
 }
 
+/// The standard library may change this hash with any version, which does no harm here: hashes are compared only with
+/// others of the same listing, in the same process, and never written down. 64 bits make it unlikely enough that two
+/// different pages look alike, which would end the listing with an error.
 fn hash(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
@@ -162,7 +156,7 @@ mod tests {
     fn checked(last: Option<&str>, keys: &[&str]) -> Option<(u64, Vec<String>)> {
         let mut objects = objects(keys);
         let twice = in_order(last, &mut objects);
-        assert!(twice.as_ref().err().is_none_or(out_of_order));
+        assert!(twice.as_ref().err().is_none_or(|error| error.kind() == ErrorKind::OutOfOrder));
         Some((twice.ok()?, objects.iter().map(|object| object.key.to_string()).collect()))
     }
 

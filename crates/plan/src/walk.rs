@@ -153,8 +153,6 @@ pub struct WalkReport {
     pub skipped: Vec<(String, String)>,
     /// The number of skipped prefixes.
     pub skipped_count: u64,
-    /// The number of listings that started without checking that the prefix exists.
-    pub known: u64,
     /// The number of objects that were listed twice, and are read once.
     pub twice: u64,
     /// For each number of folders in a prefix: prefixes of that depth that were kept and skipped.
@@ -320,7 +318,6 @@ impl Walk {
             }
             children.sort_unstable();
             children.dedup();
-            self.report.known += children.len() as u64;
             return Some(children.iter().flat_map(|child| self.open(child)).collect());
         }
         let (first, end) = self.filter.years(&name)?;

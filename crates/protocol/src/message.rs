@@ -201,7 +201,9 @@ pub fn chain(error: &Error) -> String {
 #[must_use]
 pub fn failure_text(error: &Error) -> String {
     match error.kind().failure_type() {
-        FailureType::ConfigError if error.kind() != ErrorKind::Data => error.to_string(),
+        FailureType::ConfigError if !matches!(error.kind(), ErrorKind::Data | ErrorKind::SchemaMismatch) => {
+            error.to_string()
+        }
         _ => chain(error),
     }
 }

@@ -114,15 +114,16 @@ impl StatusLine {
     /// Shows a text in place of the last one. Errors are ignored: the run continues if the terminal is closed.
     pub fn show(&mut self, text: &str) {
         // Asked each time, since windows change their size.
-        let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));
+        let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+        let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
         _ = write!(io::stderr().lock(), "\r\x1b[K{}", fitted(text, columns));
     }
 }
 
-/// A text that does not wrap in so many columns, where 0 means that nobody knows: a line that wraps cannot be written over.
-/// The last column stays free, since terminals wrap when it is filled.
-fn fitted(text: &str, columns: usize) -> String {
-    let columns = if columns == 0 { USUAL_COLUMNS } else { columns };
+/// A text that does not wrap in so many columns, as far as the terminal says how many it has: a line that wraps cannot be
+/// written over. The last column stays free, since terminals wrap when it is filled.
+fn fitted(text: &str, columns: Option<usize>) -> String {
+    let columns = columns.unwrap_or(USUAL_COLUMNS);
     if text.chars().count() < columns {
         return text.to_owned();
     }
@@ -149,13 +150,13 @@ mod tests {
 
     #[test]
     fn the_progress_line_fits_the_terminal() {
-        assert_eq!(fitted("[##..] s: 3 of 4 files", 80), "[##..] s: 3 of 4 files");
-        assert_eq!(fitted("abcdef", 6), "abcd…");
-        assert_eq!(fitted("äöüß", 4), "äö…");
-        assert_eq!(fitted("abc", 1), "");
-        assert_eq!(fitted(&"x".repeat(200), 0).chars().count(), 79);
+        assert_eq!(fitted("[##..] s: 3 of 4 files", Some(80)), "[##..] s: 3 of 4 files");
+        assert_eq!(fitted("abcdef", Some(6)), "abcd…");
+        assert_eq!(fitted("äöüß", Some(4)), "äö…");
+        assert_eq!(fitted("abc", Some(1)), "");
+        assert_eq!(fitted(&"x".repeat(200), None).chars().count(), 79);
         for columns in 1..10 {
-            assert!(fitted("0123456789", columns).chars().count() < columns.max(1) + usize::from(columns == 0));
+            assert!(fitted("0123456789", Some(columns)).chars().count() < columns);
         }
     }
 }

@@ -38,7 +38,7 @@ impl Transfer {
         }
         let relative = self.relative(&object.key)?;
         if object.size > MOST_BYTES {
-            return Err(Error::new(ErrorKind::Limit, "the file is larger than the limit of file transfer")
+            return Err(Error::new(ErrorKind::TooLarge, "the file is larger than the limit of file transfer")
                 .with("size_bytes", object.size)
                 .with("limit_bytes", MOST_BYTES));
         }
@@ -141,7 +141,7 @@ impl Drop for Part {
 
 fn not_written(path: &Path, error: std::io::Error) -> Error {
     let kind = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::Limit,
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::TooLarge,
         std::io::ErrorKind::InvalidFilename => ErrorKind::Unsupported,
         _ => ErrorKind::Config,
     };

@@ -11,7 +11,7 @@ use super::partition;
 use super::row_selection;
 use super::steps::Steps;
 use tollgate_base::batch::{Decoded, Place, Position, Reject};
-use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Compression, FormatOptions, ParquetOptions};
 use tollgate_config::job;
@@ -91,7 +91,7 @@ pub(super) async fn read_from(
     };
     let ended = read_once(shared, object.clone(), from, store.clone(), origin).await;
     let Err(error) = ended else { return ended };
-    if !tollgate_format::position_refused(&error) {
+    if error.subject() != Subject::Position {
         return Err(error);
     }
     shared.report.add_refused_position(&object.key);
@@ -128,7 +128,7 @@ async fn read_once(
         shared.outgoing.log(Level::Info, message).await;
     }
     let ended = match task.run().await {
-        Err(error) if error.suspects_rows() => Err(task.retract(error).await),
+        Err(error) if error.subject() == Subject::EarlierRows => Err(task.retract(error).await),
         ended => {
             let flushed = task.flush().await;
             ended.and_then(|end| flushed.map(|()| end))
@@ -203,7 +203,7 @@ async fn conclude(
             Ok(FileEnd::Read)
         }
         Ok(end) => Ok(end),
-        Err(error) if error.get("storage") == Some("archived") => {
+        Err(error) if error.kind() == ErrorKind::Archived => {
             shared.report.add_archived();
             shared.outgoing.send(Event::PutOff { key }).await;
             Ok(FileEnd::Read)
@@ -214,7 +214,7 @@ async fn conclude(
             Ok(forget(shared, key).await)
         }
         Err(error) => {
-            if error.get("dead_letters").is_some() {
+            if error.subject() == Subject::DeadLetters {
                 shared.report.add_unwritten();
             }
             Err(vanished(error).with("stream", &shared.stream.name).with("key", &key))

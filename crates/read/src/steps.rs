@@ -147,6 +147,6 @@ impl<'a> Steps<'a> {
     fn room_for(&self, merged: &[Range<u64>]) -> Result<(), LimitsExceeded> {
         let Some(allowance) = self.allowance else { return Ok(()) };
         let row = Row::get(self.object.storage_class);
-        allowance.has_room(self.store.account(), row, merged.len() as u64, ranges::length_of(merged))
+        allowance.has_room(self.store.reservation(), row, merged.len() as u64, ranges::length_of(merged))
     }
 }

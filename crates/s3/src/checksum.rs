@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::{CrcAlgorithm, Digest};
 
 use tollgate_base::batch::{Proof, ProofAlgorithm};
-use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 
 /// Places that are kept for proofs at most. Where there are more, those that remain lie twice as far apart.
 const MOST_PLACES: usize = 4096;
@@ -157,7 +157,7 @@ impl Checksum {
 
     fn wrong(&self, message: &str) -> Error {
         let error = Error::new(ErrorKind::Transient, message).with("byte", self.at);
-        error.with_suspect_rows().hint("run the sync again; if the error remains, the object is damaged")
+        error.about(Subject::EarlierRows).hint("run the sync again; if the error remains, the object is damaged")
     }
 
     /// The proof for a position from which decoding resumes at byte `from`. `from` must not decrease from call to call.
@@ -230,11 +230,15 @@ mod tests {
             rest(None).unwrap();
             let of_earlier_run = rest(Some(from + 5)).unwrap_err();
             assert!(
-                of_earlier_run.suspects_rows() && of_earlier_run.to_string().contains("different bytes"),
+                of_earlier_run.subject() == Subject::EarlierRows
+                    && of_earlier_run.to_string().contains("different bytes"),
                 "{saved}"
             );
             let of_this_run = rest(Some(9_999)).unwrap_err();
-            assert!(of_this_run.suspects_rows() && of_this_run.to_string().contains("do not match the checksum"));
+            assert!(
+                of_this_run.subject() == Subject::EarlierRows
+                    && of_this_run.to_string().contains("do not match the checksum")
+            );
         }
     }
 

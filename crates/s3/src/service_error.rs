@@ -104,7 +104,7 @@ impl Answer {
                     .hint("set the clock")
             }
             (_, "InvalidObjectState") => {
-                Error::new(ErrorKind::Unsupported, format!("object '{key}' is archived and cannot be read"))
+                Error::new(ErrorKind::Archived, format!("object '{key}' is archived and cannot be read"))
                     .hint("restore it first")
                     .with("storage", "archived")
             }

@@ -29,14 +29,14 @@ use tollgate_base::connection::{Connection, Credentials};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_cost::usage::Row;
-use tollgate_cost::{Ledger, Planned, endpoint_of_aws};
+use tollgate_cost::{Ledger, Planned, ReservationId, endpoint_of_aws};
 
 /// A bucket, ready for requests. Clones share connections, credentials, the detected region, and the ledger.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-    /// What its requests are charged to; 0 is nothing in particular.
-    account: u32,
+    /// What its requests are charged to, if something was set aside for them.
+    reservation: Option<ReservationId>,
 }
 
 struct Inner {
@@ -105,19 +105,19 @@ impl Store {
             route: RwLock::new(Route { client, region: region.into() }),
             answered: AtomicBool::new(false),
         };
-        Ok(Self { inner: Arc::new(inner), account: 0 })
+        Ok(Self { inner: Arc::new(inner), reservation: None })
     }
 
     /// The same bucket, with requests that are charged to a reservation of [`tollgate_cost::SpendingBudget`].
     #[must_use]
-    pub fn charged_to(&self, account: u32) -> Self {
-        Self { account, ..self.clone() }
+    pub fn charged_to(&self, reservation: Option<ReservationId>) -> Self {
+        Self { reservation, ..self.clone() }
     }
 
-    /// The reservation that requests are charged to. 0 means none.
+    /// The reservation that requests are charged to, if there is one.
     #[must_use]
-    pub fn account(&self) -> u32 {
-        self.account
+    pub fn reservation(&self) -> Option<ReservationId> {
+        self.reservation
     }
 
     /// The bucket's region, as far as known. It is right after the first response.
@@ -133,7 +133,7 @@ impl Store {
     pub async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
-        let planned = Planned { row: Row::LIST, body_bytes: None, account: self.account };
+        let planned = Planned { row: Row::LIST, body_bytes: None, reservation: self.reservation };
         let target = RequestTarget { planned, bucket, key: &request.prefix };
         let output = self.inner.send(target, |client| {
             let list = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
@@ -164,7 +164,8 @@ impl Store {
     pub async fn head(&self, key: &str) -> Result<ObjectFacts> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
-        let planned = Planned { row: Row::head(StorageClass::Standard), body_bytes: Some(0), account: self.account };
+        let planned =
+            Planned { row: Row::head(StorageClass::Standard), body_bytes: Some(0), reservation: self.reservation };
         let output = self.inner.send(RequestTarget { planned, bucket, key }, |client| {
             client.head_object().bucket(bucket).key(key).set_request_payer(payer.clone()).send()
         });
@@ -179,7 +180,7 @@ impl Store {
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
-        let planned = Planned { row: Row::PUT, body_bytes: Some(0), account: self.account };
+        let planned = Planned { row: Row::PUT, body_bytes: Some(0), reservation: self.reservation };
         let output = self.inner.send(RequestTarget { planned, bucket, key }, |client| {
             let put = client.put_object().bucket(bucket).key(key).set_request_payer(payer.clone());
             put.body(ByteStream::from(bytes.clone())).content_type("application/x-ndjson").send()
@@ -209,7 +210,7 @@ impl Store {
             route: RwLock::new(Route { client, region }),
             answered: AtomicBool::new(inner.answered.load(Ordering::Relaxed)),
         };
-        Self { inner: Arc::new(inner), account: self.account }
+        Self { inner: Arc::new(inner), reservation: self.reservation }
     }
 
     /// Whether listings are in byte order of their keys, as far as that is known in advance.
@@ -230,7 +231,7 @@ impl Store {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
         let row = Row::get(object.storage_class);
-        let planned = Planned { row, body_bytes: Some(span.len()), account: self.account };
+        let planned = Planned { row, body_bytes: Some(span.len()), reservation: self.reservation };
         let range = span.header();
         let etag = Some(&object.etag).filter(|etag| !etag.is_empty()).map(|etag| etag.to_string());
         let target = RequestTarget { planned, bucket, key: &object.key };

@@ -321,7 +321,7 @@ impl AvroDecoder {
         let caps = Caps { decoded_bytes: most, ..self.limits.caps };
         let decoded = header.codec.decode(&stored[..length], caps).and_then(|data| check_rows(rows, data));
         match decoded {
-            Err(fault) if fault.kind() == ErrorKind::Limit && most < MOST_DECODED_BYTES => {
+            Err(fault) if fault.kind() == ErrorKind::TooLarge && most < MOST_DECODED_BYTES => {
                 self.roomy.1 = (most * ROOM_GROWS).min(MOST_DECODED_BYTES);
                 self.stage = Stage::Between(header, done);
                 Ok(Some(Step::NeedRoom))
@@ -584,7 +584,7 @@ pub(super) fn block_head(bytes: &[u8]) -> Result<(u64, usize, usize)> {
         return Err(damaged_head("a number is negative"));
     };
     if length > MOST_BLOCK_BYTES {
-        return Err(Error::new(ErrorKind::Limit, "an Avro block is larger than the limit allows")
+        return Err(Error::new(ErrorKind::TooLarge, "an Avro block is larger than the limit allows")
             .with("bytes", length)
             .with("limit_bytes", MOST_BLOCK_BYTES)
             .hint("write the file with smaller blocks (sync interval)"));

@@ -23,7 +23,7 @@ use bytes::{Buf, Bytes};
 
 use self::member::Member;
 use tollgate_base::batch::Frame;
-use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 pub use tollgate_base::options::Caps;
 use tollgate_base::options::Compression;
 
@@ -295,7 +295,7 @@ impl Source {
         } else {
             ("decompressed data is larger than the limit allows", "max_decompressed_gb")
         };
-        Err(Error::new(ErrorKind::Limit, message)
+        Err(Error::new(ErrorKind::TooLarge, message)
             .with("stored_bytes", stored)
             .with("decoded_bytes", decoded)
             .hint(format!("if the object is correct, raise `{parameter}`")))
@@ -308,7 +308,7 @@ impl Source {
 
     fn damaged(&self, reason: &str) -> Error {
         let message = format!("the {} data is damaged", self.compression.name());
-        Error::data(message).with("byte", self.used).with("reason", reason).with_suspect_rows()
+        Error::data(message).with("byte", self.used).with("reason", reason).about(Subject::EarlierRows)
     }
 }
 

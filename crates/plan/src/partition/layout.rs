@@ -9,7 +9,7 @@ use tollgate_base::options::partition::{Part, PartitionType, Partitions, Period,
 /// What Hive and Spark write for null.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// Where the values of partitions stand in a key.
+/// Where the values of partitions are in a key.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Layout {
     /// The folder that contains the `levels`: empty, or with a slash at its end.

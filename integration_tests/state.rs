@@ -338,7 +338,7 @@ fn a_replaced_archive_whose_members_have_no_times_is_read() {
     older[0]["stream"]["stream_state"]["tollgate"].as_object_mut().unwrap().remove("archives");
     let again = bench.read(&config, &catalog("s", "incremental"), Some(&older)).ok();
     assert_eq!(sorted(again.column("id")), ["3", "5", "6"]);
-    assert_said(&again, "2 members of changed zip archives are read although some of them may have been read before");
+    assert_said(&again, "2 members of changed zip archives are read, although some of them may have been read before");
 }
 
 #[test]

@@ -75,8 +75,8 @@ fn a_large_csv_file_is_no_jsonl_json_or_parquet() {
     let csv = csv();
     assert!(csv.len() > 600_000);
     refuses("f/large.csv", &csv, "jsonl", "not a JSON object", 1);
-    refuses("f/large.csv", &csv, "json", "not JSON objects", 1);
-    refuses("f/large.csv", &csv, "parquet", "does not end as Parquet files do", 1);
+    refuses("f/large.csv", &csv, "json", "neither JSON objects", 1);
+    refuses("f/large.csv", &csv, "parquet", "does not end like a Parquet file", 1);
     refuses("f/large.csv", &csv, "avro", "Avro", 1);
     refuses("f/large.csv.gz", &gzipped(&csv), "jsonl", "not a JSON object", 1);
 }

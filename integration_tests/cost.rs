@@ -685,7 +685,7 @@ fn development_reads_a_sample_of_the_row_groups_of_a_large_parquet_file() {
     let (ids, output) = rows();
     assert!(ids.len() % 100 == 0 && (200..1600).contains(&ids.len()), "{}", ids.len());
     assert_eq!(ids, rows().0, "the same rows each time");
-    let left_out = format!("{} row groups with {} rows left out", 40 - ids.len() / 100, 4000 - ids.len());
+    let left_out = format!("{} row groups with {} rows skipped", 40 - ids.len() / 100, 4000 - ids.len());
     assert!(output.logs().iter().any(|line| line.starts_with("WARN") && line.contains(&left_out)), "{left_out}");
     // The estimate knows of it.
     let (estimate, _) = scenario.estimate();
@@ -713,7 +713,7 @@ fn sampled_part(mut scenario: Scenario, network: &str) -> (f64, f64) {
     let estimated = estimate["positions"][0]["total_usd"].as_f64().unwrap();
     assert!((estimated - sample.0).abs() <= sample.0 * 0.02, "{estimated} estimated, {} spent", sample.0);
     let remark = estimate["assumptions"].to_string();
-    assert!(remark.contains("sample for development that reads") && remark.contains("% of the bytes"), "{remark}");
+    assert!(remark.contains("only a sample is read (`dev_sampling`)") && remark.contains("% of the bytes"), "{remark}");
     println!(
         "| dev_sampling 0.1 | {network} | ${:.9} of ${:.9} | {:.2} % of bytes |",
         sample.0,
@@ -782,7 +782,7 @@ fn a_sample_of_one_large_text_file_is_its_beginning_and_the_rest_comes_later() {
         let first = output.data().len();
         assert_eq!(first, 63, "of 640 rows, {mode}");
         assert!(bytes <= 2 * MIB, "{bytes}");
-        let line = "1 files to read, and of these only a sample (`dev_sampling`): it reads 10.0 % of the bytes";
+        let line = "1 files to read, but only in part (`dev_sampling`): it reads 10.0 % of the bytes";
         assert!(output.logs().iter().any(|text| text.contains(line)), "{:#?}", output.logs());
         assert_eq!(output.statuses().last(), Some(&"COMPLETE"));
         sampled.state = Some(output.state());
@@ -859,7 +859,7 @@ fn an_estimate_of_a_run_that_would_be_refused_names_all_limits_and_does_not_exit
     for part in ["40 files exceeds limit of 30 files", "41 requests exceeds limit of 5 requests", "would be refused"] {
         assert!(text.contains(part), "'{part}' in: {text}");
     }
-    assert!(text.contains("allows for one in 50"), "{text}");
+    assert!(text.contains("allows for one request in 50"), "{text}");
     let (run, log) = refused.read_messages();
     let message = run.errors()[0]["message"].as_str().unwrap();
     assert!(message.contains("40 files") && message.contains("exceeds limit of 5 requests"), "{message}");

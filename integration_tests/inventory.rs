@@ -331,7 +331,11 @@ fn files_that_vanished_since_the_inventory_are_counted_and_fail_nothing() {
     for mode in ["full_refresh", "incremental"] {
         let output = read(&bench, stream(Some(&at)), mode, None).ok();
         assert_eq!(output.data().len(), 9, "{mode}");
-        assert!(logged(&output, "WARN stream s: 1 files vanished since the inventory"), "{:#?}", output.logs());
+        assert!(
+            logged(&output, "WARN stream s: 1 files skipped: deleted after the inventory was made"),
+            "{:#?}",
+            output.logs()
+        );
         assert_eq!(requests(&bench), (1 + 2 + 10, 1, 1), "{mode}: one GET of them in vain");
     }
     // It comes back: it was never read.
@@ -409,7 +413,7 @@ fn without_dates_an_inventory_is_refused_or_read_alone_as_the_policy_says() {
     assert_eq!(requests(&bench), (1 + 2 + 2, 0, 1));
     let logs = output.logs();
     assert!(
-        logs.iter().any(|line| line.starts_with("WARN") && line.contains("nothing is listed besides")),
+        logs.iter().any(|line| line.starts_with("WARN") && line.contains("nothing is listed, because")),
         "{logs:#?}"
     );
 }
@@ -470,8 +474,8 @@ fn archived_objects_of_an_inventory_are_counted_and_it_is_said_that_some_may_be_
     let files = [(format!("{FOLDER}data/g.csv.gz"), gzipped(text.as_bytes()))];
     let archived = manifest(&bench, "archived", BUCKET, "CSV", 0, &files);
     let output = read(&bench, stream(Some(&archived)), "full_refresh", None).ok();
-    assert!(logged(&output, "WARN stream s: 1 archived objects left out"), "{:#?}", output.logs());
-    assert!(logged(&output, "does not tell which archived objects are restored"), "{:#?}", output.logs());
+    assert!(logged(&output, "WARN stream s: 1 archived objects skipped"), "{:#?}", output.logs());
+    assert!(logged(&output, "does not show which archived objects are restored"), "{:#?}", output.logs());
     let output = read(&bench, stream(Some(&at)), "full_refresh", None).ok();
     assert!(!logged(&output, "restored"), "{:#?}", output.logs());
 }
@@ -603,7 +607,7 @@ fn keys_without_a_value_for_the_filter_are_told_by_an_inventory_too() {
     let rows: BTreeSet<String> = skipped.column("x").into_iter().collect();
     assert_eq!(rows, ["1", "2", "3"].map(str::to_owned).into(), "{inventory:?}");
     assert!(logged(&skipped, "1 bad rows in 1 files"), "{inventory:?}: {:#?}", skipped.logs());
-    assert!(logged(&skipped, "1 objects left out in folders of other tools"), "{:#?}", skipped.logs());
+    assert!(logged(&skipped, "1 objects skipped: in folders of other tools"), "{:#?}", skipped.logs());
 }
 
 /// What stands at the root holds for every stream that does not say otherwise.

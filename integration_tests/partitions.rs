@@ -210,7 +210,7 @@ fn a_key_that_does_not_fit_fails_the_run_like_a_bad_row_and_the_others_are_read(
         for part in ["no value for the partition filter: year", "'month' is not of type integer"] {
             assert!(logs.iter().any(|line| line.starts_with("ERROR") && line.contains(part)), "'{part}' in {logs:#?}");
         }
-        assert!(logs.iter().any(|line| line.contains("1 objects left out in folders of other tools")), "{logs:#?}");
+        assert!(logs.iter().any(|line| line.contains("1 objects skipped: in folders of other tools")), "{logs:#?}");
         // They are not forgotten: the next run fails on them again.
         let again = bench.read(&config, &catalog("s", mode), Some(&output.state()));
         assert_eq!(again.code, Some(1), "{mode}");
@@ -225,7 +225,7 @@ fn keys_that_do_not_fit_are_left_out_counted_and_written_down_as_the_policy_says
     put_misfits(&bench);
     let letters = bench.folder.join("letters");
     for (policy, what) in [
-        (json!({"on_error": "skip"}), "were left out"),
+        (json!({"on_error": "skip"}), "were skipped"),
         (json!({"on_error": "dead_letter", "dead_letter_path": letters}), "were written to"),
     ] {
         let config = misfitting(&bench, policy);
@@ -460,7 +460,7 @@ fn a_lookback_over_partitions_without_dates_is_an_error() {
     let output = bench.read(&config, &catalog("s", "incremental"), None);
     assert_eq!(output.code, Some(1));
     let message = output.errors()[0]["message"].as_str().unwrap().to_owned();
-    assert!(message.contains("wants partitions with dates; the stream has 'kind'"), "{message}");
+    assert!(message.contains("requires partitions with dates; the stream has 'kind'"), "{message}");
 }
 
 #[test]
@@ -586,7 +586,7 @@ fn a_check_finds_what_a_lookback_would_fail_on() {
         let config = bench.config(json!([looking_back(parameters.clone())]));
         let checked = bench.check(&config);
         assert!(
-            checked.text.contains("FAILED") && checked.text.contains("wants partitions with dates"),
+            checked.text.contains("FAILED") && checked.text.contains("requires partitions with dates"),
             "{}",
             checked.text
         );

@@ -66,7 +66,7 @@ fn one_filter_gives_the_same_rows_of_every_format() {
         let catalog = catalog_with("s", "full_refresh", properties.clone());
         let output = bench.read(&bench.config(streams), &catalog, None).ok();
         assert_eq!(column(&output, "id"), BTreeSet::from(["3".to_owned(), "10".to_owned()]), "{filetype}");
-        let line = log_of(&output, "did not pass the filter");
+        let line = log_of(&output, "do not match the filter");
         assert!(line.starts_with("INFO") && line.contains(&format!("{left_out} rows")), "{filetype}: {line}");
     }
 }
@@ -303,7 +303,7 @@ fn rows_below_the_cursor_in_new_files_are_a_warning_with_their_count() {
         let late = bench.read(&config, &catalog("s", "incremental"), Some(&grown.state())).ok();
         assert_eq!(column(&late, "id"), ["105"].map(str::to_owned).into(), "{filetype}");
         let line = log_of(&late, "(`cursor_field`)");
-        assert!(line.starts_with("WARN") && line.contains("7 rows of 2 new files were left out"), "{filetype}: {line}");
+        assert!(line.starts_with("WARN") && line.contains("7 rows of 2 new files were skipped"), "{filetype}: {line}");
     }
 }
 
@@ -446,9 +446,9 @@ fn a_filter_on_a_partition_reads_only_its_files_whatever_their_format() {
             assert_eq!(column(&output, "year"), expected, "{filetype} {filters}");
             let of_a_file = if filetype == "parquet" { 1 } else { years.len() };
             assert!(bench.requests().0 >= of_a_file.min(years.len()) && bench.requests().0 <= 2 * years.len());
-            let left_out = format!("{} files left out without being read", 3 - years.len());
+            let left_out = format!("{} files skipped: no row of their partition", 3 - years.len());
             log_of(&output, &left_out);
-            assert!(!output.logs().iter().any(|line| line.contains("no file has column")), "{:#?}", output.logs());
+            assert!(!output.logs().iter().any(|line| line.contains("no file has the column")), "{:#?}", output.logs());
         }
     }
 }
@@ -466,7 +466,7 @@ fn conditions_on_partitions_and_on_columns_hold_together() {
         let rows: BTreeSet<String> =
             output.data().iter().map(|row| format!("{} {}", row["year"].as_str().unwrap(), row["id"])).collect();
         assert_eq!(rows, ["2023 3", "2023 4", "2025 1"].map(str::to_owned).into(), "{filetype}");
-        log_of(&output, "5 rows did not pass the filter");
+        log_of(&output, "5 rows do not match the filter");
     }
     // A column of the file under the partition's name gives way, in filters as in records.
     bench.put("q/year=2024/a.csv", "id,year\n1,1999\n", 1);
@@ -508,7 +508,7 @@ fn a_key_that_does_not_fit_is_no_quiet_no_of_a_filter() {
             assert_eq!(again.code, Some(1), "{mode} {types}: a retry must not turn green");
             let skipped = bench.read(&config("skip"), &catalog("s", mode), None).ok();
             assert_eq!(skipped.column("x"), ["1"]);
-            log_of(&skipped, "1 bad rows in 1 files were left out");
+            log_of(&skipped, "1 bad rows in 1 files were skipped");
         }
     }
 }
@@ -565,7 +565,7 @@ fn a_record_cursor_on_a_partition_reads_only_newer_ones() {
         bench.server.log().clear();
         let second = bench.read(&config(None), &catalog("s", "incremental"), Some(&first.state())).ok();
         assert_eq!(column(&second, "day"), ["2024-03-05", "2024-03-06", "2024-03-07"].map(str::to_owned).into());
-        log_of(&second, "files left out without being read, since their partition lies below");
+        log_of(&second, "files skipped: their partition is lower");
         let back = bench.read(&config(Some("1d")), &catalog("s", "incremental"), Some(&first.state())).ok();
         assert_eq!(column(&back, "day").len(), 4, "{format}");
         // They were not read, and are not taken for read.

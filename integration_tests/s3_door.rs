@@ -311,7 +311,7 @@ async fn refusals_name_the_culprit() {
     let who = |credentials| Connection { credentials, ..good.clone() };
     let secret = "secretkeysecret";
     for (connection, kind, words) in [
-        (who(keys("AKIANOBODY", secret, None)), ErrorKind::Access, "the access key id is not known"),
+        (who(keys("AKIANOBODY", secret, None)), ErrorKind::Access, "the server does not know the access key id"),
         (who(keys("AKIATEST", "wrongsecretwrong", None)), ErrorKind::Access, "the secret access key does not belong"),
         (who(keys("AKIANONE", secret, None)), ErrorKind::Access, "no permission for s3:ListBucket on bucket 'b'"),
         (who(keys("AKIALIST", secret, None)), ErrorKind::Access, "no permission for s3:GetObject on object 'k'"),

@@ -55,10 +55,7 @@ fn verbs_for_people_tell_warnings_and_errors_in_plain_words_on_stderr() {
     for name in ["plan", "estimate"] {
         let (code, stdout, stderr) = run(verb(&bench, name, &config, &[]));
         assert_eq!(code, Some(0), "{name}: {stderr}");
-        assert!(
-            stderr.contains("warning: the configuration's 'odd' is not known and has no effect"),
-            "{name}: {stderr}"
-        );
+        assert!(stderr.contains("warning: the parameter 'odd' is not known and has no effect"), "{name}: {stderr}");
         assert!(!stdout.contains("\"type\""), "{name}: {stdout}");
         let (_, stdout, _) = run(verb(&bench, name, &config, &["--json"]));
         let answer: Value = serde_json::from_str(&stdout).unwrap();

@@ -1,10 +1,10 @@
 """Our outcomes against the recorded ones, and the reviewed list of differences.
 
-`differences.yaml` says why and where ours differs: a list of entries with `reason`, `decision` and `where`, which maps
-patterns of cases to patterns of fields (`command.field`), or `cases` where all fields may differ. `ours.json` holds what ours gives in exactly these fields, so that
-a difference cannot hide another. A field that differs and is not there, and one that is there and does not differ (any
-more), are both failures. Two kinds of entry hold everywhere and have no place in `ours.json`: one with `ours`, the value
-that the field always has with us, and one with `logs_of_theirs`, texts that only the old connector logs.
+`differences.yaml` says where and why our outcomes differ. It is a list of entries with `reason`, `kind` and `where`, which
+maps patterns of cases to patterns of fields (`command.field`), or `cases`, where all fields may differ. `ours.json` records
+our values of exactly these fields, so that one difference cannot hide another. It is a failure if a field differs and is not
+listed, and if it is listed and does not differ (any more). Two types of entry apply to all cases and are not in `ours.json`:
+`ours` has the value that a field always has in our outcomes, and `logs_of_theirs` has texts that only the old connector logs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,10 @@ import yaml
 from differential.normal import difference, dumps, loads, same
 
 HERE = pathlib.Path(__file__).parent
+# The kinds of differences, explained in differences.yaml.
+KINDS = {
+    "data loss", "fixed", "features", "numbers", "state", "cost", "errors", "logs", "security", "telemetry", "not supported",
+}  # fmt: skip
 
 
 def differing(theirs: dict, ours: dict) -> dict[str, object]:
@@ -80,7 +84,7 @@ def entry_of(case: str, field: str) -> dict | None:
 
 
 def problems(case: str, theirs: dict, ours: dict) -> list[str]:
-    """What is wrong with our outcome of a case, in sentences. Empty: it is as recorded, or differs as the list says."""
+    """What is wrong with our outcome of a case, in sentences. It is empty if the outcome is as recorded or differs as listed."""
     found, listed = differing(theirs, ours), ours_listed().get(case, {})
     said = []
     for field, value in found.items():
@@ -92,5 +96,5 @@ def problems(case: str, theirs: dict, ours: dict) -> list[str]:
             said.append(f"{field} differs in another way than listed:{values}\n  listed: {dumps(listed[field])}")
     for field in listed:
         if field not in found:
-            said.append(f"{field} does not differ any more: take it out of the list (record.py --ours)")
+            said.append(f"{field} does not differ any more: remove it from the list (record.py --ours)")
     return said

@@ -121,7 +121,7 @@ def message_class(text: str, theirs: bool) -> str:
     return text
 
 
-# Texts that people search the logs for (section 2.5 of what was observed), with the class of each.
+# Texts that people search the logs for, with the class of each.
 LOGS = [
     ("received", r"Received \d+ objects from S3 for prefix '"),
     ("listed", r"Finished listing objects from S3\. Found \d+ objects total"),

@@ -1,23 +1,24 @@
 """The table of cases: which files, config, catalog, state and commands, read from `cases/*.yaml`.
 
-A case may have, each with the group's default where it is left out:
+A case may have these fields. A field that is absent has the default of the group:
 
-    about      what is seen here; `reference` names the section of what was observed of the old connector
-    files      key: content (see contents.py); `modified` gives a key's time, else files are a minute apart in 2024
+    about      what the case shows
+    topic      which part of the old connector's behaviour it covers
+    files      key: content (see contents.py); `modified` sets the time of a key, other files are a minute apart in 2024
     format     of the one stream `s` with the globs `**`; `stream` has more of its keys; `streams` replaces it
     config     more keys of the root (null removes one); `whole` is the whole config instead
-    columns    of the catalog: name: type, nullable, or a whole schema; left out: what the old connector discovers
+    columns    of the catalog: name: type (nullable), or a whole schema; by default, what the old connector discovers
     catalog    the whole catalog; `modes` gives the sync mode of single streams
-    selected   the streams of the catalog; left out: all of them
+    selected   the streams of the catalog; by default, all of them
     state      the `stream_state` of `s`, or a whole state file under `states`
-    commands   of check, discover, full_refresh, incremental, again, spec; `again` is an incremental read that goes on
-               from the state of the one before, after the changes in `then` (key: content; null removes)
-    faults     what the server does wrong, as testkit's README describes it
-    environment, arguments   more of them
-    live       whether `make test` runs it against the old connector as well
+    commands   some of check, discover, full_refresh, incremental, again, spec; `again` is an incremental read that continues
+               from the state of the previous one, after the changes in `then` (key: content; null removes a file)
+    faults     faults that the server injects, as described in testkit's README
+    environment, arguments   additional ones
+    live       whether `make test` also runs it against the old connector
 
-In texts of configs and states, $ENDPOINT, $HOST, $BUCKET, $ACCESS_KEY, $SECRET_KEY and $FOLDER are put in, and
-`$DAYS_AGO(3)` is the midnight three days ago.
+In configs and states, $ENDPOINT, $HOST, $BUCKET, $ACCESS_KEY, $SECRET_KEY and $FOLDER are replaced, and `$DAYS_AGO(3)`
+becomes midnight three days ago.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Case:
 
     group: str
     name: str
-    reference: str = ""
+    topic: str = ""
     about: str = ""
     files: dict = dataclasses.field(default_factory=dict)
     modified: dict = dataclasses.field(default_factory=dict)
@@ -91,7 +92,7 @@ class Case:
     @property
     def fingerprint(self) -> str:
         """Of everything that the outcome depends on: a recording of another case is noticed."""
-        fields = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("about", "reference", "live")}
+        fields = {key: value for key, value in dataclasses.asdict(self).items() if key not in ("about", "topic", "live")}
         return hashlib.sha256(json.dumps(fields, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
     def modified_at(self, key: str) -> str:

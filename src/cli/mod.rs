@@ -1,142 +1,141 @@
-//! Arguments of the program, as Airbyte platforms give them.
+//! The arguments of the program, in the form that Airbyte platforms use.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-/// Reads objects in S3 as an Airbyte source.
+/// Read objects in S3 as an Airbyte source.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, about, disable_help_subcommand = true)]
 pub struct Cli {
-    /// Also write debug messages: how each parameter was understood, and each request to S3.
+    /// Also log how each parameter was understood, and each request to S3.
     #[arg(long, global = true)]
     pub debug: bool,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub verb: Verb,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Print the specification of the configuration.
     Spec,
-    /// Find out whether the streams of a configuration can be read.
+    /// Check whether the streams of a configuration can be read.
     Check(ConfigFile),
     /// Print the catalog: the streams and their columns.
     Discover(ConfigFile),
     /// Read the streams of a configured catalog.
     Read(ReadFiles),
-    /// Tell what a read would cost, without reading: objects are listed, and a few footers of Parquet files are read.
+    /// Estimate the cost of a read. Only the listing and a few footers of Parquet files are read.
     Estimate(EstimateFiles),
-    /// Show how a configuration is understood, parameter by parameter, and the native form that means the same.
+    /// Show how each parameter of a configuration is understood, and print an equivalent configuration in the newest form.
     Translate(TranslateFiles),
-    /// Show which prefixes would be listed and skipped, and what would be read. Reads no object.
+    /// Show which prefixes a read would list and skip, and which files it would read. No object is read.
     Plan(PlanFiles),
 }
 
-/// The configuration.
+/// The file of `check` and `discover`.
 #[derive(Debug, Args)]
 pub struct ConfigFile {
-    /// The file with the configuration.
+    /// The configuration file.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
 }
 
-/// The files of an estimate.
+/// The files of `estimate`.
 #[derive(Debug, Args)]
 pub struct EstimateFiles {
-    /// The file with the configuration.
+    /// The configuration file.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// The file with the configured catalog. Without it: all streams with all columns, in full, or incrementally where
-    /// the state has them.
+    /// The configured catalog. Without it, all columns of all streams are estimated: incrementally if the state has the
+    /// stream, and otherwise in full.
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
-    /// The file with the state of the last run.
+    /// The state of the last run.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// How the result is shown.
+    /// The output format.
     #[command(flatten)]
     pub shown: Shown,
 }
 
-/// How a verb for people shows its result.
+/// The output format of commands for people.
 #[derive(Debug, Args)]
 pub struct Shown {
-    /// A table for a person, or JSON for a program.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = Layout::Table)]
     format: Layout,
-    /// The same as `--format json`.
+    /// Short for `--format json`.
     #[arg(long, conflicts_with = "format")]
     json: bool,
 }
 
 impl Shown {
-    /// The form that was asked for.
+    /// The requested output format.
     #[must_use]
     pub fn layout(&self) -> Layout {
         if self.json { Layout::Json } else { self.format }
     }
 }
 
-/// The forms of a result.
+/// The output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Layout {
-    /// For a person.
+    /// A table for people.
     Table,
-    /// For a program.
+    /// JSON for programs.
     Json,
 }
 
-/// What to translate, and how to show it.
+/// The file of `translate`.
 #[derive(Debug, Args)]
 pub struct TranslateFiles {
-    /// The file with the configuration, of any dialect.
+    /// The configuration file, in any dialect.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// How the result is shown.
+    /// The output format.
     #[command(flatten)]
     pub shown: Shown,
 }
 
-/// The files of a read.
+/// The files of `read`.
 #[derive(Debug, Args)]
 pub struct ReadFiles {
-    /// The file with the configuration.
+    /// The configuration file.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// The file with the configured catalog.
+    /// The configured catalog.
     #[arg(long, value_name = "FILE")]
     pub catalog: PathBuf,
-    /// The file with the state of the last run.
+    /// The state of the last run.
     #[arg(long, value_name = "FILE")]
     pub state: Option<PathBuf>,
-    /// Also write the bill into this file when the run is over: what was spent and estimated, by usage type, as JSON.
+    /// Write the bill to this file at the end of the run, as JSON: the actual and the estimated cost by usage type.
     #[arg(long, value_name = "FILE")]
     pub bill: Option<PathBuf>,
-    /// Write a STATE at least every so many bytes of records. A platform that stores states quickly loses less when a
-    /// run is cut; the default suits all.
+    /// Write a STATE after at most this many bytes of records.
     #[arg(long, value_name = "BYTES", default_value_t = 256 << 20, hide = true)]
     pub state_bytes: u64,
-    /// How long a failing request is tried again. The default suits all; tests of servers that stay broken are shorter.
+    /// How long to retry a failing request. Tests of servers that never recover use a shorter time.
     #[arg(long, value_name = "SECONDS", default_value_t = 180, hide = true, value_parser = clap::value_parser!(u64).range(..=86_400))]
     pub retry_seconds: u64,
 }
 
-/// The files of a plan.
+/// The files of `plan`.
 #[derive(Debug, Args)]
 pub struct PlanFiles {
-    /// The file with the configuration.
+    /// The configuration file.
     #[arg(long, value_name = "FILE")]
     pub config: PathBuf,
-    /// The file with the configured catalog. Without it all streams are planned as a full refresh.
+    /// The configured catalog. Without it, all streams are planned as a full refresh.
     #[arg(long, value_name = "FILE")]
     pub catalog: Option<PathBuf>,
-    /// The file with the state of the last run.
+    /// The state of the last run.
     #[arg(long, value_name = "FILE", requires = "catalog")]
     pub state: Option<PathBuf>,
-    /// How the result is shown.
+    /// The output format.
     #[command(flatten)]
     pub shown: Shown,
 }

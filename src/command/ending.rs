@@ -88,8 +88,8 @@ pub(super) fn wait_for_signal() -> impl Future<Output = i32> + Send {
 pub fn defect(panic: &(dyn std::any::Any + Send)) -> Ending {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     failed(
-        &Error::internal("the connector has a defect and ended")
+        &Error::internal("the connector ended because of a bug")
             .with("panic", text.unwrap_or("without a text"))
-            .hint("report it with the log and, if you can, the configuration"),
+            .hint("report the bug with the log and, if possible, the configuration"),
     )
 }

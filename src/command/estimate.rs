@@ -84,7 +84,7 @@ fn verdict(job: &Job, shortage: Option<&LimitsExceeded>) -> String {
         None => "the run has no limits".to_owned(),
         Some(shortage) => match job.spending.on_limit {
             OnLimit::Fail => format!("{shortage}: the run would be refused ({})", shortage.parameters()),
-            OnLimit::Partial => format!("{shortage}: the run would read a part ({})", shortage.parameters()),
+            OnLimit::Partial => format!("{shortage}: the run would read only a part ({})", shortage.parameters()),
         },
     }
 }
@@ -93,31 +93,32 @@ fn verdict(job: &Job, shortage: Option<&LimitsExceeded>) -> String {
 fn remarks(job: &Job, run: &RunEstimate, quote: &Quote) -> Vec<String> {
     let mut list = quote.assumptions();
     if job.connection.requester_pays {
-        list.push("the requester pays for requests and transfer, which is you".to_owned());
+        list.push("you, the requester, pay for requests and transfer".to_owned());
     } else {
         list.push("the owner of the bucket pays for requests and transfer".to_owned());
     }
     for stream in &run.streams {
         if stream.footers > 0 {
             let (footers, files) = (stream.footers, stream.files);
-            list.push(format!("stream {}: by the footers of {footers} of {files} files", stream.name));
+            list.push(format!("stream {}: based on the footers of {footers} of {files} files", stream.name));
         }
         if stream.unknown_files > 0 {
             list.push(format!(
-                "stream {}: how much is read of {} files only their footers tell, which were not read: 'total' takes them \
-                 to be like those near them in key and size, 'at least' counts their footers alone, 'at most' all of them",
+                "stream {}: the footers of {} files were not read, so it is not known how much of these files would \
+                 be read: 'total' assumes that they are like files with similar keys and sizes, 'at least' counts \
+                 only their footers, 'at most' counts the whole files",
                 stream.name, stream.unknown_files
             ));
         }
         if let Some((bytes, of_bytes)) = stream.sample {
             let part = bytes as f64 * 100.0 / of_bytes.max(1) as f64;
             list.push(format!(
-                "stream {}: a sample for development that reads {part:.1} % of the bytes (`dev_sampling`)",
+                "stream {}: only a sample is read (`dev_sampling`): {part:.1} % of the bytes",
                 stream.name
             ));
         }
         if stream.archived > 0 {
-            list.push(format!("stream {}: {} archived objects are left out", stream.name, stream.archived));
+            list.push(format!("stream {}: {} archived objects are skipped", stream.name, stream.archived));
         }
     }
     list.extend(job.provenance.iter().filter_map(Provenance::warning));

@@ -66,10 +66,10 @@ fn table(plan: &StreamPreview) -> String {
     line("files read before", &plan.files_read_before);
     line("objects listed", &plan.objects_listed);
     line("LIST requests", &plan.list_requests);
-    line("of other partitions", &plan.objects_of_other_partitions);
+    line("in other partitions", &plan.objects_of_other_partitions);
     line("without a partition", &plan.objects_without_partition);
     line("not fitting", &plan.files_that_do_not_fit);
-    line("without wanted rows", &plan.files_without_wanted_rows);
+    line("without matching rows", &plan.files_without_wanted_rows);
     line("prefixes skipped", &plan.skipped_prefixes);
     line("estimate_scan_reduction", &format_args!("{:.1} %", plan.estimate_scan_reduction * 100.0));
     for prefix in plan.listed.iter().take(SHOWN) {
@@ -85,6 +85,6 @@ fn table(plan: &StreamPreview) -> String {
 
 fn more(text: &mut String, count: u64) {
     if count > SHOWN as u64 {
-        _ = writeln!(text, "  {:<26} {} more; --format json has them", "", count - SHOWN as u64);
+        _ = writeln!(text, "  {:<26} {} more; --format json shows them", "", count - SHOWN as u64);
     }
 }

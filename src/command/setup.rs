@@ -88,7 +88,7 @@ pub(super) fn job(path: &Path, audience: Audience) -> Result<Job> {
             None => audience.log(Level::Debug, format!("configuration: {} is {}", line.path, line.note)),
         }
     }
-    let endpoint = job.connection.endpoint.as_deref().unwrap_or("that of AWS");
+    let endpoint = job.connection.endpoint.as_deref().unwrap_or("AWS");
     audience.log(Level::Debug, format!("bucket {}, endpoint {}", job.connection.bucket, without_secrets(endpoint)));
     Ok(job)
 }
@@ -185,7 +185,7 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
         .worker_threads(worker_threads())
         .enable_all()
         .build()
-        .map_err(|error| Error::internal("the runtime cannot be started").caused_by(error))
+        .map_err(|error| Error::internal("the async runtime cannot be started").caused_by(error))
 }
 
 /// The runtime's threads: as many as the environment says, or as there are processors. Tokio reads the same variable, and

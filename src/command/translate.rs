@@ -54,7 +54,10 @@ fn table(translation: &Translation) -> String {
         lines.iter().filter(|line| line.outcome == Outcome::Refused).map(|line| line.path.as_str()).collect();
     if !refused.is_empty() {
         let names = refused.join(", ");
-        text.push_str(&format!("\nNot supported, so that the configuration cannot be used as it is: {names}\n"));
+        text.push_str(&format!(
+            "\nThe configuration cannot be used, because these parameters are not supported: \
+                                {names}\n"
+        ));
     }
     text
 }
@@ -97,7 +100,7 @@ mod tests {
         assert_eq!(words("odd").as_deref(), Some("no"));
         assert_eq!(words("region").as_deref(), Some("default"));
         assert!(text.contains("\"legacy_prefix\": \"raw/\"") && !text.contains("verysecretkey"), "{text}");
-        assert!(!text.contains("Not supported"), "{text}");
+        assert!(!text.contains("cannot be used"), "{text}");
     }
 
     #[test]
@@ -105,7 +108,7 @@ mod tests {
         let config = r#"{"bucket": "b", "file_type": "csv", "use_pgp_encryption_options": true}"#;
         let translation = tollgate_config::translate(config.as_bytes()).unwrap();
         let text = table(&translation);
-        assert!(text.contains("cannot be used as it is: use_pgp_encryption_options"), "{text}");
+        assert!(text.contains("these parameters are not supported: use_pgp_encryption_options"), "{text}");
         assert_eq!(document(&translation)["config"]["bucket"], "b");
     }
 }

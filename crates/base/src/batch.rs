@@ -1,7 +1,7 @@
-//! What decoders hand over: rows in one of three shapes, and the place in the object behind them.
+//! What decoders return: rows in one of three shapes, and the position in the object after them.
 //!
-//! There are three shapes because numbers keep their text (a trip through Arrow would lose it) and because the
-//! straight way from CSV or JSON to a RECORD line is two to four times cheaper than one through columns.
+//! There are three shapes because numbers keep their text, which a conversion to Arrow would lose, and because
+//! converting CSV or JSON directly to RECORD lines is two to four times cheaper than converting it to columns first.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -20,8 +20,7 @@ pub struct Span {
 }
 
 impl Span {
-    /// A field that its row does not have: the row was shorter than the header, and that is allowed. No field that is
-    /// there has this span.
+    /// A field that is missing because its row is shorter than the header. No field that exists has this span.
     pub const ABSENT: Self = Self { start: 0, end: 0 };
 
     /// Whether this is [`Span::ABSENT`].
@@ -43,7 +42,7 @@ impl Span {
     }
 }
 
-/// Where the text of a batch begins in its object: what [`RowStart`] counts from.
+/// Where the text of a batch starts in its object. [`RowStart`] counts from here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TextOrigin {
     /// Bytes of decoded text before it.
@@ -73,14 +72,14 @@ pub struct TextRows {
     pub fields: Vec<Span>,
     /// The number of rows.
     pub rows: usize,
-    /// Where each row begins; empty where nobody knows.
+    /// Where each row starts. Empty if unknown.
     pub starts: Vec<RowStart>,
     /// Where `data` begins.
     pub origin: TextOrigin,
     /// Rows among them that were padded or cut to the width of the header.
     pub adjusted: usize,
-    /// The texts of the rows that taking quotes and escapes out has changed, by the first byte of the row; `None` where nobody
-    /// asked for them.
+    /// The original texts of the rows that were changed by removing quotes and escapes, by the first byte of the row.
+    /// `None` if they were not requested.
     pub originals: Option<Vec<(u32, Box<[u8]>)>>,
 }
 
@@ -131,7 +130,7 @@ pub struct JsonRows {
     pub fields: Vec<JsonField>,
     /// For each row, one past its last member in `fields`.
     pub row_ends: Vec<u32>,
-    /// Where each row begins; empty where nobody knows.
+    /// Where each row starts. Empty if unknown.
     pub starts: Vec<RowStart>,
     /// Where `data` begins.
     pub origin: TextOrigin,
@@ -211,40 +210,40 @@ impl Batch {
     }
 }
 
-/// A row that could not be taken: by its decoder, since it is not what the format says, or by the encoder, since it is
-/// not what the catalog says.
+/// A rejected row. The decoder rejects a row that does not conform to the format, and the encoder one that does not
+/// conform to the catalog.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Reject {
     /// The line in which it begins, from 1, for formats that have lines.
     pub line: Option<u64>,
-    /// Bytes before it, of the decoded text or of the object where nothing is decoded.
+    /// The number of bytes before it, in the decoded text, or in the object if it is not decoded.
     pub offset: Option<u64>,
-    /// What the offset counts, where that is not the bytes of the object.
+    /// The unit of the offset, if it is not bytes of the object.
     pub offset_unit: Option<&'static str>,
     /// Its number among the object's rows, from 1, for formats that count them.
     pub row: Option<u64>,
-    /// Rows behind it that are lost with it, since nobody knows where they begin.
+    /// The number of rows after it that are lost too, because it is unknown where they start.
     pub more_rows: u64,
-    /// Why, as a short fact that is the same for all rows of one kind: rejects are counted by it.
+    /// The reason, as a short fact that is the same for all rows of one kind. Rejects are counted by reason.
     pub reason: Cow<'static, str>,
-    /// Its text as it stands in the file, line end included. Of a row that an encoder refuses, its text without the line end,
-    /// or a JSON object where the file has no text of it.
+    /// Its text in the file, including the line end. For a row that an encoder rejects, it is the text without the line
+    /// end, or a JSON object if the format is binary.
     pub raw: Vec<u8>,
     /// Whether `raw` is only the beginning of a row that is longer than any row may be.
     pub cut: bool,
 }
 
 impl Reject {
-    /// The number of rows that it stands for.
+    /// The number of rejected rows: this one and the lost ones.
     #[must_use]
     pub fn rows(&self) -> u64 {
         1 + self.more_rows
     }
 }
 
-/// The type of a column, as far as a sample tells.
+/// The type of a column, inferred from a sample.
 ///
-/// Types form a lattice, so that a merge never fails and its result does not depend on the order:
+/// Types form a lattice, so merging never fails, and its result does not depend on the order:
 ///
 /// ```text
 ///   null ─▶ boolean ─▶ integer ─▶ number ─┐
@@ -252,8 +251,8 @@ impl Reject {
 ///   null ─▶ array, object ────────────────┘
 /// ```
 ///
-/// Two types have the nearest type behind both. String is behind all, since any JSON value has a text: where the old
-/// connector fails (an array and anything else, even null), discovery goes on here.
+/// Two types merge into the nearest type that both arrows lead to. All types lead to string, because any JSON value has
+/// a text. The old connector fails to merge an array with anything else, even null; discovery continues here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum InferredType {
     /// Only nulls.
@@ -270,13 +269,13 @@ pub enum InferredType {
     Date,
     /// A date and time, with or without offset.
     Timestamp,
-    /// A time of day, as a type of its own.
+    /// A time of day, as a separate type.
     Time,
     /// A list.
     Array,
     /// Members by name.
     Object,
-    /// Values of several types that no other type holds, where a catalog must hold for each of them.
+    /// Values of several types that no other type covers, for catalogs that every value must conform to.
     Mixed,
 }
 
@@ -310,7 +309,7 @@ impl InferredType {
         }
     }
 
-    /// The nearest type of JSON that holds the values of both as they are.
+    /// The nearest JSON type that covers the values of both without changing them.
     #[must_use]
     pub fn merge_exactly(self, other: Self) -> Self {
         let text = |kind| matches!(kind, Self::String | Self::Date | Self::Timestamp | Self::Time);
@@ -332,7 +331,7 @@ pub struct InferredColumn {
     pub name: String,
     /// The type.
     pub kind: InferredType,
-    /// What lies inside of it, where somebody asked.
+    /// The types inside it, if requested.
     pub nested: Nested,
 }
 
@@ -343,32 +342,32 @@ impl InferredColumn {
     }
 }
 
-/// What lies inside of a column.
+/// The types inside a column.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Nested {
-    /// Nobody asked, or there was nothing inside.
+    /// Not requested, or there is nothing inside.
     #[default]
     Unknown,
     /// The members of an object.
     Fields(Vec<InferredColumn>),
-    /// The items of an array; the name says nothing.
+    /// The items of an array. The name has no meaning.
     Items(Box<InferredColumn>),
-    /// The values of an object whose keys are data; the name says nothing.
+    /// The values of an object whose keys are data. The name has no meaning.
     Values(Box<InferredColumn>),
     /// An object with more members than a schema should have: its keys are data.
     Open,
 }
 
-/// A place in an object at which decoding can go on. Part of the state document: its form never changes.
+/// A place in an object at which decoding can continue. It is part of the state document, so its form never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 #[serde(tag = "at", rename_all = "snake_case")]
 pub enum Place {
     /// The first row.
     #[default]
     Start,
-    /// Line formats: `offset` is the first byte of the next row in the *decoded* text (the object itself, where it
-    /// is not compressed), `line` the number of lines before it, `columns` the header, since a reader that starts
-    /// in the middle does not see it.
+    /// Line formats: `offset` is the first byte of the next row in the *decoded* text (the object itself, if it is not
+    /// compressed), `line` is the number of lines before it, and `columns` is the header, which a reader that starts in
+    /// the middle does not see.
     Byte {
         /// Bytes of decoded text before the next row.
         offset: u64,
@@ -377,8 +376,9 @@ pub enum Place {
         /// The file's column names, for CSV.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         columns: Option<Arc<[Box<str>]>>,
-        /// Where decompression can start: bytes of the object as stored, and of decoded text, before the compressed
-        /// frame or member in which `offset` lies. Absent: from the object's start.
+        /// Where decompression can start: the stored bytes of the object, and the bytes of decoded text, before the
+        /// compressed frame or member that contains `offset`. If absent, decompression starts at the beginning of the
+        /// object.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         frame: Option<Frame>,
     },
@@ -408,15 +408,15 @@ pub struct Frame {
     pub decoded: u64,
 }
 
-/// How far an object was read: the rows handed over, and the place behind the last of them.
+/// How far an object was read: the number of rows returned, and the place after the last of them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct Position {
-    /// Rows of this object handed over so far; where rows are counted (Avro), with those that were gone over.
+    /// Rows of this object returned so far. For formats that count rows (Avro), skipped rows are included.
     pub rows: u64,
-    /// The place behind them.
+    /// The place after them.
     #[serde(flatten)]
     pub place: Place,
-    /// The checksum of the bytes that these rows were made of, where they are not verified yet.
+    /// The checksum of the bytes of these rows, if they are not verified yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<Box<Proof>>,
 }
@@ -428,24 +428,25 @@ impl Position {
         Self { rows, place, proof: None }
     }
 
-    /// The stored byte from which the object must be fetched to go on here, where its decoder reads from byte `from` on.
+    /// The stored byte from which the object must be fetched to continue here, if its decoder reads from byte `from`
+    /// on.
     #[must_use]
     pub fn fetched_from(&self, from: u64) -> u64 {
         self.proof.as_ref().filter(|proof| proof.covers(from)).map_or(from, |proof| proof.from)
     }
 }
 
-/// A checksum that was computed over the first bytes of an object and is not complete. A later run that goes on in the
-/// middle of the object completes it, so that it verifies the rows of both runs.
+/// An incomplete checksum, computed over the first bytes of an object. A later run that resumes in the middle of the
+/// object completes it, so that it verifies the rows of both runs.
 ///
-/// `from` is a byte at or before the one where decoding goes on, `until` one at or after the last that rows were made of.
-/// The later run fetches the bytes between them again: at `until` it knows whether these are the bytes that the
-/// earlier run had, and at the end of the object whether all of them are right.
+/// Decoding resumes at or after byte `from`, and all rows so far were made of bytes before `until`. The later run
+/// fetches the bytes between them again. At `until` it knows whether they are the bytes that the earlier run had, and
+/// at the end of the object it knows whether all bytes are right.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proof {
     /// How it is computed.
     pub algorithm: ProofAlgorithm,
-    /// The checksum of the whole object in base64, where the server keeps one.
+    /// The checksum of the whole object in base64, if the server stores one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expected: Option<Arc<str>>,
     /// The byte from which the object is to be fetched.
@@ -455,13 +456,13 @@ pub struct Proof {
     pub from_state: u64,
     /// Bytes of the object that were seen.
     pub until: u64,
-    /// The state of the checksum behind them.
+    /// The state of the checksum after them.
     #[serde(with = "hexadecimal")]
     pub until_state: u64,
 }
 
 impl Proof {
-    /// Whether it holds for a decoder that reads from byte `from` on.
+    /// Whether it applies to a decoder that reads from byte `from` on.
     #[must_use]
     pub fn covers(&self, from: u64) -> bool {
         self.from <= from && from <= self.until
@@ -497,23 +498,23 @@ mod hexadecimal {
 /// A batch and the position after it.
 #[derive(Debug, Clone)]
 pub struct Decoded {
-    /// The rows; none where there are only rejects.
+    /// The rows. It is empty if there are only rejects.
     pub batch: Batch,
-    /// The position behind the last row and the last reject.
+    /// The position after the last row and the last reject.
     pub after: Position,
-    /// Rows between those of the batch that were gone over. Always empty under [`crate::options::OnBadRow::Stop`].
+    /// Rejected rows between those of the batch. Always empty under [`crate::options::OnBadRow::Stop`].
     pub rejects: Vec<Reject>,
 }
 
 impl Decoded {
-    /// What a decoder hands over.
+    /// The output of a decoder.
     #[must_use]
     pub fn new(batch: Batch, after: Position, rejects: Vec<Reject>) -> Self {
         Self { batch, after, rejects }
     }
 
-    /// The number of a row of the batch among those of its object, from 1. Rejects that have no number are not counted;
-    /// `left_out` tells where rows were, ascending, that are not in the batch any more.
+    /// The number of a row of the batch in its object, from 1. Rejects without a number are not counted. `left_out` has
+    /// the indexes, ascending, of rows that were removed from the batch.
     #[must_use]
     pub fn row_number(&self, row: usize, left_out: &[u32]) -> u64 {
         let numbered = || self.rejects.iter().filter_map(|reject| Some((reject.row?, reject.rows())));
@@ -530,8 +531,8 @@ impl Decoded {
         number
     }
 
-    /// The position before a row of the batch, which begins at `from`, as far as it can be told: where reading goes on when
-    /// that row is refused and those before it were taken.
+    /// The position before a row of the batch, which starts at `from`, or the nearest known position before it. Reading
+    /// resumes there if that row is rejected and all rows before it were accepted.
     #[must_use]
     pub fn before(&self, row: usize, from: &Position, left_out: &[u32]) -> Option<Position> {
         let rows = self.row_number(row, left_out) - 1;

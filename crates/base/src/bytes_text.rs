@@ -1,9 +1,9 @@
-//! The JSON strings of bytes that are no text.
+//! JSON strings for bytes that are not text.
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
-/// Appends `"00ff"`; with the dashes of a UUID where `uuid`.
+/// Appends a string such as `"00ff"`. If `uuid` is true, it has the dashes of a UUID.
 pub fn write_hex(bytes: &[u8], uuid: bool, out: &mut Vec<u8>) {
     out.reserve(2 * bytes.len() + 6);
     out.push(b'"');

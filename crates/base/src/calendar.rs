@@ -1,8 +1,9 @@
 //! Days since 1970 as dates of the Gregorian calendar.
 
-/// Year, month and day of days since 1970 in the proleptic Gregorian calendar, where year and month begin in March, so
-/// that a leap day is the last one and the length of months becomes a straight line (Neri and Schneider, "Euclidean
-/// affine functions and their application to calendar algorithms"). Divisions are by constants and of 32 bits.
+/// Year, month and day of a number of days since 1970 in the proleptic Gregorian calendar. Internally, years start in
+/// March, so that the leap day is the last day and the lengths of months form a linear function (Neri and Schneider,
+/// "Euclidean affine functions and their application to calendar algorithms"). All divisions are by constants and have
+/// 32 bits.
 #[inline(always)]
 pub fn civil(days: i64) -> (i64, u32, u32) {
     /// Days from the first of March of the year 0 to 1970.

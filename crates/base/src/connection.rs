@@ -7,14 +7,14 @@ use std::fmt;
 pub struct Connection {
     /// A bucket name or an access-point ARN.
     pub bucket: String,
-    /// The region, if told. Otherwise it is found out from the bucket.
+    /// The region, if configured. Otherwise it is detected from the bucket.
     pub region: Option<String>,
     /// A server other than AWS: scheme, host and port, without a path.
     pub endpoint: Option<String>,
-    /// Whether the bucket stands in the path of the URL instead of the host name. `None`: in the path exactly when
-    /// there is an endpoint.
+    /// Whether the bucket name is in the path of the URL instead of the host name. If `None`, it is in the path exactly
+    /// if there is an endpoint.
     pub path_style: Option<bool>,
-    /// Who asks.
+    /// The credentials for requests.
     pub credentials: Credentials,
     /// Whether the requester pays for requests and transfer.
     pub requester_pays: bool,
@@ -22,10 +22,10 @@ pub struct Connection {
     pub ca_bundle: Option<String>,
 }
 
-/// Who asks.
+/// The credentials for requests.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Credentials {
-    /// A key pair, with a token where it is temporary.
+    /// A key pair, with a token if it is temporary.
     Static {
         /// Access key id.
         access_key_id: String,
@@ -38,12 +38,12 @@ pub enum Credentials {
     AssumeRole {
         /// The role's ARN.
         role_arn: String,
-        /// The external id the role's owner asked for.
+        /// The external ID that the owner of the role requires.
         external_id: Option<String>,
     },
     /// The environment's credentials: variables, profile, web identity, container or instance role.
     DefaultChain,
-    /// Nobody: unsigned requests, for public buckets.
+    /// Unsigned requests, for public buckets.
     Anonymous,
 }
 

@@ -1,8 +1,8 @@
 //! The one error type of the program.
 //!
-//! A kind says what the *caller* can do about it; the message is a short fact, lower case and without a
-//! final stop; context says where; the hint is an action. `Display` prints only the error itself with its
-//! context: the chain of causes is printed in one place, `protocol::trace`.
+//! The kind says what the *caller* can do about the error. The message is a short fact, in lower case and without a
+//! final stop. The context says where it happened, and the hint is an action. `Display` prints only the error itself
+//! with its context. The chain of causes is printed in one place, `protocol::trace`.
 
 use std::fmt;
 
@@ -20,15 +20,23 @@ pub enum ErrorKind {
     NotFound,
     /// The object is not the one that was listed.
     Changed,
-    /// The bytes of an object are not what its format says.
+    /// The object is in an archive and must be restored before it can be read.
+    Archived,
+    /// The bytes of an object do not conform to its format.
     Data,
-    /// A limit that the user set was reached.
+    /// A row does not conform to the catalog's schema, and the stream's policy is to stop there.
+    SchemaMismatch,
+    /// A listing is not in the order of its keys. Listed as a whole, it can be sorted.
+    OutOfOrder,
+    /// A spending limit of the configuration was reached.
     Limit,
-    /// The program knows what is asked for and does not do it.
+    /// Something is larger than the program takes on: a file, a row, the text that compressed data expands to.
+    TooLarge,
+    /// The request is understood but not supported.
     Unsupported,
     /// Trying again later may help: network, throttling, a server's fault.
     Transient,
-    /// A defect of this program.
+    /// A bug in this program.
     Internal,
 }
 
@@ -48,19 +56,38 @@ impl ErrorKind {
     #[must_use]
     pub fn failure_type(self) -> FailureType {
         match self {
-            Self::Config | Self::Access | Self::NotFound | Self::Data | Self::Limit | Self::Unsupported => {
-                FailureType::ConfigError
-            }
+            Self::Config
+            | Self::Access
+            | Self::NotFound
+            | Self::Archived
+            | Self::Data
+            | Self::SchemaMismatch
+            | Self::OutOfOrder
+            | Self::Limit
+            | Self::TooLarge
+            | Self::Unsupported => FailureType::ConfigError,
             Self::Changed | Self::Transient => FailureType::TransientError,
             Self::Internal => FailureType::SystemError,
         }
     }
+}
 
-    /// Whether the same operation may succeed when it is simply tried again.
-    #[must_use]
-    pub fn retryable(self) -> bool {
-        matches!(self, Self::Transient)
-    }
+/// What an error is about. The kind says what can be done, and this to what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Subject {
+    /// No single file: the run, a stream, the bucket.
+    #[default]
+    Run,
+    /// One file, which the context names.
+    File,
+    /// The position to resume a file from, which the file does not have. Read from its start, the file may be fine. No
+    /// row was handed over.
+    Position,
+    /// Rows of the file that were handed over before: the bytes that they were made of do not have the checksum that
+    /// they should have, or turned out to be damaged.
+    EarlierRows,
+    /// The place for dead letters, and not the file whose rows go there.
+    DeadLetters,
 }
 
 impl FailureType {
@@ -83,15 +110,15 @@ struct Inner {
     message: String,
     context: Vec<(&'static str, String)>,
     hint: Option<String>,
-    suspects_rows: bool,
+    subject: Subject,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Error {
     /// A new error. `message` is a short fact: lower case, no final stop.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        let (context, hint, suspects_rows, source) = (Vec::new(), None, false, None);
-        Self(Box::new(Inner { kind, message: message.into(), context, hint, suspects_rows, source }))
+        let (context, hint, subject, source) = (Vec::new(), None, Subject::Run, None);
+        Self(Box::new(Inner { kind, message: message.into(), context, hint, subject, source }))
     }
 
     /// Shorthand for [`ErrorKind::Config`].
@@ -133,25 +160,26 @@ impl Error {
         self
     }
 
-    /// Says that rows which came before the error may be wrong too: the bytes that they were made of do not have the
-    /// checksum that they should have.
+    /// Says what the error is about, whatever was said before: who calls last knows what was done with the bytes.
     #[must_use]
-    pub fn with_suspect_rows(mut self) -> Self {
-        self.0.suspects_rows = true;
+    pub fn about(mut self, subject: Subject) -> Self {
+        self.0.subject = subject;
         self
     }
 
-    /// Takes [`Error::with_suspect_rows`] back, where no row was made of these bytes.
+    /// Says that the error came from reading one file, unless it says something more precise already.
     #[must_use]
-    pub fn without_suspect_rows(mut self) -> Self {
-        self.0.suspects_rows = false;
-        self
+    pub fn about_file(self) -> Self {
+        match self.subject() {
+            Subject::Run => self.about(Subject::File),
+            _ => self,
+        }
     }
 
-    /// Whether rows that came before the error may be wrong too.
+    /// What the error is about.
     #[must_use]
-    pub fn suspects_rows(&self) -> bool {
-        self.0.suspects_rows
+    pub fn subject(&self) -> Subject {
+        self.0.subject
     }
 
     /// The kind.
@@ -160,13 +188,13 @@ impl Error {
         self.0.kind
     }
 
-    /// The message alone.
+    /// The message without its context.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.0.message
     }
 
-    /// The value of one context pair.
+    /// The value of one context pair: for people. Whoever decides something asks for the kind or the subject.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0.context.iter().find(|(n, _)| *n == name).map(|(_, v)| v.as_str())
@@ -227,5 +255,15 @@ mod tests {
             .hint("set `on_error`");
         assert_eq!(error.to_string(), "a row has 3 fields, the header has 4 (key 'a.csv', line '7'); set `on_error`");
         assert_eq!(format!("{error:?}"), format!("Data: {error}: inner"));
+    }
+
+    #[test]
+    fn the_subject_stays_where_only_the_file_is_added() {
+        assert_eq!(Error::data("a").about_file().subject(), Subject::File);
+        for subject in [Subject::Position, Subject::EarlierRows, Subject::DeadLetters] {
+            assert_eq!(Error::data("a").about(subject).about_file().subject(), subject);
+        }
+        let rejected = Error::data("a").about(Subject::EarlierRows).about(Subject::DeadLetters);
+        assert_eq!(rejected.subject(), Subject::DeadLetters);
     }
 }

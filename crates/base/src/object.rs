@@ -1,4 +1,4 @@
-//! An object as a listing tells of it: plain values, no I/O.
+//! An object as a listing describes it: plain values, no I/O.
 
 use std::fmt;
 use std::sync::Arc;
@@ -32,7 +32,7 @@ impl Timestamp {
         self.0
     }
 
-    /// Milliseconds since 1970, as the protocol's `emitted_at` wants them.
+    /// Milliseconds since 1970, as in the protocol's `emitted_at`.
     #[must_use]
     pub fn millis(self) -> i64 {
         self.0.div_euclid(1000)
@@ -58,7 +58,7 @@ impl Timestamp {
         Some(Self(naive.and_utc().timestamp_micros()))
     }
 
-    /// The calendar form, where the time is within chrono's range.
+    /// The calendar form, if the time is within chrono's range.
     #[must_use]
     pub fn to_utc(self) -> Option<DateTime<Utc>> {
         DateTime::from_timestamp_micros(self.0)
@@ -90,7 +90,7 @@ impl<'de> Deserialize<'de> for Timestamp {
 /// The storage class of an object, which decides what reading it costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum StorageClass {
-    /// `STANDARD`, and what a listing without a class means.
+    /// `STANDARD`, also for listings without a class.
     #[default]
     Standard,
     /// `REDUCED_REDUNDANCY`.
@@ -107,11 +107,11 @@ pub enum StorageClass {
     Glacier,
     /// `DEEP_ARCHIVE`: must be restored before it can be read.
     DeepArchive,
-    /// An archived object of which there is a copy for a while that can be read like `STANDARD`.
+    /// An archived object with a temporary copy that can be read like `STANDARD`.
     Restored,
     /// `EXPRESS_ONEZONE`.
     ExpressOnezone,
-    /// A class this program does not know; priced as `STANDARD`.
+    /// An unknown class. It is priced as `STANDARD`.
     Other,
 }
 
@@ -131,7 +131,7 @@ impl StorageClass {
         Self::Other,
     ];
 
-    /// The class of a name as listings spell it.
+    /// The class with this name in listings.
     #[must_use]
     pub fn from_name(name: &str) -> Self {
         match name {
@@ -148,7 +148,7 @@ impl StorageClass {
         }
     }
 
-    /// The name as listings spell it.
+    /// The name in listings.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -173,7 +173,7 @@ impl StorageClass {
     }
 }
 
-/// What a listing says of one object.
+/// The facts about one object in a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectFacts {
     /// The key, decoded.
@@ -182,14 +182,15 @@ pub struct ObjectFacts {
     pub size: u64,
     /// S3's `LastModified`. For a multipart upload that is when the upload *began*.
     pub modified_at: Timestamp,
-    /// The ETag as the listing spells it, quotes included. Empty where the server gives none.
+    /// The ETag as in the listing, including quotes. Empty if the server has none.
     pub etag: Arc<str>,
     /// The storage class.
     pub storage_class: StorageClass,
 }
 
-/// Where a key stands between 0 and 1, evenly spread: a sample of a part is all keys below it, so a larger sample has all of
-/// a smaller one. It never changes, or samples would.
+/// A number between 0 and 1 for a key, evenly distributed. A sample of a given fraction is all keys below that
+/// fraction, so a larger sample contains every smaller one. The number of a key never changes, because samples would
+/// change too.
 #[must_use]
 pub fn sample_place(key: &str) -> f64 {
     let mut hash = 0xcbf2_9ce4_8422_2325_u64;

@@ -1,4 +1,4 @@
-//! Typed options of formats: what a configuration says about the bytes of a stream's files.
+//! Typed options of formats, which describe the bytes of a stream's files.
 
 pub mod fingerprint;
 pub mod inventory;
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 pub enum FormatOptions {
     /// Comma-separated values, and TSV.
     Csv(CsvOptions),
-    /// One JSON object a line.
+    /// One JSON object per line.
     Jsonl,
     /// JSON objects, and arrays of them.
     Json,
@@ -68,25 +68,25 @@ pub enum CsvInference {
 pub struct CsvOptions {
     /// The byte between fields, or the first of them.
     pub delimiter: u8,
-    /// The bytes of the delimiter behind the first. It is UTF-8 with it.
+    /// The bytes of the delimiter after the first one. Together they are UTF-8.
     pub delimiter_rest: Vec<u8>,
     /// The byte around fields that hold delimiters or line breaks; `None` switches quoting off.
     pub quote: Option<u8>,
-    /// A byte that takes the special meaning from the one behind it.
+    /// A byte that removes the special meaning of the byte after it.
     pub escape: Option<u8>,
-    /// Whether a doubled quote inside quotes stands for one.
+    /// Whether a doubled quote inside quotes means one quote.
     pub double_quote: bool,
     /// The text encoding, a label of the encoding standard or a Python codec name.
     pub encoding: String,
     /// Where the column names come from.
     pub header: CsvHeader,
-    /// Physical lines to leave out before the header.
+    /// Physical lines to skip before the header.
     pub skip_rows_before_header: u64,
-    /// Physical lines to leave out after the header.
+    /// Physical lines to skip after the header.
     pub skip_rows_after_header: u64,
     /// Texts that mean null.
     pub null_values: Vec<String>,
-    /// Whether `null_values` holds for string columns too.
+    /// Whether `null_values` also applies to string columns.
     pub strings_can_be_null: bool,
     /// Texts that mean true.
     pub true_values: Vec<String>,
@@ -126,7 +126,7 @@ impl Default for CsvOptions {
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
 pub enum BinaryEncoding {
-    /// The text that they are in UTF-8; a value that is none is an error.
+    /// Their UTF-8 text. A value that is not UTF-8 is an error.
     #[default]
     Utf8,
     /// Base64 of RFC 4648 with padding, and UUIDs in their usual form.
@@ -147,7 +147,7 @@ pub struct ParquetOptions {
 /// Options of Avro.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
 pub struct AvroOptions {
-    /// Doubles as strings, with the digits that they have.
+    /// Doubles as strings with all their digits.
     pub double_as_string: bool,
     /// The text of binary values.
     pub binary_encoding: BinaryEncoding,
@@ -161,7 +161,7 @@ pub enum Compression {
     /// By the key's extension, then by the object's first bytes.
     #[default]
     Auto,
-    /// None, whatever the extension says.
+    /// No compression, regardless of the extension.
     None,
     /// gzip, one or many members.
     Gzip,
@@ -182,7 +182,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// All that can be chosen, in the order in which they are told to a user.
+    /// All choices, in the order in which users see them.
     pub const ALL: [Self; 10] = [
         Self::Auto,
         Self::None,
@@ -196,7 +196,7 @@ impl Compression {
         Self::Zip,
     ];
 
-    /// The first bytes that [`Compression::of_magic`] wants to see.
+    /// The number of first bytes that [`Compression::of_magic`] needs.
     pub const MAGIC_BYTES: usize = 10;
 
     /// Its name in configurations.
@@ -222,7 +222,7 @@ impl Compression {
         Self::ALL.into_iter().find(|compression| compression.name() == name)
     }
 
-    /// What `Auto` means for a key; `Auto` again where its extension does not say.
+    /// What `Auto` means for a key. `Auto` again if its extension is not that of a compression.
     #[must_use]
     pub fn resolve(self, key: &str) -> Self {
         if self != Self::Auto {
@@ -251,7 +251,8 @@ impl Compression {
         }
     }
 
-    /// What an object's first bytes say: `None` where they are no codec's magic number. Brotli and raw Snappy have none.
+    /// The compression by the first bytes of an object. `None` if they are not the magic number of a codec. Brotli and
+    /// raw Snappy have no magic number.
     #[must_use]
     pub fn of_magic(first: &[u8]) -> Self {
         let bzip2 = |rest: &[u8]| {
@@ -273,12 +274,12 @@ impl Compression {
     }
 }
 
-/// What decompression may produce.
+/// The limits of decompression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Caps {
-    /// Decoded bytes of one object at most.
+    /// The maximum number of decoded bytes of one object.
     pub decoded_bytes: u64,
-    /// Decoded bytes for each stored one at most, beyond the first mebibyte. Deflate cannot exceed 1032.
+    /// The maximum number of decoded bytes for each stored byte, beyond the first mebibyte. Deflate cannot exceed 1032.
     pub ratio: u64,
 }
 
@@ -288,12 +289,12 @@ impl Default for Caps {
     }
 }
 
-/// What becomes of fields that the catalog does not have, or has with another type.
+/// How to handle fields that are not in the catalog, or that have another type there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
 pub enum SchemaEvolution {
-    /// Unknown fields are left out until the catalog has them; mistyped ones go out as they are.
+    /// Unknown fields are skipped until the catalog has them. Fields of another type are emitted unchanged.
     #[default]
     Evolve,
     /// Both go to one column, as JSON.
@@ -302,42 +303,42 @@ pub enum SchemaEvolution {
     Freeze,
 }
 
-/// How much discovery tells of a column.
+/// How much detail discovery reports about a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
 pub enum InferenceDepth {
-    /// What the connector we replace tells.
+    /// The types that the connector we replace reports.
     #[default]
     Compatible,
     /// All that is known: properties of objects, items of arrays, the values of dictionaries, times of day.
     Rich,
 }
 
-/// What a decoder or an encoder does at a row that it cannot take.
+/// How a decoder or an encoder handles a bad row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnBadRow {
-    /// It ends there with an error that says where; the rows before are handed over.
+    /// It stops with an error that names the place. The rows before are returned.
     #[default]
     Stop,
-    /// It hands the row over as a [`Reject`](crate::batch::Reject) and goes on behind it, as far as the format allows.
+    /// It returns the row as a [`Reject`](crate::batch::Reject) and continues after it, if the format allows.
     Collect,
 }
 
-/// Which columns a reader is asked for.
+/// Which columns a reader returns.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Projection {
     /// All there are.
     #[default]
     All,
-    /// These names, where the file has them.
+    /// The columns with these names that the file has.
     Columns(Vec<String>),
-    /// The columns that these names come from where nested members are columns of their own: `a` for `a_b`.
+    /// The columns from which these flattened columns are made: `a` for `a_b`.
     Flattened(Vec<String>),
 }
 
 impl Projection {
-    /// Whether a column of this name is wanted.
+    /// Whether a column with this name is selected.
     #[must_use]
     pub fn wants(&self, name: &str) -> bool {
         match self {

@@ -1,18 +1,18 @@
-//! Which texts are numbers in the eyes of Python's `int()` and `float()`: what `airbyte/source-s3` types columns by. Both
-//! take surrounding white space, a sign, digits of any script, and single underscores between digits. And how Python
-//! writes a decimal, as that connector's records have them.
+//! Which texts Python's `int()` and `float()` accept as numbers, by which `airbyte/source-s3` infers the types of
+//! columns. Both accept surrounding white space, a sign, digits of any script, and single underscores between digits.
+//! Also writes decimals as Python does, as in the records of that connector.
 
 /// Digits beyond which Python's `int()` refuses a text.
 const INT_DIGITS: usize = 4300;
 
-/// Whether `int()` takes the text.
+/// Whether `int()` accepts the text.
 #[must_use]
 pub fn integer(text: &str) -> bool {
     let (digits, rest) = digits(unsigned(strip(text)));
     rest.is_empty() && (1..=INT_DIGITS).contains(&digits)
 }
 
-/// Whether `float()` takes the text: also `nan`, `inf`, `infinity`, `.5`, `5.` and exponents beyond a double's.
+/// Whether `float()` accepts the text, also `nan`, `inf`, `infinity`, `.5`, `5.` and exponents beyond a double's.
 #[must_use]
 pub fn number(text: &str) -> bool {
     let text = unsigned(strip(text));
@@ -33,8 +33,8 @@ pub fn number(text: &str) -> bool {
     }
 }
 
-/// The text with plain digits and without what Python allows beyond them: white space around, underscores, digits of
-/// other scripts, a plus sign. What is left is what Rust and JSON can be asked about.
+/// The text with plain digits, without the other things that Python allows: surrounding white space, underscores,
+/// digits of other scripts, and a plus sign. Rust and JSON parsers accept the result.
 #[must_use]
 pub fn plain(text: &str) -> String {
     let text = strip(text);
@@ -42,8 +42,8 @@ pub fn plain(text: &str) -> String {
     unsigned.chars().filter(|c| *c != '_').map(ascii_digit).collect()
 }
 
-/// Appends the text of Python's `str(Decimal)`: all digits of the scale, and an exponent where the scale is negative or more
-/// than six digits behind the point are zero (`1E-10`). `digits` are decimal, without a sign; there is at least one.
+/// Appends the text of Python's `str(Decimal)`: all digits of the scale, with an exponent if the scale is negative or
+/// more than six digits after the point are zero (`1E-10`). `digits` are decimal digits without a sign, at least one.
 pub fn write_decimal(negative: bool, digits: &[u8], scale: i64, out: &mut Vec<u8>) {
     let exponent = digits.len() as i64 - 1 - scale;
     if negative {

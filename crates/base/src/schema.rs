@@ -1,4 +1,4 @@
-//! Column types as the protocol's JSON schemas tell them.
+//! Column types of the protocol's JSON schemas.
 
 use serde_json::{Map, Value, json};
 
@@ -25,9 +25,9 @@ pub enum ColumnType {
     Array,
     /// `object`
     Object,
-    /// Several types, neither `array` nor `object` among them: a value of any of these is emitted as it is.
+    /// Several types without `array` and `object`: a value of any of them is emitted unchanged.
     AnyScalar,
-    /// No type, or several with `array` or `object` among them: a value is emitted as it is.
+    /// No type, or several types including `array` or `object`: values are emitted unchanged.
     Any,
 }
 
@@ -40,10 +40,10 @@ pub struct Column {
     pub kind: ColumnType,
 }
 
-/// The columns that a catalog asks for.
+/// The columns that a catalog selects.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Columns {
-    /// All columns, as they are (the catalog's `properties` are empty).
+    /// All columns, unchanged (the catalog's `properties` are empty).
     #[default]
     All,
     /// These columns and no others, in this order.
@@ -52,7 +52,7 @@ pub enum Columns {
 
 /// Added to each record: the file's modification time.
 pub const MODIFIED_COLUMN: &str = "_ab_source_file_last_modified";
-/// Added to records of which something was rescued: an object of the fields that the catalog does not have as they are.
+/// The column with rescued fields: an object with the fields that are not in the catalog, or have another type there.
 pub const RESCUED_COLUMN: &str = "_rescued";
 /// Added to each record: the file's key.
 pub const URL_COLUMN: &str = "_ab_source_file_url";
@@ -89,7 +89,7 @@ impl ColumnType {
         }
     }
 
-    /// The property's schema as discovery writes it: nullable, with a format where there is one.
+    /// The property's schema in the discovered catalog: nullable, and with a format if there is one.
     #[must_use]
     pub fn to_property(self) -> Value {
         match self {

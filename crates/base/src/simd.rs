@@ -1,5 +1,5 @@
-//! Sixteen bytes at a time: comparisons that give one bit per byte. With SSE2, which every x86-64 has; elsewhere
-//! with plain loops.
+//! Comparisons of sixteen bytes at a time, which return one bit per byte. They use SSE2, which every x86-64 processor
+//! has, and plain loops elsewhere.
 
 /// Bytes in a [`Chunk`].
 pub const LANES: usize = 16;
@@ -67,7 +67,7 @@ mod lanes {
             }
         }
 
-        /// A bit for each byte that a JSON string cannot hold as it is: quote, backslash, control characters.
+        /// A bit for each byte that must be escaped in a JSON string: quote, backslash, control characters.
         #[inline(always)]
         #[must_use]
         pub fn needs_escape(self) -> u32 {
@@ -131,7 +131,7 @@ mod lanes {
             self.mask(|b| b.is_ascii_digit())
         }
 
-        /// A bit for each byte that a JSON string cannot hold as it is: quote, backslash, control characters.
+        /// A bit for each byte that must be escaped in a JSON string: quote, backslash, control characters.
         #[inline(always)]
         #[must_use]
         pub fn needs_escape(self) -> u32 {
@@ -143,7 +143,7 @@ mod lanes {
 pub use lanes::Chunk;
 
 impl Chunk {
-    /// The chunk that begins at `at`, where sixteen bytes are left there.
+    /// The chunk that starts at `at`, if sixteen bytes are left.
     #[inline(always)]
     #[must_use]
     pub fn load(bytes: &[u8], at: usize) -> Option<Self> {

@@ -1,4 +1,4 @@
-//! Money, and what a run may spend: plain values that a configuration says and a price list answers.
+//! Money, and what a run may spend, as plain values.
 
 use std::fmt;
 use std::iter::Sum;
@@ -7,7 +7,7 @@ use std::ops::{Add, AddAssign, Mul, Sub};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Bytes of a GB on a bill: S3's price page means 2^30.
+/// The bytes of a GB on a bill: on S3's price page, a GB is 2^30 bytes.
 pub const GB: u64 = 1 << 30;
 
 /// The smallest unit that is counted: 10^-12 of a dollar. The cheapest request there is costs 30,000 of them.
@@ -31,7 +31,7 @@ impl Money {
     }
 
     /// Reads a decimal number of dollars as JSON writes it: `0.0004`, `5`, `1e-5`. Digits beyond the twelfth are cut.
-    /// `None` for anything else, for less than nothing, and for more than a billion.
+    /// `None` for anything else, for negative amounts, and for more than a billion.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -50,7 +50,7 @@ impl Money {
         Some(Self(units)).filter(|money| *money <= Self::dollars(1_000_000_000))
     }
 
-    /// This price for `quantity` of something that is priced by the `unit`, rounded to the nearest 10^-12.
+    /// The price of `quantity` if this is the price of `unit`, rounded to the nearest 10^-12.
     #[must_use]
     pub fn times(self, quantity: u64, unit: u64) -> Self {
         let unit = i128::from(unit.max(1));
@@ -64,7 +64,7 @@ impl Money {
         self.times(kept, 1_000_000)
     }
 
-    /// How many times `price` fits into this; all the numbers there are where the price is nothing.
+    /// How many times `price` fits into this amount. The greatest number if the price is zero.
     #[must_use]
     pub fn fits(self, price: Self) -> u64 {
         if price.0 <= 0 {
@@ -73,22 +73,13 @@ impl Money {
         u64::try_from((self.0 / price.0).max(0)).unwrap_or(u64::MAX)
     }
 
-    /// What is left of this after `other` is taken; never less than nothing.
+    /// The rest after `other` is subtracted, and at least zero.
     #[must_use]
     pub fn less(self, other: Self) -> Self {
         Self((self.0 - other.0).max(0))
     }
 
-    /// Percent by which this differs from `other`: for display.
-    #[must_use]
-    pub fn percent_off(self, other: Self) -> f64 {
-        if other.0 == 0 {
-            return if self.0 == 0 { 0.0 } else { f64::INFINITY };
-        }
-        (self.0 - other.0) as f64 * 100.0 / other.0 as f64
-    }
-
-    /// All digits there are: where two amounts look alike otherwise.
+    /// The amount with all digits, for amounts that would otherwise look the same.
     #[must_use]
     pub fn exact(self) -> String {
         let units = self.0.unsigned_abs();
@@ -106,8 +97,8 @@ impl Money {
 }
 
 impl fmt::Display for Money {
-    /// Dollars and cents; below a dollar as many digits as give four that matter, so that a price of requests can be
-    /// told from nothing.
+    /// Dollars and cents. Amounts below a dollar have four significant digits, so that the price of a few requests is
+    /// not shown as zero.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 < 0 {
             f.write_str("-")?;
@@ -166,7 +157,7 @@ impl Sum for Money {
     }
 }
 
-/// Where the program runs, as far as the price of bytes goes.
+/// Where the program runs, which determines the price of transfer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
@@ -177,7 +168,7 @@ pub enum Network {
     CrossRegion,
     /// Anywhere else.
     Internet,
-    /// Not told: both ends are shown, and a limit holds for the dearer one.
+    /// Unknown: both prices are shown, and limits apply to the higher one.
     #[default]
     Unknown,
 }
@@ -197,7 +188,7 @@ impl Network {
         }
     }
 
-    /// The position that a limit holds for.
+    /// The position to which limits apply.
     #[must_use]
     pub fn dearest(self) -> Self {
         if self == Self::Unknown { Self::Internet } else { self }
@@ -209,26 +200,26 @@ impl Network {
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
 pub enum OnLimit {
-    /// A run that would pass a limit is refused before it reads; one that reaches it on the way fails.
+    /// A run that would exceed a limit is refused before it reads anything. A run that reaches a limit fails.
     #[default]
     Fail,
-    /// What the limit allows is read, in the order of the cursor, and the run ends well; the next one goes on.
+    /// As much as the limit allows is read, in the order of the cursor, and the run succeeds. The next run continues.
     Partial,
 }
 
-/// What happens to objects that cannot be read before they are restored.
+/// How to handle archived objects that are not restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
 pub enum OnArchived {
-    /// They are left out, counted and reported.
+    /// They are skipped, counted and reported.
     #[default]
     Skip,
     /// The stream fails when everything else is read.
     Fail,
 }
 
-/// The most that a run may use; `None` is no limit.
+/// The limits of a run. `None` means no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Limits {
     /// Dollars.
@@ -237,7 +228,7 @@ pub struct Limits {
     pub files: Option<u64>,
     /// Bytes of objects, as stored.
     pub bytes: Option<u64>,
-    /// HTTP requests, those that are repeated included.
+    /// HTTP requests, including retries.
     pub requests: Option<u64>,
 }
 
@@ -249,20 +240,20 @@ impl Limits {
     }
 }
 
-/// What a configuration says about money.
+/// The configured limits and prices.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Spending {
     /// The limits of a run.
     pub limits: Limits,
-    /// What happens at one.
+    /// What happens at a limit.
     pub on_limit: OnLimit,
     /// Where the program runs.
     pub network: Network,
-    /// The price table: `aws`, `none`, a path, or JSON; `None` goes by the endpoint.
+    /// The price table: `aws`, `none`, a path, or JSON. If `None`, it depends on the endpoint.
     pub price_table: Option<String>,
     /// The discount on list prices, in ten-thousandths of a percent.
     pub discount_percent_e4: u64,
-    /// Whether each GET is also a request to KMS that is paid for.
+    /// Whether each GET is also a billed request to KMS.
     pub kms_requests: bool,
 }
 

@@ -1,4 +1,5 @@
-//! The parameters that every dialect takes at its root, and in version 4 of Airbyte's form some of them in each stream.
+//! The parameters that every dialect has at its root. In version 4 of Airbyte's form, each stream also has some of
+//! them.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -58,7 +59,7 @@ macro_rules! topics {
 }
 
 topics! {
-    /// What stands at the root alone.
+    /// Parameters that are only at the root.
     RootParameters {
         requester: RequesterInput,
         workload: WorkloadInput,
@@ -73,7 +74,8 @@ topics! {
 }
 
 topics! {
-    /// What stands at the root for all streams; in version 4 of Airbyte's form each stream takes it too, and wins.
+    /// Parameters at the root for all streams. In version 4 of Airbyte's form, each stream also has them, and takes
+    /// precedence.
     StreamParameters {
         bad_rows: BadRowsInput,
         schema: SchemaInput,
@@ -122,8 +124,8 @@ pub(crate) fn properties_in_streams() -> Map<String, Value> {
     properties_of::<PushdownInput>().into_iter().chain(StreamParameters::properties()).chain(layout).collect()
 }
 
-/// Reads the root of a configuration: what the dialect itself has there, and the common parameters. `also_known` names
-/// keys that are neither.
+/// Reads the root of a configuration: the parameters of the dialect, and the common parameters. `also_known` names keys
+/// that are neither.
 ///
 /// # Errors
 /// Config, with the JSON path of what is wrong.
@@ -143,7 +145,7 @@ where
 }
 
 impl CommonParameters {
-    /// The job, from what the dialect says and the common parameters in `object`, the root.
+    /// The job, from the parameters of the dialect and the common parameters in `object`, the root.
     ///
     /// # Errors
     /// Config, with the JSON path of what is wrong.
@@ -206,7 +208,7 @@ impl CommonParameters {
         Ok(StreamDraft { stream, own: Some((own, path)) })
     }
 
-    /// What stands at the root alone.
+    /// Parameters that are only at the root.
     fn of_root(&self, mut connection: Connection, mut streams: Vec<Stream>, log: &mut ProvenanceLog) -> Result<Job> {
         let root = &self.root;
         let Workload { parallel_files, batch_rows } = root.workload.parse(self.dialect, log)?;
@@ -222,8 +224,7 @@ impl CommonParameters {
         }
         root.requester.apply(&mut connection);
         root.transport.apply(&mut connection);
-        let (provenance, memory_bytes) = (Vec::new(), None);
-        Ok(Job { connection, streams, provenance, parallel_files, memory_bytes, spending, caps })
+        Ok(Job { connection, streams, provenance: Vec::new(), parallel_files, spending, caps })
     }
 
     /// What a stream says itself, or else the root.

@@ -1,5 +1,5 @@
-//! What a run is asked to do: the one typed form of every configuration dialect. Nothing else in the program sees
-//! a configuration as it was written.
+//! The job of a run: the one typed form of all configuration dialects. No other code sees a configuration as it was
+//! written.
 
 use crate::dialect::Dialect;
 use crate::parameters::partitions::columns_by_default;
@@ -23,7 +23,7 @@ pub use crate::parameters::schema::SchemaPolicy;
 pub use crate::parameters::validation::ValidationPolicy;
 pub use crate::provenance::{Outcome, Provenance};
 
-/// A whole configuration, understood.
+/// A whole configuration in its typed form.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// How to reach the bucket.
@@ -34,11 +34,9 @@ pub struct Job {
     pub provenance: Vec<Provenance>,
     /// Files read at the same time; `None` lets the program choose.
     pub parallel_files: Option<usize>,
-    /// The byte budget of a run in bytes; `None` is the default of `read/`.
-    pub memory_bytes: Option<usize>,
-    /// What the run may cost, and what decides its price.
+    /// The limits on cost, and the settings that determine prices.
     pub spending: Spending,
-    /// What the decompression of one object may produce.
+    /// The limits on decompressing one object.
     pub caps: Caps,
 }
 
@@ -49,8 +47,8 @@ pub struct Stream {
     pub name: String,
     /// Glob patterns on the whole key; an object belongs to the stream when one matches.
     pub globs: Vec<String>,
-    /// If given, the only prefix that is listed (Airbyte's `legacy_prefix`, the flat form's `path_prefix`); the
-    /// globs hold on the whole key all the same.
+    /// If set, the only prefix that is listed (Airbyte's `legacy_prefix`, the flat form's `path_prefix`). The globs
+    /// still apply to the whole key.
     pub list_prefix: Option<String>,
     /// A regular expression in place of the globs.
     pub key_pattern: Option<KeyPattern>,
@@ -58,8 +56,8 @@ pub struct Stream {
     pub archive_pattern: Option<KeyPattern>,
     /// Format and its options.
     pub format: FormatOptions,
-    /// What each extension of a key means, where the configuration leaves the format to the keys: `format` is then one of
-    /// these, chosen before anything is read. Otherwise empty.
+    /// The format for each extension of a key, if the configuration detects the format from the keys. `format` is then
+    /// one of these, and is chosen before anything is read. Otherwise empty.
     pub formats: Vec<FormatByKey>,
     /// Compression of the objects.
     pub compression: Compression,
@@ -68,7 +66,7 @@ pub struct Stream {
     /// Whether marker files of other tools are skipped: `_SUCCESS`, `_temporary/`, `.crc`, `_$folder$`,
     /// zero bytes.
     pub skip_markers: bool,
-    /// One record column `data` with the raw row, instead of a column each.
+    /// Whether a record has one column `data` with the raw row, instead of a column for each field.
     pub schemaless: bool,
     /// Types given by the user, in place of inference: column name and Airbyte type name.
     pub input_schema: Option<Vec<(String, String)>>,
@@ -76,13 +74,13 @@ pub struct Stream {
     pub validation_policy: ValidationPolicy,
     /// The primary key to put into the catalog.
     pub primary_key: Option<Vec<String>>,
-    /// Days before now in which unknown files are read when the history is full.
+    /// If the history is full, unknown files are read if they were modified in this number of days.
     pub days_to_sync_if_history_is_full: u32,
     /// How the state remembers what was read.
     pub history: History,
     /// The maximum number of files used for inference; `None` is the default of discovery.
     pub schema_sample_files: Option<usize>,
-    /// Whether inference takes the first file that the listing finds, and lists no further, instead of the newest ones.
+    /// Whether inference uses the first file of the listing and stops listing, instead of using the newest files.
     pub schema_of_first_file: bool,
     /// How rows that cannot be parsed are handled.
     pub bad_rows: BadRows,
@@ -94,11 +92,11 @@ pub struct Stream {
     pub batch_rows: Option<usize>,
     /// How archived objects are handled.
     pub on_archived: OnArchived,
-    /// What is delivered.
+    /// Whether records or files are delivered.
     pub delivery: Delivery,
     /// For development: how much of the files is read.
     pub development: Development,
-    /// Which rows and columns are wanted.
+    /// Which rows and columns are selected.
     pub pushdown: Pushdown,
     /// The partitions: where they are, which are read, and which become columns.
     pub partitions: Partitions,
@@ -143,7 +141,7 @@ impl Stream {
         }
     }
 
-    /// The format that a key tells by its extension, before that of a compression.
+    /// The format by the extension of a key, before that of a compression.
     #[must_use]
     pub fn format_by_key(&self, key: &str) -> Option<&FormatByKey> {
         let name = key.rsplit(['/', '#']).next().unwrap_or(key).to_ascii_lowercase();
@@ -158,7 +156,7 @@ impl Stream {
         parquet(&self.format) || self.formats.iter().any(|by_key| parquet(&by_key.format))
     }
 
-    /// Takes the format that a key determines for that of all files.
+    /// Sets the format of all files to the one that a key determines.
     pub fn choose_format(&mut self, by_key: &FormatByKey) {
         self.format = by_key.format.clone();
         self.schemaless = by_key.schemaless;
@@ -179,10 +177,10 @@ impl Stream {
         }
     }
 
-    /// Whether a file can be read in the stream's format.
+    /// Checks that a file can be read in the stream's format.
     ///
     /// # Errors
-    /// Data, where the keys tell the formats and this one tells another, or none.
+    /// Data, if the extensions determine the format, and this extension means another format or none.
     pub fn told_by_key(&self, key: &str) -> Result<()> {
         let told = self.format_by_key(key);
         if self.formats.is_empty() || told.is_some_and(|told| told.format == self.format) {
@@ -192,11 +190,13 @@ impl Stream {
         let message = match told {
             Some(other) => {
                 format!(
-                    "the extension of the key means another format than that of the stream's first key: {}, not {own}",
+                    "the format by the extension of the key is {}, but by that of the stream's first key it is {own}",
                     other.extension
                 )
             }
-            None => format!("the key has no extension that means a format; that of the stream's first key means {own}"),
+            None => {
+                format!("the key has no extension of a known format; the format by the stream's first key is {own}")
+            }
         };
         Err(Error::data(message)
             .with("key", key)

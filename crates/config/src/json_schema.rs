@@ -1,4 +1,4 @@
-//! The schemas of parameters, as platforms want them.
+//! The schemas of parameters, in the form that platforms require.
 
 use schemars::generate::SchemaSettings;
 use schemars::transform::RecursiveTransform;

@@ -8,8 +8,8 @@
 //!   bytes ─▶ input::root ─▶ dialect::recognise ─▶ dialect::{airbyte, airbyte_v3, flat, fivetran}::parse ─┐
 //!                                                                Job + provenance ◀─ common::into_job ◀──┘
 //! ```
-//! Nothing else in the program sees a configuration as it was written. The crate is pure: it opens no files and looks
-//! at no environment, so that the same bytes always mean the same job.
+//! No other code sees a configuration as it was written. The crate is pure: it opens no files and does not read the
+//! environment, so the same bytes always mean the same job.
 
 mod common;
 mod dialect;
@@ -96,7 +96,7 @@ fn unique_names(streams: &[Stream]) -> Result<()> {
     for (index, stream) in streams.iter().enumerate() {
         if let Some(first) = seen.insert(stream.name.as_str(), index) {
             let message = format!("`streams[{index}].name` is '{}', the same as `streams[{first}].name`", stream.name);
-            return Err(Error::config(message).hint("give each stream a name of its own"));
+            return Err(Error::config(message).hint("give each stream a unique name"));
         }
     }
     Ok(())

@@ -90,8 +90,8 @@ pub(crate) fn endpoint(text: &str, tls: bool, path: &str) -> Result<Option<Strin
     }
     let expected = "a host with an optional scheme and port, such as `https://s3.example.com:9000`";
     if text.contains('@') {
-        let message = format!("`{path}` names a user, expected {expected}");
-        return Err(Error::config(message).hint("write credentials into their own parameters"));
+        let message = format!("`{path}` contains a user name, expected {expected}");
+        return Err(Error::config(message).hint("set the parameters for credentials instead"));
     }
     let fail = || wrong(path, shown(text), expected);
     let (scheme, host) = match text.split_once("://") {

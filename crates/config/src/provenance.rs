@@ -1,16 +1,16 @@
-//! Provenance: one line for each parameter that says how it was understood, and what must never be in such a line.
+//! Provenance: one line for each parameter that says how it was understood, without secrets.
 
 use serde_json::{Map, Value};
 
 use tollgate_base::error::{Error, ErrorKind, Result};
 
-/// What is put in place of a secret.
+/// The replacement of a secret.
 pub(crate) const MASK: &str = "****";
 
 /// How one parameter was understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Provenance {
-    /// Where it stands in the configuration, as a JSON path such as `streams[0].globs`.
+    /// Its JSON path in the configuration, such as `streams[0].globs`.
     pub path: String,
     /// How it was understood.
     pub outcome: Outcome,
@@ -19,13 +19,11 @@ pub struct Provenance {
 }
 
 impl Provenance {
-    /// What a user should know before a run, as a sentence: the parameter has no effect, or not under this name.
+    /// A warning for the user, if the parameter has no effect or a new name.
     #[must_use]
     pub fn warning(&self) -> Option<String> {
         match self.outcome {
-            Outcome::Unknown | Outcome::Renamed => {
-                Some(format!("the configuration's '{}' is {}", self.path, self.note))
-            }
+            Outcome::Unknown | Outcome::Renamed => Some(format!("the parameter '{}' is {}", self.path, self.note)),
             Outcome::Taken | Outcome::Defaulted | Outcome::Refused => None,
         }
     }
@@ -36,11 +34,11 @@ impl Provenance {
 pub enum Outcome {
     /// Used as written.
     Taken,
-    /// Not written; a default holds.
+    /// Absent: the default applies.
     Defaulted,
-    /// Used under its present name.
+    /// Used under its new name.
     Renamed,
-    /// Without effect, with one warning: it is not known, or another parameter makes it unused, as the note says.
+    /// Without effect, with one warning: it is unknown, or another parameter makes it unused. The note says which.
     Unknown,
     /// Known and not supported.
     Refused,
@@ -85,7 +83,7 @@ impl ProvenanceLog {
         self.set(path.into(), Outcome::Unknown, note.into());
     }
 
-    /// Records a parameter that is known and not supported. The reading goes on, so that all of them are named at once.
+    /// Records a parameter that is known and not supported. Parsing continues, so that all of them are named at once.
     pub(crate) fn refused(&mut self, path: impl Into<String>, note: impl Into<String>) {
         let (path, note) = (path.into(), note.into());
         // A parameter of the root is read once for each stream, and named once.

@@ -1,8 +1,8 @@
-//! The specification that the platform asks for, generated from what the dialects read.
+//! The specification for the platform, generated from the input structs of the dialects.
 //!
-//! `spec/source.json` is the committed result: a test compares it with what the types generate, and
-//! `cargo test -p tollgate -p tollgate-config --lib spec -- --ignored bless` writes it anew. The program embeds the file,
-//! so that `spec` costs no generation.
+//! `spec/source.json` is the committed result. A test compares it with the types, and `cargo test -p tollgate -p
+//! tollgate-config --lib spec -- --ignored bless` rewrites it. The program embeds the file, so `spec` does not generate
+//! it at run time.
 
 use serde_json::{Map, Value, json};
 
@@ -19,7 +19,7 @@ pub fn source() -> Value {
     serde_json::from_str(include_str!("../../../spec/source.json")).expect("a committed file that a test compares")
 }
 
-/// The `spec` object as the types generate it: what [`source`] must be.
+/// The `spec` object that the types generate, which [`source`] must equal.
 #[must_use]
 pub fn generate() -> Value {
     json!({

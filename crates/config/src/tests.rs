@@ -122,7 +122,7 @@ fn a_minimal_airbyte_config_has_the_defaults_of_the_connector_it_replaces() {
     assert_eq!((*days_to_sync_if_history_is_full, *schema_sample_files, *batch_rows), (3, None, None));
     assert_eq!((*on_archived, *development), (OnArchived::Skip, Development::default()));
     assert_eq!(job.spending, Spending::default(), "no limits unless they are written");
-    assert_eq!((job.parallel_files, job.memory_bytes, history.late_window_days), (None, None, 7));
+    assert_eq!((job.parallel_files, history.late_window_days), (None, 7));
     let connection = &job.connection;
     assert_eq!((connection.bucket.as_str(), &connection.region, &connection.endpoint), ("b", &None, &None));
     assert_eq!((connection.path_style, connection.requester_pays), (None, false));

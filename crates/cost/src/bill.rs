@@ -1,4 +1,4 @@
-//! A bill: requests and bytes by the usage types under which AWS bills them, with what they cost.
+//! A bill: requests and bytes by the usage types of AWS, with their cost.
 
 use serde_json::{Value, json};
 
@@ -7,7 +7,7 @@ use super::prices::{Confidence, Price, Prices};
 use super::usage::{Operation, Row};
 use tollgate_base::spending::{GB, Money, Network};
 
-/// What was, or will be, asked of S3 under one row of the ledger.
+/// The usage of S3, past or expected, in one row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {
     /// The row.
@@ -30,17 +30,17 @@ pub enum Unit {
 /// One line of a bill.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BillLine {
-    /// As it stands on a bill of AWS, the region's prefix included.
+    /// The usage type as on an AWS bill, with the prefix of the region.
     pub usage_type: String,
-    /// The operation's name in the API; a dash for bytes of several.
+    /// The name of the operation in the API, or a dash for bytes of several operations.
     pub operation: &'static str,
-    /// What is counted.
+    /// The unit of the quantity.
     pub unit: Unit,
     /// How many.
     pub quantity: u64,
-    /// What they cost.
+    /// The cost.
     pub cost: Money,
-    /// How far the price can be trusted.
+    /// The confidence of the price.
     pub mark: Confidence,
 }
 
@@ -93,7 +93,7 @@ impl Bill {
         self.lines.iter().map(|line| line.cost).sum()
     }
 
-    /// The mark of the least trusted price that has a part in the sum.
+    /// The lowest confidence of the prices in the sum.
     #[must_use]
     pub fn mark(&self) -> Confidence {
         self.lines.iter().filter(|line| line.cost > Money::ZERO).map(|line| line.mark).max().unwrap_or_default()
@@ -128,7 +128,7 @@ pub fn usage_of(ledger: &Ledger) -> Vec<Usage> {
     rows.map(|(row, totals)| Usage { row, requests: totals.billed_requests, bytes: totals.bytes_received }).collect()
 }
 
-/// What was used behind an earlier reading of the same ledger.
+/// The usage since an earlier snapshot of the same ledger.
 #[must_use]
 pub fn usage_since(now: &[Usage], before: &[Usage]) -> Vec<Usage> {
     let earlier = |usage: &Usage| before.iter().find(|earlier| earlier.row == usage.row);
@@ -143,11 +143,12 @@ pub fn usage_since(now: &[Usage], before: &[Usage]) -> Vec<Usage> {
         .collect()
 }
 
-/// The bill in one line for a person, beside what was estimated.
+/// The bill next to the estimate, in one line for people.
 #[must_use]
 pub fn sentence(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, network: Network) -> String {
     if prices.date.is_none() {
-        return "spent nothing: no prices hold for this server (set `price_table` if some do)".to_owned();
+        return "no price list for this endpoint; costs are not calculated (set `price_table` to calculate them)"
+            .to_owned();
     }
     let lines: Vec<String> = spent
         .lines
@@ -165,11 +166,11 @@ pub fn sentence(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, network
         .collect();
     let expected = estimated.map(|bill| format!(" (estimated {})", bill.total())).unwrap_or_default();
     let position = match network {
-        Network::Unknown => " if the bytes went over the internet, as `network` does not say",
+        Network::Unknown => " if the bytes went over the internet, because `network` is not set",
         _ => "",
     };
     format!(
-        "spent {}{expected}{position}, by the prices of {} in {}: {}",
+        "spent {}{expected}{position}, at the prices of {} in {}: {}",
         spent.total(),
         prices.date.as_deref().unwrap_or_default(),
         prices.region,
@@ -177,7 +178,7 @@ pub fn sentence(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, network
     )
 }
 
-/// What was spent beside what was estimated, as one JSON object. Lines that only one of them has are there too.
+/// The bill next to the estimate, as one JSON object. Lines that only one of them has are included.
 #[must_use]
 pub fn comparison(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, network: Network) -> Value {
     let empty = Bill::default();

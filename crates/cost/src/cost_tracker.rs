@@ -1,4 +1,4 @@
-//! What a run counts, what it costs, and what it may still spend, in one place.
+//! The cost tracker: what a run used, what it cost, and what it may still spend.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -30,7 +30,7 @@ struct Expected {
 }
 
 impl CostTracker {
-    /// A tracker of a run that has used nothing. `region` is the bucket's as far as it is known.
+    /// The tracker of a new run. `region` is the region of the bucket, if known.
     #[must_use]
     pub fn new(pricing: Pricing, limits: Limits, region: &str) -> Self {
         let prices = pricing.prices(region);
@@ -38,38 +38,39 @@ impl CostTracker {
         Self { ledger: Ledger::new(), pricing, allowance, expected: Arc::default() }
     }
 
-    /// The gate that holds the limits before each HTTP attempt.
+    /// The gate that enforces the limits before each HTTP attempt.
     #[must_use]
     pub fn gate(&self) -> Gate {
         self.allowance.as_ref().map(SpendingBudget::gate).unwrap_or_default()
     }
 
-    /// What was asked of S3 so far.
+    /// The usage of S3 so far.
     #[must_use]
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
     }
 
-    /// What may still be spent; `None` where nothing is limited.
+    /// The spending budget. `None` if there is no limit.
     #[must_use]
     pub fn allowance(&self) -> Option<&SpendingBudget> {
         self.allowance.as_ref()
     }
 
-    /// Tells the bucket's region, which an answer can have corrected. To be called while nothing is in flight.
+    /// Sets the region of the bucket, which a response may have corrected. Must be called while no request is in
+    /// flight.
     pub fn set_region(&self, region: &str) {
         if let Some(allowance) = &self.allowance {
             allowance.set_prices(self.pricing.prices(region), &usage_of(&self.ledger));
         }
     }
 
-    /// Sets aside what a file is planned to cost; without limits there is nothing to do.
+    /// Reserves the planned cost of a file. Without limits, nothing is reserved.
     ///
     /// # Errors
-    /// The limits that it would pass.
-    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<CostReservation, LimitsExceeded> {
+    /// The limits that it would exceed.
+    pub fn reserve(&self, row: Row, requests: u64, bytes: u64) -> Result<CostReservation, LimitsExceeded> {
         match &self.allowance {
-            Some(allowance) => allowance.open(row, requests, bytes),
+            Some(allowance) => allowance.reserve(row, requests, bytes),
             None => Ok(CostReservation::default()),
         }
     }
@@ -86,7 +87,7 @@ impl CostTracker {
         self.pricing.network()
     }
 
-    /// What was spent so far, by the dearer end where the network is not told.
+    /// The cost so far. If the network is unknown, the higher price applies.
     #[must_use]
     pub fn spent(&self, region: &str) -> Money {
         self.bill(region).total()
@@ -98,7 +99,7 @@ impl CostTracker {
         Bill::of(&usage_of(&self.ledger), &self.pricing.prices(region), self.pricing.network())
     }
 
-    /// Notes GETs that a part of the run is expected to make, before it begins.
+    /// Records the GETs that a part of the run is expected to send, before it starts.
     pub fn expect<'a>(&self, usage: impl IntoIterator<Item = &'a Usage>) {
         let mut expected = self.expected();
         for new in usage {
@@ -112,13 +113,13 @@ impl CostTracker {
         }
     }
 
-    /// Notes that a part of the run begins without being estimated.
+    /// Records that a part of the run starts without an estimate.
     pub fn expect_unknown(&self) {
         self.expected().incomplete = true;
     }
 
-    /// The bill that was expected when reading began; `None` where a part was not estimated. What was listed by then is
-    /// known and no guess.
+    /// The bill that was expected when reading started. `None` if a part was not estimated. Listings before that time
+    /// are included with their actual usage.
     #[must_use]
     pub fn expected_bill(&self, region: &str) -> Option<Bill> {
         let expected = self.expected();
@@ -134,7 +135,7 @@ impl CostTracker {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The bill beside what was expected, in a sentence and as JSON.
+    /// The bill next to the estimate, as a sentence and as JSON.
     #[must_use]
     pub fn report(&self, region: &str) -> (String, Value) {
         let estimated = self.expected_bill(region);

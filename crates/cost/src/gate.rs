@@ -1,8 +1,9 @@
-//! The gate in front of every HTTP attempt, where a limit can say no before anything is sent.
+//! The gate before every HTTP attempt, where a limit can refuse the attempt before anything is sent.
 
 use std::fmt;
 use std::sync::Arc;
 
+use super::reservation::ReservationId;
 use super::usage::Row;
 use tollgate_base::error::Result;
 
@@ -11,10 +12,10 @@ use tollgate_base::error::Result;
 pub struct Planned {
     /// Its bill row.
     pub row: Row,
-    /// Bytes of the body that is asked for; `None` where only the answer will tell.
+    /// The size of the requested body in bytes. `None` if only the response shows it.
     pub body_bytes: Option<u64>,
-    /// The account that it is charged to, see [`super::CostReservation`]; 0 is none.
-    pub account: u32,
+    /// The reservation that it is charged to, if something was set aside for it.
+    pub reservation: Option<ReservationId>,
 }
 
 /// Decides whether an attempt may be sent.
@@ -23,8 +24,9 @@ pub enum Gate {
     /// Everything may pass.
     #[default]
     Open,
-    /// A rule is asked, once per attempt and before it is sent. Its error ends the operation without a retry; the kind
-    /// for a limit is [`tollgate_base::error::ErrorKind::Limit`]. The ticket is dropped when the attempt is over.
+    /// A rule decides about each attempt before it is sent. An error of the rule ends the operation without a retry.
+    /// For limits, its kind is [`tollgate_base::error::ErrorKind::Limit`]. The permit is dropped when the attempt is
+    /// over.
     Rule(Arc<dyn Fn(Planned) -> Result<AttemptPermit> + Send + Sync>),
 }
 
@@ -34,10 +36,10 @@ impl Gate {
         Self::Rule(Arc::new(rule))
     }
 
-    /// Asks to send an attempt.
+    /// Requests the permission to send an attempt.
     ///
     /// # Errors
-    /// What the rule answers.
+    /// The error of the rule.
     pub fn admit(&self, planned: Planned) -> Result<AttemptPermit> {
         match self {
             Self::Open => Ok(AttemptPermit::default()),
@@ -55,7 +57,7 @@ impl fmt::Debug for Gate {
     }
 }
 
-/// What became of a permitted attempt.
+/// The usage of a permitted attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TicketUse {
     /// Bytes of the body that arrived.
@@ -64,8 +66,8 @@ pub struct TicketUse {
     pub billed: bool,
 }
 
-/// The permission for one attempt. It lives until the attempt failed or its body was read or dropped, and then tells the
-/// rule what was used, so that what was reserved and not used can be given back.
+/// The permission for one attempt. It lives until the attempt failed or its body was read or dropped. It then reports
+/// the actual usage to the rule, which releases the rest of the reservation.
 #[derive(Default)]
 pub struct AttemptPermit {
     used: TicketUse,
@@ -73,17 +75,17 @@ pub struct AttemptPermit {
 }
 
 impl AttemptPermit {
-    /// A ticket that calls `when_over` with what was used.
+    /// A permit that calls `when_over` with the usage.
     pub fn new(when_over: impl FnOnce(TicketUse) + Send + Sync + 'static) -> Self {
         Self { used: TicketUse::default(), when_over: Some(Box::new(when_over)) }
     }
 
-    /// Notes bytes of the body that arrived.
+    /// Records bytes of the body that arrived.
     pub fn add_bytes(&mut self, bytes: u64) {
         self.used.bytes += bytes;
     }
 
-    /// Notes whether the request is charged for.
+    /// Records whether the request is billed.
     pub fn set_billed(&mut self, billed: bool) {
         self.used.billed = billed;
     }
@@ -118,7 +120,7 @@ mod tests {
             let seen = Arc::clone(&seen);
             Ok(AttemptPermit::new(move |used| seen.lock().unwrap().push(used)))
         });
-        let mut ticket = gate.admit(Planned { row: Row::LIST, body_bytes: None, account: 0 }).unwrap();
+        let mut ticket = gate.admit(Planned { row: Row::LIST, body_bytes: None, reservation: None }).unwrap();
         ticket.set_billed(true);
         ticket.add_bytes(5);
         ticket.add_bytes(6);
@@ -133,7 +135,7 @@ mod tests {
             Some(bytes) if bytes > 10 => Err(Error::new(ErrorKind::Limit, "too much")),
             _ => Ok(AttemptPermit::default()),
         });
-        let planned = Planned { row: Row::LIST, body_bytes: Some(11), account: 0 };
+        let planned = Planned { row: Row::LIST, body_bytes: Some(11), reservation: None };
         assert_eq!(gate.admit(planned).unwrap_err().kind(), ErrorKind::Limit);
         assert!(gate.admit(Planned { body_bytes: Some(10), ..planned }).is_ok());
         assert!(Gate::Open.admit(planned).is_ok());

@@ -1,4 +1,4 @@
-//! The ledger of a run: what was really asked for and received, by bill row.
+//! The ledger of a run: the actual requests and received bytes, by usage row.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::usage::{Attempt, Operation, Row, Totals};
 use tollgate_base::object::StorageClass;
 
-/// Counts requests and bytes by bill row. Clones share the counts. It only counts: no prices, no decisions.
+/// Counts requests and bytes by usage row. Clones share the counts. It has no prices and makes no decisions.
 ///
-/// The rows are few and known, so they are counters side by side and nobody waits for a lock.
+/// There are few rows, and all of them are known, so they are an array of counters without a lock.
 #[derive(Clone, Default)]
 pub struct Ledger {
     cells: Arc<Cells>,

@@ -1,5 +1,5 @@
-//! What requests cost: bill rows, prices, the ledger of a run, the gate that every attempt passes, what a run may still
-//! spend, and the bill at its end.
+//! The cost of requests: usage rows, prices, the ledger of a run, the gate for every attempt, the spending budget, and
+//! the bill.
 
 mod bill;
 mod cost_tracker;
@@ -7,6 +7,7 @@ mod gate;
 mod ledger;
 mod prices;
 mod quote;
+mod reservation;
 mod spending_budget;
 pub mod usage;
 
@@ -16,4 +17,5 @@ pub use gate::{AttemptPermit, Gate, Planned, TicketUse};
 pub use ledger::Ledger;
 pub use prices::{Confidence, Price, PriceTable, Prices, Pricing, endpoint_of_aws};
 pub use quote::Quote;
+pub use reservation::ReservationId;
 pub use spending_budget::{AT_LEAST, CostReservation, LimitExceeded, LimitsExceeded, SpendingBudget, Spent};

@@ -1,7 +1,8 @@
-//! Prices: the dated table that the program carries, what a user gives in its place, and the price of a bill row.
+//! Prices: the dated table that the program includes, tables that replace its prices, and the price of a usage row.
 //!
-//! The table is `spec/prices.json`. A cell is `[dollars, mark]`, or a number alone in a table of a user's own. The marks tell
-//! how far it can be trusted: `A` stands in a capture of the AWS price list, `B` on one bill or citation, `C` is hand-kept.
+//! The table is `spec/prices.json`. A cell is `[dollars, mark]`, or only a number in a table that a user provides. The
+//! mark is the confidence of the price: `A` is from a capture of the AWS price list, `B` from one bill or citation, and
+//! `C` was entered by hand.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +15,7 @@ use tollgate_base::error::{Error, Result};
 use tollgate_base::object::StorageClass;
 use tollgate_base::spending::{GB, Money, Network, Spending};
 
-/// How far a price can be trusted; the later, the less.
+/// The confidence of a price, from high to low.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Confidence {
     /// There is nothing to pay.
@@ -26,12 +27,12 @@ pub enum Confidence {
     B,
     /// The user's own.
     Given,
-    /// Hand-kept, or an assumption.
+    /// Entered by hand, or an assumption.
     C,
 }
 
 impl Confidence {
-    /// As it is shown.
+    /// The name that users see.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -49,7 +50,7 @@ impl Confidence {
 pub struct Price {
     /// Dollars for one unit.
     pub dollars: Money,
-    /// How far it can be trusted.
+    /// The confidence of the price.
     pub mark: Confidence,
 }
 
@@ -150,18 +151,18 @@ fn mark_of(text: Option<&str>) -> Confidence {
 const EMBEDDED: &str = include_str!("../../../spec/prices.json");
 
 impl PriceTable {
-    /// The table that the program carries.
+    /// The table that the program includes.
     #[must_use]
     pub fn embedded() -> Self {
         serde_json::from_str(EMBEDDED).expect("a committed file that a test reads")
     }
 
-    /// A user's own table: what it leaves out is as in the one that the program carries.
+    /// A table that a user provides. Prices that it does not have are those of the included table.
     ///
     /// # Errors
-    /// Config where it is not JSON, or has names or values that no table has.
+    /// Config if it is not JSON, or has unknown names or wrong values.
     pub fn given(bytes: &[u8]) -> Result<Self> {
-        let hint = "write it like spec/prices.json; what is left out stays as it is there";
+        let hint = "use the structure of spec/prices.json; prices that are absent keep their values from there";
         let fail = |reason: String| Error::config(format!("the price table cannot be read: {reason}")).hint(hint);
         let given: Value = serde_json::from_slice(bytes).map_err(|error| fail(error.to_string()))?;
         let mut whole: Value = serde_json::from_str(EMBEDDED).expect("a committed file that a test reads");
@@ -218,7 +219,7 @@ impl PriceTable {
     }
 }
 
-/// How the run of a job is priced: a table, or nothing at all, and what the configuration says beside it.
+/// How the run of a job is priced: a price table, if any, and the settings of the configuration.
 #[derive(Debug, Clone)]
 pub struct Pricing {
     table: Option<PriceTable>,
@@ -226,7 +227,7 @@ pub struct Pricing {
 }
 
 impl Pricing {
-    /// Prices by a table; without one nothing costs anything.
+    /// Prices from a table. Without a table, everything is free.
     #[must_use]
     pub fn new(table: Option<PriceTable>, spending: Spending) -> Self {
         Self { table, spending }
@@ -260,7 +261,7 @@ fn lay_over(under: &mut Value, over: Value) {
     }
 }
 
-/// Whether an endpoint is AWS itself; none is.
+/// Whether an endpoint is AWS. `None` means AWS.
 #[must_use]
 pub fn endpoint_of_aws(endpoint: Option<&str>) -> bool {
     let Some(endpoint) = endpoint else { return true };
@@ -272,11 +273,11 @@ pub fn endpoint_of_aws(endpoint: Option<&str>) -> bool {
 /// The prices of one bucket: what each request and each byte costs.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Prices {
-    /// The date of the table; `None` where nothing costs anything.
+    /// The date of the table. `None` if there is no price list.
     pub date: Option<String>,
     /// The bucket's region.
     pub region: String,
-    /// Whether the table has the region; if not, its dearest prices hold.
+    /// Whether the table has the region. If not, the highest prices are used.
     pub known_region: bool,
     bill_prefix: String,
     tier1_per_1k: Price,
@@ -284,7 +285,7 @@ pub struct Prices {
     internet_per_gb: Vec<TransferStep>,
     region_per_gb: Price,
     kms_per_10k: Option<Price>,
-    /// The discount that is in the prices, in ten-thousandths of a percent.
+    /// The discount that is included in the prices, in ten-thousandths of a percent.
     pub discount_percent_e4: u64,
 }
 
@@ -303,7 +304,7 @@ struct ClassPrices {
 }
 
 impl Prices {
-    /// Nothing costs anything: a server that is not AWS.
+    /// Prices of zero, for servers other than AWS.
     #[must_use]
     pub fn none(region: &str) -> Self {
         Self { region: region.to_owned(), known_region: true, ..Self::default() }
@@ -319,7 +320,7 @@ impl Prices {
         }
     }
 
-    /// The price of a GB that is read of a row's class, besides its transfer.
+    /// The retrieval price of a GB of a row's class, without transfer.
     #[must_use]
     pub fn retrieval_per_gb(&self, row: Row) -> Price {
         if row.retrieval_usage_type().is_some() { self.class(row).retrieval_per_gb } else { Price::default() }
@@ -337,14 +338,14 @@ impl Prices {
         }
     }
 
-    /// The price of ten thousand requests to KMS, where GETs need them.
+    /// The price of ten thousand requests to KMS, if GETs need them.
     #[must_use]
     pub fn kms_per_10k(&self) -> Option<Price> {
         self.kms_per_10k
     }
 
-    /// What all bytes of a run cost that leave S3. Over the internet the price falls step by step; what else the account
-    /// transfers in the month is not known, so the first byte has the price of the first step.
+    /// The price of transferring all bytes of a run out of S3. Over the internet, the price falls with each tier. Other
+    /// transfers of the account in the month are unknown, so the first byte has the price of the first tier.
     #[must_use]
     pub fn transfer_cost(&self, bytes: u64, network: Network) -> Money {
         if !matches!(network, Network::Internet | Network::Unknown) {
@@ -360,7 +361,7 @@ impl Prices {
         cost + self.internet_per_gb.last().map_or(Money::ZERO, |last| last.price.dollars.times(rest, GB))
     }
 
-    /// What requests and bytes of a row cost, besides the transfer of the bytes.
+    /// The cost of requests and bytes of a row, without transfer.
     #[must_use]
     pub fn fees(&self, row: Row, requests: u64, bytes: u64) -> Money {
         let kms = self.kms_per_10k.filter(|_| row.operation == Operation::GetObject).unwrap_or_default();
@@ -369,13 +370,13 @@ impl Prices {
             + self.retrieval_per_gb(row).dollars.times(bytes, GB)
     }
 
-    /// A usage type with the region's prefix, as it stands on a bill; us-east-1 has none.
+    /// A usage type with the prefix of the region, as on an AWS bill. us-east-1 has no prefix.
     #[must_use]
     pub fn usage_type(&self, plain: &str) -> String {
         if self.bill_prefix.is_empty() { plain.to_owned() } else { format!("{}-{plain}", self.bill_prefix) }
     }
 
-    /// The usage type of bytes that leave S3.
+    /// The usage type of transferring bytes out of S3.
     #[must_use]
     pub fn transfer_usage_type(&self, network: Network) -> String {
         match network {

@@ -1,4 +1,4 @@
-//! An estimate as it is shown: by bill row, with bounds, for each network position that is possible.
+//! An estimate as it is shown: by usage row, with bounds, for each possible network position.
 
 use std::fmt::Write as _;
 
@@ -26,7 +26,8 @@ struct Position {
 }
 
 impl Quote {
-    /// Prices usage with its bounds. A network that is not told gives a column for each end.
+    /// Prices usage with its bounds. If the network is unknown, there is a column for the lowest and one for the
+    /// highest price.
     #[must_use]
     pub fn new(prices: Prices, network: Network, bounds: [&[Usage]; 3], estimating: &[Usage]) -> Self {
         let networks = match network {
@@ -46,13 +47,13 @@ impl Quote {
         Self { prices, positions, estimating }
     }
 
-    /// What is expected where bytes cost most.
+    /// The expected bill at the highest price of transfer.
     #[must_use]
     pub fn dearest(&self) -> Money {
         self.positions.iter().map(|position| position.expected.total()).max().unwrap_or_default()
     }
 
-    /// A table for a person.
+    /// A table for people.
     #[must_use]
     pub fn table(&self) -> String {
         let mut rows = vec![vec!["usage type".to_owned(), "operation".to_owned(), "quantity".to_owned()]];
@@ -85,7 +86,7 @@ impl Quote {
         text
     }
 
-    /// All of it for a program.
+    /// The quote as JSON.
     #[must_use]
     pub fn json(&self) -> Value {
         let positions = self.positions.iter().map(|position| {
@@ -110,49 +111,51 @@ impl Quote {
         })
     }
 
-    /// What the numbers rest on.
+    /// The assumptions behind the numbers.
     #[must_use]
     pub fn assumptions(&self) -> Vec<String> {
         let prices = &self.prices;
         let Some(date) = &prices.date else {
-            return vec!["no prices hold for this server: set `price_table` if some do".to_owned()];
+            return vec![
+                "no price list for this endpoint: costs are not estimated; set `price_table` to estimate them"
+                    .to_owned(),
+            ];
         };
         let mark = self.positions.iter().map(|position| position.expected.mark()).max().unwrap_or_default();
         let mut list = vec![
-            format!("public list prices of {date} in {} (confidence {}); 1 GB is 2^30 bytes", prices.region, mark.name()),
-            "taxes and the free tier are not counted; transfer begins at the first paid step of the month and gets cheaper \
-             with what this run transfers"
+            format!(
+                "public list prices of {date} in {} (confidence {}); 1 GB is 2^30 bytes",
+                prices.region,
+                mark.name()
+            ),
+            "taxes and the free tier are not counted; transfer is priced from the first paid tier of the month on, \
+             and becomes cheaper when this run reaches the next tier"
                 .to_owned(),
-            "requests that fail and are sent again are not expected: 'at most' allows for one in 50. Bytes that S3 sent into \
-             a connection that broke are billed and cannot be counted here"
+            "retries are not expected: 'at most' allows for one request in 50. Bytes that S3 sent to a connection \
+             that broke are billed, and are not counted here"
                 .to_owned(),
         ];
         if !prices.known_region {
-            list.push(format!(
-                "the price table does not have region '{}': its dearest prices are taken",
-                prices.region
-            ));
+            list.push(format!("the price table does not have region '{}': its highest prices are used", prices.region));
         }
         if prices.discount_percent_e4 > 0 {
-            list.push(format!("a discount of {} % is taken off", prices.discount_percent_e4 as f64 / 10_000.0));
+            list.push(format!("a discount of {} % is applied", prices.discount_percent_e4 as f64 / 10_000.0));
         }
         for position in &self.positions {
             list.push(
                 match position.network {
                     Network::SameRegion => {
-                        "same region: transfer is free through a gateway endpoint; a NAT gateway or an interface endpoint has \
-                         a price of its own, which is not S3's"
+                        "same region: transfer is free through a gateway endpoint; a NAT gateway or an interface \
+                         endpoint is billed separately, and not by S3"
                     }
-                    Network::CrossRegion => "cross region: the general price to another region of AWS",
-                    Network::Internet | Network::Unknown => "internet: also for listings, whose answers are bytes too",
+                    Network::CrossRegion => "cross region: the general price for transfer to another AWS region",
+                    Network::Internet | Network::Unknown => "internet: transfer includes the responses to listings",
                 }
                 .to_owned(),
             );
         }
         if prices.kms_per_10k().is_none() {
-            list.push(
-                "no requests to KMS: set `kms_requests` where objects are encrypted without bucket keys".to_owned(),
-            );
+            list.push("no requests to KMS: set `kms_requests` if objects are encrypted without bucket keys".to_owned());
         }
         list
     }

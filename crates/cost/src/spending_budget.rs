@@ -1,12 +1,12 @@
-//! What a run may still spend.
+//! The spending budget: what a run may still spend.
 //!
 //! ```text
-//!   a file begins ─ open ─▶ reservation: what it is planned to cost is set aside
+//!   a file begins ─ reserve ─▶ reservation: what it is planned to cost is set aside
 //!   an attempt    ─ gate ─▶ taken from its reservation, what goes beyond from the rest ─▶ permit
 //!   it is over    ────────▶ what it did cost is spent; what it did not is given back
 //! ```
-//! Spent, in flight and set aside together never pass a limit. So a file that was begun is not left in the middle for want
-//! of money, unless it costs more than was planned.
+//! The sum of spent, in-flight and reserved amounts never exceeds a limit. So a limit does not stop the reading of a
+//! file in the middle, unless the file costs more than was planned.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::bill::Usage;
 use super::gate::{AttemptPermit, Gate, Planned, TicketUse};
 use super::prices::Prices;
+use super::reservation::ReservationId;
 use super::usage::{Operation, Row};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::spending::{GB, Limits, Money, Network};
 
-/// Set aside for the answer to a listing, whose length nobody knows before: more than a page of long keys has.
+/// Reserved for the response to a listing, whose size is not known in advance. It is more than a page of long keys has.
 const PAGE_BYTES: u64 = 2 << 20;
 
 /// Amounts of everything that has a limit.
@@ -31,7 +32,7 @@ pub struct Spent {
     pub requests: u64,
     /// Bytes of objects, as stored.
     pub bytes: u64,
-    /// Files begun.
+    /// The number of started files.
     pub files: u64,
 }
 
@@ -59,7 +60,7 @@ impl Sums {
         }
     }
 
-    /// What is left when `other` is taken; nothing goes below nothing.
+    /// The rest after `other` is subtracted. No value goes below zero.
     fn less(self, other: Self) -> Self {
         Self {
             fees: self.fees.less(other.fees),
@@ -88,15 +89,15 @@ impl Spent {
     }
 }
 
-/// The context of an error of a limit that says what to raise it to.
+/// The name of the context of a limit error that says to which value to raise the limit.
 pub const AT_LEAST: &str = "at_least";
 
-/// A limit that would be passed.
+/// A limit that would be exceeded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LimitExceeded {
     /// `cost_limit_usd`
     Cost {
-        /// What it would come to.
+        /// The cost that would be reached.
         cost: Money,
         /// The limit.
         limit: Money,
@@ -136,7 +137,7 @@ impl LimitExceeded {
         }
     }
 
-    /// The parameter with the least value that would have sufficed, as it is written in a configuration.
+    /// The parameter with the lowest sufficient value, as in a configuration.
     fn at_least(&self) -> String {
         let value = match self {
             Self::Cost { cost, .. } => cost.exact().trim_start_matches('$').to_owned(),
@@ -149,7 +150,7 @@ impl LimitExceeded {
     }
 }
 
-/// Limits that would be passed together: at least one.
+/// Limits that would be exceeded, at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LimitsExceeded(Vec<LimitExceeded>);
 
@@ -165,8 +166,7 @@ impl LimitsExceeded {
         self.0.iter().map(|shortage| format!("`{}`", shortage.parameter())).collect::<Vec<_>>().join(" and ")
     }
 
-    /// The error for them. It says which limits they are (`limit`), and the least values that would have sufficed
-    /// (`at_least`).
+    /// The error for them. It names the limits (`limit`) and the lowest sufficient values (`at_least`).
     #[must_use]
     pub fn error(&self) -> Error {
         let join = |text: fn(&LimitExceeded) -> String, by: &str| self.0.iter().map(text).collect::<Vec<_>>().join(by);
@@ -226,8 +226,9 @@ struct State {
     spent: Sums,
     in_flight: Sums,
     set_aside: Sums,
-    accounts: HashMap<u32, Sums>,
-    accounts_opened: u32,
+    /// What is left of each reservation.
+    reservations: HashMap<ReservationId, Sums>,
+    reservations_made: u32,
 }
 
 impl State {
@@ -240,7 +241,7 @@ impl State {
         Spent { cost: fees + self.prices.transfer_cost(transferred, self.network), requests, bytes, files }
     }
 
-    /// The limits that so much would pass.
+    /// The limits that these sums would exceed.
     fn beyond(&self, sums: Sums) -> Option<LimitsExceeded> {
         self.priced(sums).beyond(&self.limits)
     }
@@ -254,13 +255,12 @@ impl State {
     fn admit(&mut self, planned: Planned) -> Result<Sums, LimitsExceeded> {
         let unknown = if planned.row.operation == Operation::ListObjects { PAGE_BYTES } else { 0 };
         let need = self.amount(planned.row, 1, 1, planned.body_bytes.unwrap_or(unknown));
-        let account = self.accounts.get(&planned.account).copied().unwrap_or_default();
-        let taken = account.less(account.less(need));
+        let taken = self.taken_from(planned.reservation, need);
         if let Some(shortages) = self.beyond(self.committed().less(taken).plus(need)) {
             return Err(shortages);
         }
-        if let Some(account) = self.accounts.get_mut(&planned.account) {
-            *account = account.less(taken);
+        if let Some(left) = self.left_of(planned.reservation) {
+            *left = left.less(taken);
         }
         self.set_aside = self.set_aside.less(taken);
         self.in_flight = self.in_flight.plus(need);
@@ -272,16 +272,26 @@ impl State {
         self.in_flight = self.in_flight.less(need);
         self.spent = self.spent.plus(cost);
         // What a broken answer did not bring is still wanted by the same file.
-        if let Some(account) = self.accounts.get_mut(&planned.account) {
+        if let Some(left) = self.left_of(planned.reservation) {
             let back = need.less(cost);
-            *account = account.plus(back);
+            *left = left.plus(back);
             self.set_aside = self.set_aside.plus(back);
         }
+    }
+
+    fn left_of(&mut self, reservation: Option<ReservationId>) -> Option<&mut Sums> {
+        self.reservations.get_mut(&reservation?)
+    }
+
+    /// What of `need` a reservation has; nothing where there is none.
+    fn taken_from(&self, reservation: Option<ReservationId>, need: Sums) -> Sums {
+        let left = reservation.and_then(|id| self.reservations.get(&id)).copied().unwrap_or_default();
+        left.less(left.less(need))
     }
 }
 
 impl SpendingBudget {
-    /// A budget of which nothing is spent.
+    /// A new budget.
     #[must_use]
     pub fn new(limits: Limits, prices: Prices, network: Network) -> Self {
         let none = Sums::default();
@@ -292,13 +302,13 @@ impl SpendingBudget {
             spent: none,
             in_flight: none,
             set_aside: none,
-            accounts: HashMap::new(),
-            accounts_opened: 0,
+            reservations: HashMap::new(),
+            reservations_made: 0,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
 
-    /// The gate that holds the limits before each HTTP attempt.
+    /// The gate that enforces the limits before each HTTP attempt.
     #[must_use]
     pub fn gate(&self) -> Gate {
         let this = self.clone();
@@ -309,7 +319,7 @@ impl SpendingBudget {
         })
     }
 
-    /// Switches to the prices of the bucket's region, once that is known. `used` is what was used by then.
+    /// Switches to the prices of the bucket's region, when it is known. `used` is the usage so far.
     pub fn set_prices(&self, prices: Prices, used: &[Usage]) {
         let mut state = self.lock();
         state.spent.fees = used.iter().map(|used| prices.fees(used.row, used.requests, used.bytes)).sum();
@@ -317,27 +327,27 @@ impl SpendingBudget {
         state.prices = prices;
     }
 
-    /// Sets aside what a file is planned to cost, and counts it.
+    /// Reserves the planned cost of a file, and counts the file.
     ///
     /// # Errors
-    /// The limits that it would pass, while others have money set aside: it may fit when they are done.
-    pub fn open(&self, row: Row, requests: u64, bytes: u64) -> Result<CostReservation, LimitsExceeded> {
+    /// The limits that it would exceed, given the current reservations. It may fit when they are released.
+    pub fn reserve(&self, row: Row, requests: u64, bytes: u64) -> Result<CostReservation, LimitsExceeded> {
         let mut state = self.lock();
         let planned = Sums { files: 1, ..state.amount(row, requests, requests, bytes) };
         if let Some(shortages) = state.beyond(state.committed().plus(planned)) {
             return Err(shortages);
         }
-        state.accounts_opened += 1;
-        let id = state.accounts_opened;
+        state.reservations_made += 1;
+        let id = ReservationId(state.reservations_made);
         let set_aside = Sums { files: 0, ..planned };
-        state.accounts.insert(id, set_aside);
+        state.reservations.insert(id, set_aside);
         state.set_aside = state.set_aside.plus(set_aside);
         state.spent.files += 1;
         drop(state);
-        Ok(CostReservation { allowance: Some(self.clone()), id })
+        Ok(CostReservation(Some((self.clone(), id))))
     }
 
-    /// The most bytes of one GET of a row that no limit forbids now, up to `bytes`.
+    /// The maximum number of bytes of one GET that the limits allow now, up to `bytes`.
     #[must_use]
     pub fn affordable_bytes(&self, row: Row, bytes: u64) -> u64 {
         let state = self.lock();
@@ -351,14 +361,14 @@ impl SpendingBudget {
         fitting
     }
 
-    /// Whether so much would pass a limit even if nothing else were spent.
+    /// The limits that this usage would exceed even if nothing else were spent.
     #[must_use]
     pub fn too_dear_alone(&self, row: Row, requests: u64, bytes: u64) -> Option<LimitsExceeded> {
         let state = self.lock();
         state.beyond(state.amount(row, requests, requests, bytes))
     }
 
-    /// The limits that a file of so much would pass, on top of what is spent and set aside already.
+    /// The limits that reading a file would exceed, given what is already spent and reserved.
     #[must_use]
     pub fn too_dear_now(&self, row: Row, requests: u64, bytes: u64) -> Option<LimitsExceeded> {
         let state = self.lock();
@@ -366,7 +376,7 @@ impl SpendingBudget {
         state.beyond(state.committed().plus(file))
     }
 
-    /// The limits that this usage and so many files would pass, on top of what is spent already.
+    /// The limits that this usage and number of files would exceed, given what is already spent.
     #[must_use]
     pub fn would_pass(&self, usage: &[Usage], files: u64) -> Option<LimitsExceeded> {
         let state = self.lock();
@@ -375,8 +385,8 @@ impl SpendingBudget {
         state.beyond(usage.iter().map(amount).fold(start, Sums::plus))
     }
 
-    /// The limits that listing would pass, of which this is the usage: for a page that is under way, the most that a page
-    /// can have is set aside.
+    /// The limits that a listing with this usage would exceed. For a page in flight, the maximum size of a page is
+    /// reserved.
     #[must_use]
     pub fn listing_would_pass(&self, usage: &[Usage]) -> Option<LimitsExceeded> {
         let pages = usage.iter().filter(|usage| usage.row.operation == Operation::ListObjects);
@@ -389,19 +399,24 @@ impl SpendingBudget {
         state.beyond(state.committed().plus(state.amount(Row::LIST, requests, requests, before_the_last + PAGE_BYTES)))
     }
 
-    /// Whether the account, and what nothing is set aside for, still have room for so many requests.
+    /// Whether the reservation, and what nothing is set aside for, still have room for so many requests.
     ///
     /// # Errors
-    /// The limits that they would pass.
-    pub fn has_room(&self, account: u32, row: Row, requests: u64, bytes: u64) -> Result<(), LimitsExceeded> {
+    /// The limits that they would exceed.
+    pub fn has_room(
+        &self,
+        reservation: Option<ReservationId>,
+        row: Row,
+        requests: u64,
+        bytes: u64,
+    ) -> Result<(), LimitsExceeded> {
         let state = self.lock();
         let need = state.amount(row, requests, requests, bytes);
-        let account = state.accounts.get(&account).copied().unwrap_or_default();
-        let taken = account.less(account.less(need));
+        let taken = state.taken_from(reservation, need);
         state.beyond(state.committed().less(taken).plus(need)).map_or(Ok(()), Err)
     }
 
-    /// What is spent, without what is in flight.
+    /// The amount spent, without requests in flight.
     #[must_use]
     pub fn spent(&self) -> Spent {
         let state = self.lock();
@@ -432,26 +447,23 @@ impl fmt::Debug for SpendingBudget {
     }
 }
 
-/// What is set aside for one file. What is left of it is free again when it is dropped.
+/// What is set aside for one file; nothing where nothing is limited. What is left of it is free again when it is dropped.
 #[derive(Debug, Default)]
-pub struct CostReservation {
-    allowance: Option<SpendingBudget>,
-    id: u32,
-}
+pub struct CostReservation(Option<(SpendingBudget, ReservationId)>);
 
 impl CostReservation {
-    /// The number by which attempts name it; 0 where nothing is limited.
+    /// How attempts name it; `None` if nothing is limited.
     #[must_use]
-    pub fn id(&self) -> u32 {
-        self.id
+    pub fn id(&self) -> Option<ReservationId> {
+        self.0.as_ref().map(|(_, id)| *id)
     }
 }
 
 impl Drop for CostReservation {
     fn drop(&mut self) {
-        if let Some(allowance) = &self.allowance {
+        if let Some((allowance, id)) = &self.0 {
             let mut state = allowance.lock();
-            let left = state.accounts.remove(&self.id).unwrap_or_default();
+            let left = state.reservations.remove(id).unwrap_or_default();
             state.set_aside = state.set_aside.less(left);
         }
     }
@@ -480,8 +492,8 @@ mod tests {
         allowance(Limits { cost: Some(money(limit)), ..Limits::default() })
     }
 
-    fn get(bytes: u64, account: &CostReservation) -> Planned {
-        Planned { row: GET, body_bytes: Some(bytes), account: account.id() }
+    fn get(bytes: u64, reservation: &CostReservation) -> Planned {
+        Planned { row: GET, body_bytes: Some(bytes), reservation: reservation.id() }
     }
 
     fn finish(mut ticket: AttemptPermit, bytes: u64) {
@@ -511,17 +523,17 @@ mod tests {
     fn an_account_keeps_its_money_from_others_until_it_is_dropped() {
         let allowance = dollars("0.2");
         let gate = allowance.gate();
-        let first = allowance.open(GET, 1, GB).unwrap();
-        let second = allowance.open(GET, 1, GB).unwrap();
-        assert!(allowance.open(GET, 1, GB).is_err());
+        let first = allowance.reserve(GET, 1, GB).unwrap();
+        let second = allowance.reserve(GET, 1, GB).unwrap();
+        assert!(allowance.reserve(GET, 1, GB).is_err());
         assert!(gate.admit(get(GB, &CostReservation::default())).is_err());
         // The first is broken off in the middle and goes on from there: no more money than was set aside.
         finish(gate.admit(get(GB, &first)).unwrap(), GB / 4);
         finish(gate.admit(get(GB - GB / 4, &first)).unwrap(), GB - GB / 4);
         drop(first);
-        assert!(allowance.open(GET, 1, GB).is_err());
+        assert!(allowance.reserve(GET, 1, GB).is_err());
         drop(second);
-        let third = allowance.open(GET, 1, GB).unwrap();
+        let third = allowance.reserve(GET, 1, GB).unwrap();
         finish(gate.admit(get(GB, &third)).unwrap(), GB);
         assert_eq!(allowance.spent().cost, money("0.1800012"));
     }
@@ -535,12 +547,12 @@ mod tests {
         assert_eq!(refused.get("limit"), Some("max_data_size_gb"));
 
         let files = allowance(Limits { files: Some(1), ..Limits::default() });
-        drop(files.open(GET, 1, 1).unwrap());
-        let shortages = files.open(GET, 1, 1).unwrap_err();
+        drop(files.reserve(GET, 1, 1).unwrap());
+        let shortages = files.reserve(GET, 1, 1).unwrap_err();
         assert_eq!(shortages.to_string(), "Operation of 2 files exceeds limit of 1 files");
 
         let requests = allowance(Limits { requests: Some(1), ..Limits::default() });
-        let list = Planned { row: Row::LIST, body_bytes: None, account: 0 };
+        let list = Planned { row: Row::LIST, body_bytes: None, reservation: None };
         finish(requests.gate().admit(list).unwrap(), 500);
         let refused = requests.gate().admit(list).unwrap_err();
         assert_eq!(refused.message(), "Operation of 2 requests exceeds limit of 1 requests");
@@ -613,19 +625,19 @@ mod tests {
         };
         let allowance = dollars("1");
         let gate = allowance.gate();
-        let (mut accounts, mut tickets): (Vec<CostReservation>, Vec<(AttemptPermit, u64)>) = Default::default();
+        let (mut reservations, mut tickets): (Vec<CostReservation>, Vec<(AttemptPermit, u64)>) = Default::default();
         let mut refused = 0;
         for _ in 0..20_000 {
             match next(4) {
-                0 => match allowance.open(GET, 1 + next(3), next(GB)) {
-                    Ok(account) => accounts.push(account),
+                0 => match allowance.reserve(GET, 1 + next(3), next(GB)) {
+                    Ok(reservation) => reservations.push(reservation),
                     Err(_) => refused += 1,
                 },
                 1 => {
                     let bytes = next(GB);
                     let nobody = CostReservation::default();
-                    let index = next(accounts.len() as u64 + 1) as usize;
-                    match gate.admit(get(bytes, accounts.get(index).unwrap_or(&nobody))) {
+                    let index = next(reservations.len() as u64 + 1) as usize;
+                    match gate.admit(get(bytes, reservations.get(index).unwrap_or(&nobody))) {
                         Ok(ticket) => tickets.push((ticket, bytes)),
                         Err(_) => refused += 1,
                     }
@@ -635,16 +647,18 @@ mod tests {
                     ticket.set_billed(next(2) == 0);
                     ticket.add_bytes(if next(64) == 0 { next(bytes + 1) } else { 0 });
                 }
-                3 if !accounts.is_empty() => drop(accounts.swap_remove(next(accounts.len() as u64) as usize)),
+                3 if !reservations.is_empty() => {
+                    drop(reservations.swap_remove(next(reservations.len() as u64) as usize))
+                }
                 _ => {}
             }
             let state = allowance.lock();
             assert!(state.priced(state.committed()).cost <= limit, "{:?}", state.committed());
-            let aside = state.accounts.values().fold(Sums::default(), |sum, account| sum.plus(*account));
+            let aside = state.reservations.values().fold(Sums::default(), |sum, left| sum.plus(*left));
             assert_eq!(Sums { files: 0, ..aside }, state.set_aside);
         }
         assert!(refused > 1000 && allowance.spent().cost > money("0.5"), "{refused} {:?}", allowance.spent());
-        drop((accounts, tickets));
+        drop((reservations, tickets));
         let state = allowance.lock();
         assert_eq!((state.in_flight, state.set_aside), (Sums::default(), Sums::default()));
     }

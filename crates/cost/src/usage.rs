@@ -1,8 +1,8 @@
-//! Requests and bytes by bill row, as they happen.
+//! Requests and bytes by usage row, as they are recorded.
 
 use tollgate_base::object::StorageClass;
 
-/// The S3 operation of a request, as far as a bill tells them apart.
+/// The S3 operation of a request, as far as a bill distinguishes operations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Operation {
     /// ListObjectsV2: tier 1, always at the price of `STANDARD`.
@@ -13,7 +13,7 @@ pub enum Operation {
     HeadObject,
     /// HeadBucket and GetBucketLocation: tier 2.
     HeadBucket,
-    /// PutObject: tier 1, at the price of `STANDARD`, which is what is written.
+    /// PutObject: tier 1, at the price of `STANDARD`, the class of written objects.
     PutObject,
 }
 
@@ -35,7 +35,7 @@ impl Operation {
     }
 }
 
-/// One line of the ledger: what was asked for, and of which class of object.
+/// One row of the ledger: the operation and the storage class of the object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Row {
     /// The operation.
@@ -45,19 +45,19 @@ pub struct Row {
 }
 
 impl Row {
-    /// The row of listings.
+    /// The usage row of listings.
     pub const LIST: Self = Self { operation: Operation::ListObjects, storage_class: StorageClass::Standard };
 
-    /// The row of objects that are written.
+    /// The usage row of writing objects.
     pub const PUT: Self = Self { operation: Operation::PutObject, storage_class: StorageClass::Standard };
 
-    /// The row of reads of objects of a class.
+    /// The usage row of reading objects of this class.
     #[must_use]
     pub fn get(storage_class: StorageClass) -> Self {
         Self { operation: Operation::GetObject, storage_class }
     }
 
-    /// The row of a HEAD of an object of a class.
+    /// The usage row of HEAD requests for objects of this class.
     #[must_use]
     pub fn head(storage_class: StorageClass) -> Self {
         Self { operation: Operation::HeadObject, storage_class }
@@ -78,8 +78,8 @@ impl Row {
         }
     }
 
-    /// The usage type under which a bill counts the bytes read from this class, where reading them has a fee of its
-    /// own. Without the region's prefix.
+    /// The usage type of bytes read from this class, if reading them has a separate fee. It has no prefix of the
+    /// region.
     #[must_use]
     pub fn retrieval_usage_type(self) -> Option<&'static str> {
         match (self.operation, self.storage_class) {
@@ -92,34 +92,35 @@ impl Row {
     }
 }
 
-/// How one HTTP attempt ended, as far as a bill cares.
+/// How one HTTP attempt ended, for the bill.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
-    /// Whether it repeated an attempt of the same operation.
+    /// Whether it was a retry.
     pub retry: bool,
     /// Whether S3 charges for it.
     pub billed: bool,
 }
 
 impl Attempt {
-    /// An attempt that was answered. `code` is S3's error code where the answer had one.
+    /// An attempt with a response. `code` is S3's error code, if the response has one.
     #[must_use]
     pub fn answered(retry: bool, status: u16, code: Option<&str>) -> Self {
         Self { retry, billed: billed(status, code) }
     }
 
-    /// An attempt without an answer: no connection, a reset, a timeout. S3 charges for answers, so this counts as free.
+    /// An attempt without a response: no connection, a reset, a timeout. S3 charges for responses, so this counts as
+    /// free.
     #[must_use]
     pub fn unanswered(retry: bool) -> Self {
         Self { retry, billed: false }
     }
 }
 
-/// Whether S3 charges for an answer ("Billing for Amazon S3 error responses" of the S3 user guide).
+/// Whether S3 charges for a response ("Billing for Amazon S3 error responses" in the S3 user guide).
 ///
-/// Free are the server's faults, redirects, and refusals of a caller whom S3 could not identify. A 403 to an identified caller
-/// is free only outside the owner's account or organisation, which a client cannot know: it counts as billed, so that a
-/// limit is never missed. So does a 403 without a code (HEAD has no body).
+/// Server errors, redirects, and refusals of a caller that S3 could not identify are free. A 403 to an identified
+/// caller is free only outside the owner's account or organisation, which a client cannot know. It counts as billed, so
+/// that a limit is never missed. A 403 without a code also counts as billed (HEAD has no body).
 #[must_use]
 pub fn billed(status: u16, code: Option<&str>) -> bool {
     match status {
@@ -155,7 +156,7 @@ pub fn billed(status: u16, code: Option<&str>) -> bool {
     }
 }
 
-/// What a row of the ledger adds up to.
+/// The totals of a row of the ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Totals {
     /// HTTP attempts, retries included.

@@ -1,8 +1,8 @@
-//! Which members of archives were read, by what they hold.
+//! Which members of archives were read, identified by their content.
 //!
-//! The history has a member's key and its time in the archive, as the connector we replace does. That time is what the
-//! archive's maker wrote, often none at all, so that it does not tell a changed member from one that was read. Beside
-//! it each archive has the numbers of its members here: a number stands for name, time, checksum and size.
+//! The history has a member's key and its time in the archive, as in the connector we replace. That time is written by
+//! the tool that made the archive, and is often missing, so it does not show whether a member changed. In addition, the
+//! numbers of an archive's members are stored here. A number is a hash of name, time, checksum and size.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,7 +33,7 @@ pub(super) struct Archives {
 enum Members {
     /// The numbers of those that were read.
     Numbers(BTreeSet<u64>),
-    /// Another connector read them: their times in the history are all there is.
+    /// Another connector read them: only their times in the history are known.
     ByTime,
 }
 

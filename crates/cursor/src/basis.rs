@@ -1,14 +1,15 @@
-//! What positions, and the progress of a full refresh, depend on.
+//! The options that positions and the progress of a full refresh depend on.
 
 use tollgate_base::options::Compression;
 use tollgate_base::options::fingerprint::{Canonical, Fingerprint};
 
-/// The options of a run, as far as the state depends on them.
+/// The options of a run that the state depends on.
 ///
-/// A position counts bytes of decoded text, or rows, and holds what a reader that starts there does not see. It means
-/// something only under the options that it was made with: under others it could lie inside a row, or leave out rows that
-/// were never emitted. So each pending file names them, and a file whose options differ, or are not named, is read from
-/// its start. The same holds for a full refresh as a whole: what it has read says nothing about another selection.
+/// A position counts bytes of decoded text, or rows, and contains what a reader that starts there does not see. It is
+/// valid only with the options that it was made with: with other options, it could be inside a row, or skip rows that
+/// were never emitted. So the options are stored with each pending file. A file whose options differ or are missing is
+/// read from its start. The same applies to a full refresh as a whole: its progress is valid only for the same
+/// selection.
 #[derive(Debug, Clone, Default)]
 pub struct Basis {
     positions: Option<Canonical>,
@@ -19,8 +20,8 @@ pub struct Basis {
 }
 
 impl Basis {
-    /// `positions` is what positions depend on besides `compression`, `members` what chooses members of archives, and
-    /// `selection` everything that decides which rows a full refresh emits.
+    /// `positions` are the options that positions depend on, besides `compression`. `members` are the options that
+    /// select members of archives. `selection` are all options that determine the rows of a full refresh.
     #[must_use]
     pub fn new(positions: Canonical, members: Canonical, compression: Compression, selection: &Canonical) -> Self {
         Self { positions: Some(positions), members, compression, selection: Some(selection.fingerprint()) }

@@ -25,7 +25,7 @@ pub enum Cursor {
 }
 
 impl Cursor {
-    /// Where the reading of an object that is to be read begins.
+    /// The position from which an object is read.
     #[must_use]
     pub fn start(&self, object: &ObjectFacts) -> Position {
         let pending = self.pending().get(&*object.key);
@@ -35,7 +35,7 @@ impl Cursor {
         }
     }
 
-    /// Whether the state names this file as read, in whatever version.
+    /// Whether the state lists any version of this file as read.
     #[must_use]
     pub fn has_read(&self, key: &str) -> bool {
         match self {
@@ -51,7 +51,7 @@ impl Cursor {
         }
     }
 
-    /// What is to be done with a member of an archive that is read. `number` stands for what the member is.
+    /// How to handle a member of an archive that is read. `number` identifies the content of the member.
     #[must_use]
     pub fn decide_member(&self, archive: &str, member: &ObjectFacts, number: u64) -> Decision {
         match self {
@@ -60,8 +60,8 @@ impl Cursor {
         }
     }
 
-    /// A member of a begun archive will be read from here on. In full refresh the archive stands for its members: its
-    /// position is the number of them that were read.
+    /// Records that a member of a started archive is read from this position on. In a full refresh, only the archive is
+    /// recorded: its position is the number of members that were read.
     pub fn begin_member(&mut self, member: &ObjectFacts, from: Position, archive: &Arc<str>, number: u64) {
         self.count_anew(&member.key, &from);
         if let Some(tally) = self.tally_mut() {
@@ -73,7 +73,8 @@ impl Cursor {
         }
     }
 
-    /// All members of an archive that belong to the stream were read, in this run or before: those with these numbers.
+    /// Records that all members of an archive that belong to the stream were read, in this run or before, with their
+    /// numbers.
     pub fn end_members(&mut self, archive: Arc<str>, numbers: Vec<u64>) {
         match self {
             Self::Incremental(cursor) => cursor.end_members(archive, numbers),
@@ -81,8 +82,8 @@ impl Cursor {
         }
     }
 
-    /// Counts rows towards limits on bad rows from here on, beside those that the state has: `always`, or only to `keep` the
-    /// bad rows of runs before.
+    /// Starts counting rows for the limits on bad rows, in addition to those in the state: `always`, or only to `keep`
+    /// the bad rows of earlier runs.
     pub fn count_bad_rows(&mut self, always: bool, keep: bool) {
         let tally = self.tally_mut();
         let known = tally.take();
@@ -92,15 +93,15 @@ impl Cursor {
         };
     }
 
-    /// Rows of a begun file were handed to the sink, or left out as bad ones.
+    /// Records that rows of a started file were written to the sink, or skipped as bad rows.
     pub fn add_rows(&mut self, key: &str, good: u64, bad: u64) {
         if let Some(tally) = self.tally_mut() {
             tally.add(key, good, bad);
         }
     }
 
-    /// Takes those out of the tally of bad rows whose rows count anew or not at all: files of `read` that are read from
-    /// their start, and those that a whole listing does not have.
+    /// Removes files from the tally of bad rows if their rows are counted again or no longer count: files of `read`
+    /// that are read from their start, and files that a complete listing does not have.
     pub fn recount(&mut self, read: impl Iterator<Item = ObjectFacts>, listed: Option<&ListedKeys>) {
         let Some(mut tally) = self.tally_mut().take() else { return };
         for object in read.filter(|object| tally.counts(&object.key)).collect::<Vec<_>>() {
@@ -114,13 +115,13 @@ impl Cursor {
         *self.tally_mut() = Some(tally);
     }
 
-    /// Whether the bad rows of runs before count, file by file.
+    /// Whether bad rows of earlier runs count, by file.
     #[must_use]
     pub fn counts_files(&self) -> bool {
         self.tally().is_some_and(|tally| tally.sum().1 > 0)
     }
 
-    /// The good and the bad rows that runs before left to this one.
+    /// The numbers of good and bad rows of earlier runs that count in this run.
     #[must_use]
     pub fn rows_counted(&self) -> (u64, u64) {
         self.tally().map(Tally::sum).unwrap_or_default()
@@ -146,7 +147,8 @@ impl Cursor {
         }
     }
 
-    /// The next run of a full refresh starts over: what this one read is not all of it, in a way that no position tells.
+    /// Makes the next run of a full refresh start over, because this run skipped something that a position cannot
+    /// express.
     pub fn start_over(&mut self) {
         match self {
             Self::Incremental(_) => {}
@@ -154,7 +156,7 @@ impl Cursor {
         }
     }
 
-    /// Keys up to this one, itself included, need not be listed.
+    /// Keys up to and including this one need not be listed.
     #[must_use]
     pub fn list_after(&self) -> Option<&str> {
         match self {
@@ -163,8 +165,8 @@ impl Cursor {
         }
     }
 
-    /// A file will be read from here on. Files are begun in commit order: (modification time, key) for incremental,
-    /// key for full refresh.
+    /// Records that a file is read from this position on. Files must be started in commit order: (modification time,
+    /// key) for incremental, key for full refresh.
     pub fn begin(&mut self, object: &ObjectFacts, from: Position) {
         self.count_anew(&object.key, &from);
         match self {
@@ -173,7 +175,7 @@ impl Cursor {
         }
     }
 
-    /// Rows of a begun file were handed to the sink; this is the position behind them.
+    /// Records that rows of a started file were written to the sink, with the position after them.
     pub fn advance(&mut self, key: &str, position: Position) {
         if position.place == Place::Start {
             self.count_anew(key, &position);
@@ -183,8 +185,9 @@ impl Cursor {
         }
     }
 
-    /// Rows of a begun file that were handed to the sink turned out to be suspect: the next run reads it from its start.
-    /// What their values reached is forgotten too, for the whole run: a bound that is too low leaves out fewer rows.
+    /// Records that rows of a started file may be wrong although they were written to the sink: the next run reads the
+    /// file from its start. The greatest values of this run are forgotten too. A bound that is too low only skips fewer
+    /// rows.
     pub fn rewind(&mut self, key: &str) {
         if let Some(entry) = self.pending_mut().get_mut(key) {
             entry.position = Position::default();
@@ -194,8 +197,8 @@ impl Cursor {
         }
     }
 
-    /// Rows with these greatest values of the followed column were handed to the sink, or will be before the run counts as
-    /// complete.
+    /// Records the greatest values of the followed column in rows that were written to the sink, or will be before the
+    /// run counts as complete.
     pub fn reach(&mut self, marks: &Marks) {
         match self {
             Self::Incremental(cursor) => cursor.reach(marks),
@@ -203,7 +206,7 @@ impl Cursor {
         }
     }
 
-    /// A pending file is not in the bucket any more.
+    /// Records that a pending file no longer exists in the bucket.
     pub fn forget(&mut self, key: &str) {
         self.pending_mut().remove(key);
         if let Some(tally) = self.tally_mut() {
@@ -211,8 +214,8 @@ impl Cursor {
         }
     }
 
-    /// A begun file turned out to be archived. One of which rows were read stays pending: when it is restored, it goes on
-    /// there. Of any other there is nothing to remember.
+    /// Records that a started file is archived. If rows of it were read, it stays pending and resumes when it is
+    /// restored. Otherwise it is forgotten.
     pub fn put_off(&mut self, key: &str) {
         let begun = self.pending().get(key).is_some_and(|pending| pending.position.place != Place::Start);
         if !begun {
@@ -220,7 +223,7 @@ impl Cursor {
         }
     }
 
-    /// The files that were begun and not ended.
+    /// The files that were started and not finished.
     #[must_use]
     pub fn pending(&self) -> &BTreeMap<Arc<str>, Pending> {
         match self {
@@ -236,8 +239,8 @@ impl Cursor {
         }
     }
 
-    /// All rows of a begun file were handed to the sink. A file that failed is never ended: it stays pending at its
-    /// last position, and the next run goes on there.
+    /// Records that all rows of a started file were written to the sink. A failed file is never ended: it stays pending
+    /// at its last position, and the next run resumes there.
     pub fn end(&mut self, key: &str) {
         if let Some(tally) = self.tally_mut() {
             tally.end(key);
@@ -257,8 +260,8 @@ impl Cursor {
         }
     }
 
-    /// The last document of a run that ended well and left files to the next one, as a limit may have it: what it reached
-    /// bounds nothing.
+    /// The last document of a run that succeeded but left files for the next run, for example because of a limit. The
+    /// greatest values that it reached exclude no rows.
     #[must_use]
     pub fn partial_document(&self) -> Value {
         match self {
@@ -267,7 +270,7 @@ impl Cursor {
         }
     }
 
-    /// The last document of a run that read everything it was to read.
+    /// The last document of a complete run.
     #[must_use]
     pub fn complete_document(&self) -> Value {
         match self {

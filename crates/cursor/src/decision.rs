@@ -1,30 +1,30 @@
-//! What is to be done with a listed object.
+//! How to handle a listed object.
 
 use tollgate_base::batch::Position;
 
-/// What is to be done with a listed object.
+/// How to handle a listed object.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Decision {
     /// Read it from the start.
     Read,
-    /// Go on where an earlier run stood.
+    /// Resume where an earlier run stopped.
     Resume(Position),
-    /// An earlier run stood inside the file, but it is another one now: start over, and say so.
+    /// An earlier run stopped inside the file, but the file changed since: read it from the start, and report it.
     Changed,
-    /// An earlier run stood inside the file, but with other options, or with options that the state does not name: start
-    /// over, and say so.
+    /// An earlier run stopped inside the file, but its options were different or are not in the state: read it from the
+    /// start, and report it.
     OtherOptions,
     /// It was read.
     AlreadyRead,
-    /// It was read in a newer version. Unexpected; counted and reported.
+    /// A newer version of it was read. This is unexpected, so it is counted and reported.
     OlderThanRead,
-    /// It is older than everything the document still remembers, or than the bound that another connector left; counted
+    /// It is older than everything the document still remembers, or than the bound of another connector. It is counted
     /// and reported.
     BeyondHistory,
-    /// Too much changed to tell whether it was read; it is inside the late window, or new files are among these for
-    /// certain. Counted and reported.
+    /// Too much changed to know whether it was read, and it is inside the late window, or some of these files are
+    /// certainly new. It is read, counted and reported.
     ReadAgain,
-    /// Too much vanished to tell whether it was read; it counts as read. Counted and reported.
+    /// Too many files vanished to know whether it was read. It counts as read, and is counted and reported.
     InDoubt,
 }
 

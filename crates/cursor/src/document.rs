@@ -60,14 +60,14 @@ pub enum Mode {
     FullRefresh,
 }
 
-/// A file that was begun and not ended.
+/// A file that was started and not finished.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pending {
     /// The ETag of the object the position is in.
     pub etag: Arc<str>,
     /// Its modification time.
     pub modified_at: Timestamp,
-    /// What the position depends on. Absent in states of earlier versions.
+    /// The options that the position depends on. Absent in states of earlier versions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub options: Option<Fingerprint>,
     /// How far it was read.
@@ -94,7 +94,7 @@ impl Pending {
         }
     }
 
-    /// A file that was begun, at a place that nobody knows.
+    /// A file that was started, with an unknown position.
     fn not_understood() -> Self {
         let place = Place::RowGroup { group: u64::MAX, row: 0 };
         Self { etag: "".into(), modified_at: Timestamp::default(), options: None, position: Position::new(0, place) }
@@ -111,30 +111,30 @@ pub struct TollgateState {
     /// The catalog's `generation_id` of that run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// Whether the run read everything it was to read.
+    /// Whether the run was complete.
     pub complete: bool,
-    /// Full refresh: the platform's number of the sync that was completed, the same over its attempts.
+    /// Full refresh: the platform's number of the completed sync, which is the same for all of its attempts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<i64>,
-    /// Full refresh: what decides which rows it has.
+    /// Full refresh: the fingerprint of its selection.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<Fingerprint>,
-    /// Full refresh: every selected key up to this one was read, but for those in `pending`.
+    /// Full refresh: every selected key up to this one was read, except those in `pending`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub through: Option<Arc<str>>,
-    /// Full refresh: the server does not list keys in their order; the run sorted them.
+    /// Full refresh: the server does not list keys in order, so the run sorted them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub sorted: bool,
-    /// Incremental: the latest file, in (time, key) order, that the history had to forget.
+    /// Incremental: the latest file, in (time, key) order, that was removed from the history.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub horizon: Option<Horizon>,
-    /// Incremental: the files that were read and forgotten, as sets.
+    /// Incremental: the files that were read and removed from the history, as sets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub memory: Vec<SavedPart>,
-    /// Incremental: another connector forgot what is below the horizon, and no listing was seen whole since.
+    /// Incremental: another connector forgot the files below the horizon, and there was no complete listing since.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub foreign: bool,
-    /// Incremental: the first run from a state of version 3 was begun, and none was complete since.
+    /// Incremental: the first run with a state of version 3 was started, and no run was complete since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub migration: Option<Migration>,
     /// Incremental: nothing older is ever read.
@@ -146,24 +146,24 @@ pub struct TollgateState {
     /// The rows that count towards limits on bad rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bad_rows: Option<Tally>,
-    /// Files that were begun and not ended, by key.
+    /// Files that were started and not finished, by key.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "read_pending")]
     pub pending: BTreeMap<Arc<str>, Pending>,
-    /// Incremental: the record cursor, where the stream has one.
+    /// Incremental: the record cursor, if the stream has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<Box<RecordCursor>>,
-    /// Incremental: which partitions were listed, where older ones are not listed again.
+    /// Incremental: which partitions were listed, if older ones are not listed again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub partitions: Option<Box<PartitionCursor>>,
 }
 
 /// How far the values of a column were read.
 ///
-/// A row is left out only where its value lies below `bound`: the greatest value of runs that read everything they were
-/// to read. A run that is interrupted, or in which a file fails, raises `reached` alone, so that the rows of files that
-/// it did not read are not left out by the next run, however low they are. A state that lost this part leaves out
-/// nothing. What it does not promise: a row that lies below and comes in a new file is left out though it was never
-/// emitted, which is what a record cursor is for; such rows are counted and reported, and a lookback spares them.
+/// A row is skipped only if its value is below `bound`, the greatest value of complete runs. A run that is interrupted,
+/// or in which a file fails, raises only `reached`, so the next run does not skip rows of the files that were not read.
+/// A state that lost this part skips nothing. Rows of new files that are below `bound` are skipped although they were
+/// never emitted. This is the purpose of a record cursor: such rows are counted and reported, and a lookback keeps
+/// them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RecordCursor {
     /// The column.
@@ -202,19 +202,19 @@ impl TollgateState {
     }
 }
 
-/// Reads the pending files. One that is not understood is one of which nothing is known: it is read from its start, as if
-/// it had changed, for no later sync could go on with it either.
+/// Reads the pending files. If an entry is not understood, its file is read from the start, as if it had changed,
+/// because no later sync could resume it either.
 fn read_pending<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Arc<str>, Pending>, D::Error> {
     let files: BTreeMap<Arc<str>, Value> = BTreeMap::deserialize(deserializer)?;
     let read = |file| serde_json::from_value(file).unwrap_or_else(|_| Pending::not_understood());
     Ok(files.into_iter().map(|(key, file)| (key, read(file))).collect())
 }
 
-/// How far the first run from a state of version 3 is. It reads everything that is not older than its bound, whatever the
-/// history says: the times in it are not those of files, until they were read.
+/// How far the first run with a state of version 3 is. It reads everything that is not older than its bound, regardless
+/// of the history: the times in the history are not those of the files until they were read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Migration {
-    /// The latest file that was begun.
+    /// The latest file that was started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub begun: Option<Horizon>,
 }
@@ -228,24 +228,24 @@ pub struct Horizon {
     pub key: Arc<str>,
 }
 
-/// A stream's state as read, whoever wrote it.
+/// A stream's state, from any connector.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct StreamState {
     /// Airbyte's history: key and modification time of what was read.
     pub history: BTreeMap<Arc<str>, Timestamp>,
-    /// Airbyte's lower bound, carried on.
+    /// Airbyte's lower bound, which is kept.
     pub min_sync_at: Option<Timestamp>,
-    /// Whether version 3 wrote it: then the bound holds and, this once, the history does not.
+    /// Whether version 3 wrote it. In the first run, the bound then applies and the history does not.
     pub of_version_3: bool,
     /// Our part, if we wrote it.
     pub part: Option<TollgateState>,
 }
 
 impl StreamState {
-    /// Reads a `stream_state`. Nulls and unknown keys are fine; the sentinel is no state.
+    /// Reads a `stream_state`. Nulls and unknown keys are accepted. The sentinel means no state.
     ///
     /// # Errors
-    /// `Config` where a known key has a form that no version of a connector wrote, and where our part is of a later version.
+    /// `Config` if a known key has a form that no version of a connector wrote, or if our part has a later version.
     pub fn read(state: &Value) -> Result<Self> {
         let Some(fields) = state.as_object() else {
             return if state.is_null() { Ok(Self::default()) } else { Err(unreadable("stream_state", "an object")) };
@@ -330,7 +330,7 @@ fn read_part(fields: &Map<String, Value>) -> Result<Option<TollgateState>> {
             .with("state", PART_KEY)
             .hint("use that version again, or reset the stream"));
     }
-    let broken = || unreadable(PART_KEY, "what this connector wrote");
+    let broken = || unreadable(PART_KEY, "a value that this connector wrote");
     let part: TollgateState = serde_json::from_value(part.clone()).map_err(|error| broken().caused_by(error))?;
     match SeenFiles::read(&part.memory) {
         Some(_) => Ok(Some(part)),
@@ -341,7 +341,7 @@ fn read_part(fields: &Map<String, Value>) -> Result<Option<TollgateState>> {
 fn unreadable(field: &'static str, expected: &str) -> Error {
     Error::config(format!("the state's '{field}' is not {expected}"))
         .with("state", field)
-        .hint("reset the stream, or repair the state")
+        .hint("reset the stream, or correct the state")
 }
 
 /// The parts of a document, put together.
@@ -373,7 +373,7 @@ fn part_value(part: &TollgateState) -> Value {
     serde_json::to_value(part).expect("a part has only texts, numbers and maps with text keys")
 }
 
-/// Airbyte's state of a stream that was read as a whole. Our part beside it says in which sync, where that is known.
+/// Airbyte's state of a stream that was read completely. Our part of the state has the number of the sync, if known.
 pub(super) fn no_cursor_sentinel(part: Option<&TollgateState>) -> Value {
     match part {
         Some(part) => json!({ SENTINEL_KEY: true, PART_KEY: part_value(part) }),

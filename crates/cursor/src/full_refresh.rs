@@ -1,12 +1,12 @@
 //! The cursor of full refresh: how far the keys were read.
 //!
-//! Files are begun in key order. Every selected key up to `through`, the last one begun, was read, but for the pending
-//! ones. So the document stays small however many files there are, and an interrupted run can go on: in the same
-//! generation, with the same selection. Any other state means to start over.
+//! Files are started in key order. Every selected key up to `through`, the last one started, was read, except the
+//! pending ones. So the document stays small however many files there are. An interrupted run can continue in the same
+//! generation with the same selection. With any other state, it starts over.
 //!
-//! A finished full refresh is read again by the next sync, which hands back the same state. Only where the platform says
-//! that it is the same sync, by a number that stays the same over the attempts of one, nothing is left to read: another
-//! stream of it failed, and all are tried again. The number 1 says nothing: it is what runners write that count no syncs.
+//! A finished full refresh is read again by the next sync, which passes the same state. If the number of the sync
+//! (`sync_id`) is the same, it is a retry because another stream failed, and nothing is left to read. The number 1
+//! counts as none, because runners that do not number their syncs write it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use tollgate_base::batch::Position;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::fingerprint::Fingerprint;
 
-/// See the module's text.
+/// See the module documentation.
 #[derive(Debug, Clone)]
 pub struct FullRefresh {
     generation: Option<i64>,
@@ -40,7 +40,7 @@ pub struct FullRefresh {
 }
 
 impl FullRefresh {
-    /// Goes on from an incomplete full refresh of the same generation, else starts over.
+    /// Continues an incomplete full refresh of the same generation, or starts over.
     #[must_use]
     pub fn new(state: StreamState, generation: Option<i64>) -> Self {
         let part = state.part.filter(|part| part.mode == Mode::FullRefresh && part.generation == generation);
@@ -68,7 +68,7 @@ impl FullRefresh {
         }
     }
 
-    /// Names the options of the run. With another selection than that of the state the full refresh starts over.
+    /// Sets the options of the run. If the selection differs from that in the state, the full refresh starts over.
     #[must_use]
     pub fn based_on(mut self, basis: Basis) -> Self {
         if self.selection != basis.selection {
@@ -91,7 +91,7 @@ impl FullRefresh {
         self.finished_in.is_some() && self.finished_in == self.sync
     }
 
-    /// Whether a run that could have gone on starts over.
+    /// Whether an interrupted full refresh starts over instead of continuing.
     #[must_use]
     pub fn started_over(&self) -> bool {
         self.started_over
@@ -103,8 +103,8 @@ impl FullRefresh {
         self.pending.clear();
     }
 
-    /// The cursor for a server that does not list keys in their order, so that the run sorts them. How far an earlier run
-    /// came says nothing, unless that one sorted them too: keys below may not have been listed by then.
+    /// The cursor for a server that does not list keys in order, so that the run sorts them. The progress of an earlier
+    /// run is ignored unless that run also sorted them, because it may not have seen all lower keys.
     #[must_use]
     pub fn for_sorted_keys(mut self) -> Self {
         if !self.sorted {
@@ -113,7 +113,7 @@ impl FullRefresh {
         Self { sorted: true, ..self }
     }
 
-    /// Whether the run before this one sorted the keys.
+    /// Whether the previous run sorted the keys.
     #[must_use]
     pub fn sorted(&self) -> bool {
         self.sorted
@@ -123,7 +123,7 @@ impl FullRefresh {
         self.list_after.as_deref()
     }
 
-    /// What is to be done with a listed object.
+    /// How to handle a listed object.
     #[must_use]
     pub fn decide(&self, object: &ObjectFacts) -> Decision {
         if self.finished() {

@@ -1,26 +1,27 @@
 //! The cursor of incremental reading: by key and modification time.
 //!
-//! Files are begun in (time, key) order, but end in any order; each that ended is *read*, each that did not is pending.
-//! What was read is in one of two places: the history, with key and time, and the [memory](super::seen_files), as sets of
-//! numbers. The history holds what the connector we replace would hold, [`HISTORY_ENTRIES`] files, but never more than
-//! the document has room for. When it is full, its earliest entry goes to the memory, and the *horizon* moves to it.
+//! Files are started in (time, key) order, but finish in any order. A finished file is *read*, and a started file that
+//! is not finished is pending. Read files are in one of two places: in the history, with key and time, or in the
+//! [memory](super::seen_files), as sets of numbers. The history holds as many files as that of the connector we
+//! replace, [`HISTORY_ENTRIES`], but never more than the document has room for. When it is full, its earliest entry
+//! moves to the memory, and the *horizon* moves to the time of this entry.
 //!
 //! # What the horizon guarantees
 //!
-//! Nothing above the horizon is in the memory, so a file above it that the history does not have was not read: no
-//! chance is involved, however many files appear. At or below it the memory decides, and [`super::reconcile`] says how far
-//! that is exact. A file that appears late, below the horizon, is therefore found, read, and put into the history, from
-//! which it moves on to the memory at once when it is the earliest there.
+//! Nothing above the horizon is in the memory. So a file above it that is not in the history was not read, however many
+//! files appear. At or below the horizon, the memory decides; [`super::reconcile`] describes how exact it is. So a file
+//! that appears late, below the horizon, is found, read, and added to the history. If it is the earliest entry there,
+//! it moves to the memory at once.
 //!
-//! What the horizon does not do: it does not say that everything below it was read. A pending file may be below it;
-//! the part of the document that names it is looked at first.
+//! The horizon does not mean that everything below it was read. A pending file may be below it, so pending files are
+//! checked first.
 //!
 //! # Readers that do not know our part
 //!
-//! The connector we replace, and we ourselves when our part was dropped, see the history and `v3_min_sync_date`: the
-//! time of the earliest file that is in the history or pending. They read nothing older. So after a way back nothing
-//! that was left unfinished is missed; files that appear late below that bound are (as they always were there); and
-//! files between a pending file and the history may be read twice.
+//! The connector we replace, and this one if our part was dropped, see only the history and `v3_min_sync_date`, the
+//! time of the earliest file in the history or pending. They read nothing older. So after switching back, no unfinished
+//! file is missed. Files that appear late below that bound are missed, as they always were by that connector. Files
+//! between a pending file and the history may be read twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -64,7 +65,7 @@ impl Default for Limits {
     }
 }
 
-/// See the module's text.
+/// See the module documentation.
 #[derive(Debug, Clone)]
 pub struct Incremental {
     history: BTreeMap<Arc<str>, Timestamp>,
@@ -92,20 +93,20 @@ pub struct Incremental {
     pub(super) tally: Option<Tally>,
 }
 
-/// What is known of an object without its listing.
+/// What is known about an object without the listing.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Known {
     Decided(Decision),
-    /// At or below the horizon and not in the history: the memory knows.
+    /// At or below the horizon and not in the history: the memory decides.
     Forgotten,
-    /// The same in a full history that another connector left: nobody knows.
+    /// The same in a full history of another connector: it is unknown whether it was read.
     BeforeFullHistory {
         earliest: Timestamp,
     },
 }
 
 impl Incremental {
-    /// Goes on from a state. A state that full refresh wrote says nothing about single files and counts as none.
+    /// Continues from a state. A state of a full refresh has no information about single files and is ignored.
     #[must_use]
     pub fn new(state: StreamState, generation: Option<i64>) -> Self {
         if state.part.as_ref().is_some_and(|part| part.mode != Mode::Incremental) {
@@ -148,14 +149,14 @@ impl Incremental {
         }
     }
 
-    /// Names the options of the run.
+    /// Sets the options of the run.
     #[must_use]
     pub fn based_on(self, basis: Basis) -> Self {
         Self { basis, ..self }
     }
 
-    /// Follows a column besides the files, from where a state with the same column stood. Without a column what a state
-    /// says of one is forgotten.
+    /// Also follows a column, continuing from a state with the same column. Without a column, the column in the state
+    /// is forgotten.
     pub fn follow(&mut self, field: Option<&str>) {
         let known = self.record.take();
         self.record = field.map(|field| match known {
@@ -168,19 +169,19 @@ impl Incremental {
         self.history.contains_key(key)
     }
 
-    /// What the state knows of the column that is followed.
+    /// The state of the column that is followed.
     #[must_use]
     pub fn record(&self) -> Option<&RecordCursor> {
         self.record.as_deref()
     }
 
-    /// What the state knows of the partitions that were listed.
+    /// The state of the partitions that were listed.
     #[must_use]
     pub fn partitions(&self) -> Option<&PartitionCursor> {
         self.partitions.as_deref()
     }
 
-    /// Takes note of what was listed, behind [`super::ReconciledListing::finish`]; `None` where every run lists all partitions.
+    /// Records what was listed, after [`super::ReconciledListing::finish`]. `None` if every run lists all partitions.
     pub fn listed(&mut self, listing: Option<PartitionListing>) {
         self.partitions = listing.map(|listing| {
             let mut partitions = self.partitions.take().unwrap_or_default();
@@ -201,7 +202,7 @@ impl Incremental {
         }
     }
 
-    /// The document of a run that read everything it was to read: what was reached bounds the next run.
+    /// The document of a complete run. The greatest values of this run become the bound of the next run.
     #[must_use]
     pub fn complete_document(&self) -> Value {
         let mut complete = self.clone();
@@ -216,7 +217,7 @@ impl Incremental {
         complete.document()
     }
 
-    /// The document of a run that ended well and left files to the next one.
+    /// The document of a run that succeeded but left files for the next run.
     #[must_use]
     pub fn partial_document(&self) -> Value {
         Self { tally: None, ..self.clone() }.document()

@@ -1,11 +1,11 @@
 //! The state document of a stream, and every decision about what was already read.
 //!
-//! A cursor is a reducer: a state document and events (a file was begun, went on, ended, failed) give the next
-//! document. Two kinds share the events: [`Incremental`] remembers files by their modification time,
-//! [`FullRefresh`] remembers how far the keys were read, so that an interrupted run can go on.
+//! A cursor is a reducer: a state document and events (a file started, progressed, finished, failed) produce the next
+//! document. Two kinds share the events: [`Incremental`] remembers files by their modification time, and
+//! [`FullRefresh`] remembers how far the keys were read, so that an interrupted run can continue.
 //!
-//! What a document guarantees: every row of every file that it does not list as pending, and that it calls read, was
-//! handed to the sink before the document was.
+//! A document guarantees that every row of every file that it calls read, and that is not pending, was written to the
+//! sink before the document.
 
 mod archives;
 mod basis;

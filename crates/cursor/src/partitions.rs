@@ -1,9 +1,9 @@
 //! Which partitions were listed, and when: for streams that do not list the older ones again.
 //!
-//! A listing that leaves older partitions out says nothing about their files. The [memory](super::seen_files) is laid out for
-//! what was listed, so it cannot hold them either; what holds them is that each older partition was listed once by a
-//! run that read everything it listed. A file there that is as old as that listing was read then, and one that is
-//! younger was not. Between the two stands the late window, in which nobody can tell: such a file is read again.
+//! A listing that skips older partitions has no information about their files. The [memory](super::seen_files) only has
+//! room for listed files, so it cannot remember them either. But each older partition was listed once by a run that
+//! read everything it listed. A file there that is older than that listing was read then, and a newer one was not. In
+//! the late window between the two it is unknown, and the file is read again.
 
 use serde::{Deserialize, Serialize};
 
@@ -14,7 +14,7 @@ use tollgate_base::object::Timestamp;
 /// Listings that are remembered: a year of daily syncs and more. Without the ones between, files may be read again.
 const LISTINGS: usize = 400;
 
-/// See the module's text.
+/// See the module documentation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct PartitionCursor {
     /// The start of the newest partition that a complete run listed.
@@ -31,13 +31,13 @@ pub struct PartitionCursor {
     present: Option<PartitionListing>,
 }
 
-/// A listing of the partitions from one on.
+/// A listing that started at a partition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PartitionListing {
-    /// The time before which partitions must end to be left out; absent: none is.
+    /// Partitions that end before this time are not listed. If absent, all are listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<Timestamp>,
-    /// When it began.
+    /// When the listing started.
     pub at: Timestamp,
     /// The start of the newest partition in it that is not in the future.
     #[serde(skip)]
@@ -45,7 +45,7 @@ pub struct PartitionListing {
 }
 
 impl PartitionCursor {
-    /// Where the next listing begins, so many seconds behind the newest partition; `None`: at the first.
+    /// Where the next listing starts, this many seconds before the newest partition. `None`: at the first partition.
     #[must_use]
     pub fn start(&self, lookback_seconds: i64) -> Option<Timestamp> {
         self.newest.map(|newest| newest.plus_seconds(-lookback_seconds))
@@ -69,7 +69,7 @@ impl PartitionCursor {
         }
     }
 
-    /// What is to be done with a file whose key is forgotten, of a partition that ends then; `None` where the memory knows.
+    /// What is to be done with a file whose key is forgotten, of a partition that ends then; `None` if the memory knows.
     pub(super) fn decide(&self, ends_at: Timestamp, modified_at: Timestamp, late_days: u32) -> Option<Decision> {
         self.memory_from.filter(|from| ends_at <= *from)?;
         let listing = self.listings.iter().rev().find(|listing| listing.from.is_none_or(|from| ends_at > from));

@@ -1,5 +1,5 @@
-//! What of a listing was read before. The whole listing must be seen for it: the state knows the files whose keys it
-//! forgot only as sets, and only the difference between such a set and the listing tells single files apart.
+//! Which files of a listing were read before. This requires the whole listing: the state knows the files whose keys it
+//! forgot only as sets, and only the difference between such a set and the listing identifies single files.
 //!
 //! ```text
 //!   listing ──observe──► decided at once: pending, in the history, above the horizon, in a small set
@@ -9,7 +9,7 @@
 //!   finish:  the cursor goes on with sets of what was read *and* is there
 //! ```
 //!
-//! What holds, and what does not:
+//! What is guaranteed, and what is not:
 //!
 //! * A file above the horizon is never confused with another: it is in the history or it was not read.
 //! * A file at or below it is told apart exactly while the difference of its part of time can be recovered: files that
@@ -37,9 +37,10 @@ use tollgate_base::object::{ObjectFacts, Timestamp};
 /// The times that decisions depend on.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
-    /// When the listing began.
+    /// When the listing started.
     pub listed_at: Timestamp,
-    /// Days before that in which objects still appear: an upload's time is that of its beginning.
+    /// The number of days before the listing in which objects may still appear, because the time of an upload is that
+    /// of its start.
     pub late_days: u32,
     /// Days in which unknown files are read when another connector's history is full.
     pub full_history_days: u32,
@@ -56,12 +57,12 @@ impl Window {
     }
 }
 
-/// What is known of an object when it is listed.
+/// What is known about an object when it is listed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Observation {
-    /// What is to be done with it.
+    /// How to handle it.
     Decided(Decision),
-    /// [`ReconciledListing::decide`] tells it when the whole listing was seen.
+    /// [`ReconciledListing::decide`] decides after the whole listing was seen.
     Open(OpenFile),
 }
 
@@ -69,7 +70,7 @@ pub enum Observation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenFile(u32);
 
-/// A listing that is being seen.
+/// A listing in progress.
 #[derive(Debug)]
 pub struct ListingReconciler {
     cursor: Incremental,
@@ -94,7 +95,7 @@ struct Difference {
     readable: u64,
 }
 
-/// A listing that was seen.
+/// A complete listing.
 #[derive(Debug)]
 pub struct ReconciledListing {
     listing: ListingReconciler,
@@ -113,7 +114,7 @@ enum Verdict {
 }
 
 impl ListingReconciler {
-    /// Begins to look at a listing.
+    /// Starts with a listing.
     #[must_use]
     pub fn new(cursor: &Incremental, window: Window) -> Self {
         let table = |set: &Set| match set {
@@ -131,13 +132,13 @@ impl ListingReconciler {
         }
     }
 
-    /// Takes note of a listed object, and of when its partition ends, where older ones are not always listed.
+    /// Records a listed object, and when its partition ends, if older partitions are not always listed.
     pub fn observe(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Observation {
         self.note(object, partition_ends_at, true)
     }
 
-    /// Takes note of a listed object that cannot be read for now, such as an archived one. If it was read before, it is
-    /// not forgotten.
+    /// Records a listed object that cannot be read now, such as an archived one. If it was read before, it is not
+    /// forgotten.
     pub fn observe_unreadable(&mut self, object: &ObjectFacts, partition_ends_at: Option<Timestamp>) -> Observation {
         self.note(object, partition_ends_at, false)
     }
@@ -208,7 +209,7 @@ impl ListingReconciler {
         }
     }
 
-    /// The whole listing was seen.
+    /// Finishes the listing.
     #[must_use]
     pub fn settle(mut self) -> ReconciledListing {
         let parts = self.cursor.memory.parts();
@@ -230,7 +231,7 @@ impl ListingReconciler {
 }
 
 impl ReconciledListing {
-    /// What is to be done with an object that was open.
+    /// How to handle an object that was open.
     #[must_use]
     pub fn decide(&self, open: OpenFile) -> Decision {
         let (modified_at, number) = self.listing.listed[open.0 as usize];
@@ -247,7 +248,8 @@ impl ReconciledListing {
         }
     }
 
-    /// The cursor for the run: its memory holds what was read and is there, laid out for what is there.
+    /// The cursor for the run. Its memory holds the files that were read and still exist, with a layout for the files
+    /// that exist.
     #[must_use]
     pub fn finish(self) -> Incremental {
         let window = self.listing.window;

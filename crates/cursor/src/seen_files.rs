@@ -1,15 +1,16 @@
-//! What is left of files whose keys the state has no room for: sets of their numbers, by modification time.
+//! The memory of files whose keys the state has no room for: sets of numbers, by modification time.
 //!
 //! ```text
 //!   time →   │ 32 oldest days, one each │ the days between      │ the late window       │ after the listing
 //!   sets     │ ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪  │ ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪  │ ▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪▪  │ ▪ (skewed clocks)
 //! ```
 //!
-//! Each part has a set of its own because each can recover only so many differences (see [`super::sketch`]), and what
-//! makes them differs: objects appear late inside the window, expire by whole days at the old end, and have times in the
-//! future where a server's clock is wrong. A part that vanished as a whole costs nothing, so a lifecycle rule uses up no
-//! room as long as a sync comes at least every 32 days. Where neither is likely, one set is better than many: its room
-//! goes to whichever day has the differences. The parts are laid out anew after each listing.
+//! Each part has its own set because a set can recover only a limited number of differences (see [`super::sketch`]),
+//! and the parts change for different reasons: objects appear late inside the window, expire by whole days at the old
+//! end, and have times in the future if the clock of a server is wrong. A part that vanished completely needs no room,
+//! so a lifecycle rule costs nothing as long as there is a sync at least every 32 days. Between these parts, one set is
+//! better than many, because its room is available to any day with differences. The layout of the parts is computed
+//! again after each listing.
 
 use std::collections::BTreeMap;
 
@@ -55,7 +56,7 @@ pub(super) struct TimePart {
     pub(super) set: Set,
 }
 
-/// A part as the state has it.
+/// A part in the state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedPart {
     from_micros: i64,

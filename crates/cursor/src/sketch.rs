@@ -1,15 +1,15 @@
 //! Sets of files that were read, without their keys: each file is a number of 64 bits.
 //!
 //! A small set is kept as its numbers. A large one is kept as an *invertible Bloom lookup table*: a file toggles four
-//! cells, one in each quarter of the table, chosen by its number. The table of what was read, toggled with everything that
-//! a listing shows, is the table of the *difference* of the two sets; while that difference is small against the table,
-//! cells that hold one number alone give it away, and taking it out uncovers others, until the table is empty and the
-//! difference is known number by number. The size of the table bounds the size of the difference that can be recovered
+//! cells, one in each quarter of the table, chosen by its number. The table of the read files, toggled with all files
+//! of a listing, is the table of the *difference* of the two sets. As long as the difference is small compared with the
+//! table, some cells hold only one number. Removing this number reveals others, until the table is empty and every
+//! number of the difference is known. The size of the table bounds the size of the difference that can be recovered
 //! (about 70% of the cells), whatever the size of the sets.
 //!
-//! What can go wrong, by chance: two of a million files have the same number (once in 37 million buckets); two files of a
-//! difference have the same four cells, so that it cannot be recovered (with three cells that would happen once in some
-//! thousand listings, with four once in a million); a table that held too much empties itself all the same (below 2⁻⁴⁰).
+//! What can go wrong by chance: two of a million files have the same number (once in 37 million buckets); two files of
+//! a difference have the same four cells, so that the difference cannot be recovered (once in a million listings; with
+//! three cells, once in a few thousand); a table that holds too many numbers seems to be recovered (below 2⁻⁴⁰).
 
 use std::collections::{BTreeSet, HashSet};
 use std::hash::Hasher;

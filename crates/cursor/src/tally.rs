@@ -1,8 +1,7 @@
-//! Good and bad rows that states cover, since the last run that ended well: what limits on bad rows are held against.
+//! Counts good and bad rows since the last successful run, to check the limits on bad rows.
 //!
-//! Without it, a run that failed for its bad rows would have them behind it, and the next one would end well without
-//! them. They are counted by file, so that those of a file that is read again, because somebody repaired it, count no
-//! longer.
+//! Without these counts, the run after one that failed because of bad rows would succeed, and the bad rows would be
+//! missing. Rows are counted by file, so that those of a file that is repaired and read again no longer count.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +16,7 @@ const FILES: usize = 1_000;
 /// Bytes of a file's count in the state, about.
 const FILE_BYTES: usize = 60;
 
-/// See the module's text.
+/// See the module documentation.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Good rows of files that have no count of their own.
@@ -93,7 +92,7 @@ impl Tally {
 pub struct ListedKeys(BTreeSet<u64>);
 
 impl ListedKeys {
-    /// Takes note of a key.
+    /// Records a key.
     pub fn see(&mut self, key: &str) {
         self.0.insert(key_number(key));
     }

@@ -164,8 +164,8 @@ impl std::fmt::Display for Pruned {
         let Self { rows, row_groups, bytes, .. } = self;
         write!(
             f,
-            "{rows} rows were left out by the filter or the cursor without being read, {row_groups} whole row groups among \
-             them, {bytes} bytes in all"
+            "{rows} rows skipped by the filter or the cursor without being read, including {row_groups} whole row \
+             groups, {bytes} bytes in total"
         )
     }
 }

@@ -133,15 +133,15 @@ impl TextEncoding {
         // Each form of configuration has its own name for the parameter, so the hints name none.
         let hint = match beginning.unwrap_or_default() {
             [0xff, 0xfe, ..] | [0xfe, 0xff, ..] if chosen => {
-                "the file begins as UTF-16 does: set the stream's text encoding to `utf_16`"
+                "the file starts like UTF-16: set the stream's text encoding to `utf_16`"
             }
-            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "the file begins as UTF-16 does: convert it to UTF-8",
-            [b'P', b'A', b'R', b'1', ..] => "the file begins as Parquet does: check the stream's format",
-            [b'O', b'b', b'j', 1, ..] => "the file begins as Avro does: check the stream's format",
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "the file starts like UTF-16: convert it to UTF-8",
+            [b'P', b'A', b'R', b'1', ..] => "the file starts like Parquet: check the stream's format",
+            [b'O', b'b', b'j', 1, ..] => "the file starts like Avro: check the stream's format",
             [b'P', b'K', 3, 4, ..] => {
-                "the file begins as zip archives and workbooks do: check the stream's format and compression"
+                "the file starts like a zip archive or a workbook: check the stream's format and compression"
             }
-            _ if chosen => "set the stream's text encoding to that of the file, or check its format",
+            _ if chosen => "set the stream's text encoding to that of the file, or check the stream's format",
             _ => "JSON is read as UTF-8: convert the file, or check the stream's format",
         };
         Error::data(format!("a byte is not {} text", self.name())).hint(hint)

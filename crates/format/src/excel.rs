@@ -96,7 +96,7 @@ impl ExcelDecoder {
     /// A decoder of `object` that begins behind `resume`.
     ///
     /// # Errors
-    /// [`ErrorKind::Config`] when `resume` is a position of another format, [`ErrorKind::Limit`] when the workbook is too
+    /// [`ErrorKind::Config`] when `resume` is a position of another format, [`ErrorKind::TooLarge`] when the workbook is too
     /// large.
     pub(crate) fn new(
         compression: Compression,
@@ -152,7 +152,7 @@ impl ExcelDecoder {
                         return Ok(Step::Batch(Decoded::new(Batch::Json(rows), after, Vec::new())));
                     }
                     Ok(Made::End(ended)) => self.sheet = Sheet::Done(ended?),
-                    Err(_) => return Err(Error::internal("the rows of a sheet came to no end")),
+                    Err(_) => return Err(Error::internal("the thread of a sheet ended without a result")),
                 },
                 Sheet::Done(columns) => {
                     self.sheet = Sheet::Done(columns);
@@ -211,10 +211,10 @@ impl Decode for ExcelDecoder {
 }
 
 fn too_large(name: &'static str, bytes: u64, limit: u64) -> Error {
-    Error::new(ErrorKind::Limit, "the workbook is larger than the limit allows")
+    Error::new(ErrorKind::TooLarge, "the workbook is larger than the limit allows")
         .with(name, bytes)
         .with("limit_bytes", limit)
-        .hint("a workbook is held in memory as a whole; save large tables as CSV or Parquet")
+        .hint("a workbook must fit into memory; save large tables as CSV or Parquet")
 }
 
 /// Begins to make the rows of the first sheet. The thread ends when nobody takes them any more. Calamine may panic where
@@ -231,18 +231,18 @@ fn make(bytes: Bytes, projection: &Projection, limits: &DecodeLimits, skip: u64)
         _ = sender.send(Made::End(ended));
     };
     let begun = std::thread::Builder::new().name("sheet".to_owned()).spawn(run);
-    begun.map_err(|error| Error::internal("a thread for a sheet cannot be started").caused_by(error))?;
+    begun.map_err(|error| Error::internal("the thread for a sheet cannot be started").caused_by(error))?;
     Ok(receiver)
 }
 
 fn gave_up(panic: String) -> Error {
-    damaged("the library that reads it gave up").caused_by(panic)
+    damaged("the library that reads it failed").caused_by(panic)
 }
 
 fn damaged(reason: impl ToString) -> Error {
-    Error::data("the object is not an Excel workbook, or a damaged one")
+    Error::data("the object is not an Excel workbook, or it is damaged")
         .with("reason", reason.to_string())
-        .hint("check the stream's format; xlsx and xlsb are read")
+        .hint("check the stream's format; xlsx and xlsb are supported")
 }
 
 /// Unpacks everything once and keeps nothing: what a directory says of sizes may be wrong. Gives the bytes that the shared
@@ -435,7 +435,7 @@ impl SheetRows {
     fn end_batch(&mut self) -> Result<()> {
         let batch = std::mem::take(&mut self.batch);
         if !batch.row_ends.is_empty() && self.made.send(Made::Rows(batch)).is_err() {
-            return Err(Error::internal("nobody takes the rows of a sheet"));
+            return Err(Error::internal("the reader of a sheet has stopped"));
         }
         self.row_start = 0;
         self.columns.iter_mut().for_each(|column| column.key = None);
@@ -448,7 +448,7 @@ impl SheetRows {
         }
         self.end_batch()?;
         if self.skip > 0 {
-            let error = Error::new(ErrorKind::Changed, "the position to resume from lies behind the end of the sheet");
+            let error = Error::new(ErrorKind::Changed, "the position to resume from is after the end of the sheet");
             return Err(refused_position(error.with("missing_rows", self.skip)));
         }
         let columns = self.columns.into_iter().map(|column| InferredColumn::new(column.name, column.kind));

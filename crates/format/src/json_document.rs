@@ -55,7 +55,7 @@ impl Level {
             (Self::BehindItem | Self::Opened | Self::Resumed, b']') => Next::Mark(Self::Outside),
             (Self::Outside | Self::Resumed, _) => Next::Fault("expected an object or an array of objects"),
             (Self::Opened | Self::Inside, _) => Next::Fault("expected an object"),
-            (Self::BehindItem, _) => Next::Fault("expected ',' or ']' behind an object of an array"),
+            (Self::BehindItem, _) => Next::Fault("expected ',' or ']' after an object of an array"),
         }
     }
 
@@ -126,7 +126,7 @@ impl DocumentSplitter {
         let length = text.len() - hidden;
         let text = &mut text[..length];
         self.first_line = self.line;
-        let mut walk = Walk { at: 0, like: usize::MAX >> 1, behind_row: (0, self.level, self.line) };
+        let mut walk = Walk { at: 0, like: None, behind_row: (0, self.level, self.line) };
         let stop = loop {
             if self.rows() >= max_rows {
                 break Stop::Full;
@@ -183,7 +183,7 @@ impl DocumentSplitter {
         let (byte, _, line) = walk.behind_row;
         self.starts.push(RowStart { byte: byte as u32, line: (line - self.first_line) as u32 });
         // Line ends between a key and its value would not be noticed.
-        walk.like = if line_ends { usize::MAX >> 1 } else { first };
+        walk.like = (!line_ends).then_some(first);
         walk.at = end;
         walk.behind_row = (end, self.level, self.line);
         Ok(true)
@@ -192,7 +192,7 @@ impl DocumentSplitter {
     #[cold]
     fn fault(&self, text: &[u8], from: usize, at: usize, reason: &'static str, origin: Origin) -> Error {
         let line = self.line + count_lines(&text[from..at]) + 1;
-        let error = Error::data("the text is not JSON objects or arrays of them").with("reason", reason);
+        let error = Error::data("the text is neither JSON objects nor arrays of JSON objects").with("reason", reason);
         origin.place(error.with("line", line), self.rows(), at)
     }
 }
@@ -202,7 +202,7 @@ fn followed(text: &[u8], end: usize, ended: bool, in_array: bool) -> Result<bool
     let at = skip_space(text, end, &mut 0);
     match (text.get(at), in_array) {
         (Some(b',' | b']'), true) => Ok(true),
-        (Some(_), true) => Err((at, "expected ',' or ']' behind an object of an array")),
+        (Some(_), true) => Err((at, "expected ',' or ']' after an object of an array")),
         (Some(b',' | b']'), false) => Err((at, "expected an object or an array of objects")),
         (Some(_), false) => Ok(true),
         (None, _) if !ended => Ok(false),
@@ -214,8 +214,8 @@ fn followed(text: &[u8], end: usize, ended: bool, in_array: bool) -> Result<bool
 /// A way through a text.
 struct Walk {
     at: usize,
-    /// The first member of an object before this one whose keys have no line ends around them.
-    like: usize,
+    /// The first member of the object before this one, where its keys have no line ends around them.
+    like: Option<usize>,
     /// Where the last row ends, or else the text begins, with what holds there.
     behind_row: (usize, Level, u64),
 }

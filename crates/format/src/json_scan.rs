@@ -31,9 +31,9 @@ pub(crate) enum Scanned {
 }
 
 /// Scans the object that begins at `start` and appends its members to `fields`; they are taken back unless all is
-/// well. `like` is the index in `fields` of the first member of an object before it in this text: where a key is
-/// written as there, it is known to be one.
-pub(crate) fn scan_object(text: &[u8], start: usize, fields: &mut Vec<JsonField>, like: usize) -> Scanned {
+/// well. `like` is the index in `fields` of the first member of an object before it in this text, if there is one to
+/// compare with: where a key is written as there, it is known to be one.
+pub(crate) fn scan_object(text: &[u8], start: usize, fields: &mut Vec<JsonField>, like: Option<usize>) -> Scanned {
     let first = fields.len();
     let mut scanner = Scanner { text, line_ends: false, fault: None };
     let Some(end) = scanner.members(start, fields, like) else {
@@ -107,8 +107,10 @@ impl Scanner<'_> {
     }
 
     /// The members of the top object, recorded.
-    fn members(&mut self, at: usize, fields: &mut Vec<JsonField>, mut like: usize) -> Option<usize> {
+    fn members(&mut self, at: usize, fields: &mut Vec<JsonField>, like: Option<usize>) -> Option<usize> {
         let first = fields.len();
+        // Behind the fields of earlier objects there is nothing to compare with.
+        let mut like = like.unwrap_or(first);
         if *self.text.get(at)? != b'{' {
             return self.refuse(at, "expected an object");
         }
@@ -407,7 +409,7 @@ mod tests {
 
     fn accepts(text: &str) -> bool {
         let text = text.trim_matches([' ', '\t', '\n', '\r']);
-        let scanned = scan_object(text.as_bytes(), 0, &mut Vec::new(), 0);
+        let scanned = scan_object(text.as_bytes(), 0, &mut Vec::new(), Some(0));
         matches!(scanned, Scanned::Object { end, .. } if end == text.len())
     }
 
@@ -461,7 +463,10 @@ mod tests {
     fn members_keep_their_text_and_have_their_type() {
         let text = br#"{"a" : 1.50, "b\"": "x\ny", "c": [1, {"d": 2}] } "#;
         let mut fields = Vec::new();
-        assert_eq!(scan_object(text, 0, &mut fields, 0), Scanned::Object { end: text.len() - 1, line_ends: false });
+        assert_eq!(
+            scan_object(text, 0, &mut fields, Some(0)),
+            Scanned::Object { end: text.len() - 1, line_ends: false }
+        );
         let shown: Vec<_> = fields
             .iter()
             .map(|f| {
@@ -493,11 +498,13 @@ mod tests {
             for other in objects {
                 let mut fields = Vec::new();
                 let text = format!("{one}{other}");
-                let Scanned::Object { end, .. } = scan_object(text.as_bytes(), 0, &mut fields, 0) else { continue };
+                let Scanned::Object { end, .. } = scan_object(text.as_bytes(), 0, &mut fields, Some(0)) else {
+                    continue;
+                };
                 let first = fields.len();
-                let scanned = scan_object(text.as_bytes(), end, &mut fields, 0);
+                let scanned = scan_object(text.as_bytes(), end, &mut fields, Some(0));
                 let mut alone = Vec::new();
-                assert_eq!(scanned, scan_object(text.as_bytes(), end, &mut alone, 0), "{text}");
+                assert_eq!(scanned, scan_object(text.as_bytes(), end, &mut alone, Some(0)), "{text}");
                 let shown = |fields: &[JsonField]| format!("{fields:?}");
                 assert_eq!(shown(&fields[first..]), shown(&alone), "{text}");
             }
@@ -508,14 +515,14 @@ mod tests {
     fn every_prefix_of_an_object_is_incomplete() {
         let text = br#"{"a":[1,-2.5e3,true,null,"x\u00e9\\"],"b":{"c":false}}"#;
         for length in 0..text.len() {
-            assert_eq!(scan_object(&text[..length], 0, &mut Vec::new(), 0), Scanned::Incomplete, "{length}");
+            assert_eq!(scan_object(&text[..length], 0, &mut Vec::new(), Some(0)), Scanned::Incomplete, "{length}");
         }
     }
 
     #[test]
     fn deep_nesting_is_refused_and_does_not_overflow() {
         let text = [b"{\"a\":".as_slice(), &[b'['; 100_000]].concat();
-        assert!(matches!(scan_object(&text, 0, &mut Vec::new(), 0), Scanned::Fault { at: 1028, .. }));
+        assert!(matches!(scan_object(&text, 0, &mut Vec::new(), Some(0)), Scanned::Fault { at: 1028, .. }));
         for (depth, fits) in [(64, true), (1022, true), (1023, true), (1024, false)] {
             let text = format!(
                 "{{\"a\":{}{}}}",
@@ -523,7 +530,7 @@ mod tests {
                 "]".repeat(depth % 2) + &"}]".repeat(depth / 2)
             );
             let text = text.replace("\"b\":}", "\"b\":0}");
-            let scanned = scan_object(text.as_bytes(), 0, &mut Vec::new(), 0);
+            let scanned = scan_object(text.as_bytes(), 0, &mut Vec::new(), Some(0));
             assert_eq!(scanned == Scanned::Object { end: text.len(), line_ends: false }, fits, "{depth} {scanned:?}");
         }
     }

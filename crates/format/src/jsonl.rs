@@ -75,7 +75,7 @@ impl JsonSplitter {
         let text = &mut text[..length];
         self.first_line = self.line;
         let mut at = skip_space(text, 0, &mut self.line);
-        let mut like = 0;
+        let mut like = Some(0);
         loop {
             if self.rows() + self.rejects.len() >= max_rows {
                 return Split { consumed: at, stop: Stop::Full };
@@ -97,7 +97,7 @@ impl JsonSplitter {
                     }
                     self.row_ends.push(self.fields.len() as u32);
                     // Line ends between a key and its value would not be noticed.
-                    like = if line_ends || text[at] == b'[' { usize::MAX >> 1 } else { first };
+                    like = (!line_ends && text[at] != b'[').then_some(first);
                     at = skip_space(text, end, &mut self.line);
                     continue;
                 }
@@ -113,7 +113,7 @@ impl JsonSplitter {
             };
             self.reject(&text[at..next], format!("a line is not a JSON object: {reason}"), origin.offset + at as u64);
             at = skip_space(text, next, &mut self.line);
-            like = usize::MAX >> 1;
+            like = None;
         }
     }
 
@@ -137,7 +137,7 @@ impl JsonSplitter {
         let error = Error::data("a line is not a JSON object").with("reason", reason).with("line", line);
         let error = origin.place(error, self.rows(), at);
         if text.get(at) == Some(&b'[') {
-            return error.hint("set the format to `json` where the objects of a file are items of an array");
+            return error.hint("set the format to `json` if the objects of a file are items of an array");
         }
         error
     }

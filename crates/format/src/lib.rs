@@ -28,4 +28,4 @@ pub mod zip;
 
 pub use self::decode::{Access, Decode, DecodeLimits, FileFacts, InputEnd, Planned, Pruned, Step};
 pub use self::open::{OpenOptions, reads_from};
-pub use self::resume::{beyond_the_end, position_refused};
+pub use self::resume::beyond_the_end;

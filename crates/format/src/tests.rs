@@ -723,7 +723,7 @@ fn rows_inside_of_one_object_get_a_hint() {
     let limits = DecodeLimits { row_bytes: 500, ..limits(10, 100) };
     let (options, stored) = (&FormatOptions::Json, text.as_bytes());
     let run = Reading { options, compression: Compression::None, stored, limits, resume: None }.run(|| 64);
-    assert!(run.error.unwrap().to_string().contains("an array of their own"));
+    assert!(run.error.unwrap().to_string().contains("a separate array"));
 }
 
 /// Decodes a part of a text from a position on and stops there, as a run does that a limit ends.

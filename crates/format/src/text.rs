@@ -143,9 +143,7 @@ impl Splitter {
         match self {
             Self::Csv(csv) => csv.explain_long_row(text),
             Self::Json(_) => None,
-            Self::Document(_) => {
-                Some("an object is one row: write rows that lie inside of one as an array of their own")
-            }
+            Self::Document(_) => Some("an object is one row: if it contains the rows, write them as a separate array"),
         }
     }
 }

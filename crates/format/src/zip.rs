@@ -91,13 +91,10 @@ impl Member {
         if matches!(self.method, 0 | 8 | 12 | 20 | 93 | 95) {
             return Ok(());
         }
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            "a member of the zip archive is compressed in a way that is not supported",
-        )
-        .with("member", &self.name)
-        .with("method", self.method)
-        .hint("write the archive with deflate, bzip2, zstd or xz"))
+        Err(Error::new(ErrorKind::Unsupported, "a member of the zip archive is compressed with an unsupported method")
+            .with("member", &self.name)
+            .with("method", self.method)
+            .hint("write the archive with deflate, bzip2, zstd or xz"))
     }
 }
 
@@ -139,7 +136,7 @@ impl Directory {
     /// several parts.
     pub fn take(&mut self, start: u64, bytes: &[u8]) -> Result<Found> {
         if start + bytes.len() as u64 != self.start {
-            return Err(Error::internal("bytes of an archive do not join those before"));
+            return Err(Error::internal("the bytes of an archive do not follow the previous ones"));
         }
         self.bytes.splice(..0, bytes.iter().copied());
         self.start = start;
@@ -163,7 +160,7 @@ impl Directory {
         exact.or(found.first()).copied().ok_or_else(|| {
             Error::data("the object is not a zip archive, or its end is missing")
                 .with("byte", self.size)
-                .hint("check that the object was uploaded whole, or correct its extension")
+                .hint("check that the upload was complete, or correct the extension of the object")
         })
     }
 
@@ -179,7 +176,7 @@ impl Directory {
         let parts = u16_at(bytes, end + 4);
         let large = small.entries == 0xffff || small.bytes == 0xffff_ffff || small.offset == 0xffff_ffff;
         if parts != 0 && parts != 0xffff {
-            return Err(Error::new(ErrorKind::Unsupported, "the zip archive is in several parts"));
+            return Err(Error::new(ErrorKind::Unsupported, "the zip archive is split into several files"));
         }
         if !large {
             return small.checked(self.size).map(Some);
@@ -215,7 +212,7 @@ impl Directory {
             at = next;
         }
         if members.len() as u64 & 0xffff != place.entries & 0xffff {
-            return Err(Error::data("the directory of the zip archive has another number of members than it says")
+            return Err(Error::data("the number of members in the directory of the zip archive is wrong")
                 .with("members", members.len())
                 .with("said", place.entries));
         }
@@ -226,7 +223,7 @@ impl Directory {
             let behind = starts.partition_point(|start| *start <= member.range.start);
             member.range.end = starts.get(behind).copied().unwrap_or(place.range.start);
             if member.range.end.saturating_sub(member.range.start) < member.stored_bytes {
-                return Err(Error::data("a member of the zip archive reaches beyond the next one")
+                return Err(Error::data("a member of the zip archive extends into the next one")
                     .with("member", &member.name)
                     .with("byte", member.range.start));
             }
@@ -237,7 +234,7 @@ impl Directory {
             return Err(Error::data("members of the zip archive overlap")
                 .with("member_bytes", stored)
                 .with("archive_bytes", place.range.start)
-                .hint("write the archive again; tools that are in common use do not make such archives"));
+                .hint("create the archive again; common tools do not create such archives"));
         }
         Ok(members)
     }
@@ -295,12 +292,12 @@ impl Place {
 
     fn checked(self, size: u64) -> Result<Self> {
         if self.bytes > DIRECTORY_BYTES_AT_MOST {
-            return Err(Error::new(ErrorKind::Limit, "the directory of the zip archive is longer than the limit")
+            return Err(Error::new(ErrorKind::TooLarge, "the directory of the zip archive is longer than the limit")
                 .with("bytes", self.bytes)
                 .with("limit_bytes", DIRECTORY_BYTES_AT_MOST));
         }
         if self.range.end - self.range.start < self.bytes || self.range.start < self.offset || self.range.end > size {
-            return Err(Error::data("the zip archive is shorter than its directory says").with("byte", size));
+            return Err(Error::data("the zip archive is shorter than its directory declares").with("byte", size));
         }
         Ok(self)
     }

@@ -1,8 +1,9 @@
-//! What a run will ask of S3, before it asks: requests and bytes by bill row, with their bounds.
+//! The expected usage of a run: requests and bytes by usage row, with bounds.
 //!
-//! Text is read in order, so its requests and bytes follow from listing and cursor alone. Of columnar files only the wanted
-//! column chunks are fetched, which their footers tell: those of some files are looked at, and the others are expected to be
-//! like those near them. They are not counted on to be: the bounds allow for all or nothing of each.
+//! Text files are read in order, so the listing and the cursor determine their requests and bytes. Of columnar files,
+//! only the selected column chunks are fetched, and only the footer shows which. The footers of some files are read,
+//! and the other files are expected to be like their neighbours. The bounds do not rely on that: they allow for nothing
+//! or all of each file.
 
 mod columnar;
 mod estimated;
@@ -19,17 +20,17 @@ use tollgate_base::object::{ObjectFacts, StorageClass};
 use tollgate_base::predicate::Predicate;
 use tollgate_cost::usage::Row;
 
-/// One request in so many is allowed for being sent again.
+/// The bounds allow for one retry in this many requests.
 const RETRY_ONE_IN: u64 = 50;
 
-/// The files of a stream, summed up as they are decided.
+/// The sums of a stream's files, added as it is decided that they are read.
 #[derive(Debug, Default)]
 pub struct StreamPlan {
     in_order: BTreeMap<StorageClass, (u64, u64)>,
     columnar: Columnar,
     /// Files to read.
     pub files: u64,
-    /// Their bytes as stored, from where they are to be read on.
+    /// Their stored bytes, from the positions where reading starts.
     pub stored_bytes: u64,
 }
 
@@ -44,7 +45,7 @@ impl StreamPlan {
         plan
     }
 
-    /// A plan of files of which filters may ask for page indexes and bloom filters, or not.
+    /// A plan of files. `indexed`: whether filters may use page indexes and bloom filters.
     #[must_use]
     pub fn indexed(indexed: bool) -> Self {
         let mut plan = Self::default();
@@ -52,55 +53,56 @@ impl StreamPlan {
         plan
     }
 
-    /// What is wanted of columnar files. `everything`: all columns and rows.
+    /// Sets what is read from columnar files. `everything`: all columns and rows.
     pub fn wanted(&mut self, predicates: &Arc<[Predicate]>, everything: bool) {
         self.columnar.wanted(predicates, everything);
     }
 
-    /// A file that is read by ranges, with its place in key order. `part`: whether something is known to be left out of it, as
-    /// of no other.
+    /// Adds a file that is read by ranges, with its place in key order. `part`: whether part of it is known to be
+    /// skipped, unlike in other files.
     pub fn add_columnar(&mut self, object: &ObjectFacts, place: u32, part: bool) {
         self.columnar.push(place, object.storage_class, object.size, part);
         self.files += 1;
         self.stored_bytes += object.size;
     }
 
-    /// The places of up to `count` columnar files whose footers would tell most of what is not known.
+    /// The places of up to `count` columnar files whose footers would reduce the uncertainty most.
     #[must_use]
     pub fn worth_a_look(&mut self, count: usize) -> Vec<u32> {
         self.columnar.worth_a_look(count)
     }
 
-    /// What the footer of one of them told; `None` where it cannot be read.
+    /// Adds the footer of one of them. `None` if it cannot be read.
     pub fn add_footer(&mut self, place: u32, file: Option<ColumnarFile>) {
         self.columnar.add_footer(place, file);
     }
 
-    /// How many footers were looked at.
+    /// How many footers were read.
     #[must_use]
     pub fn footers(&self) -> usize {
         self.columnar.looks()
     }
 
-    /// How many more are worth their price where no limit is near: fewer than a tenth of the stream's bytes.
+    /// How many more footers are worth their price if no limit is near: together less than a tenth of the stream's
+    /// bytes.
     #[must_use]
     pub fn footers_left(&self) -> usize {
         self.columnar.looks_left()
     }
 
-    /// Whether the bounds are so near each other that more footers tell little.
+    /// Whether the bounds are so close that more footers would add little.
     #[must_use]
     pub fn narrow(&self) -> bool {
         self.columnar.narrow()
     }
 
-    /// Files that may take anything between nothing and all of them.
+    /// The number of files of which anything between nothing and everything may be read.
     #[must_use]
     pub fn unknown_files(&self) -> u64 {
         self.columnar.unknown_files()
     }
 
-    /// Rows of the columnar files, as far as footers tell.
+    /// The rows of the columnar files, if their footers are known.
     #[must_use]
     pub fn rows(&self) -> Option<u64> {
         let sum = |sum: (u64, u64), file: &ColumnarFile| (sum.0 + file.rows, sum.1 + file.size);
@@ -108,7 +110,7 @@ impl StreamPlan {
         (self.in_order.is_empty() && bytes > 0).then(|| scaled(self.stored_bytes, rows, bytes))
     }
 
-    /// Whether bounds are wide only because no footer was looked at.
+    /// Whether the bounds are wide only because no footer was read.
     #[must_use]
     pub fn needs_a_look(&self) -> bool {
         self.columnar.needs_a_look()

@@ -1,10 +1,10 @@
-//! S3 Inventory: what its manifest says, its rows as objects, and its keys in order.
+//! S3 Inventory: its manifest, its rows as objects, and its keys in order.
 //!
 //! ```text
 //!   manifest.json ─▶ files ─ decoded elsewhere ─▶ batches ─▶ objects ─ those that are wanted ─▶ sorted runs ─▶ merged
 //! ```
-//! Nothing promises that the rows of an inventory are in order, so they are sorted in pieces of [`CHUNK`] objects. Pieces
-//! that follow one another, as those of a sorted inventory do, are one run.
+//! The rows of an inventory may be in any order, so they are sorted in chunks of [`CHUNK`] objects. Chunks that
+//! continue each other, as in a sorted inventory, form one run.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -29,12 +29,12 @@ const CHUNK: usize = 16_384;
 const NEEDED: [(&str, &str); 4] =
     [("key", "Key"), ("size", "Size"), ("lastmodifieddate", "LastModifiedDate"), ("etag", "ETag")];
 
-/// What a manifest says.
+/// The content of a manifest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifest {
     /// The bucket that was listed.
     pub source_bucket: String,
-    /// When S3 began to gather it.
+    /// When S3 started to create it.
     pub created_at: Timestamp,
     /// How its files are read.
     pub format: FormatOptions,
@@ -68,10 +68,10 @@ impl Manifest {
     /// Reads `manifest.json`.
     ///
     /// # Errors
-    /// `Data` where it is no manifest, `Config` where the inventory lacks what a listing needs, `Unsupported` for ORC.
+    /// `Data` if it is not a manifest, `Config` if the inventory lacks what a listing needs, `Unsupported` for ORC.
     pub fn parse(text: &[u8]) -> Result<Self> {
         let written: Written = serde_json::from_slice(text)
-            .map_err(|error| Error::data("the manifest of the inventory has another form").caused_by(error))?;
+            .map_err(|error| Error::data("the manifest of the inventory has an unknown structure").caused_by(error))?;
         let millis = match &written.creation_timestamp {
             serde_json::Value::String(text) => text.parse::<i64>().ok(),
             other => other.as_i64(),
@@ -86,7 +86,7 @@ impl Manifest {
             "parquet" => FormatOptions::Parquet(ParquetOptions::default()),
             other => {
                 return Err(Error::new(ErrorKind::Unsupported, format!("inventories of {other} are not supported"))
-                    .hint("let the inventory be written as CSV or Parquet"));
+                    .hint("configure the inventory to be written as CSV or Parquet"));
             }
         };
         Ok(Self {
@@ -157,15 +157,15 @@ fn url_decoded(text: &[u8]) -> Option<String> {
     percent_decode(&spaced).decode_utf8().ok().map(|text| text.into_owned())
 }
 
-/// Hands over the objects of a batch that were there when the inventory was made.
+/// Calls `each` with the objects of a batch that existed when the inventory was made.
 ///
 /// # Errors
-/// `Data` where a row is not what an inventory has, and what `each` says.
+/// `Data` if a row is not a valid inventory row, and the errors of `each`.
 pub fn objects(batch: &Batch, mut each: impl FnMut(ObjectFacts)) -> Result<()> {
     match batch {
         Batch::Text(rows) => of_text(rows, &mut each),
         Batch::Arrow(rows) => of_columns(rows, &mut each),
-        Batch::Json(_) => Err(Error::internal("an inventory was read as JSON")),
+        Batch::Json(_) => Err(Error::internal("an inventory was decoded as JSON")),
     }
 }
 
@@ -215,7 +215,7 @@ fn of_columns(rows: &RecordBatch, each: &mut impl FnMut(ObjectFacts)) -> Result<
     let (key, etag, class) = (texts("key")?, texts("etag")?, texts("storageclass")?);
     let (size, modified_at) = (column("size", DataType::Int64)?, column("lastmodifieddate", micros)?);
     let modified_at = modified_at.map(|times| cast(&times, &DataType::Int64)).transpose();
-    let modified_at = modified_at.map_err(|error| Error::internal("times are no numbers").caused_by(error))?;
+    let modified_at = modified_at.map_err(|error| Error::internal("times are not numbers").caused_by(error))?;
     let (latest, marker) = (column("islatest", DataType::Boolean)?, column("isdeletemarker", DataType::Boolean)?);
     for row in 0..rows.num_rows() {
         let fields = Fields {
@@ -249,7 +249,7 @@ fn truth_of(array: &Option<ArrayRef>, row: usize) -> Option<bool> {
     Some(there(array, row)?.as_boolean().value(row))
 }
 
-/// The objects of an inventory that a stream may want.
+/// The objects of an inventory that may belong to a stream.
 #[derive(Debug, Default)]
 pub struct Inventory {
     runs: Vec<FileList>,
@@ -259,7 +259,7 @@ pub struct Inventory {
 }
 
 impl Inventory {
-    /// Takes an object in, in any order.
+    /// Adds an object, in any order.
     pub fn push(&mut self, object: ObjectFacts) {
         self.chunk.push(object);
         if self.chunk.len() >= CHUNK {
@@ -267,7 +267,7 @@ impl Inventory {
         }
     }
 
-    /// Puts what was taken in into its order. To be called behind the last object.
+    /// Sorts the objects. Must be called after the last object.
     pub fn settle(&mut self) {
         let mut chunk = std::mem::take(&mut self.chunk);
         chunk.sort_unstable_by(|one, other| one.key.cmp(&other.key));
@@ -295,7 +295,7 @@ impl Inventory {
         self.len() == 0
     }
 
-    /// Whether there is an object whose key begins with this.
+    /// Whether there is an object whose key starts with this prefix.
     #[must_use]
     pub fn has_prefix(&self, prefix: &str) -> bool {
         self.runs.iter().any(|run| {
@@ -413,7 +413,7 @@ mod tests {
         for (text, part) in [
             (manifest("ORC", "x"), "orc"),
             (manifest("CSV", "Bucket, Key, Size"), "does not have LastModifiedDate, ETag"),
-            (b"{}".to_vec(), "another form"),
+            (b"{}".to_vec(), "an unknown structure"),
         ] {
             let error = Manifest::parse(&text).unwrap_err();
             assert!(error.message().contains(part), "{error}");

@@ -2,8 +2,8 @@
 
 use super::pattern::Pattern;
 
-/// The prefixes to list for a stream, in byte order and none inside another, so that listing them one after the
-/// other yields every key once and in order.
+/// The prefixes to list for a stream, in byte order and without overlaps, so that listing them in sequence returns
+/// every key once and in order.
 #[must_use]
 pub fn prefixes(patterns: &[Pattern], only_prefix: Option<&str>) -> Vec<String> {
     let wanted = match only_prefix {
@@ -27,7 +27,7 @@ fn narrowed(patterns: &[Pattern], only_prefix: &str) -> Vec<String> {
     prefixes
 }
 
-/// The folders that prefixes are in, and folders themselves: all that a server can list which knows no other prefixes.
+/// The folders that contain the prefixes, for servers that can list only whole folders.
 #[must_use]
 pub fn whole_folders(prefixes: Vec<String>) -> Vec<String> {
     let folder = |mut prefix: String| {
@@ -37,7 +37,7 @@ pub fn whole_folders(prefixes: Vec<String>) -> Vec<String> {
     without_covered(prefixes.into_iter().map(folder).collect())
 }
 
-/// The folder that all prefixes are in: empty, or with a slash at its end.
+/// The folder that contains all prefixes: empty, or with a slash at its end.
 #[must_use]
 pub fn common_folder(prefixes: &[String]) -> String {
     let Some((first, others)) = prefixes.split_first() else { return String::new() };

@@ -1,5 +1,5 @@
-//! The order of a listing, and its end. Everything that lists in parts, goes on after a key or stops before one relies on
-//! keys that come in byte order, as S3 promises for all but its directory buckets; so each page is checked.
+//! The order of a listing, and its end. Code that lists in parts, or that starts or stops at a key, relies on keys in
+//! byte order. S3 guarantees this order for all buckets except directory buckets, so each page is checked.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -7,17 +7,14 @@ use std::sync::Arc;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
 
-/// The context of an error of [`in_order`] that names the key before.
-const LISTED_AFTER: &str = "listed_after";
-
 /// Pages in a row without a new key, after which a listing is given up.
 const BARREN_PAGES: u32 = 1000;
 
-/// Checks that objects come in the order of their keys, after the last one of the page before. An object that comes twice
-/// is kept once, in its newer version. Answers with how many came twice.
+/// Checks that objects are in order of their keys, after the last one of the previous page. Of an object that is listed
+/// twice, only the newer version is kept. Returns the number of duplicates.
 ///
 /// # Errors
-/// Unsupported, with the two keys, where they are not in order: see [`out_of_order`].
+/// [`ErrorKind::OutOfOrder`], with the two keys.
 pub fn in_order(last: Option<&str>, objects: &mut Vec<ObjectFacts>) -> Result<u64> {
     let Some(first) = objects.first() else { return Ok(0) };
     let (mut twice, mut again) = (0, false);
@@ -60,7 +57,7 @@ fn once(objects: &mut Vec<ObjectFacts>) -> Result<u64> {
     Ok((before - objects.len()) as u64)
 }
 
-/// As [`in_order`], for the folders of a page.
+/// Like [`in_order`], for the folders of a page.
 ///
 /// # Errors
 /// As [`in_order`].
@@ -77,20 +74,14 @@ pub fn folders_in_order(last: Option<&str>, folders: &mut Vec<String>) -> Result
     }
 }
 
-/// Whether an error says that a listing is not in order.
-#[must_use]
-pub fn out_of_order(error: &Error) -> bool {
-    error.get(LISTED_AFTER).is_some()
-}
-
 fn disorder(before: &str, key: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, "the listing of the bucket is not in the order of its keys")
+    Error::new(ErrorKind::OutOfOrder, "the listing of the bucket is not sorted by key")
         .with("key", key)
-        .with(LISTED_AFTER, before)
-        .hint("run it again: the stream is then listed as a whole and sorted before it is read")
+        .with("listed_after", before)
+        .hint("run the sync again: the next run sorts the whole listing before it reads the stream")
 }
 
-/// Notices a listing that does not end, since its pages come again or bring nothing, in constant memory (Brent's way of
+/// Detects a listing that never ends, because its pages repeat or are empty, in constant memory (Brent's algorithm for
 /// finding cycles).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Trail {
@@ -102,10 +93,10 @@ pub struct Trail {
 }
 
 impl Trail {
-    /// A page came that has a next one. `content` stands for its keys; `None` where it has none that are new.
+    /// A page came that has a next one. `content` stands for its keys; `None` if it has none that are new.
     ///
     /// # Errors
-    /// Unsupported, where the listing goes in a circle.
+    /// Unsupported if the listing goes in a circle.
     pub fn step(&mut self, token: &str, content: Option<&[&str]>) -> Result<()> {
         self.pages += 1;
         self.barren = if content.is_some() { 0 } else { self.barren + 1 };
@@ -113,8 +104,8 @@ impl Trail {
         let came_before =
             self.mark.is_some_and(|(token, keys)| page.0 == token || (content.is_some() && page.1 == keys));
         if came_before || self.barren > BARREN_PAGES {
-            let error = Error::new(ErrorKind::Unsupported, "the listing of the bucket goes in a circle");
-            return Err(error.with("pages", self.pages).hint("the server does not speak S3 as this program needs it"));
+            let error = Error::new(ErrorKind::Unsupported, "the listing of the bucket repeats itself");
+            return Err(error.with("pages", self.pages).hint("the server is not compatible with S3"));
         }
         if self.pages >= self.next_mark {
             (self.mark, self.next_mark) = (Some(page), self.pages * 2);
@@ -122,7 +113,7 @@ impl Trail {
         Ok(())
     }
 
-    /// As [`Self::step`], with the keys of objects and folders.
+    /// Like [`Self::step`], with the keys of objects and folders.
     ///
     /// # Errors
     /// As [`Self::step`].
@@ -137,6 +128,9 @@ impl Trail {
     }
 }
 
+/// The standard library may change this hash with any version, which does no harm here: hashes are compared only with
+/// others of the same listing, in the same process, and never written down. 64 bits make it unlikely enough that two
+/// different pages look alike, which would end the listing with an error.
 fn hash(of: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     of.hash(&mut hasher);
@@ -162,7 +156,7 @@ mod tests {
     fn checked(last: Option<&str>, keys: &[&str]) -> Option<(u64, Vec<String>)> {
         let mut objects = objects(keys);
         let twice = in_order(last, &mut objects);
-        assert!(twice.as_ref().err().is_none_or(out_of_order));
+        assert!(twice.as_ref().err().is_none_or(|error| error.kind() == ErrorKind::OutOfOrder));
         Some((twice.ok()?, objects.iter().map(|object| object.key.to_string()).collect()))
     }
 

@@ -103,9 +103,9 @@ impl Pattern {
         match_segments(segments, &parts, dots)
     }
 
-    /// The prefixes to list: literal text before the first wildcard. None for an empty glob, which matches nothing. Keys
-    /// with another number of `/` in a row match a glob without beginning with its prefix; they are not listed, as they are
-    /// not in the connector that we replace.
+    /// The prefixes to list: the literal text before the first wildcard. There are none for an empty glob, which
+    /// matches nothing. Keys with a different number of consecutive `/` match a glob but do not start with its prefix.
+    /// They are not listed, as in the connector that we replace.
     #[must_use]
     pub fn literal_prefixes(&self) -> Vec<String> {
         match &self.matcher {

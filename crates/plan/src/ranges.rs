@@ -1,9 +1,9 @@
-//! Which requests bring the bytes: ranges merged over small gaps, and large objects split into parts.
+//! Plans requests: ranges are merged over small gaps, and large objects are split into parts.
 
 use std::ops::Range;
 
-/// Two wanted ranges with a gap up to this many bytes become one request: a request costs as much time as about
-/// this many bytes at the speed of one connection, and $0.0000004 more.
+/// Two ranges with a gap of up to this many bytes become one request. A request takes about as long as this many bytes
+/// at the speed of one connection, and costs another $0.0000004.
 pub const MERGE_GAP_BYTES: u64 = 1 << 20;
 
 /// One GET per object below this size; above it, parts of [`PART_BYTES`].
@@ -15,14 +15,14 @@ pub const PART_BYTES: u64 = 8 << 20;
 /// Fewer files than this at hand: a large one may have the connections to itself.
 const ENOUGH_FILES: usize = 4;
 
-/// Whether a file has the connections to itself, when so many others are known and not begun, or in flight.
+/// Whether a file can use all connections, given the number of other files that are waiting or in flight.
 #[must_use]
 pub fn alone(ready: usize, in_flight: usize) -> bool {
     ready + in_flight < ENOUGH_FILES
 }
 
-/// Merges wanted ranges into requests. The result is sorted, covers every wanted byte, and joins neighbours with a
-/// gap of at most `gap_bytes`. Empty ranges vanish.
+/// Merges ranges into requests. The result is sorted, covers every byte of the ranges, and joins neighbours with a gap
+/// of at most `gap_bytes`. Empty ranges are dropped.
 #[must_use]
 pub fn merged(mut wanted: Vec<Range<u64>>, gap_bytes: u64) -> Vec<Range<u64>> {
     wanted.retain(|range| range.start < range.end);
@@ -37,12 +37,13 @@ pub fn merged(mut wanted: Vec<Range<u64>>, gap_bytes: u64) -> Vec<Range<u64>> {
     merged
 }
 
-/// Steps that follow one another are fetched together up to this many bytes: a file of many small row groups would
-/// otherwise cost a request for each.
+/// Consecutive steps are fetched together up to this many bytes: a file of many small row groups would otherwise cost a
+/// request for each.
 pub const TOGETHER_BYTES: u64 = 1 << 20;
 
-/// The requests of a decoder that asks for ranges step by step: those of each fetch, merged. A fetch serves one step, or
-/// several small ones. What a step shares with the one before it is fetched once, and so is what lies behind `known_from`.
+/// The merged requests of a decoder that requests ranges step by step, for each fetch. A fetch serves one step, or
+/// several small ones. Bytes that a step shares with the previous one are fetched once, and so are bytes after
+/// `known_from`.
 ///
 /// This bounds the requests for an object whose steps are not known by its size: see [`most_requests`].
 #[must_use]
@@ -78,9 +79,9 @@ pub fn length_of(ranges: &[Range<u64>]) -> u64 {
     ranges.iter().map(|range| range.end - range.start).sum()
 }
 
-/// The most requests for an object of `size` bytes that is read by ranges, its last bytes and its metadata included. Of
-/// each two fetches that follow one another the first steps have more than [`TOGETHER_BYTES`], and requests of one fetch
-/// or of an index lie further apart than [`MERGE_GAP_BYTES`].
+/// The maximum number of requests for an object of `size` bytes that is read by ranges, including its last bytes and
+/// its metadata. The bound holds because two consecutive fetches have more than [`TOGETHER_BYTES`], and because the
+/// requests of one fetch or of an index are further apart than [`MERGE_GAP_BYTES`].
 #[must_use]
 pub fn most_requests(size: u64, known_bytes: u64) -> u64 {
     match size {
@@ -90,10 +91,10 @@ pub fn most_requests(size: u64, known_bytes: u64) -> u64 {
     }
 }
 
-/// The requests for an object of `size` bytes from byte `from` on. A single open range is `None` in the first
-/// place: the whole object, without a Range header.
+/// The requests for an object of `size` bytes from byte `from` on. If the whole object is one request without a Range
+/// header, the only value is `None`.
 ///
-/// `alone`: whether this file has the connections to itself, so that parts can be fetched side by side.
+/// `alone`: whether this file can use all connections, so that parts can be fetched in parallel.
 #[must_use]
 pub fn parts(size: u64, from: u64, alone: bool) -> Vec<Option<Range<u64>>> {
     let rest = size.saturating_sub(from);

@@ -1,8 +1,7 @@
-//! Which files a sample for development has: at most a part of the bytes and of the requests of the whole, so that it saves
-//! the rest.
+//! Selects the files of a sample for development, with at most a given fraction of the bytes and requests of the whole.
 //!
-//! Files are taken in the order of their places ([`sample_place`]), which depend on their keys alone: the sample is the same
-//! each time, and a file more or less changes little of it.
+//! Files are taken in the order of their places ([`sample_place`]), which depend only on their keys. So the sample is
+//! the same each time, and one more or less file changes it only a little.
 
 use tollgate_base::object::sample_place;
 
@@ -35,15 +34,15 @@ struct Candidate {
 pub struct Sample {
     /// Their indices, ascending.
     pub files: Vec<u32>,
-    /// The one of which only so many bytes are read.
+    /// The file that is read only in part, and the number of bytes to read.
     pub cut: Option<(u32, u64)>,
-    /// Bytes that are read, about.
+    /// The approximate number of bytes to read.
     pub bytes: u64,
     /// Bytes of all files.
     pub of_bytes: u64,
 }
 
-/// What was listed to find the files.
+/// The size of the listing that found the files.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct ListingSize {
     /// Requests.
@@ -59,8 +58,8 @@ impl Sampler {
         self.bytes = self.bytes.saturating_add(size);
     }
 
-    /// Chooses `part` of the whole, or less: whole files as long as they fit. Where these have less than half of the bytes,
-    /// one more is read in part. A sample has one file at least, if there is any.
+    /// Chooses at most the fraction `part` of the whole. Whole files are added while they fit. If they have less than
+    /// half of the bytes, one more file is read in part. A sample has at least one file, if there is any.
     #[must_use]
     pub fn choose(&self, part: f64, listing: ListingSize) -> Sample {
         let reduced = |whole: f64, listed: f64| {

@@ -20,11 +20,11 @@ pub enum Verdict {
     Selected,
     /// No pattern matches, or it is a folder (`/` at the end).
     OtherKey,
-    /// No pattern matches, only since its name or a folder of it begins with a dot.
+    /// No pattern matches, but only because its name or one of its folders starts with a dot.
     Hidden,
     /// It is older than the stream's start date.
     TooOld,
-    /// A mark that another tool left.
+    /// A marker file of another tool.
     Marker,
 }
 
@@ -40,7 +40,7 @@ impl Selection {
         }
     }
 
-    /// By a regular expression in place of the globs, where there is one.
+    /// Selects by a regular expression instead of the globs, if there is one.
     #[must_use]
     pub fn by_expression(self, expression: Option<&KeyPattern>) -> Self {
         match expression {
@@ -49,8 +49,8 @@ impl Selection {
         }
     }
 
-    /// Selects zip archives whatever the patterns say: they hold for `archive.zip#member`, and which members an archive
-    /// has is not known from its key.
+    /// Selects zip archives regardless of the patterns, which apply to `archive.zip#member`. The key of an archive does
+    /// not show its members.
     #[must_use]
     pub fn with_archives(self, archives: bool) -> Self {
         Self { archives, ..self }

@@ -1,4 +1,4 @@
-//! Objects that come in any order, given back in the order of their keys: sorted in runs, kept compact, and merged.
+//! Sorts objects by key: they are sorted in runs, stored compactly, and merged.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -18,7 +18,7 @@ pub struct Sorter {
 }
 
 impl Sorter {
-    /// Takes an object in.
+    /// Adds an object.
     pub fn push(&mut self, object: ObjectFacts) {
         self.buffer.push(object);
         if self.buffer.len() == RUN {
@@ -34,7 +34,7 @@ impl Sorter {
         self.runs.push(run);
     }
 
-    /// All objects in order. One that came twice is there once, in its newest version.
+    /// All objects in order. An object that was listed twice is included once, in its newest version.
     #[must_use]
     pub fn sorted(mut self) -> Sorted {
         self.close_run();
@@ -44,13 +44,13 @@ impl Sorter {
     }
 }
 
-/// Gives objects back: see [`Sorter`].
+/// The sorted objects: see [`Sorter`].
 #[derive(Debug)]
 pub struct Sorted {
     runs: Vec<FileList>,
     heads: BinaryHeap<Reverse<Head>>,
     last: Option<Arc<str>>,
-    /// Objects so far that came more than once, each time but one.
+    /// The number of duplicates so far.
     pub twice: u64,
 }
 

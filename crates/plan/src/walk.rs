@@ -1,4 +1,4 @@
-//! Which listings show all keys that a partition filter wants, in key order, with few requests.
+//! Plans the listings that return all keys that a partition filter selects, in key order, with few requests.
 //!
 //! ```text
 //!   prefix ─▶ nothing below is wanted ─▶ skipped, with the reason
@@ -6,12 +6,12 @@
 //!          ─▶ the filter leaves only some names for the next folders, and the layout was given ─▶ these prefixes
 //!          ─▶ else ─▶ Folder: its folders are listed, and each is a prefix again
 //! ```
-//! Folders beside each other that are wanted become one scan over all of them (StartAfter its first, up to its last), so
-//! that a thousand small folders cost the pages of their keys and not a thousand requests. What is small is learned
-//! from the folders that were seen, and from the sample by which the layout was found.
+//! Adjacent folders that are selected become one scan over all of them (from the first with StartAfter, up to the
+//! last), so that a thousand small folders cost the pages of their keys and not a thousand requests. The size of
+//! folders is estimated from the folders seen so far, and from the sample that found the layout.
 //!
-//! It only decides: requests are made, several at a time, by whoever holds the nodes; each page comes back here and
-//! becomes objects and further nodes in its place.
+//! This module sends no requests. Its caller lists the nodes, several at a time, and passes each page back, which
+//! becomes objects and further nodes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ use tollgate_base::error::Result;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::partition::Part;
 
-/// A folder of so many pages is listed as it is: to look into it first costs as many requests.
+/// A folder with at most this many pages is listed flat, because listing its folders first would cost as many requests.
 const SMALL_FOLDER_PAGES: f64 = 2.0;
 
-/// So many prefixes are listed without looking whether they are there.
+/// At most this many prefixes are listed without checking that they exist.
 const PREFIXES_AT_MOST: usize = 4;
 
-/// A listing that goes on after so many pages is divided, to be listed side by side.
+/// A listing that continues after this many pages is divided into parts that are listed in parallel.
 const PAGES_BEFORE_DIVIDING: u64 = 16;
 
 /// Parts that a long listing is divided into: each may cost a page more.
@@ -43,27 +43,27 @@ const PAGES_OF_A_PART: f64 = 8.0;
 /// Skipped prefixes that are remembered for a report.
 const REMEMBERED: usize = 10_000;
 
-/// A piece of a listing, in key order among its neighbours.
+/// A part of a listing, in key order with its neighbours.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Node {
     /// Objects that are known already.
     Objects(Vec<ObjectFacts>),
     /// A flat listing.
     Scan(Scan),
-    /// A listing of one folder's folders.
+    /// A listing of the folders in a folder.
     Folder(Folder),
 }
 
-/// A flat listing: all keys with a prefix, behind one key and before another.
+/// A flat listing: all keys with a prefix, after one key and before another.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Scan {
     /// The prefix.
     pub prefix: String,
-    /// Keys up to this one are left out.
+    /// Keys up to this one are excluded.
     pub after: Option<String>,
-    /// Keys from this one on are left out.
+    /// Keys from this one on are excluded.
     pub until: Option<String>,
-    /// Where the next page goes on.
+    /// The continuation token of the next page.
     pub continuation: Option<String>,
     pages: u64,
     keys: u64,
@@ -76,11 +76,11 @@ pub struct Scan {
 /// A listing of the folders of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Folder {
-    /// The folder, or the prefix to begin with.
+    /// The folder, or the prefix to start with.
     pub prefix: String,
-    /// Names up to this text are left out.
+    /// Names up to this text are excluded.
     pub after: Option<String>,
-    /// Where the next page goes on.
+    /// The continuation token of the next page.
     pub continuation: Option<String>,
     /// The names between which dates are wanted, where the folders are dates: in a long listing the rest is passed over.
     dates: Option<Dates>,
@@ -113,7 +113,7 @@ impl Dates {
     }
 }
 
-/// The decisions over one listing.
+/// The decisions for one listing.
 #[derive(Debug, Clone, Default)]
 pub struct Walk {
     layout: Layout,
@@ -130,11 +130,11 @@ pub struct Walk {
 /// How a listing is walked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WalkOptions {
-    /// Whether folders are listed even where their names are known, so that a report can name what is beside them.
+    /// Whether folders are listed even if the needed names are known, so that a report can name the skipped ones.
     pub thorough: bool,
     /// Whether long listings are divided.
     pub divides: bool,
-    /// Keys that one page of a listing has at most.
+    /// The maximum number of keys on a page of a listing.
     pub page_keys: u32,
 }
 
@@ -147,22 +147,20 @@ impl Default for WalkOptions {
 /// What was listed, what was not and why.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct WalkReport {
-    /// The prefixes that were listed, with the first and last folder where a listing went over several.
+    /// The prefixes that were listed, with the first and last folder if a listing covered several.
     pub listed: Vec<String>,
-    /// The prefixes that were not, with the reason.
+    /// The prefixes that were skipped, with the reason.
     pub skipped: Vec<(String, String)>,
-    /// How many were not.
+    /// The number of skipped prefixes.
     pub skipped_count: u64,
-    /// Listings that began without looking whether the prefix is there.
-    pub known: u64,
-    /// Objects that a page had twice, and that are read once.
+    /// The number of objects that were listed twice, and are read once.
     pub twice: u64,
     /// For each number of folders in a prefix: prefixes of that depth that were kept and skipped.
     levels: BTreeMap<usize, (u64, u64)>,
 }
 
 impl WalkReport {
-    /// The part of all folders that was skipped: 0.9 is nine of ten. Folders beside each other count as equally large.
+    /// The fraction of all folders that was skipped: 0.9 is nine of ten. Adjacent folders count as equally large.
     #[must_use]
     pub fn scan_reduction(&self) -> f64 {
         let kept = self.levels.values().map(|(kept, skipped)| *kept as f64 / (kept + skipped).max(1) as f64);
@@ -170,7 +168,7 @@ impl WalkReport {
     }
 }
 
-/// What is to be done with a prefix.
+/// How to handle a prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Decision {
     Skip(usize),
@@ -179,7 +177,7 @@ enum Decision {
 }
 
 impl Walk {
-    /// A walk that leaves out keys up to `after`.
+    /// A walk that excludes keys up to `after`.
     #[must_use]
     pub fn new(layout: Layout, filter: Filter, after: Option<&str>, sampled: &[Sampled], options: WalkOptions) -> Self {
         let mut shape = Shape::default();
@@ -193,20 +191,20 @@ impl Walk {
         Self { layout, filter, after, options, shape, instead: None, report }
     }
 
-    /// Leaves what does not meet this condition of the filter to an inventory. Folders of which the inventory has nothing
-    /// are listed all the same.
+    /// Uses an inventory for keys that do not meet this condition of the filter. Folders that are not in the inventory
+    /// are still listed.
     #[must_use]
     pub fn instead(mut self, condition: usize, inventory: Arc<Inventory>) -> Self {
         self.instead = Some((condition, inventory));
         self
     }
 
-    /// The nodes to begin with. Prefixes are in order and none is inside another.
+    /// The first nodes. Prefixes must be in order and must not overlap.
     pub fn start(&mut self, prefixes: &[String]) -> Vec<Node> {
         prefixes.iter().flat_map(|prefix| self.open(prefix)).collect()
     }
 
-    /// Behind which key a listing with this prefix begins.
+    /// The key after which a listing with this prefix starts.
     #[must_use]
     pub fn start_after(&self, prefix: &str, own: Option<&str>) -> Option<String> {
         let resumed = self.after.as_deref().filter(|after| *after > prefix);
@@ -291,7 +289,7 @@ impl Walk {
         self.shape.keys_per_folder(depth).map(|keys| keys / f64::from(self.options.page_keys))
     }
 
-    /// The listings below a prefix whose next folders are known by name or by order; `None` where they must be looked up.
+    /// The listings below a prefix whose next folders are known by name or by order; `None` if they must be looked up.
     fn jump(&mut self, prefix: &str) -> Option<Vec<Node>> {
         if self.options.thorough || !(prefix.is_empty() || prefix.ends_with('/')) {
             return None;
@@ -320,7 +318,6 @@ impl Walk {
             }
             children.sort_unstable();
             children.dedup();
-            self.report.known += children.len() as u64;
             return Some(children.iter().flat_map(|child| self.open(child)).collect());
         }
         let (first, end) = self.filter.years(&name)?;
@@ -330,7 +327,7 @@ impl Walk {
         Some(vec![Node::Folder(Folder { prefix: prefix.to_owned(), dates: Some(dates), ..Folder::default() })])
     }
 
-    /// What a page of a folder's folders becomes. `next` is where the listing goes on.
+    /// Turns a page of folders into nodes. `next` is the continuation token.
     ///
     /// # Errors
     /// See [`order::in_order`] and [`Trail::step`].
@@ -444,7 +441,7 @@ impl Walk {
         most.clamp(1, PARTS.min(folders))
     }
 
-    /// What a page of a flat listing becomes: the objects that are in it, and how the listing goes on.
+    /// Turns a page of a flat listing into its objects and the rest of the listing.
     ///
     /// # Errors
     /// See [`order::in_order`] and [`Trail::step`].

@@ -18,17 +18,17 @@ pub struct ConfiguredCatalog {
 pub struct ConfiguredStream {
     /// The stream's name.
     pub name: String,
-    /// The namespace, which records and states must carry on.
+    /// The namespace, which records and states must include.
     pub namespace: Option<String>,
-    /// The columns that are wanted.
+    /// The selected columns.
     pub columns: Columns,
     /// How the stream is read.
     pub sync_mode: SyncMode,
     /// The platform's count of how often the stream was cleared.
     pub generation: Option<i64>,
-    /// The platform's number of the sync: the same over its attempts.
+    /// The platform's number of the sync, which is the same for all of its attempts.
     pub sync: Option<i64>,
-    /// The column that the user chose as the cursor: a path of one name, or of several where it lies inside another.
+    /// The column that the user chose as the cursor: a path with one name, or with several if it is nested.
     pub cursor_field: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ pub struct ConfiguredStream {
 pub enum SyncMode {
     /// Everything, each time.
     FullRefresh,
-    /// What was not read before.
+    /// Only data that was not read before.
     Incremental,
 }
 
@@ -79,7 +79,8 @@ struct WrittenStreamBody {
 }
 
 impl ConfiguredCatalog {
-    /// Reads a configured catalog. Unknown keys are fine; some platforms write the sync mode in capitals.
+    /// Reads a configured catalog. Unknown keys are accepted. The sync mode may be in capitals, as some platforms write
+    /// it.
     ///
     /// # Errors
     /// `Config` with the JSON path.

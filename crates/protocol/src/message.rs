@@ -1,4 +1,4 @@
-//! Messages out: each function gives one whole line.
+//! Output messages. Each function returns one complete line.
 
 use std::fmt::Write as _;
 
@@ -13,9 +13,9 @@ use tollgate_base::object::Timestamp;
 pub enum Level {
     /// Only with `--debug`.
     Debug,
-    /// For the reader of a normal run.
+    /// Information about a normal run.
     Info,
-    /// Something was left out or is not as it should be, and the run goes on.
+    /// Something was skipped or is wrong, and the run continues.
     Warn,
     /// Data is missing.
     Error,
@@ -24,7 +24,7 @@ pub enum Level {
 /// The status of a stream in a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Status {
-    /// The stream is begun.
+    /// The stream has started.
     Started,
     /// The first record follows.
     Running,
@@ -79,14 +79,14 @@ pub fn connection_status(failure: Option<&str>) -> String {
     })
 }
 
-/// A file that was put into the staging folder, for its record.
+/// A file in the staging folder, as in its record.
 #[derive(Debug)]
 pub struct FileReference<'a> {
     /// The stream.
     pub stream: &'a ConfiguredStream,
     /// The key up to its last slash.
     pub folder: &'a str,
-    /// The key behind its last slash.
+    /// The key after its last slash.
     pub file_name: &'a str,
     /// The size.
     pub bytes: u64,
@@ -96,7 +96,7 @@ pub struct FileReference<'a> {
     pub updated_at: Timestamp,
     /// Where the file is.
     pub staging_file_url: &'a str,
-    /// The path that it shall have at the destination.
+    /// The path of the file at the destination.
     pub source_file_relative_path: &'a str,
     /// Now.
     pub emitted_at: Timestamp,
@@ -160,7 +160,7 @@ pub fn stream_status(stream: &ConfiguredStream, status: Status, at: Timestamp) -
     }))
 }
 
-/// TRACE ESTIMATE: the rows and the bytes of records that a stream is expected to have. A later one takes its place.
+/// TRACE ESTIMATE: the rows and the bytes of records that a stream is expected to have. A later estimate replaces it.
 #[must_use]
 pub fn estimate(stream: &ConfiguredStream, rows: u64, bytes: u64, at: Timestamp) -> String {
     let mut body = descriptor(stream);
@@ -197,11 +197,13 @@ pub fn chain(error: &Error) -> String {
     text
 }
 
-/// The text for `check`: the error, and the deepest cause where the kind leaves the user with a question.
+/// The text for `check`: the error, and the deepest cause if the error alone is not clear.
 #[must_use]
 pub fn failure_text(error: &Error) -> String {
     match error.kind().failure_type() {
-        FailureType::ConfigError if error.kind() != ErrorKind::Data => error.to_string(),
+        FailureType::ConfigError if !matches!(error.kind(), ErrorKind::Data | ErrorKind::SchemaMismatch) => {
+            error.to_string()
+        }
         _ => chain(error),
     }
 }

@@ -1,4 +1,4 @@
-//! Where messages go: the only place that writes to stdout, and, for a person at a terminal, to stderr.
+//! The sink for messages: the only code that writes to stdout and, for people at a terminal, to stderr.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,17 +7,16 @@ use std::sync::{Mutex, PoisonError};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
-/// Takes whole lines, in the order in which they must appear.
+/// A sink for complete lines, in the order in which they are written.
 pub trait Sink: Send {
-    /// Writes lines, each with its line break. When it returns, they are with the reader, as far as this process can
-    /// bring them.
+    /// Writes lines, each with its line break. When it returns, the lines have left this process.
     ///
     /// # Errors
-    /// When nobody reads any more.
+    /// If the reader has closed its end.
     fn write(&mut self, lines: &[u8]) -> io::Result<()>;
 
-    /// Writes lines up to an index that `end` gives, and asks it again, with the number of bytes written, as often as
-    /// it can: it may have changed its mind. Returns the bytes that were written.
+    /// Writes lines up to the index that `end` returns. It calls `end` again as often as possible with the number of
+    /// bytes written, because the index may change. Returns the number of bytes written.
     ///
     /// # Errors
     /// As [`Sink::write`].
@@ -36,24 +35,24 @@ static WRITING: Mutex<()> = Mutex::new(());
 
 static CLOSED_AT_START: AtomicBool = AtomicBool::new(false);
 
-/// Takes note of whether there is a standard output. Rust opens `/dev/null` in the place of one that is closed before `main`
-/// begins, so this must be called earlier.
+/// Records whether standard output is open. Before `main` starts, Rust replaces a closed standard output with
+/// `/dev/null`, so this must be called earlier.
 pub fn note_closed_stdout() {
     let flags = rustix::io::fcntl_getfd(rustix::stdio::stdout());
     CLOSED_AT_START.store(flags == Err(Errno::BADF), Ordering::Relaxed);
 }
 
-/// Whether standard output was closed when the process began: then nobody will see a message. Says so on stderr.
+/// Whether standard output was closed when the process started, so that nobody will see messages. Reports it on stderr.
 #[must_use]
 pub fn closed_at_start() -> bool {
     let closed = CLOSED_AT_START.load(Ordering::Relaxed);
     if closed {
-        _ = writeln!(io::stderr().lock(), "standard output is closed: there is nobody to write messages to");
+        _ = writeln!(io::stderr().lock(), "standard output is closed, so no messages can be written");
     }
     closed
 }
 
-/// Standard output. There is no buffer that a crash could lose. Where it does not block and is full, it is waited for.
+/// Standard output, without a buffer that a crash could lose. If it is non-blocking and full, writes wait.
 #[derive(Debug, Default)]
 pub struct Stdout;
 
@@ -88,7 +87,7 @@ fn wait_for_room(stdout: rustix::fd::BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
-/// Standard error, for people: verbs whose answer is no message tell warnings and errors there.
+/// Standard error, for people: verbs that do not print messages write warnings and errors there.
 #[derive(Debug, Default)]
 pub struct Stderr;
 
@@ -98,32 +97,33 @@ impl Sink for Stderr {
     }
 }
 
-/// A line on a terminal that is written over again and again. What is shown is gone when it is dropped.
+/// A line on a terminal that is overwritten repeatedly. Dropping it clears the line.
 #[derive(Debug)]
 pub struct StatusLine(());
 
-/// The width of a terminal that does not say how wide it is.
+/// The width of a terminal with an unknown width.
 const USUAL_COLUMNS: usize = 80;
 
 impl StatusLine {
-    /// The line, if a person looks at stderr and messages go elsewhere.
+    /// The line, if stderr is a terminal and messages go elsewhere.
     #[must_use]
     pub fn on_terminal() -> Option<Self> {
         (io::stderr().is_terminal() && !io::stdout().is_terminal()).then(|| Self(()))
     }
 
-    /// Shows a text in place of the last one. A terminal that went away is no fault of the run.
+    /// Shows a text in place of the last one. Errors are ignored: the run continues if the terminal is closed.
     pub fn show(&mut self, text: &str) {
         // Asked each time, since windows change their size.
-        let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| usize::from(size.ws_col));
+        let size = rustix::termios::tcgetwinsize(io::stderr()).ok();
+        let columns = size.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
         _ = write!(io::stderr().lock(), "\r\x1b[K{}", fitted(text, columns));
     }
 }
 
-/// A text that does not wrap in so many columns, where 0 means that nobody knows: a line that wraps cannot be written over.
-/// The last column stays free, since terminals wrap when it is filled.
-fn fitted(text: &str, columns: usize) -> String {
-    let columns = if columns == 0 { USUAL_COLUMNS } else { columns };
+/// A text that does not wrap in so many columns, as far as the terminal says how many it has: a line that wraps cannot be
+/// written over. The last column stays free, since terminals wrap when it is filled.
+fn fitted(text: &str, columns: Option<usize>) -> String {
+    let columns = columns.unwrap_or(USUAL_COLUMNS);
     if text.chars().count() < columns {
         return text.to_owned();
     }
@@ -150,13 +150,13 @@ mod tests {
 
     #[test]
     fn the_progress_line_fits_the_terminal() {
-        assert_eq!(fitted("[##..] s: 3 of 4 files", 80), "[##..] s: 3 of 4 files");
-        assert_eq!(fitted("abcdef", 6), "abcd…");
-        assert_eq!(fitted("äöüß", 4), "äö…");
-        assert_eq!(fitted("abc", 1), "");
-        assert_eq!(fitted(&"x".repeat(200), 0).chars().count(), 79);
+        assert_eq!(fitted("[##..] s: 3 of 4 files", Some(80)), "[##..] s: 3 of 4 files");
+        assert_eq!(fitted("abcdef", Some(6)), "abcd…");
+        assert_eq!(fitted("äöüß", Some(4)), "äö…");
+        assert_eq!(fitted("abc", Some(1)), "");
+        assert_eq!(fitted(&"x".repeat(200), None).chars().count(), 79);
         for columns in 1..10 {
-            assert!(fitted("0123456789", columns).chars().count() < columns.max(1) + usize::from(columns == 0));
+            assert!(fitted("0123456789", Some(columns)).chars().count() < columns);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The state a platform hands back: `--state`.
+//! The state that a platform passes with `--state`.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ pub struct StateFile {
 }
 
 impl StateFile {
-    /// Reads a state file, in every form that platforms hand over and that `read` prints:
+    /// Reads a state file, in every form that platforms pass and that `read` prints:
     ///
     /// * a list of STREAM states, or with one GLOBAL state (also under the key `global_`, as some platforms write it);
     /// * one such state without the list, and the legacy form `{"stream name": {…}}`;
@@ -41,13 +41,13 @@ impl StateFile {
     /// * nothing, `[]`, `{}` and `null`, which mean no state.
     ///
     /// # Errors
-    /// `Config` where it is not JSON, or where any part of it is none of these.
+    /// `Config` if it is not JSON, or if any part of it is none of these.
     pub fn read(bytes: &[u8]) -> Result<Self> {
         let mut file = Self::default();
         for value in serde_json::Deserializer::from_slice(bytes).into_iter::<Value>() {
             let value = value.map_err(|error| {
                 let error = Error::config("the state file is not JSON").caused_by(error);
-                error.hint("pass the list of states of the last run")
+                error.hint("pass the states of the last run")
             })?;
             match &value {
                 Value::Null => {}

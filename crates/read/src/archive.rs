@@ -18,7 +18,7 @@ use super::context::{FileEnd, ReadGrant, StreamContext};
 use super::emit::Event;
 use super::fetch::{self, ByteSource};
 use super::file::{self, Origin};
-use super::report::MembersLeftOut;
+use super::skipped::{SkipCounts, SkipReason};
 use tollgate_base::batch::{Place, Position};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::object::ObjectFacts;
@@ -83,11 +83,11 @@ impl Archive {
         let every = Selection::new(&["**".to_owned()], stream.start_at, stream.skip_markers);
         let by_name = matches!(selection.verdict(&self.object), Verdict::OtherKey | Verdict::Hidden);
         let selection = if by_name { selection } else { every };
-        let (mut members, mut left_out) = (Vec::new(), MembersLeftOut::default());
+        let (mut members, mut skipped) = (Vec::new(), SkipCounts::default());
         let mut keys = HashSet::new();
         for member in self.members.iter().filter(|member| !member.folder()) {
             if stream.archive_pattern.as_ref().is_some_and(|pattern| !pattern.matches(&member.name)) {
-                left_out.unmatched += 1;
+                skipped.add(SkipReason::Unmatched);
                 continue;
             }
             let mut facts = self.facts(member);
@@ -99,15 +99,15 @@ impl Archive {
                     keys.insert(Arc::clone(&facts.key));
                     members.push((facts, member.clone()));
                 }
-                Verdict::Hidden => left_out.hidden += 1,
-                Verdict::OtherKey if hidden(&member.name) => left_out.hidden += 1,
-                Verdict::OtherKey => left_out.unmatched += 1,
-                Verdict::Marker => left_out.markers += 1,
-                Verdict::TooOld => left_out.too_old += 1,
+                Verdict::Hidden => skipped.add(SkipReason::Hidden),
+                Verdict::OtherKey if hidden(&member.name) => skipped.add(SkipReason::Hidden),
+                Verdict::OtherKey => skipped.add(SkipReason::Unmatched),
+                Verdict::Marker => skipped.add(SkipReason::Marker),
+                Verdict::TooOld => skipped.add(SkipReason::TooOld),
             }
         }
         members.sort_by(|(one, _), (two, _)| (one.modified_at, &one.key).cmp(&(two.modified_at, &two.key)));
-        Chosen { members, left_out }
+        Chosen { members, skipped }
     }
 
     /// A member as a file.
@@ -143,7 +143,7 @@ impl Archive {
 /// The members of an archive that belong to a stream, and how many do not.
 pub(super) struct Chosen {
     pub(super) members: Vec<(ObjectFacts, Member)>,
-    pub(super) left_out: MembersLeftOut,
+    pub(super) skipped: SkipCounts,
 }
 
 fn hidden(name: &str) -> bool {
@@ -204,8 +204,8 @@ pub(super) async fn read(
     let key = Arc::clone(&object.key);
     let opened = Archive::open(&store, &object, &shared.budgets.fetched).await;
     let archive = opened.map_err(|error| error.with("stream", &shared.stream.name).with("key", &key))?;
-    let Chosen { members, left_out } = archive.members_of(&shared.stream);
-    shared.report.add_members_left_out(left_out);
+    let Chosen { members, skipped } = archive.members_of(&shared.stream);
+    shared.report.add_skipped_members(&skipped);
     let done = members_before(&from);
     let begin = |(index, (facts, member)): (usize, &(ObjectFacts, Member))| {
         let read_before = (index as u64) < done;
@@ -289,6 +289,7 @@ impl Failed {
     /// The first one is told by whoever reads the archive.
     async fn add(&mut self, shared: &StreamContext, error: Error) {
         self.count += 1;
+        let error = error.about_file();
         if self.count > 1 && self.count <= LOGGED_FAILURES {
             shared.outgoing.log(Level::Error, super::report::failure_line(&error)).await;
         }

@@ -75,7 +75,7 @@ impl Tolerance {
         if !self.exceeded() && !self.too_large_a_part(good, bad) {
             return Ok(());
         }
-        let mut error = Error::new(ErrorKind::Data, "the stream has more bad rows than it may")
+        let mut error = Error::new(ErrorKind::Data, "the stream has more bad rows than allowed")
             .with("bad_rows", bad)
             .with("rows", good + bad);
         let carried = self.carried.load(Ordering::Relaxed);
@@ -88,7 +88,7 @@ impl Tolerance {
         if let Some(most) = self.max_percent {
             error = error.with("max_bad_percent", most);
         }
-        Err(error.hint("repair the files, or allow more bad rows"))
+        Err(error.hint("correct the files, or allow more bad rows"))
     }
 
     fn too_large_a_part(&self, good: u64, bad: u64) -> bool {
@@ -147,7 +147,7 @@ impl BadRowCounts {
             BadRowAction::DeadLetter(DeadLetterPlace::Folder(folder)) => {
                 format!("{written} {}", folder.display())
             }
-            BadRowAction::Fail | BadRowAction::Skip => "were left out".to_owned(),
+            BadRowAction::Fail | BadRowAction::Skip => "were skipped".to_owned(),
         };
         let mut lines = vec![format!("{} bad rows in {} files {fate}", self.rows, self.files.len())];
         let mut reasons: Vec<_> = self.reasons.iter().collect();

@@ -5,6 +5,7 @@ use super::inventory;
 use super::listing::Listing;
 use super::partition;
 use super::probe;
+use super::skipped::SkipReason;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::Caps;
@@ -37,22 +38,21 @@ async fn check_stream(stream: &Stream, caps: Caps, store: &Store, clock: Clock) 
     let mut listing = Listing::page_by_page(store, stream, prepared);
     let prefixes: Vec<String> = listing.prefixes().map(|prefix| format!("'{prefix}'")).collect();
     let Some(object) = first_file(&mut listing).await? else {
-        let counts = listing.counts;
+        let counts = &listing.counts;
         let mut error = Error::new(ErrorKind::Config, "no files were identified in the stream")
             .with("patterns", stream.patterns())
             .with("prefixes", prefixes.join(" "))
             .with("listed", counts.objects);
-        for (what, count) in [
-            ("other_partitions", counts.unwanted),
-            ("without_partition", counts.without_partition),
-            ("skipped_prefixes", counts.skipped_prefixes),
+        for (what, reason) in [
+            ("other_partitions", SkipReason::OtherPartition),
+            ("without_partition", SkipReason::WithoutPartition),
+            ("skipped_prefixes", SkipReason::Prefix),
+            ("archived", SkipReason::Archived),
         ] {
+            let count = counts.skipped.get(reason);
             if count > 0 {
                 error = error.with(what, count);
             }
-        }
-        if counts.archived > 0 {
-            error = error.with("archived", counts.archived);
         }
         return Err(error.hint("check the bucket, the globs and the path prefix, and that such files exist"));
     };
@@ -66,10 +66,7 @@ async fn check_stream(stream: &Stream, caps: Caps, store: &Store, clock: Clock) 
         return Ok(None);
     }
     let probed = Box::pin(probe::first_rows(store, stream, &object, caps)).await;
-    probed.map_err(|error| match error.get("key") {
-        Some(_) => error,
-        None => error.with("key", &object.key),
-    })
+    probed.map_err(|error| error.with("key", &object.key))
 }
 
 async fn first_file(listing: &mut Listing) -> Result<Option<ObjectFacts>> {

@@ -10,6 +10,7 @@ use super::file_reader::ReadResources;
 use super::keys::Keys;
 use super::progress::Progress;
 use super::report::Report;
+use super::skipped::SkipReason;
 use super::stop::Stop;
 use super::transfer::Transfer;
 use tollgate_base::options::Projection;
@@ -94,7 +95,7 @@ pub(super) fn from_inventory(shared: &StreamContext, key: &str) -> bool {
 
 /// Counts a file that was deleted after the inventory; it has nothing to read.
 pub(super) async fn forget(shared: &StreamContext, key: Arc<str>) -> FileEnd {
-    shared.report.add_gone();
+    shared.report.add_skipped(SkipReason::GoneSinceInventory, 1);
     shared.outgoing.send(Event::Forget { key }).await;
     FileEnd::Read
 }

@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use super::fetch::in_one_piece;
 use tollgate_base::batch::{Place, Position, Reject};
-use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 use tollgate_base::object::ObjectFacts;
 use tollgate_config::job::{BadRowAction, DeadLetterPlace, Stream};
 use tollgate_s3::Store;
@@ -100,16 +100,18 @@ impl DeadLetterStore {
         }
     }
 
-    /// An error of the place for dead letters. A bucket that is not there says nothing about the file that is read.
+    /// An error of the place for dead letters. That a bucket is not there, or that an object in it is archived, says
+    /// nothing about the file that is read.
     fn unwritten(&self, error: Error) -> Error {
         let place = self.location();
-        if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Changed) {
-            return error.with("dead_letters", place);
+        if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Archived | ErrorKind::Changed) {
+            return error.about(Subject::DeadLetters).with("dead_letters", place);
         }
         Error::config(format!("bad rows cannot be written to '{place}'"))
+            .about(Subject::DeadLetters)
             .caused_by(error)
             .with("dead_letters", place)
-            .hint("check `dead_letter_path`, and that the connector may write there")
+            .hint("check `dead_letter_path`, and that the connector can write there")
     }
 
     fn read<'a>(&'a self, name: &'a str) -> Later<'a, Option<Vec<u8>>> {
@@ -168,7 +170,7 @@ fn write_private(path: &std::path::Path, text: &[u8]) -> std::io::Result<()> {
 fn unusable(path: &std::path::Path, error: std::io::Error) -> Error {
     Error::config(format!("bad rows cannot be written to '{}'", path.display()))
         .caused_by(error)
-        .hint("check `dead_letter_path`, and that the connector may write there")
+        .hint("check `dead_letter_path`, and that the connector can write there")
 }
 
 async fn in_background<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {

@@ -38,7 +38,7 @@ impl Transfer {
         }
         let relative = self.relative(&object.key)?;
         if object.size > MOST_BYTES {
-            return Err(Error::new(ErrorKind::Limit, "the file is larger than the limit of file transfer allows")
+            return Err(Error::new(ErrorKind::TooLarge, "the file is larger than the limit of file transfer")
                 .with("size_bytes", object.size)
                 .with("limit_bytes", MOST_BYTES));
         }
@@ -141,12 +141,15 @@ impl Drop for Part {
 
 fn not_written(path: &Path, error: std::io::Error) -> Error {
     let kind = match error.kind() {
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::Limit,
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => ErrorKind::TooLarge,
         std::io::ErrorKind::InvalidFilename => ErrorKind::Unsupported,
         _ => ErrorKind::Config,
     };
     Error::new(kind, "a file cannot be written into the staging folder")
         .with("path", path.display())
         .caused_by(error)
-        .hint("make the folder that AIRBYTE_STAGING_DIRECTORY names writable, with room for the files in flight")
+        .hint(
+            "check that the folder in AIRBYTE_STAGING_DIRECTORY is writable and has room for the files that are \
+               read in parallel",
+        )
 }

@@ -127,7 +127,7 @@ pub(super) async fn columns_of(
             Err(error) => return Err(error),
         };
         if sampled.bad_rows > 0 {
-            notes.push((Level::Warn, format!("{} rows of '{}' are bad and tell nothing", sampled.bad_rows, file.key)));
+            notes.push((Level::Warn, format!("{} rows of '{}' are bad and were ignored", sampled.bad_rows, file.key)));
         }
         let only_bad = sampled.rows == 0 && sampled.bad_rows > 0;
         let with_constants = |columns| partition::with_constants(columns, &file.key, stream, layout);
@@ -143,7 +143,7 @@ pub(super) async fn columns_of(
             empty.push((file.key.clone(), with_constants(Vec::new())));
         }
         if let Some(fault) = sampled.fault {
-            notes.push((Level::Error, format!("a file tells less than it might: {fault}")));
+            notes.push((Level::Error, format!("only part of a sampled file could be read: {fault}")));
             failed = Some(fault);
         }
     }
@@ -156,7 +156,7 @@ pub(super) async fn columns_of(
         notes.push((Level::Info, note));
     }
     if unasked > 0 {
-        let note = format!("{unasked} of {} files were not sampled: {MOST_GETS} requests are the limit", files.len());
+        let note = format!("{unasked} of {} files were not sampled: the limit is {MOST_GETS} requests", files.len());
         notes.push((Level::Info, note));
     }
     if let Some(error) = failed.filter(|_| found.is_empty()) {
@@ -166,7 +166,7 @@ pub(super) async fn columns_of(
         let message = "the first records of the sampled files are too long to find the stream's columns";
         return Err(Error::config(message)
             .with("requests", MOST_GETS)
-            .hint("give the columns in `input_schema`, or set `schemaless`"));
+            .hint("list the columns in `input_schema`, or set `schemaless`"));
     }
     found.append(&mut empty);
     // In the order of their keys, so that columns have the same order each time.
@@ -185,7 +185,7 @@ pub(super) async fn columns_of(
 }
 
 fn nothing_inferred(error: Error, files: usize) -> Error {
-    Error::config(format!("none of the {files} sampled files could be read, so the stream's columns are not known"))
+    Error::config(format!("none of the {files} sampled files could be read, so the columns of the stream are unknown"))
         .caused_by(error)
         .hint("check the stream's format and its options")
 }

@@ -6,6 +6,7 @@ use super::plan::{self, Looking};
 use super::queue::FileQueue;
 use super::row_selection::RowSelection;
 use super::select::{cursor, list, stream_named};
+use super::skipped::SkipReason;
 use super::stop::Stop;
 use tollgate_base::error::Result;
 use tollgate_base::object::Timestamp;
@@ -147,7 +148,8 @@ async fn list_stream<'a>(
         None => while_listing(&mut files, stream, parallel).await?,
     };
     let counts = files.counts();
-    (estimate.listed, estimate.archived) = (counts.objects + counts.from_inventory, counts.archived);
+    estimate.listed = counts.objects + counts.from_inventory;
+    estimate.archived = counts.skipped.get(SkipReason::Archived);
     estimate.sample = counts.sample;
     let usage = usage_since(&usage_of(cost_tracker.ledger()), &before);
     let mut listed = Listed { stream, files, plan, wanted, usage };

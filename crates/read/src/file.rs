@@ -10,7 +10,7 @@ use super::file_reader::{Extent, FileReader, ReadStep};
 use super::partition;
 use super::row_selection;
 use tollgate_base::batch::{Decoded, Place, Position, Reject};
-use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Compression, FormatOptions, ParquetOptions};
 use tollgate_base::predicate::Predicate;
@@ -85,7 +85,7 @@ pub(super) async fn read_from(
     };
     let ended = read_once(shared, object.clone(), from, store.clone(), origin).await;
     let Err(error) = ended else { return ended };
-    if !tollgate_format::position_refused(&error) {
+    if error.subject() != Subject::Position {
         return Err(error);
     }
     shared.report.add_refused_position(&object.key);
@@ -118,14 +118,14 @@ async fn read_once(
         && task.reader.begins_at_start()
     {
         let message = format!(
-            "stream {}: {key} cannot be entered where the last run stood: it is read again from its start and skipped \
-             to {skipped_to}",
+            "stream {}: reading {key} cannot start in the middle: the file is read again from its start, and its \
+             content before {skipped_to} is skipped",
             shared.stream.name
         );
         shared.outgoing.log(Level::Info, message).await;
     }
     let ended = match task.run().await {
-        Err(error) if error.suspects_rows() => Err(task.retract(error).await),
+        Err(error) if error.subject() == Subject::EarlierRows => Err(task.retract(error).await),
         ended => {
             let flushed = task.flush().await;
             ended.and_then(|end| flushed.map(|()| end))
@@ -155,7 +155,7 @@ pub(super) async fn reject_file(
     if stream.bad_rows.action == job::BadRowAction::Fail {
         let error = Error::data(format!("Partition error: {reason}")).with("stream", &stream.name);
         return Err(error.with("key", &object.key).hint(
-            "correct the partitions or the globs, or set `on_error` to 'skip' or 'dead_letter' to leave such files out",
+            "correct the partitions or the globs, or set `on_error` to 'skip' or 'dead_letter' to skip such files",
         ));
     }
     let raw = object.key.as_bytes().to_vec();
@@ -201,7 +201,7 @@ async fn conclude(
             Ok(FileEnd::Read)
         }
         Ok(end) => Ok(end),
-        Err(error) if error.get("storage") == Some("archived") => {
+        Err(error) if error.kind() == ErrorKind::Archived => {
             shared.report.add_archived();
             shared.outgoing.send(Event::PutOff { key }).await;
             Ok(FileEnd::Read)
@@ -212,7 +212,7 @@ async fn conclude(
             Ok(forget(shared, key).await)
         }
         Err(error) => {
-            if error.get("dead_letters").is_some() {
+            if error.subject() == Subject::DeadLetters {
                 shared.report.add_unwritten();
             }
             Err(vanished(error).with("stream", &shared.stream.name).with("key", &key))
@@ -236,7 +236,7 @@ fn vanished(error: Error) -> Error {
     }
     Error::new(ErrorKind::Changed, "the object was deleted after it was listed")
         .caused_by(error)
-        .hint("run the sync again; it lists anew")
+        .hint("run the sync again to list the bucket again")
 }
 
 struct FileTask<'a> {
@@ -339,9 +339,9 @@ impl<'a> FileTask<'a> {
         let Some(bytes) = bytes.filter(|bytes: &u64| *bytes > most) else { return };
         if shared.report.add_large(bytes) {
             let message = format!(
-                "stream {}: '{}' has row groups of which {bytes} bytes are needed at once, more than the {most} bytes that \
-                 are set aside for fetched data: memory grows by as much. Files with a page index, or with smaller row \
-                 groups, need less",
+                "stream {}: '{}' has row groups of which {bytes} bytes are needed at once, more than the {most} bytes \
+                 reserved for fetched data, so the run needs more memory; files with a page index or with smaller row \
+                 groups need less",
                 shared.stream.name, self.object.key
             );
             shared.outgoing.log(Level::Warn, message).await;
@@ -483,7 +483,7 @@ impl<'a> FileTask<'a> {
         let key = Arc::clone(&self.object.key);
         let rows = format!("1-{handed_on}");
         let message = format!(
-            "stream {}: rows {rows} of {key} were emitted before its bytes proved to be damaged, and may be wrong; the next \
+            "stream {}: rows {rows} of {key} were emitted before the damage was detected, and may be wrong; the next \
              run reads the file again from its start",
             self.shared.stream.name
         );

@@ -13,7 +13,7 @@ use super::range_source::{Fed, RangeSource};
 use super::room::Room;
 use super::stop::Stop;
 use tollgate_base::batch::{Decoded, Position};
-use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::Compression;
 use tollgate_cost::SpendingBudget;
@@ -254,7 +254,7 @@ impl<D: Decode + ?Sized> FileReader<D> {
                 ReadStep::Planned(_) => {}
                 ReadStep::Batch(decoded) => return Ok(Some(decoded)),
                 ReadStep::Done => return Ok(None),
-                ReadStep::Stopped => return Err(Error::new(ErrorKind::Limit, "the run was stopped")),
+                ReadStep::Stopped => return Err(Error::new(ErrorKind::Transient, "the run was stopped")),
                 ReadStep::Limited(error) => {
                     let ends = || Error::new(ErrorKind::Limit, "the file is read in part");
                     return Err(error.unwrap_or_else(ends));
@@ -379,7 +379,7 @@ impl<D: Decode + ?Sized> FileReader<D> {
     async fn compare(&mut self, error: Error) -> Error {
         let Source::InOrder(source) = &mut self.source else { return error };
         match self.resources.stop.unless(source.bytes.compare()).await {
-            Some(Err(other)) if other.suspects_rows() => other.caused_by(error),
+            Some(Err(other)) if other.subject() == Subject::EarlierRows => other.caused_by(error),
             _ => error,
         }
     }

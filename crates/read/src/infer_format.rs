@@ -24,7 +24,11 @@ pub async fn infer_formats(job: &mut Job, store: &Store, clock: Clock) -> Result
         }
         let found = Box::pin(first_format(stream, store, clock)).await;
         if let Some((key, by_key)) = found.map_err(|error| error.with("stream", &stream.name))? {
-            notes.push(format!("stream {}: the format is {}, by the key '{key}'", stream.name, by_key.format.name()));
+            notes.push(format!(
+                "stream {}: the format is {}, detected from the key '{key}'",
+                stream.name,
+                by_key.format.name()
+            ));
             stream.choose_format(&by_key);
         }
     }

@@ -51,9 +51,12 @@ pub(super) async fn manifest(store: &Store, source: &InventorySource) -> Result<
     let text = in_one_piece(&place, &object, 0..object.size).await.map_err(named)?;
     let manifest = Manifest::parse(&text).map_err(|error| named(error).with("key", &object.key))?;
     if manifest.source_bucket != store.bucket() {
-        let message =
-            format!("the inventory is of bucket '{}', and the stream of '{}'", manifest.source_bucket, store.bucket());
-        return Err(named(Error::config(message).hint("name the inventory of the stream's own bucket")));
+        let message = format!(
+            "the inventory is for bucket '{}', but the stream reads bucket '{}'",
+            manifest.source_bucket,
+            store.bucket()
+        );
+        return Err(named(Error::config(message).hint("use an inventory of the bucket that the stream reads")));
     }
     Ok((object, manifest))
 }
@@ -88,9 +91,9 @@ async fn find(place: &Store, key: &str) -> Result<ObjectFacts> {
             return Ok(manifest);
         }
     }
-    Err(Error::config("there is no complete inventory below the folder")
+    Err(Error::config("there is no complete inventory in the folder")
         .with("folders", folders.len())
-        .hint("name the folder of the inventory's configuration, and wait until the first inventory is there"))
+        .hint("use the folder of the inventory's configuration, and wait for the first inventory"))
 }
 
 /// The manifest among objects of one inventory, where its checksum, which comes last, is there too.
@@ -114,7 +117,7 @@ pub(super) async fn inventory_listing(
     let (object, manifest) = manifest(store, source).await?;
     let from = manifest.created_at.plus_seconds(-source.margin_seconds);
     let layout = prepared.layout.clone().unwrap_or_default();
-    let condition = prepared.filter.since(&layout, from, "which the inventory tells");
+    let condition = prepared.filter.since(&layout, from, "covered by the inventory");
     if condition.is_none() && source.on_gap == OnGap::Fail {
         return Err(without_dates(source, manifest.created_at));
     }
@@ -158,14 +161,14 @@ pub(super) async fn inventory_listing(
 
 fn without_dates(source: &InventorySource, created_at: Timestamp) -> Error {
     Error::config(
-        "the partitions of the stream have no dates, so that only a listing of the whole prefix shows what came after the \
+        "the partitions of the stream have no dates, so only a full listing shows files that are newer than the \
          inventory",
     )
     .with("inventory", source.location())
     .with("inventory_time", created_at)
     .hint(
         "name the dates in `partition_keys` or `partition_template`, remove `inventory`, or set `on_inventory_gap` to \
-         'warn' to read what the inventory has",
+         'warn' to read only the files in the inventory",
     )
 }
 
@@ -181,13 +184,13 @@ fn proof(
     let inventory = format!("inventory s3://{}/{key} of {at} lists {listed} objects", source.bucket);
     match from {
         Some(from) => format!(
-            "{inventory}, {kept} of them files of the stream in partitions before {from}; LIST covers the partitions from \
-             {from} on, keys without a date, and older folders that the inventory does not have; files that appear in older \
-             partitions after {at} are seen with the next inventory"
+            "{inventory}; {kept} of them are files of the stream in partitions before {from}; partitions from {from} \
+             on, keys without a date, and older folders that are not in the inventory are listed; files that appear \
+             in older partitions after {at} are read with the next inventory"
         ),
         None => format!(
-            "{inventory}, {kept} of them files of the stream; nothing is listed besides, since the partitions have no \
-             dates: files that appear after {at} are seen with the next inventory"
+            "{inventory}; {kept} of them are files of the stream; nothing is listed, because the partitions have no \
+             dates: files that appear after {at} are read with the next inventory"
         ),
     }
 }
@@ -210,10 +213,10 @@ impl Checked<'_> {
         if found.eq_ignore_ascii_case(expected) {
             return Ok(());
         }
-        Err(Error::data("a file of the inventory has another MD5 than its manifest says")
+        Err(Error::data("the MD5 of an inventory file does not match its manifest")
             .with("md5", found)
             .with("expected_md5", expected)
-            .hint("something changed the inventory's files: read a later inventory, or remove `inventory`"))
+            .hint("the files of the inventory were changed: use a later inventory, or remove `inventory`"))
     }
 
     /// Verifies a file that is read by ranges, for which all of it is fetched once more.

@@ -79,10 +79,7 @@ impl Keys {
         partition_error.or_else(|| {
             let (rows, constants) = (self.rows.as_ref()?, self.constants(key));
             let odd = row_selection::incomparable(rows, &constants)?;
-            Some(format!(
-                "the key's value for partition '{}' cannot be compared with what `parquet_filters` says",
-                odd.name
-            ))
+            Some(format!("the value of the key for partition '{}' cannot be compared with `parquet_filters`", odd.name))
         })
     }
 

@@ -20,6 +20,7 @@ use super::keys::Keys;
 use super::partition::Prepared;
 use super::prefixes::prefixes_of;
 use super::row_selection::{KeyFilter, KeyVerdict};
+use super::skipped::{SkipCounts, SkipReason};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Compression, FormatOptions};
@@ -112,38 +113,25 @@ impl Drop for Fetch {
 }
 
 /// What a listing saw so far.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct ListingCounts {
     pub(super) pages: u64,
     pub(super) objects: u64,
     pub(super) selected: u64,
     pub(super) selected_bytes: u64,
-    pub(super) too_old: u64,
-    /// Objects that no pattern matches, only since a segment of their key begins with a dot.
-    pub(super) hidden: u64,
-    pub(super) markers: u64,
-    pub(super) archived: u64,
-    /// Objects that are not in the sample.
-    pub(super) not_sampled: u64,
     /// Bytes of the sample, and of all that it was chosen from.
     pub(super) sample: Option<(u64, u64)>,
-    pub(super) letters: u64,
-    /// Prefixes that were not listed at all.
-    pub(super) skipped_prefixes: u64,
     /// Objects of partitions that the filter wants.
     pub(super) wanted: u64,
-    /// Objects of partitions that the filter does not want.
-    pub(super) unwanted: u64,
-    /// Objects without a value for the filter, in folders of other tools.
-    pub(super) without_partition: u64,
     /// Objects that an inventory told of.
     pub(super) from_inventory: u64,
-    /// Files of which no row can pass the filter, by the values in their keys.
-    pub(super) filtered: u64,
-    /// Files whose partition lies below the record cursor.
-    pub(super) below_cursor: u64,
-    /// Objects that were listed more than once.
-    pub(super) twice: u64,
+    /// Objects that are not selected, and prefixes that are not listed, by reason.
+    pub(super) skipped: SkipCounts,
+}
+
+/// The part of the bytes that a sample reads.
+pub(super) fn sample_in_words((bytes, of_bytes): (u64, u64)) -> String {
+    format!("it reads {:.1} % of the bytes", bytes as f64 * 100.0 / of_bytes.max(1) as f64)
 }
 
 impl Listing {
@@ -233,7 +221,7 @@ impl Listing {
                     self.early.push_back(page);
                 }
                 Ok(None) => break,
-                Err(error) if order::out_of_order(&error) => {
+                Err(error) if error.kind() == ErrorKind::OutOfOrder => {
                     self.hold().await?;
                     return Ok(false);
                 }
@@ -249,8 +237,8 @@ impl Listing {
     /// As [`Self::next_page`]; also where an inventory takes the place of a part of the listing, which needs the order.
     pub(super) async fn hold(&mut self) -> Result<()> {
         if self.from_inventory.is_some() {
-            let error = Error::new(ErrorKind::Unsupported, "the listing of the bucket is not in the order of its keys");
-            return Err(error.hint("an inventory needs that order: read the stream without `inventory`"));
+            let error = Error::new(ErrorKind::Unsupported, "the listing of the bucket is not sorted by key");
+            return Err(error.hint("an inventory requires sorted keys: remove `inventory` to read the stream"));
         }
         self.queue.clear();
         self.early.clear();
@@ -349,7 +337,9 @@ impl Listing {
             Some((object.key, bytes - ends.min(bytes / 2)))
         });
         self.keys.cut(cut);
-        self.counts.not_sampled = (sampling.files.len() - sample.files.len()) as u64;
+        let not_sampled = (sampling.files.len() - sample.files.len()) as u64;
+        self.counts.skipped.set(SkipReason::NotSampled, not_sampled);
+        self.counts.skipped.explain(SkipReason::NotSampled, || sample_in_words((sample.bytes, sample.of_bytes)));
         self.counts.selected = sample.files.len() as u64;
         self.counts.selected_bytes = sample.bytes;
         self.counts.sample = Some((sample.bytes, sample.of_bytes));
@@ -375,7 +365,7 @@ impl Listing {
     async fn next_listed(&mut self) -> Result<Option<Vec<ObjectFacts>>> {
         if let Some(sorted) = &mut self.sorted {
             let page: Vec<ObjectFacts> = sorted.by_ref().take(PAGE_OBJECTS).collect();
-            self.counts.twice = sorted.twice;
+            self.counts.skipped.set(SkipReason::ListedTwice, sorted.twice);
             return Ok(Some(page).filter(|page| !page.is_empty()));
         }
         match self.early.pop_front() {
@@ -405,13 +395,13 @@ impl Listing {
         };
         // What one piece of the listing has, no other may have.
         self.walk.report.twice += order::in_order(self.last.as_deref(), &mut objects)?;
-        self.counts.twice = self.walk.report.twice;
+        self.counts.skipped.set(SkipReason::ListedTwice, self.walk.report.twice);
         self.last = objects.last().map(|object| Arc::clone(&object.key)).or(self.last.take());
         for node in nodes.into_iter().rev() {
             self.queue.push_front(Pending::new(node));
         }
         self.fetch_ahead(self.ahead);
-        self.counts.skipped_prefixes = self.walk.report.skipped_count;
+        self.counts.skipped.set(SkipReason::Prefix, self.walk.report.skipped_count);
         Ok(Some(objects))
     }
 
@@ -511,7 +501,7 @@ impl Listing {
             *seen = true;
         }
         match self.selection.verdict(object) {
-            Verdict::Selected if self.letter(object) => self.counts.letters += 1,
+            Verdict::Selected if self.letter(object) => self.counts.skipped.add(SkipReason::DeadLetter),
             Verdict::Selected if !self.in_wanted_partition(object) => {}
             // Whoever knows what was read counts those that are not.
             Verdict::Selected if object.storage_class.archived() => self.unread.push(object.clone()),
@@ -521,9 +511,9 @@ impl Listing {
                 self.counts.selected_bytes = self.counts.selected_bytes.saturating_add(object.size);
                 return true;
             }
-            Verdict::TooOld => self.counts.too_old += 1,
-            Verdict::Marker => self.counts.markers += 1,
-            Verdict::Hidden => self.counts.hidden += 1,
+            Verdict::TooOld => self.counts.skipped.add(SkipReason::TooOld),
+            Verdict::Marker => self.counts.skipped.add(SkipReason::Marker),
+            Verdict::Hidden => self.counts.skipped.add(SkipReason::Hidden),
             Verdict::OtherKey => {}
         }
         false
@@ -537,9 +527,9 @@ impl Listing {
             KeyVerdict::RowSelection => return true,
             // A key that does not fit the partitions is a bad file, whatever the values say that it has.
             _ if self.keys.partition_error(&object.key).is_some() => return true,
-            KeyVerdict::Filtered => self.counts.filtered += 1,
+            KeyVerdict::Filtered => self.counts.skipped.add(SkipReason::NoRowPassesFilter),
             KeyVerdict::Below => {
-                self.counts.below_cursor += 1;
+                self.counts.skipped.add(SkipReason::BelowCursor);
                 self.below.push(Arc::clone(&object.key));
             }
         }
@@ -552,13 +542,13 @@ impl Listing {
         }
         match self.prepared.wanted(&object.key) {
             PartitionVerdict::Unwanted(condition) if !self.prepared.of_inventory(condition) => {
-                self.counts.unwanted += 1;
+                self.counts.skipped.add(SkipReason::OtherPartition);
                 return false;
             }
             PartitionVerdict::Unwanted(_) | PartitionVerdict::WithoutValue(_)
                 if self.prepared.of_another_tool(&object.key) && self.prepared.undecided(&object.key) =>
             {
-                self.counts.without_partition += 1;
+                self.counts.skipped.add(SkipReason::WithoutPartition);
                 return false;
             }
             PartitionVerdict::Wanted | PartitionVerdict::Open | PartitionVerdict::Unwanted(_) => {

@@ -2,8 +2,7 @@
 
 use tollgate_runtime::clock::Clock;
 
-/// The byte budget of a run, unless the configuration gives another: what is on its way from S3 and to stdout, and what is
-/// decoded of it.
+/// The byte budget of a run: what is on its way from S3 and to stdout, and what is decoded of it.
 pub const DEFAULT_MEMORY_BYTES: usize = 144 << 20;
 
 /// Files in flight, unless the configuration gives another number. Enough to hide the latency of small objects; large

@@ -118,7 +118,7 @@ pub(super) async fn prepare(
 
 fn without_layout(base: &str) -> Error {
     Error::config(format!("Partition error: no partitions were found in the folders below '{base}'"))
-        .hint("name them in `partition_keys`, or write the folders out in `partition_template`")
+        .hint("name them in `partition_keys`, or describe the folders in `partition_template`")
 }
 
 /// Lists some folders of the tree, level by level.
@@ -184,10 +184,11 @@ impl Prepared {
             }
             None => format!("no partitions were found in the folders below '{base}'"),
         };
-        Err(Error::config(format!("Partition error: `partition_lookback` wants partitions with dates; {found}")).hint(
-            "name the folders in `partition_template`, and say which of them are dates in `partition_types`, for example \
-             {\"day\": \"date\"}; or remove `partition_lookback`",
-        ))
+        Err(Error::config(format!("Partition error: `partition_lookback` requires partitions with dates; {found}"))
+            .hint(
+                "describe the folders in `partition_template` and set the types of dates in `partition_types`, for \
+             example {\"day\": \"date\"}; or remove `partition_lookback`",
+            ))
     }
 
     /// Leaves partitions out that end before a time, but none of a file that an earlier run left unfinished.
@@ -196,7 +197,7 @@ impl Prepared {
         let pending = pending.filter_map(|key| self.date_of(key)).map(|date| date.start).min();
         self.listed_from = start.map(|start| pending.map_or(start, |pending| pending.min(start)));
         if let Some(from) = self.listed_from {
-            self.filter.since(&layout, from, "where the cursor's partition less `partition_lookback` is");
+            self.filter.since(&layout, from, "the newest partition of the last sync less `partition_lookback`");
         }
         self.looks_back = true;
     }

@@ -138,16 +138,18 @@ impl Looking<'_> {
         }
         while let Some(looked) = running.join_next().await {
             let (place, file, key) =
-                looked.map_err(|error| Error::internal("the look at a footer ended unexpectedly").caused_by(error))?;
+                looked.map_err(|error| Error::internal("reading a footer ended unexpectedly").caused_by(error))?;
             match file {
                 Ok(file) => plan.add_footer(place, Some(file)),
-                // Reading the file will say what is wrong with it.
-                Err(error) if matches!(error.kind(), ErrorKind::Data | ErrorKind::Unsupported | ErrorKind::Changed) => {
-                    plan.add_footer(place, None);
-                }
-                Err(error) => return Err(error.with("stream", &stream.name).with("key", &key)),
+                Err(error) if said_by_reading(error.kind()) => plan.add_footer(place, None),
+                Err(error) => return Err(error.about_file().with("stream", &stream.name).with("key", &key)),
             }
         }
         Ok(count)
     }
+}
+
+/// Whether a footer cannot be read for a reason that reading the file will name: an estimate goes on without it.
+fn said_by_reading(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Data | ErrorKind::Archived | ErrorKind::Unsupported | ErrorKind::Changed)
 }

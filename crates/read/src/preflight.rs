@@ -108,7 +108,7 @@ fn refusal(passed: &LimitsExceeded, listed: &Listed, network: Network) -> Error 
     let by_cost = passed.iter().any(|shortage| matches!(shortage, LimitExceeded::Cost { .. }));
     let place = match network {
         Network::Unknown if by_cost => {
-            ", or say with `network` where this runs: unknown, the price over the internet counts"
+            ", or set `network`: as long as it is unknown, the price of transfer over the internet is used"
         }
         _ => "",
     };

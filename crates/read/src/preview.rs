@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::listing::REQUESTS_AHEAD;
 use super::select::{cursor, list_with, stream_named};
+use super::skipped::SkipReason;
 use super::stop::Stop;
 use tollgate_base::error::{Error, Result};
 use tollgate_base::options::partition::Part;
@@ -123,11 +124,11 @@ async fn stream_preview(stream: &Stream, store: &Store, cursor: Cursor, clock: C
         objects_of_inventory: counts.from_inventory,
         files: count,
         bytes,
-        files_read_before: decisions.not_read(),
+        files_read_before: decisions.skipped.sum(&SkipReason::BY_STATE),
         files_that_do_not_fit: misfits,
-        files_without_wanted_rows: counts.filtered + counts.below_cursor,
-        objects_of_other_partitions: counts.unwanted,
-        objects_without_partition: counts.without_partition,
+        files_without_wanted_rows: counts.skipped.sum(&[SkipReason::NoRowPassesFilter, SkipReason::BelowCursor]),
+        objects_of_other_partitions: counts.skipped.get(SkipReason::OtherPartition),
+        objects_without_partition: counts.skipped.get(SkipReason::WithoutPartition),
         estimate_scan_reduction: report.scan_reduction(),
     })
 }
@@ -158,7 +159,7 @@ fn shown(layout: &Layout) -> String {
         .collect();
     let folders = |names: &[String]| names.iter().map(|name| format!("{name}/")).collect::<String>();
     match (named.is_empty(), placed.is_empty()) {
-        (false, false) => format!("{}{} and {} wherever they stand", layout.base, folders(&placed), named.join(", ")),
+        (false, false) => format!("{}{} and {} anywhere in it", layout.base, folders(&placed), named.join(", ")),
         (false, true) => format!("{}{}", layout.base, folders(&named)),
         _ => format!("{}{}", layout.base, folders(&placed)),
     }

@@ -141,8 +141,8 @@ async fn first_batch(
     let chosen = affordable(wanted.clone());
     let note = (chosen.len() < wanted.clone().count()).then(|| {
         format!(
-            "stream {}: the values of {} of {} columns of '{}' were checked, and the types of all: its first row group has \
-             {total} bytes, and a check reads {PARQUET_BYTES} at most",
+            "stream {}: the types of all columns of '{3}' were checked, and the values of {1} of {2}: its first row \
+             group has {total} bytes, and a check reads at most {PARQUET_BYTES}",
             stream.name,
             chosen.len(),
             wanted.count(),

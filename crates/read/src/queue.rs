@@ -3,61 +3,22 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use super::decided::DecisionCounts;
 use super::emit::{Event, Outgoing};
 use super::keys::Keys;
 use super::listing::{Listing, ListingCounts};
 use super::partition::Prepared;
+use super::skipped::SkipReason;
 use super::stop::Stop;
 use tollgate_base::batch::Position;
-use tollgate_base::error::Result;
+use tollgate_base::error::{ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, Timestamp};
 use tollgate_cursor::{
     Cursor, Decision, FullRefresh, Incremental, ListedKeys, ListingReconciler, Observation, OpenFile, PartitionListing,
     Window,
 };
 use tollgate_plan::files::FileList;
-use tollgate_plan::order;
 use tollgate_plan::walk::WalkReport;
-
-/// What was decided about the selected objects of a listing.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct DecisionCounts {
-    pub(super) read: u64,
-    pub(super) resumed: u64,
-    pub(super) changed: u64,
-    pub(super) other_options: u64,
-    pub(super) already_read: u64,
-    pub(super) older: u64,
-    /// One of those.
-    pub(super) first_older: Option<Arc<str>>,
-    pub(super) beyond_history: u64,
-    pub(super) read_again: u64,
-    pub(super) in_doubt: u64,
-    /// Files that were not read before and lie below the record cursor as a whole.
-    pub(super) below_new: u64,
-}
-
-impl DecisionCounts {
-    /// Files that are not read.
-    pub(super) fn not_read(&self) -> u64 {
-        self.already_read + self.older + self.beyond_history + self.in_doubt
-    }
-
-    /// The count of decisions of this kind.
-    pub(super) fn of(&mut self, decision: &Decision) -> &mut u64 {
-        match decision {
-            Decision::Read => &mut self.read,
-            Decision::Resume(_) => &mut self.resumed,
-            Decision::Changed => &mut self.changed,
-            Decision::OtherOptions => &mut self.other_options,
-            Decision::AlreadyRead => &mut self.already_read,
-            Decision::OlderThanRead => &mut self.older,
-            Decision::BeyondHistory => &mut self.beyond_history,
-            Decision::ReadAgain => &mut self.read_again,
-            Decision::InDoubt => &mut self.in_doubt,
-        }
-    }
-}
 
 /// The files to read, in commit order.
 pub(super) struct FileQueue {
@@ -66,6 +27,8 @@ pub(super) struct FileQueue {
     cursor: Arc<Cursor>,
     source: Source,
     pub(super) decisions: DecisionCounts,
+    /// Files that were not read before and lie below the record cursor as a whole.
+    new_below_cursor: u64,
     /// How many may still be handed out; for development.
     left: Option<u64>,
     /// Whether the last one of the listing was seen.
@@ -97,11 +60,11 @@ impl FileQueue {
         let mut files = Self::new(listing, Cursor::Incremental(cursor.clone()), source);
         let listed = files.list_all(&cursor, window, stop).await;
         let listed = match listed {
-            Err(error) if order::out_of_order(&error) => {
+            Err(error) if error.kind() == ErrorKind::OutOfOrder => {
                 // Nothing was begun yet, so all of it can be listed again.
                 let Some(held) = stop.unless(files.listing.hold()).await else { return Ok(None) };
                 held?;
-                files.decisions = Default::default();
+                (files.decisions, files.new_below_cursor) = Default::default();
                 files.list_all(&cursor, window, stop).await?
             }
             listed => listed?,
@@ -123,14 +86,14 @@ impl FileQueue {
             let Some(page) = stop.unless(files.listing.next_page()).await else { return Ok(false) };
             let Some(page) = page? else { break };
             for key in files.listing.take_below() {
-                files.decisions.below_new += u64::from(!files.cursor.has_read(&key));
+                files.new_below_cursor += u64::from(!files.cursor.has_read(&key));
             }
             for object in files.listing.take_unread() {
                 keys.iter_mut().for_each(|keys| keys.see(&object.key));
                 let seen = reconciler.observe_unreadable(&object, partitions.ends_at(files, &object));
                 match seen {
                     _ if !object.storage_class.archived() => {}
-                    Observation::Decided(decision) => files.listing.counts.archived += u64::from(decision.reads()),
+                    Observation::Decided(decision) => files.add_archived(u64::from(decision.reads())),
                     Observation::Open(open_file) => archived.push(open_file),
                 }
             }
@@ -147,7 +110,7 @@ impl FileQueue {
         let reconciled = reconciler.settle();
         // What was read before needs no access.
         let unread = archived.into_iter().filter(|open| reconciled.decide(*open).reads()).count();
-        files.listing.counts.archived += unread as u64;
+        files.add_archived(unread as u64);
         let mut not_to_read = HashSet::new();
         for (index, open_file) in open {
             if !files.count_decision(&reconciled.decide(open_file)) {
@@ -180,7 +143,7 @@ impl FileQueue {
             match next {
                 Ok(Some((object, _))) => list.push(&object),
                 Ok(None) => break,
-                Err(error) if order::out_of_order(&error) => {
+                Err(error) if error.kind() == ErrorKind::OutOfOrder => {
                     let Some(held) = stop.unless(files.listing.hold()).await else { return Ok(None) };
                     held?;
                     (files.decisions, list) = Default::default();
@@ -236,6 +199,7 @@ impl FileQueue {
             cursor: Arc::new(cursor),
             source,
             decisions: DecisionCounts::default(),
+            new_below_cursor: 0,
             left: None,
             listed_all: false,
         }
@@ -269,7 +233,7 @@ impl FileQueue {
             }
             let listed = self.listing.next_page().await;
             if let (Err(error), Cursor::FullRefresh(cursor)) = (&listed, &*self.cursor)
-                && order::out_of_order(error)
+                && error.kind() == ErrorKind::OutOfOrder
             {
                 // What was read so far says nothing about the keys below.
                 self.cursor = Arc::new(Cursor::FullRefresh(cursor.clone().for_sorted_keys()));
@@ -280,7 +244,7 @@ impl FileQueue {
             };
             let unread = self.listing.take_unread();
             let archived = unread.iter().filter(|object| object.storage_class.archived());
-            self.listing.counts.archived += archived.count() as u64;
+            self.add_archived(archived.count() as u64);
             listed.retain(|object| self.reads_in_key_order(object));
             let page = listed.into_iter().map(|object| (object.clone(), self.cursor.start(&object))).collect();
             self.source = Source::Streaming { page };
@@ -309,8 +273,13 @@ impl FileQueue {
     }
 
     /// What the listing saw.
-    pub(super) fn counts(&self) -> ListingCounts {
-        self.listing.counts
+    pub(super) fn counts(&self) -> &ListingCounts {
+        &self.listing.counts
+    }
+
+    /// Files that were not read before and lie below the record cursor as a whole.
+    pub(super) fn new_below_cursor(&self) -> u64 {
+        self.new_below_cursor
     }
 
     /// What was listed and skipped.
@@ -361,14 +330,18 @@ impl FileQueue {
             return self.count_decision(&Decision::AlreadyRead);
         }
         if *decision == Decision::OlderThanRead {
-            self.decisions.first_older.get_or_insert_with(|| Arc::clone(&object.key));
+            self.decisions.skipped.explain(SkipReason::OlderThanRead, || object.key.to_string());
         }
         self.count_decision(decision)
     }
 
     fn count_decision(&mut self, decision: &Decision) -> bool {
-        *self.decisions.of(decision) += 1;
+        self.decisions.add(decision);
         decision.reads()
+    }
+
+    fn add_archived(&mut self, count: u64) {
+        self.listing.counts.skipped.add_many(SkipReason::Archived, count);
     }
 }
 

@@ -190,6 +190,6 @@ impl RangeSource {
     fn room_for(&self, merged: &[Range<u64>]) -> Result<(), LimitsExceeded> {
         let Some(spending) = &self.spending else { return Ok(()) };
         let row = Row::get(self.object.storage_class);
-        spending.has_room(self.store.account(), row, merged.len() as u64, ranges::length_of(merged))
+        spending.has_room(self.store.reservation(), row, merged.len() as u64, ranges::length_of(merged))
     }
 }

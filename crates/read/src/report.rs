@@ -4,36 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use super::bad_rows::BadRowCounts;
+use super::decided::DecisionCounts;
 use super::emit::Outgoing;
-use super::listing::ListingCounts;
-use super::queue::DecisionCounts;
+use super::listing::{ListingCounts, sample_in_words};
+use super::queue::FileQueue;
+use super::skipped::{SkipCounts, SkipReason, Unit};
 use tollgate_base::batch::Reject;
-use tollgate_base::error::{Error, ErrorKind};
+use tollgate_base::error::{Error, ErrorKind, Subject};
 use tollgate_config::job::Stream;
 use tollgate_cursor::Decision;
 use tollgate_format::Pruned;
 use tollgate_protocol::message::{self, Level};
 use tollgate_record::FileReport;
 use tollgate_record::row_filter::LeftOut;
-
-/// Members that are not read, by reason.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct MembersLeftOut {
-    /// No pattern matches.
-    pub(super) unmatched: u64,
-    /// A part of the name begins with a dot, `..` among them: no wildcard matches it.
-    pub(super) hidden: u64,
-    /// Marks of other tools.
-    pub(super) markers: u64,
-    /// Older than the start date.
-    pub(super) too_old: u64,
-}
-
-/// The part of the bytes that a sample reads.
-fn sample_in_words(sample: Option<(u64, u64)>) -> String {
-    let (bytes, of_bytes) = sample.unwrap_or_default();
-    format!("it reads {:.1} % of the bytes", bytes as f64 * 100.0 / of_bytes.max(1) as f64)
-}
 
 /// What the connector that we replace says behind a listing: the number of files, and of different ones among them.
 pub(super) fn listed_line(files: u64) -> String {
@@ -54,12 +37,10 @@ struct Counts {
     files: FileReport,
     listing: ListingCounts,
     decisions: DecisionCounts,
-    vanished: usize,
-    gone: u64,
-    overwritten: u64,
-    archived_when_read: u64,
+    /// Objects that are not read, besides those of the listing and of the decisions.
+    skipped: SkipCounts,
     members: DecisionCounts,
-    members_left_out: MembersLeftOut,
+    overwritten: u64,
     refused_positions: u64,
     first_refused: Option<Arc<str>>,
     bad_rows: BadRowCounts,
@@ -81,6 +62,8 @@ struct Below {
     /// Rows that were never decoded. Beside a filter nobody knows which of the two ruled them out.
     pruned: u64,
     files: u64,
+    /// Files that lie below it as a whole.
+    whole_files: u64,
 }
 
 impl Report {
@@ -105,24 +88,27 @@ impl Report {
         self.change(|counts| counts.pruned.add(pruned));
     }
 
-    pub(super) fn add_listing(&self, listing: ListingCounts, decisions: DecisionCounts) {
-        self.change(|counts| (counts.listing, counts.decisions) = (listing, decisions));
+    /// What was listed, and what was decided about it.
+    pub(super) fn add_listing(&self, files: &FileQueue) {
+        self.change(|counts| {
+            (counts.listing, counts.decisions) = (files.counts().clone(), files.decisions.clone());
+            counts.below.whole_files = files.new_below_cursor();
+        });
+    }
+
+    /// Objects that are not read.
+    pub(super) fn add_skipped(&self, reason: SkipReason, count: u64) {
+        self.change(|counts| counts.skipped.add_many(reason, count));
     }
 
     /// A member of an archive.
     pub(super) fn add_member(&self, decision: &Decision) {
-        self.change(|counts| *counts.members.of(decision) += 1);
+        self.change(|counts| counts.members.add(decision));
     }
 
     /// Members of an archive that do not belong to the stream.
-    pub(super) fn add_members_left_out(&self, left_out: MembersLeftOut) {
-        self.change(|counts| {
-            let sum = &mut counts.members_left_out;
-            sum.unmatched += left_out.unmatched;
-            sum.hidden += left_out.hidden;
-            sum.markers += left_out.markers;
-            sum.too_old += left_out.too_old;
-        });
+    pub(super) fn add_skipped_members(&self, skipped: &SkipCounts) {
+        self.change(|counts| counts.members.skipped.merge(skipped));
     }
 
     /// A file does not have the position that the state has of it.
@@ -133,15 +119,6 @@ impl Report {
         });
     }
 
-    pub(super) fn add_vanished(&self, vanished: usize) {
-        self.change(|counts| counts.vanished += vanished);
-    }
-
-    /// A file of the inventory is not there any more.
-    pub(super) fn add_gone(&self) {
-        self.change(|counts| counts.gone += 1);
-    }
-
     /// A file of the inventory is another object by now.
     pub(super) fn add_overwritten(&self) {
         self.change(|counts| counts.overwritten += 1);
@@ -149,13 +126,13 @@ impl Report {
 
     /// An object turned out to be archived when it was to be read, as objects in the archive tiers of Intelligent-Tiering do.
     pub(super) fn add_archived(&self) {
-        self.change(|counts| counts.archived_when_read += 1);
+        self.add_skipped(SkipReason::Archived, 1);
     }
 
     /// Archived objects that were left out: those of the listing, and those that turned out to be.
     pub(super) fn archived(&self) -> u64 {
         let counts = self.counts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        counts.listing.archived + counts.archived_when_read
+        counts.objects_skipped().get(SkipReason::Archived)
     }
 
     pub(super) fn add_bad_rows(&self, key: &Arc<str>, rejects: &[Reject]) {
@@ -203,12 +180,9 @@ impl Report {
 
 /// A failure for the log, behind the words by which people know such failures from the connector that we replace.
 pub(super) fn failure_line(error: &Error) -> String {
-    // What is wrong with the place for dead letters is not wrong with the file.
-    let of_file = error.get("key").is_some() && error.get("dead_letters").is_none();
+    let of_file = matches!(error.subject(), Subject::File | Subject::Position | Subject::EarlierRows);
     let words = match error.kind() {
-        ErrorKind::Data if error.get("validation_policy").is_some() => {
-            "Stopping sync in accordance with the configured validation policy. "
-        }
+        ErrorKind::SchemaMismatch => "Stopping sync in accordance with the configured validation policy. ",
         ErrorKind::Data if of_file => "Error parsing record. ",
         ErrorKind::Access | ErrorKind::NotFound | ErrorKind::Changed if of_file => {
             "The file appears to have become unreachable during sync. "
@@ -219,16 +193,159 @@ pub(super) fn failure_line(error: &Error) -> String {
 }
 
 impl Counts {
+    /// All objects that are not read.
+    fn objects_skipped(&self) -> SkipCounts {
+        let mut skipped = self.listing.skipped.clone();
+        skipped.merge(&self.decisions.skipped);
+        skipped.merge(&self.skipped);
+        skipped
+    }
+
+    /// What there is to say, in the order in which it is said.
+    fn lines(&self, of: &Stream) -> Vec<(Level, String)> {
+        let mut said = self.listing_lines();
+        said.extend(self.objects_skipped().lines(Unit::Objects));
+        said.extend(self.inventory_lines());
+        said.extend(self.sample_lines());
+        said.extend(self.reading_lines());
+        said.extend(self.members.skipped.lines(Unit::Members));
+        said.extend(self.column_lines());
+        said.extend(self.row_lines(of));
+        let named = said.into_iter().map(|(level, line)| (level, format!("stream {}: {line}", of.name)));
+        std::iter::once((Level::Info, listed_line(self.listing.selected))).chain(named).collect()
+    }
+
+    fn listing_lines(&self) -> Vec<(Level, String)> {
+        let Self { listing, decisions, .. } = self;
+        let line = format!(
+            "listed {} objects in {} pages, {} belong to the stream; {} to read, {} to resume, {} read before",
+            listing.objects,
+            listing.pages,
+            listing.selected,
+            decisions.read_from_start(),
+            decisions.resumed,
+            decisions.skipped.get(SkipReason::AlreadyRead),
+        );
+        vec![(Level::Info, line)]
+    }
+
+    fn inventory_lines(&self) -> Vec<(Level, String)> {
+        let known = self.listing.from_inventory;
+        let archived = self.listing.skipped.get(SkipReason::Archived);
+        let unclear = "objects are from the inventory, which does not show which archived objects are restored: all \
+                       of them count as archived";
+        numbered([
+            (Level::Warn, if archived > 0 { known } else { 0 }, unclear),
+            (Level::Info, known, "objects are known from the inventory"),
+            (
+                Level::Warn,
+                self.overwritten,
+                "files were overwritten after the inventory was made; their current versions were read",
+            ),
+        ])
+    }
+
+    /// A sample of which every file has a part: where files are skipped for it, the reason says how much is read.
+    fn sample_lines(&self) -> Vec<(Level, String)> {
+        let Self { listing: ListingCounts { sample, selected, skipped, .. }, .. } = self;
+        match sample {
+            Some((bytes, of_bytes)) if bytes < of_bytes && skipped.get(SkipReason::NotSampled) == 0 => {
+                let part = sample_in_words((*bytes, *of_bytes));
+                let line = format!("files to read, but only in part (`dev_sampling`): {part}");
+                numbered([(Level::Warn, *selected, line.as_str())])
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// How files and members of archives are read, where that is not as usual.
+    fn reading_lines(&self) -> Vec<(Level, String)> {
+        let Self { decisions, members, .. } = self;
+        let refused = format!(
+            "unfinished files are read again from their start: the state has positions that they do not have, as of '{}'",
+            self.first_refused.as_deref().unwrap_or_default()
+        );
+        numbered([
+            (
+                Level::Warn,
+                decisions.changed,
+                "objects changed after the last run stopped inside them; they are read from the start",
+            ),
+            (
+                Level::Warn,
+                decisions.other_options + members.other_options,
+                "unfinished files are read again from their start: their options changed since the last run \
+                 (encoding, delimiter, quoting, header, compression, flattening, filter), or the state does not \
+                 record them",
+            ),
+            (Level::Warn, self.refused_positions, &refused),
+            (
+                Level::Warn,
+                decisions.read_again,
+                "objects are read, although some of them may have been read before: too many objects changed since \
+                 the last run to distinguish them",
+            ),
+            (
+                Level::Info,
+                members.new + members.resumed + members.changed + members.other_options,
+                "members of zip archives to read",
+            ),
+            (
+                Level::Warn,
+                members.read_again,
+                "members of changed zip archives are read, although some of them may have been read before: the state \
+                 does not have their checksums",
+            ),
+        ])
+    }
+
+    /// Row groups that are large, and columns that give way to partitions.
+    fn column_lines(&self) -> Vec<(Level, String)> {
+        let mut lines = Vec::new();
+        if self.large_files > 1 {
+            let (files, bytes) = (self.large_files, self.large_bytes);
+            lines.push(format!(
+                "{files} files have row groups larger than the memory for fetched data; the largest needed {bytes} bytes \
+                 at once"
+            ));
+        }
+        for (column, (files, first)) in self.shadowed.iter().take(SHADOWED) {
+            lines.push(format!(
+                "column '{column}' of {files} files is not read, since their keys have a partition of that name, as of \
+                 '{first}'; set `partition_columns` to 'none' to read the column"
+            ));
+        }
+        lines.into_iter().map(|line| (Level::Warn, line)).collect()
+    }
+
+    /// What rows were left out, bad or not as the catalog has them.
+    fn row_lines(&self, of: &Stream) -> Vec<(Level, String)> {
+        let warn = |line: String| (Level::Warn, line);
+        let mut lines: Vec<_> = self.below_lines(of).into_iter().map(warn).collect();
+        lines.extend(self.bad_rows.lines(&of.bad_rows.action).into_iter().map(warn));
+        if self.pruned.rows > 0 {
+            lines.push((Level::Info, self.pruned.to_string()));
+        }
+        if let Pruned { unsampled_row_groups: groups @ 1.., unsampled_rows: rows, .. } = self.pruned {
+            let text = format!("{groups} row groups with {rows} rows skipped: only a sample is read (`dev_sampling`)");
+            lines.push((Level::Warn, text));
+        }
+        let level = |worrying| if worrying { Level::Warn } else { Level::Info };
+        lines.extend(self.left_out.notes().into_iter().map(|(worrying, note)| (level(worrying), note)));
+        lines.extend(self.files.notes().into_iter().map(|note| (Level::Warn, note)));
+        lines
+    }
+
     /// Says what of new files a record cursor left out: late rows are lost that way.
     fn below_lines(&self, stream: &Stream) -> Vec<String> {
         let Some(column) = &stream.pushdown.cursor_field else { return Vec::new() };
-        let Below { rows, pruned, files } = self.below;
+        let Below { rows, pruned, files, whole_files } = self.below;
         let rows = match (rows + pruned, &stream.pushdown.filter) {
             (0, _) => String::new(),
             (all, Some(_)) if pruned > 0 => format!("between {rows} and {all} rows of {files} new files"),
             (all, _) => format!("{all} rows of {files} new files"),
         };
-        let whole = match self.decisions.below_new {
+        let whole = match whole_files {
             0 => String::new(),
             files => format!("{files} new files as a whole"),
         };
@@ -237,193 +354,15 @@ impl Counts {
             return Vec::new();
         }
         vec![format!(
-            "{} were left out, since they lie below the greatest value of column '{column}' in the syncs before \
-             (`cursor_field`); a `cursor_lookback` reads rows that come late",
+            "{} were skipped: they are lower than the greatest value of column '{column}' in earlier syncs \
+             (`cursor_field`); set `cursor_lookback` to read late rows",
             what.join(" and ")
         )]
     }
+}
 
-    fn lines(&self, of: &Stream) -> Vec<(Level, String)> {
-        let (stream, action) = (&of.name, &of.bad_rows.action);
-        let Self { listing, decisions, members, .. } = self;
-        let mut lines = vec![
-            (Level::Info, listed_line(listing.selected)),
-            (
-                Level::Info,
-                format!(
-                    "stream {stream}: listed {} objects in {} pages, {} belong to the stream; {} to read, {} to resume, {} read before",
-                    listing.objects,
-                    listing.pages,
-                    listing.selected,
-                    decisions.read + decisions.changed + decisions.other_options + decisions.read_again,
-                    decisions.resumed,
-                    decisions.already_read,
-                ),
-            ),
-        ];
-        let mut say = |level, count: u64, what: &str| {
-            if count > 0 {
-                lines.push((level, format!("stream {stream}: {count} {what}")));
-            }
-        };
-        say(
-            Level::Info,
-            listing.markers,
-            "objects left out as marks of other tools (_SUCCESS, _temporary/, .crc, _$folder$, no bytes)",
-        );
-        say(Level::Warn, listing.twice, "objects that the server listed more than once are read once");
-        say(
-            Level::Warn,
-            listing.hidden,
-            "objects skipped: a name or a folder in their key begins with '.', which patterns match only where they have the dot",
-        );
-        say(Level::Info, listing.letters, "objects left out as bad rows that this connector wrote");
-        say(Level::Info, listing.skipped_prefixes, "prefixes not listed, since nothing in them can be wanted");
-        say(Level::Info, listing.unwanted, "objects left out as of partitions that are not wanted");
-        say(
-            Level::Warn,
-            listing.without_partition,
-            "objects left out in folders of other tools, where keys have no value for the partition filter",
-        );
-        say(
-            Level::Info,
-            listing.filtered,
-            "files left out without being read, since no row of their partition passes the filter",
-        );
-        say(
-            Level::Info,
-            listing.below_cursor,
-            "files left out without being read, since their partition lies below the greatest value of the syncs before in \
-             the cursor's column",
-        );
-        say(Level::Info, listing.too_old, "objects left out as older than the start date");
-        say(
-            Level::Warn,
-            listing.archived + self.archived_when_read,
-            "archived objects left out; they are read when they are restored",
-        );
-        if listing.archived > 0 && listing.from_inventory > 0 {
-            let what = "objects of the inventory: it does not tell which archived objects are restored, and those count as archived";
-            say(Level::Warn, listing.from_inventory, what);
-        }
-        let part = sample_in_words(listing.sample);
-        say(
-            Level::Warn,
-            listing.not_sampled,
-            &format!("objects left out, as only a sample is read (`dev_sampling`): {part}"),
-        );
-        let in_part = listing.sample.is_some_and(|(bytes, of_bytes)| bytes < of_bytes) && listing.not_sampled == 0;
-        say(
-            Level::Warn,
-            if in_part { listing.selected } else { 0 },
-            &format!("files to read, and of these only a sample (`dev_sampling`): {part}"),
-        );
-        say(
-            Level::Warn,
-            decisions.changed,
-            "objects changed since the last run stopped inside them; they are read from the start",
-        );
-        say(
-            Level::Warn,
-            decisions.other_options + members.other_options,
-            "unfinished files are read again from their start: their positions were made with other options (encoding, \
-             delimiter, quoting, header, compression, flattening, filter), or the state does not say with which",
-        );
-        if let Some(key) = &self.first_refused {
-            let refused = format!(
-                "unfinished files are read again from their start: the state has positions that they do not have, as of \
-                 '{key}'"
-            );
-            say(Level::Warn, self.refused_positions, &refused);
-        }
-        let members_to_read = members.read + members.resumed + members.changed + members.other_options;
-        say(Level::Info, members_to_read, "members of zip archives to read");
-        say(
-            Level::Warn,
-            members.read_again,
-            "members of changed zip archives are read although some of them may have been read before: the state does not \
-             have what they were",
-        );
-        say(Level::Info, members.already_read, "members of zip archives were read before");
-        let MembersLeftOut { unmatched, hidden, markers, too_old } = self.members_left_out;
-        say(Level::Info, unmatched, "members of zip archives skipped: they match no pattern");
-        let what =
-            "members of zip archives skipped: a part of their names begins with a dot, which no wildcard matches";
-        say(Level::Warn, hidden, what);
-        say(Level::Info, markers, "members of zip archives skipped: marker files of other tools");
-        say(Level::Warn, too_old, "members of zip archives skipped: older than the start date");
-        say(
-            Level::Warn,
-            members.older,
-            "members of zip archives are older than when they were last read; they are left out",
-        );
-        if let Some(key) = &decisions.first_older {
-            let older = format!(
-                "objects are left out: the file's last modified date is older than the last time it was synced, as of \
-                 '{key}'; they are read when they change again, or when the stream is reset"
-            );
-            say(Level::Warn, decisions.older, &older);
-        }
-        say(
-            Level::Warn,
-            decisions.beyond_history,
-            "objects are older than what the state remembers, and count as read",
-        );
-        say(
-            Level::Warn,
-            decisions.read_again,
-            "objects are read although some of them may have been read before: too much changed since the last run to \
-             tell them apart",
-        );
-        say(
-            Level::Warn,
-            decisions.in_doubt,
-            "objects count as read although some of them may be new: too many objects of their time vanished since \
-             the last run to tell them apart; reset the stream to read all of them",
-        );
-        say(Level::Info, listing.from_inventory, "objects are known from the inventory");
-        say(Level::Warn, self.gone, "files vanished since the inventory; they have nothing to read");
-        say(
-            Level::Warn,
-            self.overwritten,
-            "files were overwritten since the inventory; they were read as they are now",
-        );
-        say(Level::Warn, self.vanished as u64, "objects that the last run left unfinished are not there any more");
-        if self.large_files > 1 {
-            let (files, bytes) = (self.large_files, self.large_bytes);
-            let line = format!(
-                "stream {stream}: {files} files have row groups larger than the memory for fetched data; the largest \
-                 needed {bytes} bytes at once"
-            );
-            lines.push((Level::Warn, line));
-        }
-        for (column, (files, first)) in self.shadowed.iter().take(SHADOWED) {
-            let line = format!(
-                "stream {stream}: column '{column}' of {files} files is not read, since their keys have a partition of that name, \
-                 as of '{first}'; set `partition_columns` to 'none' to read the column"
-            );
-            lines.push((Level::Warn, line));
-        }
-        for line in self.below_lines(of) {
-            lines.push((Level::Warn, format!("stream {stream}: {line}")));
-        }
-        for line in self.bad_rows.lines(action) {
-            lines.push((Level::Warn, format!("stream {stream}: {line}")));
-        }
-        if self.pruned.rows > 0 {
-            lines.push((Level::Info, format!("stream {stream}: {}", self.pruned)));
-        }
-        if let Pruned { unsampled_row_groups: groups @ 1.., unsampled_rows: rows, .. } = self.pruned {
-            let text =
-                format!("{groups} row groups with {rows} rows left out, as only a sample is read (`dev_sampling`)");
-            lines.push((Level::Warn, format!("stream {stream}: {text}")));
-        }
-        for (worrying, note) in self.left_out.notes() {
-            lines.push((if worrying { Level::Warn } else { Level::Info }, format!("stream {stream}: {note}")));
-        }
-        for note in self.files.notes() {
-            lines.push((Level::Warn, format!("stream {stream}: {note}")));
-        }
-        lines
-    }
+/// A line for each number that is not zero.
+fn numbered<'s>(lines: impl IntoIterator<Item = (Level, u64, &'s str)>) -> Vec<(Level, String)> {
+    let lines = lines.into_iter().filter(|(_, count, _)| *count > 0);
+    lines.map(|(level, count, sentence)| (level, format!("{count} {sentence}"))).collect()
 }

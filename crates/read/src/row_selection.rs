@@ -39,9 +39,8 @@ pub(super) fn idle_cursor_field(configured: &ConfiguredStream, stream: &Stream) 
     let known = [Some(""), Some(MODIFIED_COLUMN), stream.pushdown.cursor_field.as_deref()];
     (!known.contains(&Some(chosen.as_str()))).then(|| {
         format!(
-            "stream {}: the catalog's cursor field '{chosen}' has no effect: the sync follows files, and all rows of new and \
-             changed files are read; to skip rows below the greatest value of a column, set `cursor_field` in the \
-             configuration",
+            "stream {}: the catalog's cursor field '{chosen}' has no effect: all rows of new and changed files are \
+             read; to skip rows below the greatest value of a column, set `cursor_field` in the configuration",
             stream.name
         )
     })

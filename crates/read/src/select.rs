@@ -23,12 +23,9 @@ use tollgate_s3::{KeyOrder, Store};
 pub(super) fn stream_named<'job>(streams: &'job [Stream], name: &str) -> Result<&'job Stream> {
     streams.iter().find(|stream| stream.name == name).ok_or_else(|| {
         let known: Vec<_> = streams.iter().map(|stream| format!("'{}'", stream.name)).collect();
-        Error::new(
-            ErrorKind::Config,
-            format!("the catalog asks for stream '{name}', which the configuration does not have"),
-        )
-        .with("stream", name)
-        .hint(format!("refresh the connection's schema; the configuration has {}", known.join(", ")))
+        Error::new(ErrorKind::Config, format!("the catalog has a stream '{name}' that is not in the configuration"))
+            .with("stream", name)
+            .hint(format!("refresh the connection's schema; the configuration has {}", known.join(", ")))
     })
 }
 

@@ -23,6 +23,7 @@ use super::reader::{Reader, gets_since};
 use super::report::{Report, failure_line};
 use super::row_selection::{self, RowSelection};
 use super::select::{cursor, list, list_with, stream_named};
+use super::skipped::SkipReason;
 use super::stop::Stop;
 use super::transfer::Transfer;
 use tollgate_base::batch::Position;
@@ -34,7 +35,6 @@ use tollgate_cost::{AT_LEAST, LimitsExceeded, Usage, usage_of};
 use tollgate_cursor::Cursor;
 use tollgate_format::DecodeLimits;
 use tollgate_plan::estimate::{FilePlan, StreamPlan, TAIL_BYTES};
-use tollgate_plan::order::out_of_order;
 use tollgate_plan::ranges;
 use tollgate_plan::walk::WalkOptions;
 use tollgate_protocol::catalog::{ConfiguredCatalog, ConfiguredStream, SyncMode};
@@ -89,7 +89,7 @@ impl<'a> Reader<'a> {
             store: self.store.clone(),
         };
         let ticker = tokio::spawn(tick(outgoing.clone(), pulse));
-        let budgets = Budgets::new(self.job.memory_bytes.unwrap_or(DEFAULT_MEMORY_BYTES));
+        let budgets = Budgets::new(DEFAULT_MEMORY_BYTES);
         let mut failures = Failures::default();
         match preflight::run(self, catalog, states, stop).await {
             Err(error) => fail(&outgoing, &mut failures, error).await,
@@ -203,12 +203,16 @@ impl StreamRun<'_> {
     async fn say_beginning(&self, stream: &Stream, cursor: &Cursor) {
         let Cursor::FullRefresh(cursor) = cursor else { return };
         let (level, text) = if cursor.finished() {
-            (Level::Info, "an earlier attempt of this sync (`sync_id`) read all of it: nothing is left to read")
+            (
+                Level::Info,
+                "an earlier attempt of this sync (`sync_id`) read the whole stream, so nothing is left to \
+                           read",
+            )
         } else if cursor.started_over() {
             (
                 Level::Warn,
-                "the full refresh starts over: what it selects, or how it is read, is not what it was when the last run \
-                 was interrupted, or the state does not say",
+                "the full refresh starts over, because its selection or its options changed after the last run was \
+                 interrupted, or the state does not record them",
             )
         } else {
             return;
@@ -268,10 +272,10 @@ impl StreamRun<'_> {
                 let (now, cost_tracker) = (self.reader.options.clock.now(), &self.reader.cost_tracker);
                 let before = usage_of(cost_tracker.ledger());
                 let files = match Box::pin(self.list(stream, cursor, now, shared)).await {
-                    Err(error) if of_a_limit(&error) => {
+                    Err(error) if error.kind() == ErrorKind::Limit => {
                         let error = error.hint(
-                            "nothing of the stream is read before all of it is listed: `tollgate estimate` counts the \
-                             requests that the listing takes",
+                            "the stream is read only after it was listed completely: `tollgate estimate` shows how \
+                             many requests the listing needs",
                         );
                         self.at_limit(LimitReached::at(error), None, stream).await;
                         return Ok(());
@@ -292,14 +296,14 @@ impl StreamRun<'_> {
         }
         if files.held() {
             let text = format!(
-                "stream {}: the server does not list keys in their order, so the whole listing was sorted before the first \
+                "stream {}: the server does not list keys in order, so the whole listing is sorted before the first \
                  file is read",
                 stream.name
             );
             self.outgoing.log(Level::Warn, text).await;
         }
         if let Some(most) = stream.development.max_files {
-            let text = format!("stream {}: {most} files are read at most (`dev_max_files`)", stream.name);
+            let text = format!("stream {}: at most {most} files are read (`dev_max_files`)", stream.name);
             self.outgoing.log(Level::Warn, text).await;
         }
         self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
@@ -307,7 +311,7 @@ impl StreamRun<'_> {
         let plan = plan.or_else(|| plan::of_files(&files, stream, self.reader.parallel_files()));
         self.announce(plan.as_ref(), shared).await;
         let (listed, limit) = self.read_each(&mut files, plan.is_some(), shared).await;
-        if listed.as_ref().is_err_and(out_of_order) {
+        if listed.as_ref().is_err_and(|error| error.kind() == ErrorKind::OutOfOrder) {
             self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
         }
         if let Some(limit) = limit {
@@ -315,19 +319,19 @@ impl StreamRun<'_> {
         }
         if listed.is_ok() && !self.stop.requested() {
             let vanished = files.forget_vanished(self.outgoing).await;
-            shared.report.add_vanished(vanished);
+            shared.report.add_skipped(SkipReason::Vanished, vanished as u64);
             if let Some(filter) = files.unmatched_filter() {
                 let text = format!("stream {}: `partition_filter` matches no file: {filter}", stream.name);
                 self.outgoing.log(Level::Warn, text).await;
             }
         }
-        shared.report.add_listing(files.counts(), files.decisions.clone());
+        shared.report.add_listing(&files);
         let archived = shared.report.archived();
         if stream.on_archived == OnArchived::Fail && archived > 0 && listed.is_ok() {
             // Full refresh knows only up to which key it has read.
             self.outgoing.send(Event::StartOver).await;
             let message = format!("{archived} objects of the stream are archived and cannot be read");
-            let error = Error::new(ErrorKind::Unsupported, message).with("stream", &stream.name);
+            let error = Error::new(ErrorKind::Archived, message).with("stream", &stream.name);
             self.fail(error.hint("restore them, or set `on_archived` to 'skip'")).await;
         }
         listed
@@ -339,7 +343,7 @@ impl StreamRun<'_> {
         shared.tolerance.carry(good, bad);
         if bad > 0 {
             let text = format!(
-                "stream {}: {bad} bad rows that earlier runs skipped count as well: those runs did not end well",
+                "stream {}: {bad} bad rows that earlier, failed runs skipped are counted too",
                 shared.stream.name
             );
             self.outgoing.log(Level::Warn, text).await;
@@ -412,7 +416,7 @@ impl StreamRun<'_> {
                 let Some((object, from)) = (match next {
                     Ok(next) => next,
                     // The files in flight are finished first.
-                    Err(error) if of_a_limit(&error) => {
+                    Err(error) if error.kind() == ErrorKind::Limit => {
                         health.limit.get_or_insert(LimitReached::at(error));
                         break;
                     }
@@ -487,7 +491,7 @@ impl StreamRun<'_> {
             let wait = health.open_ended && !tasks.is_empty();
             let shortages = match wait {
                 true => None,
-                false => match cost_tracker.open(plan.row, plan.requests, plan.bytes) {
+                false => match cost_tracker.reserve(plan.row, plan.requests, plan.bytes) {
                     Ok(account) => return Assigned::Read(ReadGrant { alone, until: None, account }),
                     Err(shortages) => Some(shortages),
                 },
@@ -515,7 +519,7 @@ impl StreamRun<'_> {
             let first = object.size.min(TAIL_BYTES);
             match allowance.too_dear_now(plan.row, 2, first) {
                 None => {
-                    if let Ok(account) = cost_tracker.open(plan.row, 2, first) {
+                    if let Ok(account) = cost_tracker.reserve(plan.row, 2, first) {
                         health.open_ended = true;
                         return Assigned::Read(ReadGrant { alone, until: None, account });
                     }
@@ -525,7 +529,7 @@ impl StreamRun<'_> {
         } else if let Some(first) = approach.divisible(object, from) {
             let affordable = allowance.affordable_bytes(plan.row, plan.bytes);
             let least = LEAST_PART_BYTES.min(plan.bytes);
-            let account = (affordable >= least).then(|| cost_tracker.open(plan.row, 1, affordable).ok()).flatten();
+            let account = (affordable >= least).then(|| cost_tracker.reserve(plan.row, 1, affordable).ok()).flatten();
             if let Some(account) = account {
                 health.reach(&reached, object.size.saturating_sub(first + affordable));
                 return Assigned::Read(ReadGrant { alone: false, until: Some(first + affordable), account });
@@ -533,7 +537,7 @@ impl StreamRun<'_> {
             reached = allowance.too_dear_now(plan.row, 1, least).unwrap_or(reached);
         } else if let Some(shortages) = allowance.too_dear_alone(plan.row, plan.requests, plan.bytes) {
             let hint = format!(
-                "this file alone passes the limit and cannot be read in part: raise {}",
+                "this file alone exceeds the limit and cannot be read in part: raise {}",
                 shortages.parameters()
             );
             return Assigned::Refused(shortages.error().with("key", &object.key).hint(hint));
@@ -563,24 +567,27 @@ impl StreamRun<'_> {
             OnLimit::Partial if !self.progress.advanced() && !*self.lasting => {
                 self.limited = true;
                 let raise = error.get(AT_LEAST).unwrap_or("the limit").to_owned();
-                let hint = format!("nothing was read, and the next run would get no further: raise {raise} at least");
+                let hint = format!(
+                    "nothing was read, and the next run would not make progress either: raise at least \
+                                    {raise}"
+                );
                 self.fail(error.hint(hint)).await;
             }
             OnLimit::Partial => {
                 self.limited = true;
-                let error = error.hint("this run ends here, and the next one goes on");
+                let error = error.hint("this run ends here, and the next one continues");
                 self.outgoing.log(Level::Warn, error.to_string()).await;
             }
         }
     }
 
     async fn ended(&mut self, ended: Result<Result<FileEnd>, tokio::task::JoinError>, health: &mut Health) {
-        let ended = ended
-            .unwrap_or_else(|error| Err(Error::internal("the reading of a file ended unexpectedly").caused_by(error)));
+        let ended =
+            ended.unwrap_or_else(|error| Err(Error::internal("reading a file ended unexpectedly").caused_by(error)));
         match ended {
             Ok(_) => health.transient_in_a_row = 0,
             // Not the file's fault: it goes on in the next run.
-            Err(error) if of_a_limit(&error) => {
+            Err(error) if error.kind() == ErrorKind::Limit => {
                 let reached = health.limit.get_or_insert(LimitReached::at(error));
                 reached.files_left += 1;
             }
@@ -588,6 +595,7 @@ impl StreamRun<'_> {
                 let transient = error.kind() == ErrorKind::Transient;
                 health.transient_in_a_row = if transient { health.transient_in_a_row + 1 } else { 0 };
                 health.failed += 1;
+                let error = error.about_file();
                 if health.failed <= LOGGED_FAILURES {
                     self.fail(error).await;
                 } else {
@@ -634,11 +642,6 @@ impl LimitReached {
     }
 }
 
-/// Whether a limit of the configuration's ended something, and not one of the program's own.
-fn of_a_limit(error: &Error) -> bool {
-    error.kind() == ErrorKind::Limit && error.get("limit").is_some()
-}
-
 /// What becomes of the next file.
 enum Assigned {
     /// It is read.
@@ -672,7 +675,7 @@ impl Health {
         }
         if more && given_up {
             let kind = if self.failed >= FAILED_FILES { ErrorKind::Data } else { ErrorKind::Transient };
-            return Err(Error::new(kind, format!("the stream was given up after {} failed files", self.failed))
+            return Err(Error::new(kind, format!("the stream was abandoned after {} failed files", self.failed))
                 .hint("the first failures are in the log"));
         }
         Ok(())

@@ -45,7 +45,7 @@ impl Transfer {
         let leads_out = relative.split('/').any(|part| part == "." || part == "..");
         if name.is_empty() || leads_out || relative.contains('\0') {
             return Err(Error::new(ErrorKind::Unsupported, "the key cannot be the path of a file")
-                .hint("rename the object, or leave it out by the globs"));
+                .hint("rename the object, or exclude it with the globs"));
         }
         Ok(relative)
     }

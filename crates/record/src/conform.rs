@@ -15,7 +15,7 @@ use arrow::datatypes::DataType;
 use std::borrow::Cow;
 
 use tollgate_base::batch::JsonKind;
-use tollgate_base::error::Error;
+use tollgate_base::error::{Error, ErrorKind};
 use tollgate_base::options::{OnBadRow, SchemaEvolution};
 use tollgate_base::schema::{ColumnType, Columns};
 
@@ -93,10 +93,11 @@ impl MismatchPolicy {
         let error = match self {
             Self::Stop { frozen: true } => {
                 let hint =
-                    "repair the data, refresh the connection's schema, or set `schema_evolution` to evolve or rescue";
+                    "correct the data, refresh the connection's schema, or set `schema_evolution` to evolve or rescue";
                 Error::data(format!("{}, and the stream's schema is frozen", misfit.reason())).hint(hint)
             }
-            _ => Error::data(
+            _ => Error::new(
+                ErrorKind::SchemaMismatch,
                 "a record does not conform to the catalog's schema, and the stream waits for the next discovery",
             )
             .with("reason", misfit.reason())

@@ -118,7 +118,7 @@ impl Flattener {
             return Ok(());
         }
         let DataType::Struct(fields) = field.data_type() else {
-            return Err(Error::internal("a struct has a field of another type"));
+            return Err(Error::internal("a field of a struct has a different type"));
         };
         for (field, member) in fields.iter().zip(object.columns()) {
             self.add_column(field, &with_nulls_of(object, member)?, depth + 1, columns)?;
@@ -132,7 +132,7 @@ fn with_nulls_of(object: &StructArray, member: &ArrayRef) -> Result<ArrayRef> {
     let Some(nulls) = object.nulls().filter(|nulls| nulls.null_count() > 0) else { return Ok(Arc::clone(member)) };
     let null = arrow::array::BooleanArray::new(!nulls.inner(), None);
     arrow::compute::nullif(member, &null)
-        .map_err(|error| Error::internal("the nulls of a struct cannot be laid over its members").caused_by(error))
+        .map_err(|error| Error::internal("the nulls of a struct cannot be applied to its members").caused_by(error))
 }
 
 /// A schema with nested members as columns of their own.

@@ -133,13 +133,17 @@ impl FileReport {
             )
         };
         let skipped = (self.skipped > 0)
-            .then(|| format!("Records in file did not pass validation policy: {} records were left out", self.skipped));
+            .then(|| format!("Records in file did not pass validation policy: {} records were skipped", self.skipped));
         let adjusted = (self.adjusted > 0).then(|| {
-            format!("{} rows had more or fewer fields than their header and were cut or left incomplete", self.adjusted)
+            format!(
+                "{} rows had more or fewer fields than their header and were truncated or emitted without the \
+                     missing fields",
+                self.adjusted
+            )
         });
         let rescued = (self.rescued > 0).then(|| {
             let lost = if self.rescued_unlisted {
-                ", which the catalog does not have: refresh the schema, or the destination may drop them"
+                ", which is not in the catalog: refresh the schema, or the destination may drop them"
             } else {
                 ""
             };
@@ -149,15 +153,15 @@ impl FileReport {
             .then(|| format!("{} rows had a key more than once; the last value was emitted", self.repeated_keys));
         let repeated_names = (!self.repeated_names.is_empty()).then(|| {
             let names = told(&self.repeated_names);
-            format!("columns that stand more than once in a header: {names}; the last one was emitted")
+            format!("columns that occur more than once in a header: {names}; the last one was emitted")
         });
         let renamed = (!self.renamed.is_empty()).then(|| {
             let names = told(&self.renamed);
-            format!("flattened columns that got another name, since there was one of theirs already: {names}")
+            format!("flattened columns that were renamed because their name was already taken: {names}")
         });
         let unlisted = (!self.unlisted.is_empty()).then(|| {
             let names = told(&self.unlisted);
-            format!("columns that the catalog does not have were left out: {names}; refresh the schema to get them")
+            format!("columns skipped because the catalog does not have them: {names}; refresh the schema to read them")
         });
         let counts = [skipped, adjusted, rescued, repeated_keys, repeated_names, unlisted, renamed];
         let not_finite = self.not_finite.iter().map(|(column, (count, example))| {

@@ -355,5 +355,5 @@ fn rescue_says_when_the_catalog_has_no_column_for_it() {
     let columns = listed(&[("a", ColumnType::Integer)]);
     let (data, _, notes) = under(&FormatOptions::Jsonl, &columns, RESCUE, "{\"a\":1,\"b\":2}\n");
     assert_eq!(data, [serde_json::json!({"a": 1, "_rescued": {"b": 2}})]);
-    assert!(notes[0].contains("which the catalog does not have: refresh the schema"), "{notes:?}");
+    assert!(notes[0].contains("which is not in the catalog: refresh the schema"), "{notes:?}");
 }

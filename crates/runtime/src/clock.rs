@@ -4,12 +4,12 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tollgate_base::object::Timestamp;
 
-/// Tells the time of day and the time that went by.
+/// The time of day and elapsed time.
 #[derive(Debug, Clone, Copy)]
 pub enum Clock {
     /// The system's clock.
     System,
-    /// A clock that stands still at this time.
+    /// A clock that always shows this time.
     Fixed(Timestamp),
 }
 
@@ -26,14 +26,14 @@ impl Clock {
         }
     }
 
-    /// A stopwatch for cadences and reports; it runs in tests too.
+    /// A stopwatch for intervals and reports. It also runs in tests.
     #[must_use]
     pub fn stopwatch(self) -> Stopwatch {
         Stopwatch(Instant::now())
     }
 }
 
-/// Time that went by since it was made, unaffected by changes of the system's clock.
+/// The time since its creation, unaffected by changes of the system clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(Instant);
 

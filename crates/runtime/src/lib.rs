@@ -1,4 +1,4 @@
-//! What a run draws on: the clock, which is the only source of time, and the byte budget.
+//! The shared resources of a run: the clock, which is the only source of time, and the byte budget.
 
 pub mod clock;
 pub mod memory;

@@ -1,7 +1,7 @@
 //! The one byte budget of a run.
 //!
-//! Whatever holds data whose size a user chooses (bodies on their way, decoded batches, encoded lines) holds a
-//! [`Reservation`] for it. Who cannot get one waits; that is how a slow reader of stdout slows down the sockets.
+//! Data whose size depends on the user (bodies in flight, decoded batches, encoded lines) needs a [`Reservation`]. A
+//! task that cannot get one waits. In this way, a slow reader of stdout slows down the downloads.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ pub struct Budget {
     overdraft: Arc<Semaphore>,
 }
 
-/// A part of the budget, given back when dropped.
+/// Part of the budget. Dropping it releases the bytes.
 #[derive(Debug)]
 pub struct Reservation {
     permit: OwnedSemaphorePermit,
 }
 
-/// Leave to need more than the budget gives, for one at a time. Given back when dropped.
+/// The permission to exceed the budget, for one task at a time. Dropping it releases the permission.
 #[derive(Debug)]
 pub struct Overdraft {
     _permit: OwnedSemaphorePermit,
@@ -46,8 +46,8 @@ impl Budget {
         self.total_units as usize * UNIT_BYTES
     }
 
-    /// Waits until `bytes` are free. A request for more than the whole budget gets the whole budget: one row that
-    /// is larger than the budget must pass alone rather than wait for ever.
+    /// Waits until `bytes` are free. A request for more than the whole budget gets the whole budget, so that a row that
+    /// is larger than the budget does not wait forever.
     pub async fn reserve(&self, bytes: usize) -> Reservation {
         let permit = Arc::clone(&self.units)
             .acquire_many_owned(self.units_for(bytes))
@@ -56,14 +56,14 @@ impl Budget {
         Reservation { permit }
     }
 
-    /// Waits until nobody else has more than the budget gives, for somebody who needs more than was reserved while what it
-    /// reserved is in use, and who gives it back without waiting for the budget.
+    /// Allows one task at a time to use more than the budget, while its reservation is in use. Waits until no other
+    /// task does. The task must release the excess without waiting for the budget.
     pub async fn overdraw(&self) -> Overdraft {
         let permit = Arc::clone(&self.overdraft).acquire_owned().await;
         Overdraft { _permit: permit.expect("the semaphore of a budget is never closed") }
     }
 
-    /// As [`Budget::reserve`], without waiting.
+    /// Like [`Budget::reserve`], without waiting.
     #[must_use]
     pub fn try_reserve(&self, bytes: usize) -> Option<Reservation> {
         let permit = Arc::clone(&self.units).try_acquire_many_owned(self.units_for(bytes)).ok()?;
@@ -76,7 +76,7 @@ impl Budget {
 }
 
 impl Reservation {
-    /// Gives back what is more than `bytes`.
+    /// Releases everything beyond `bytes`.
     pub fn shrink(&mut self, bytes: usize) {
         let units = bytes.div_ceil(UNIT_BYTES);
         drop(self.permit.split(self.permit.num_permits().saturating_sub(units)));

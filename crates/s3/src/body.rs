@@ -1,9 +1,9 @@
-//! The bytes of an object, continued where the network broke them off.
+//! The body of an object, which resumes after network errors.
 //!
-//! The SDK retries until an answer begins and leaves the body to its reader. Here a body that is reset, ends early or stalls
-//! goes on with a ranged GET from the next byte, pinned to the same ETag, until as many attempts in a row as the options
-//! allow, or all of them in the time that they allow, brought no byte or came too slowly. The checksum that the server keeps
-//! of the whole object is computed over all of these answers.
+//! The SDK retries only until a response starts. Here, a body that is reset, ends early or stalls is continued with a
+//! ranged GET from the next byte, pinned to the same ETag. It fails when too many attempts in a row, or all attempts
+//! within the time limit, brought no byte or were too slow. The checksum that the server stores for the whole object is
+//! computed over all of these responses.
 
 use std::fmt;
 use std::ops::Range;
@@ -24,11 +24,11 @@ use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, Timestamp};
 
 impl Store {
-    /// The bytes of an object as it was listed: all of it, or a range cut to its size. An object that is no longer the
-    /// one that was listed is not read.
+    /// The body of an object as it was listed: the whole object, or a range that is cut to its size. An object that
+    /// changed since is not read.
     ///
     /// # Errors
-    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    /// See [`tollgate_base::error::ErrorKind`].
     pub async fn get(&self, object: &ObjectFacts, range: Option<Range<u64>>) -> Result<Body> {
         let span = match range {
             None => Span::whole(object.size),
@@ -79,8 +79,8 @@ impl Version {
 
 enum Stream {
     Open(ByteStream),
-    /// The stream broke, and the next call goes on with a new one. A state of its own, so that a call that is
-    /// cancelled in between loses nothing.
+    /// The stream broke, and the next call opens a new one. This is a separate state, so that a cancelled call loses
+    /// nothing.
     Broken,
     Done,
 }
@@ -101,12 +101,12 @@ impl Body {
         Ok(body)
     }
 
-    /// The next bytes; `None` behind the last. Dropping the future loses nothing.
+    /// The next bytes, or `None` at the end. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`ErrorKind::Changed`] and [`ErrorKind::NotFound`] where the object is no longer the one that was listed,
-    /// [`ErrorKind::Transient`] where no attempt brings another byte or the object does not have its checksum,
-    /// [`ErrorKind::Limit`] where the gate refuses to go on.
+    /// [`ErrorKind::Changed`] and [`ErrorKind::NotFound`] if the object changed after it was listed,
+    /// [`ErrorKind::Transient`] if no attempt brings another byte or the checksum of the object does not match,
+    /// [`ErrorKind::Limit`] if the gate refuses to continue.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
             match &mut self.stream {
@@ -121,7 +121,7 @@ impl Body {
         }
     }
 
-    /// Leaves the checksum of the whole object to a caller who reads it with more than this body.
+    /// Returns the checksum of the whole object, for a caller that reads the object with more than this body.
     pub fn take_checksum(&mut self) -> Option<Checksum> {
         self.checksum.take()
     }
@@ -135,7 +135,7 @@ impl Body {
     fn accept(&mut self, bytes: Bytes) -> Result<Bytes> {
         if bytes.len() as u64 > self.span.len() {
             self.stream = Stream::Done;
-            return Err(self.place(Error::new(ErrorKind::Unsupported, "the server sent more bytes than asked for")));
+            return Err(self.place(Error::new(ErrorKind::Unsupported, "the server sent more bytes than requested")));
         }
         self.span.advance(bytes.len() as u64);
         self.fruitful = true;
@@ -163,8 +163,8 @@ impl Body {
         let since = *self.fruitless_since.get_or_insert_with(Instant::now);
         let options = self.store.options();
         if self.fruitless >= options.max_attempts || since.elapsed() >= options.retry_timeout {
-            let cause = error.map_or_else(|| "the body ended early".to_owned(), |error| error::chain(&error));
-            let broken = Error::new(ErrorKind::Transient, "the body of an object breaks off again and again");
+            let cause = error.map_or_else(|| "the response ended too early".to_owned(), |error| error::chain(&error));
+            let broken = Error::new(ErrorKind::Transient, "the download of an object was interrupted too often");
             return Err(self.place(broken.caused_by(cause).with("attempts", self.fruitless)));
         }
         self.stream = Stream::Broken;
@@ -243,8 +243,8 @@ impl fmt::Debug for Body {
 }
 
 fn ranges_ignored() -> Error {
-    let error = Error::new(ErrorKind::Unsupported, "the server does not answer with the range that was asked for");
-    error.hint("use a server that heeds the `Range` header")
+    let error = Error::new(ErrorKind::Unsupported, "the server did not return the requested range");
+    error.hint("use a server that supports the `Range` header")
 }
 
 /// First byte and total size of `bytes 0-9/100`; the total may be `*`.

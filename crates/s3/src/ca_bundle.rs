@@ -1,4 +1,4 @@
-//! Certificates of authorities that the system does not know: a company's own, or a test server's.
+//! Certificates of authorities that the system does not trust: those of a company or a test server.
 
 use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
@@ -46,7 +46,7 @@ fn certificates(pem: &[u8]) -> std::result::Result<usize, String> {
 
 fn unusable(source: &str, reason: &str) -> Error {
     Error::config(format!("the certificates of '{source}' are not usable: {reason}"))
-        .hint(format!("name a file of certificates in PEM form in `ca_bundle` or {VARIABLE}"))
+        .hint(format!("set `ca_bundle` or {VARIABLE} to a file with certificates in PEM format"))
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
-//! The checksum of an object, computed while its bytes arrive.
+//! The checksum of an object, computed while it is downloaded.
 //!
-//! A server tells the checksum of a whole object and of nothing less. So it is computed over all bytes, whatever number of
-//! requests brings them, and even over several runs: see [`Proof`]. Where the server keeps none, a checksum of our own still
-//! tells whether a later run is given the bytes that an earlier one was given.
+//! A server has only the checksum of a whole object. So the checksum is computed over all bytes, even if they come from
+//! several requests or several runs: see [`Proof`]. If the server has none, our own checksum still shows whether a
+//! later run gets the same bytes as an earlier one.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use crc_fast::{CrcAlgorithm, Digest};
 
 use tollgate_base::batch::{Proof, ProofAlgorithm};
-use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 
 /// Places that are kept for proofs at most. Where there are more, those that remain lie twice as far apart.
 const MOST_PLACES: usize = 4096;
 
-/// See the module's text.
+/// See the module documentation.
 pub struct Checksum {
     sum: Sum,
     /// Bytes of the object that were seen.
@@ -66,14 +66,14 @@ impl Checksum {
         whole.then(|| Self::new(sum, size, Some(expected.into())))
     }
 
-    /// A checksum of our own, of an object or a part of it of which the server keeps none.
+    /// Our own checksum of an object, or of a part of it, for which the server has none.
     #[must_use]
     pub fn own(size: u64) -> Self {
         let algorithm = ProofAlgorithm::Crc64nvme;
         Self::new(Sum::Crc(algorithm, Digest::new(crc_of(algorithm))), size, None)
     }
 
-    /// The checksum that an earlier run began, at the byte from which it is to be gone on with.
+    /// Resumes the checksum of an earlier run, at the byte from which it continues.
     #[must_use]
     pub fn resumed(proof: &Proof, size: u64) -> Self {
         let digest = Digest::new_with_init_state(crc_of(proof.algorithm), proof.from_state);
@@ -87,7 +87,7 @@ impl Checksum {
         Self { sum, at: 0, size, expected, places, spacing: 0, earlier: None, before_last: None }
     }
 
-    /// Whether the server keeps a checksum of the object.
+    /// Whether the server has a checksum of the object.
     #[must_use]
     pub fn promised_by_server(&self) -> bool {
         self.expected.is_some()
@@ -99,11 +99,11 @@ impl Checksum {
         self.earlier.is_some()
     }
 
-    /// Takes the next bytes, before anybody uses them.
+    /// Adds the next bytes, before they are used.
     ///
     /// # Errors
-    /// [`ErrorKind::Transient`] where these are not the bytes that an earlier run was given, or, with the object's last
-    /// byte, where the checksum is not the promised one. Rows that were made of bytes before are suspect then.
+    /// [`ErrorKind::Transient`] if these are not the bytes that an earlier run received, or, after the last byte of the
+    /// object, if the checksum does not match. Rows from earlier bytes are then suspect.
     pub fn update(&mut self, bytes: &[u8]) -> Result<()> {
         self.before_last = self.sum.state().map(|state| (self.at, state));
         if let Some((until, state)) = self.earlier
@@ -113,7 +113,7 @@ impl Checksum {
             self.add(before);
             self.earlier = None;
             if self.sum.state() != Some(state) {
-                let message = "the server sent other bytes than in an earlier run, under the same ETag";
+                let message = "the server sent different bytes than in an earlier run, with the same ETag";
                 return Err(self.wrong(message));
             }
             self.add(after);
@@ -176,16 +176,16 @@ impl Checksum {
         if BASE64.decode(&*expected).is_ok_and(|expected| expected == found) {
             return Ok(());
         }
-        let error = self.wrong("the bytes that arrived do not have the checksum that the server keeps");
+        let error = self.wrong("the downloaded bytes do not match the checksum that the server stores");
         Err(error.with("checksum", BASE64.encode(found)).with("expected_checksum", expected))
     }
 
     fn wrong(&self, message: &str) -> Error {
         let error = Error::new(ErrorKind::Transient, message).with("byte", self.at);
-        error.with_suspect_rows().hint("run it again; if it stays, the object is damaged")
+        error.about(Subject::EarlierRows).hint("run the sync again; if the error remains, the object is damaged")
     }
 
-    /// The proof for a position at which decoding goes on from byte `from` on. Places must not go down from call to call.
+    /// The proof for a position from which decoding resumes at byte `from`. `from` must not decrease from call to call.
     pub fn proof(&mut self, from: u64) -> Option<Box<Proof>> {
         while self.places.get(1).is_some_and(|(place, _)| *place <= from) {
             self.places.pop_front();
@@ -254,9 +254,16 @@ mod tests {
             };
             rest(None).unwrap();
             let of_earlier_run = rest(Some(from + 5)).unwrap_err();
-            assert!(of_earlier_run.suspects_rows() && of_earlier_run.to_string().contains("other bytes"), "{saved}");
+            assert!(
+                of_earlier_run.subject() == Subject::EarlierRows
+                    && of_earlier_run.to_string().contains("different bytes"),
+                "{saved}"
+            );
             let of_this_run = rest(Some(9_999)).unwrap_err();
-            assert!(of_this_run.suspects_rows() && of_this_run.to_string().contains("do not have the checksum"));
+            assert!(
+                of_this_run.subject() == Subject::EarlierRows
+                    && of_this_run.to_string().contains("do not match the checksum")
+            );
         }
     }
 
@@ -284,7 +291,7 @@ mod tests {
         assert_eq!((proof.from, proof.until), (3000, 5000));
         let mut second = Checksum::resumed(&proof, 5000);
         assert!(second.awaits_comparison());
-        assert!(second.update(&content[3000..]).unwrap_err().suspects_rows());
+        assert!(second.update(&content[3000..]).unwrap_err().subject() == Subject::EarlierRows);
         let mut same = Checksum::resumed(&proof, 5000);
         same.update(&wrong[3000..]).unwrap();
         assert!(!same.awaits_comparison());

@@ -1,4 +1,4 @@
-//! The SDK's client, built by hand: one TLS stack, one connection pool, and nothing that costs time for no use.
+//! The SDK's client, built by hand: one TLS stack, one connection pool, and no unused features that cost time.
 
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};

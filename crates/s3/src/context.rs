@@ -1,8 +1,8 @@
-//! What an error message is made of, besides the error: what was asked for, and over which connection.
+//! The context of an error message: the request and the connection.
 
 use tollgate_cost::Planned;
 
-/// What a request asks for.
+/// The target of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestTarget<'a> {
     pub(super) planned: Planned,
@@ -11,7 +11,7 @@ pub(super) struct RequestTarget<'a> {
     pub(super) key: &'a str,
 }
 
-/// What is known of the connection when an error is explained.
+/// The facts about the connection that explain an error.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConnectionContext<'a> {
     pub(super) region: &'a str,

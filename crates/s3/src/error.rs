@@ -1,4 +1,5 @@
-//! From what the SDK says to what a person can do about it. One place, so that the same fault always has the same text.
+//! Converts errors of the SDK into errors that tell users what to do. This is the only place, so the same problem
+//! always has the same text.
 //!
 //! Only codes, messages and request ids leave the SDK's errors, never their `Debug`, which can hold signed headers.
 
@@ -19,28 +20,28 @@ use tollgate_cost::usage::Operation;
 /// A request's end without a result.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The program's own refusal, made below the SDK.
+    /// A refusal by this program, below the SDK.
     Ours(Error),
-    /// The server said no.
+    /// The server responded with an error.
     Answer(Answer),
-    /// An answer that could not be read to its end.
+    /// A response that could not be read completely.
     Unreadable { request_id: Option<String>, cause: String },
     /// No answer.
     Network { kind: Network, cause: String },
-    /// There is nothing to sign with.
+    /// There are no credentials.
     Credentials { kind: ErrorKind, message: &'static str, cause: String },
-    /// The request could not be made.
+    /// The request could not be built.
     Unmade { cause: String },
 }
 
 /// Whether another attempt may help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Retryability {
-    /// The answer will stay the same.
+    /// A retry would fail in the same way.
     Never,
-    /// It most likely will.
+    /// A retry would probably fail.
     Unlikely,
-    /// The server or the network is in trouble, which passes.
+    /// A retry may succeed: the server or the network has a temporary problem.
     Likely,
 }
 
@@ -74,7 +75,7 @@ impl Failure {
 
     /// A request whose time was over before it ended.
     pub(super) fn unfinished(timeout: Duration) -> Self {
-        Self::Network { kind: Network::Timeout, cause: format!("the request did not end within {timeout:?}") }
+        Self::Network { kind: Network::Timeout, cause: format!("the request did not finish within {timeout:?}") }
     }
 
     fn read_unanswered<E>(error: SdkError<E, HttpResponse>, attempts: u32) -> Self
@@ -157,7 +158,7 @@ impl Failure {
             Self::Ours(error) => error,
             Self::Answer(answer) => answer.explain(target, context),
             Self::Unreadable { request_id, cause } => {
-                let error = Error::new(ErrorKind::Transient, "an answer of the server could not be read");
+                let error = Error::new(ErrorKind::Transient, "a response of the server cannot be read");
                 with_request_id(error.caused_by(cause), request_id.as_deref())
             }
             Self::Network { kind, cause } => unreachable(kind, context).caused_by(cause),
@@ -165,24 +166,24 @@ impl Failure {
                 let error =
                     Error::new(ErrorKind::Unsupported, "the profile signs in through SSO, which is not supported");
                 error.caused_by(cause).hint(
-                    "give its keys to the environment (`aws configure export-credentials --format env`), or use a \
+                    "export its keys to the environment (`aws configure export-credentials --format env`), or use a \
                      profile with keys, a role or `credential_process`",
                 )
             }
             Self::Credentials { kind, message, cause } => {
                 let hint = match kind {
                     ErrorKind::Transient => {
-                        "check the `credential_process`, or the service, that the environment names for credentials"
+                        "check the credentials provider of the environment: the `credential_process` or the service"
                     }
                     _ if cause.contains(PROCESS) => {
-                        "run the profile's `credential_process` by hand to see what is wrong with it"
+                        "run the `credential_process` of the profile by hand to see what is wrong with it"
                     }
-                    _ => "set access keys or a role in the configuration, or give the environment credentials",
+                    _ => "set access keys or a role in the configuration, or provide credentials in the environment",
                 };
                 Error::new(kind, message).caused_by(cause).hint(hint)
             }
-            Self::Unmade { cause } => Error::config(format!("the request could not be made: {cause}"))
-                .hint("check bucket, region and endpoint"),
+            Self::Unmade { cause } => Error::config(format!("the request cannot be built: {cause}"))
+                .hint("check the bucket, the region and the endpoint"),
         };
         let error = error.with("bucket", target.bucket);
         let error = if target.planned.row.operation == Operation::ListObjects {
@@ -198,11 +199,11 @@ impl Failure {
 fn unreachable(kind: Network, context: &ConnectionContext<'_>) -> Error {
     let reason = match kind {
         Network::Refused => "the connection was refused",
-        Network::UnknownHost => "its name is not known",
-        Network::Tls => "no secure connection could be agreed on",
+        Network::UnknownHost => "cannot resolve its host name",
+        Network::Tls => "the TLS handshake failed",
         Network::Certificate => "its certificate is not trusted",
-        Network::Timeout => "no answer came in time",
-        Network::Other => "the connection broke off",
+        Network::Timeout => "no response arrived in time",
+        Network::Other => "the connection was interrupted",
     };
     let never_worked = !context.answered;
     let wrong_address = matches!(kind, Network::Refused | Network::UnknownHost | Network::Tls | Network::Certificate);
@@ -210,23 +211,23 @@ fn unreachable(kind: Network, context: &ConnectionContext<'_>) -> Error {
         Some(endpoint) if never_worked && wrong_address => {
             let error = Error::config(format!("the endpoint '{endpoint}' cannot be reached: {reason}"));
             error.hint(match kind {
-                Network::Tls => "check whether the endpoint wants `http://` or `https://`",
-                Network::Certificate => "name the certificates of a private authority in `ca_bundle` or AWS_CA_BUNDLE",
-                _ => "check the endpoint's host and port, and that this machine may connect to it",
+                Network::Tls => "check whether the endpoint uses `http://` or `https://`",
+                Network::Certificate => "set the certificates of a private authority in `ca_bundle` or AWS_CA_BUNDLE",
+                _ => "check the host and port of the endpoint, and that this machine can connect to it",
             })
         }
         other => {
             let (who, hint) = match other {
                 Some(endpoint) => (
                     format!("the endpoint '{endpoint}'"),
-                    "check whether the endpoint is up, and whether it wants `https://`",
+                    "check whether the endpoint is running, and whether it uses `https://`",
                 ),
                 None => (
                     format!("S3 in region '{}'", context.region),
-                    "check the region's name, and this machine's network, proxy and certificates",
+                    "check the name of the region, and the network, proxy and certificates of this machine",
                 ),
             };
-            let error = Error::new(ErrorKind::Transient, format!("{who} did not answer: {reason}"));
+            let error = Error::new(ErrorKind::Transient, format!("{who} did not respond: {reason}"));
             if never_worked { error.hint(hint) } else { error }
         }
     }
@@ -245,7 +246,7 @@ const PROCESS: &str = "external process";
 fn without_stderr(mut cause: String) -> String {
     if let Some(at) = cause.find("Stderr: ") {
         cause.truncate(at);
-        cause.push_str("Its stderr is not shown");
+        cause.push_str("Its stderr output is not shown");
     }
     cause
 }
@@ -254,12 +255,16 @@ fn credentials_fault(error: &(dyn StdError + 'static)) -> Option<(ErrorKind, &'s
     let fault = causes(error).find_map(|cause| cause.downcast_ref::<CredentialsError>())?;
     Some(match fault {
         CredentialsError::CredentialsNotLoaded(_) => (ErrorKind::Access, "no credentials were found"),
-        CredentialsError::ProviderTimedOut(_) => (ErrorKind::Transient, "the credentials did not arrive in time"),
+        CredentialsError::ProviderTimedOut(_) => (
+            ErrorKind::Transient,
+            "the credentials provider did not respond in \
+                                                                         time",
+        ),
         CredentialsError::InvalidConfiguration(_) => {
-            (ErrorKind::Config, "the environment's credentials are not usable")
+            (ErrorKind::Config, "the credentials of the environment are not usable")
         }
-        _ if network_kind(fault) != Network::Other => (ErrorKind::Transient, "the credentials could not be fetched"),
-        _ => (ErrorKind::Access, "the credentials could not be had"),
+        _ if network_kind(fault) != Network::Other => (ErrorKind::Transient, "the credentials provider failed"),
+        _ => (ErrorKind::Access, "the credentials cannot be loaded"),
     })
 }
 

@@ -1,4 +1,5 @@
-//! Who asks: from the connection's credentials to a provider of the SDK. Nothing is fetched before the first request.
+//! Converts the credentials of a connection into a credentials provider of the SDK. Nothing is fetched before the first
+//! request.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -33,7 +34,7 @@ pub(super) struct Asked<'a> {
 /// The provider of these credentials; `None` for requests without a signature.
 ///
 /// # Errors
-/// Config, where the configured keys cannot be sent.
+/// Config if the configured keys cannot be sent.
 pub(super) async fn provider(
     credentials: &Credentials,
     asked: Asked<'_>,
@@ -50,8 +51,11 @@ pub(super) async fn provider(
             let pair = KeyPair::new(access_key_id, secret_access_key.expose(), token, None, "configuration");
             used_secrets.remember(&pair);
             if let Some(what) = unsendable(&pair) {
-                let error = Error::config(format!("the {what} of the configuration has a character that none has"));
-                return Err(error.hint("look for line breaks and spaces that were copied with it"));
+                let error = Error::config(format!(
+                    "the {what} of the configuration contains a character that is not \
+                                                   allowed"
+                ));
+                return Err(error.hint("remove line breaks and spaces that were copied with it"));
             }
             Some(SharedCredentialsProvider::new(pair))
         }
@@ -132,7 +136,7 @@ impl std::fmt::Debug for UsedSecrets {
     }
 }
 
-/// A provider whose credentials are waited for so long and no longer, looked at, and remembered so that they are not shown.
+/// A credentials provider with a timeout. It checks the credentials, and remembers them so that they can be masked.
 #[derive(Debug)]
 struct Watched {
     inner: SharedCredentialsProvider,
@@ -147,9 +151,10 @@ impl Watched {
         self.used_secrets.remember(&pair);
         match unsendable(&pair) {
             None => Ok(pair),
-            Some(what) => {
-                Err(CredentialsError::invalid_configuration(format!("the {what} has a character that none has")))
-            }
+            Some(what) => Err(CredentialsError::invalid_configuration(format!(
+                "the {what} contains a character that is not \
+                                                                     allowed"
+            ))),
         }
     }
 }

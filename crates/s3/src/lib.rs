@@ -1,9 +1,9 @@
-//! The one door to S3: every request of the program is signed, retried, metered and limited here, and the SDK is
-//! hidden from all other rooms.
+//! The only S3 client: every request of the program is signed, retried, metered and limited here. No other crate uses
+//! the SDK.
 //!
 //! ```text
 //!   Store::list / get / head / put
-//!     │  region found out once (region)          errors explained (fault)
+//!     │  region found out once (region)          errors explained (error)
 //!     ▼
 //!     │  one attempt after the other (retry)
 //!   SDK client: signing                          built in client, credentials in identity

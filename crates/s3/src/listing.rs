@@ -1,30 +1,30 @@
-//! What is asked of a listing, and what it answers.
+//! The request for a page of a listing, and the page.
 
 use tollgate_base::object::ObjectFacts;
 
 /// What to list.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListRequest {
-    /// Only keys that begin with this; empty for all.
+    /// Only keys that start with this text. Empty for all keys.
     pub prefix: String,
-    /// Keys that hold this behind the prefix are rolled up into [`ListPage::common_prefixes`].
+    /// Keys that contain this text after the prefix are rolled up into [`ListPage::common_prefixes`].
     pub delimiter: Option<String>,
-    /// Only keys behind this one in byte order. Without meaning on a following page.
+    /// Only keys after this one in byte order. It has no effect on the following pages.
     pub start_after: Option<String>,
-    /// The [`ListPage::next`] of the page before.
+    /// The [`ListPage::next`] of the previous page.
     pub continuation: Option<String>,
-    /// Keys and common prefixes per page at most; S3 gives 1,000 where it is absent or larger.
+    /// The maximum number of keys and common prefixes on a page. If absent or larger, S3 returns 1,000.
     pub max_keys: Option<u32>,
 }
 
-/// Whether a bucket's listings come in the byte order of their keys.
+/// Whether a bucket's listings are in byte order of their keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyOrder {
-    /// AWS says so.
+    /// AWS guarantees it.
     Promised,
-    /// Another server: most do, and nobody promises it.
+    /// Another server: most list in order, but do not guarantee it.
     Unknown,
-    /// Directory buckets list in any order. They only know prefixes that are whole folders.
+    /// Directory buckets list in any order. They support only prefixes that are whole folders.
     None,
 }
 
@@ -35,6 +35,6 @@ pub struct ListPage {
     pub objects: Vec<ObjectFacts>,
     /// Prefixes up to and including the delimiter.
     pub common_prefixes: Vec<String>,
-    /// What the next page is asked with; `None` on the last page.
+    /// The continuation token of the next page. `None` on the last page.
     pub next: Option<String>,
 }

@@ -1,9 +1,9 @@
-//! The meter: an HTTP client around the SDK's own, below its retry loop. It sees each attempt once, asks the gate before
-//! it is sent, writes down how it was answered, and counts the body's bytes as they arrive.
+//! The meter: an HTTP client around that of the SDK, below the retry loop. It sees each attempt once, asks the gate
+//! before it is sent, records the response, and counts the bytes of the body as they arrive.
 //!
-//! What an attempt is about (bill row, bytes asked for) travels beside the SDK in a task-local [`Trace`]: the SDK calls its
-//! connector within the task that asked, and a task-local costs nothing, where a per-request interceptor makes the SDK build
-//! its configuration anew. Credential providers use the HTTP client without the meter, so what they fetch is not counted.
+//! The purpose of an attempt (usage row, requested bytes) is in a task-local [`Trace`]: the SDK calls its connector in
+//! the task of the caller. A task-local costs nothing, while an interceptor for each request would make the SDK rebuild
+//! its configuration. Credentials providers use the HTTP client without the meter, so their requests are not counted.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
@@ -163,7 +163,7 @@ struct MeteredConnector {
 impl HttpConnector for MeteredConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let Some((planned, retry)) = Trace::next_attempt() else {
-            return refuse(Error::internal("a request was made outside of the door"));
+            return refuse(Error::internal("a request bypassed the meter"));
         };
         // The SDK does not retry an error of its user, which is what a limit is.
         let ticket = match self.meter.gate.admit(planned) {
@@ -231,8 +231,8 @@ async fn next_frame(body: &mut SdkBody) -> Option<Result<Frame<Bytes>, BoxError>
 }
 
 fn endless_page() -> Error {
-    let message = format!("a page of the listing is longer than {} MiB", PAGE_BYTES_AT_MOST >> 20);
-    Error::new(ErrorKind::Unsupported, message).hint("the server does not speak S3 as this program needs it")
+    let message = format!("a page of the listing is larger than {} MiB", PAGE_BYTES_AT_MOST >> 20);
+    Error::new(ErrorKind::Unsupported, message).hint("the server is not compatible with S3")
 }
 
 /// Reads the body of an answer that is short by its nature, an error above all. Its status is known, so a body that is
@@ -279,7 +279,7 @@ struct Entry {
 enum State {
     /// No answer yet.
     Sent,
-    /// Answered with a status whose price depends on the error code, which stands in the body.
+    /// A response whose price depends on the error code, which is in the body.
     Refused { status: u16, body: Vec<u8> },
     /// In the ledger.
     Recorded,
@@ -393,7 +393,7 @@ struct Unanswered(Duration);
 
 impl fmt::Display for Unanswered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "no answer came within {:?}", self.0)
+        write!(f, "no response arrived within {:?}", self.0)
     }
 }
 

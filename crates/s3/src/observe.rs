@@ -1,4 +1,4 @@
-//! Each HTTP attempt as it was sent and answered, for `--debug`.
+//! Reports each HTTP attempt and its response, for `--debug`.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use aws_smithy_runtime_api::client::http::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
-/// An attempt and the head of its answer. It has no secret: signatures are in headers.
+/// An attempt and the head of its response. It contains no secrets, because signatures are in the headers.
 #[derive(Debug)]
 pub struct Attempted<'a> {
     /// The method.
@@ -18,16 +18,16 @@ pub struct Attempted<'a> {
     pub url: &'a str,
     /// The `Range` header.
     pub range: Option<&'a str>,
-    /// The status, or why there is none.
+    /// The status, or the reason why there is none.
     pub answer: Result<u16, String>,
-    /// From the request to the head of the answer.
+    /// The time from the request to the head of the response.
     pub elapsed: Duration,
 }
 
-/// Is told of each attempt.
+/// A function that is called for each attempt.
 pub type Observer = fn(&Attempted<'_>);
 
-/// An HTTP client that tells an observer of each attempt.
+/// An HTTP client that reports each attempt to an observer.
 #[derive(Debug)]
 struct Observed {
     inner: SharedHttpClient,

@@ -1,4 +1,4 @@
-//! The settings of the door that do not come from a connection.
+//! The settings of the client that are not part of a connection.
 
 use std::time::Duration;
 
@@ -6,46 +6,47 @@ use super::observe::Observer;
 use tollgate_cost::Gate;
 use tollgate_runtime::clock::Clock;
 
-/// How long a connection may lie idle. S3 closes them after some 20 s, and a request on a connection that is just being
-/// closed is an attempt lost.
+/// How long a connection may be idle. S3 closes connections after about 20 s, and a request on a connection that is
+/// being closed is a lost attempt.
 pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Patience, parallelism and the limit of a [`super::Store`].
+/// Timeouts, parallelism and the limits of a [`super::Store`].
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
     /// The time that requests are signed with.
     pub clock: Clock,
-    /// Asked before each HTTP attempt.
+    /// Admits or refuses each HTTP attempt.
     pub gate: Gate,
-    /// Told of each HTTP attempt.
+    /// Called for each HTTP attempt.
     pub observer: Option<Observer>,
-    /// How long a request is tried, from its first attempt to the head of an answer; also how long a body is resumed
-    /// without making progress.
+    /// How long a request is retried until the head of a response arrives. Also how long a body is resumed without
+    /// progress.
     pub retry_timeout: Duration,
-    /// The same where the server never answered before: its address is most likely wrong.
+    /// The same if the server never responded before, because its address is probably wrong.
     pub first_answer_timeout: Duration,
-    /// Attempts per request, the first included; also how often in a row a body is continued without a new byte.
+    /// The maximum number of attempts per request, including the first. Also how often in a row a body is resumed
+    /// without a new byte.
     pub max_attempts: u32,
-    /// The pause before the first retry; it doubles with each further one, and up to a half of it is left to chance.
+    /// The pause before the first retry. It doubles with each further retry, with a jitter of up to one half.
     pub initial_backoff: Duration,
     /// The longest pause between two attempts.
     pub max_backoff: Duration,
-    /// Time for a connection to stand, TLS included.
+    /// The timeout for connecting, including TLS.
     pub connect_timeout: Duration,
-    /// Time from a request to the head of its answer.
+    /// The timeout from a request to the head of its response.
     pub answer_timeout: Duration,
-    /// Time without a byte of a body, while someone waits for it, after which its connection is given up. Also the time for
-    /// the whole body of an error.
+    /// How long a reader waits for the next byte of a body before the connection is abandoned. Also the timeout for the
+    /// whole body of an error.
     pub stall_timeout: Duration,
-    /// Bytes per second that a body brings at least while someone waits for it, over [`Self::rate_window`].
+    /// The minimum rate of a body in bytes per second while a reader waits for it, measured over [`Self::rate_window`].
     pub least_bytes_per_second: u32,
     /// Waiting time over which a body's rate is measured.
     pub rate_window: Duration,
-    /// Time for credentials to arrive: from a program, or from a service that hands them out.
+    /// The timeout for credentials from a credentials provider.
     pub credentials_timeout: Duration,
-    /// Connections kept open for reuse; as many as requests at the same time is right.
+    /// Connections kept open for reuse. This should be the number of concurrent requests.
     pub idle_connections: usize,
-    /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are heeded.
+    /// Whether `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` are used.
     pub proxy_from_environment: bool,
 }
 

@@ -1,7 +1,8 @@
-//! Servers that show the very certificate that `ca_bundle` names, as `openssl req -x509` makes it: signed by itself, and
-//! marked as an authority's. The rules of the web's authorities refuse such a certificate as a server's; OpenSSL, and so
-//! the SDK for Python, takes it. It is taken here where it is equal to one of the bundle, byte for byte, is in its time and
-//! names the server. The SDK's HTTP client has no place for that rule, so this is one of our own for these bundles.
+//! Supports servers whose own certificate is in `ca_bundle`, as `openssl req -x509` makes it: self-signed, and marked
+//! as an authority. The rules of public authorities reject such a server certificate, but OpenSSL, and so the SDK for
+//! Python, accepts it. It is accepted here if it is equal to a certificate of the bundle, byte for byte, is currently
+//! valid and names the server. The SDK's HTTP client cannot be configured in this way, so these bundles use a client of
+//! our own.
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! Reads a page of a listing from its XML.
 //!
-//! A bucket of a million objects is a thousand pages, and often all that a sync has to read; the SDK's parser takes most
-//! of that time. A page is simple XML: elements in elements, no attributes that matter, texts with entities. This reader goes
-//! over it once, makes the two texts that an object keeps, and takes nothing for granted: a page that ends early, or has
-//! something that it does not understand, is an error and never a shorter page.
+//! A bucket of a million objects has a thousand pages, and often a sync reads nothing else. Most of that time would be
+//! spent in the SDK's parser. A page is simple XML: nested elements, no relevant attributes, texts with entities. This
+//! parser reads it once and allocates only the two strings of each object. It is strict: a page that is truncated, or
+//! contains something unknown, is an error and never a shorter page.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -30,8 +30,8 @@ pub(super) fn is_page(body: &[u8]) -> bool {
 /// Reads a page.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] where the body is not what a listing must be: XML that does not end, a name that cannot be
-/// decoded, an object without key, size or time, a page that does not say whether it is the last one or how to go on.
+/// [`ErrorKind::Unsupported`] if the body is not a valid listing: truncated XML, a name that cannot be decoded, an
+/// object without key, size or time, or a page that does not say whether it is the last one or how to continue.
 pub(super) fn read_page(request: &ListRequest, body: &[u8]) -> Result<ListPage> {
     let text = simdutf8::basic::from_utf8(body).map_err(|_| malformed("the listing is not UTF-8"))?;
     let mut reader = Reader { rest: text, encoded: url_encoded(text) };
@@ -87,7 +87,7 @@ impl Ending {
         match token {
             _ if !truncated => Ok(None),
             Some(token) if request.continuation.as_ref() != Some(&token) => Ok(Some(token)),
-            _ => Err(malformed("a page of the listing is truncated and does not say how to go on")),
+            _ => Err(malformed("a page of the listing is truncated and does not say how to continue")),
         }
     }
 }
@@ -122,7 +122,7 @@ impl<'a> Reader<'a> {
             } else if tag.starts_with("![CDATA[") {
                 return Ok(Token::Raw(&self.through("]]>")?["<![CDATA[".len()..]));
             } else if tag.starts_with('!') {
-                return Err(malformed("the listing has a declaration that no page has"));
+                return Err(malformed("the listing has an unexpected declaration"));
             } else {
                 return Ok(read_tag(&self.through(">")?[1..]));
             }
@@ -148,7 +148,7 @@ impl<'a> Reader<'a> {
             match self.token()? {
                 Token::Open(ROOT) => return Ok(()),
                 Token::Text(text) if text.trim().is_empty() => {}
-                _ => return Err(malformed("the answer is not a listing")),
+                _ => return Err(malformed("the response is not a listing")),
             }
         }
     }
@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
             match self.token()? {
                 Token::Open(name) => return Ok(Some(name)),
                 Token::Close(name) if name == parent => return Ok(None),
-                Token::Close(_) => return Err(malformed("the listing's elements do not close in order")),
+                Token::Close(_) => return Err(malformed("the elements of the listing are not closed in order")),
                 Token::Empty | Token::Text(_) | Token::Raw(_) => {}
             }
         }
@@ -173,7 +173,7 @@ impl<'a> Reader<'a> {
                 Token::Text(text) => unescape(text)?,
                 Token::Raw(text) => Cow::Borrowed(text),
                 Token::Close(closed) if closed == name => return Ok(whole),
-                _ => return Err(malformed("the listing has an element where a text must be").with("element", name)),
+                _ => return Err(malformed("the listing has an element in place of a text").with("element", name)),
             };
             if whole.is_empty() {
                 whole = part;
@@ -190,7 +190,7 @@ impl<'a> Reader<'a> {
             match self.token()? {
                 Token::Open(name) => open.push(name),
                 Token::Close(name) if name == *innermost => _ = open.pop(),
-                Token::Close(_) => return Err(malformed("the listing's elements do not close in order")),
+                Token::Close(_) => return Err(malformed("the elements of the listing are not closed in order")),
                 Token::Empty | Token::Text(_) | Token::Raw(_) => {}
             }
         }
@@ -205,7 +205,7 @@ impl<'a> Reader<'a> {
             "0" => Ok(false),
             text if text.eq_ignore_ascii_case("true") => Ok(true),
             text if text.eq_ignore_ascii_case("false") => Ok(false),
-            text => Err(malformed("the listing has a text where a boolean must be")
+            text => Err(malformed("the listing has a text in place of a boolean")
                 .with("element", name)
                 .with("text", text.chars().take(20).collect::<String>())),
         }
@@ -233,11 +233,11 @@ impl<'a> Reader<'a> {
         let key: Arc<str> = key.ok_or_else(|| malformed("the listing has an object without a key"))?.into();
         let size = size.ok_or_else(|| malformed("the listing has an object without a size").with("key", &key))?;
         if size > OBJECT_BYTES {
-            let error = malformed("the listing has an object with a size that no object can have");
+            let error = malformed("the listing has an object with an impossible size");
             return Err(error.with("key", &key).with("size", size));
         }
         // A time of our own would make changes of the object invisible.
-        let undated = || malformed("the listing has an object without a time of modification").with("key", &key);
+        let undated = || malformed("the listing has an object without a modification time").with("key", &key);
         let modified_at = modified_at.ok_or_else(undated)?;
         Ok(ObjectFacts { key, size, modified_at, etag, storage_class })
     }
@@ -325,15 +325,15 @@ fn character(entity: &str) -> Option<char> {
 
 fn unknown_entity(name: &str) -> Error {
     let name: String = name.chars().take(20).collect();
-    malformed("the listing has an entity that XML does not know").with("entity", name)
+    malformed("the listing has an unknown XML entity").with("entity", name)
 }
 
 fn ended_early() -> Error {
-    malformed("the listing ends in the middle")
+    malformed("the listing is truncated")
 }
 
 fn malformed(message: &str) -> Error {
-    Error::new(ErrorKind::Unsupported, message).hint("the server does not speak S3 as this program needs it")
+    Error::new(ErrorKind::Unsupported, message).hint("the server is not compatible with S3")
 }
 
 #[cfg(test)]
@@ -490,10 +490,10 @@ mod tests {
     #[test]
     fn an_object_without_a_time_or_with_a_size_beyond_all_objects_is_an_error_that_names_it() {
         for (facts, told) in [
-            ("<Size>1</Size>".to_owned(), "without a time of modification"),
-            ("<Size>1</Size><LastModified>yesterday</LastModified>".to_owned(), "without a time of modification"),
-            (format!("<Size>9223372036854775808</Size>{TIME}"), "a size that no object can have"),
-            (format!("<Size>18446744073709551615</Size>{TIME}"), "a size that no object can have"),
+            ("<Size>1</Size>".to_owned(), "without a modification time"),
+            ("<Size>1</Size><LastModified>yesterday</LastModified>".to_owned(), "without a modification time"),
+            (format!("<Size>9223372036854775808</Size>{TIME}"), "an impossible size"),
+            (format!("<Size>18446744073709551615</Size>{TIME}"), "an impossible size"),
         ] {
             let error = page(&format!("<Contents><Key>k</Key>{facts}</Contents>")).expect_err(&facts);
             assert!(error.message().contains(told) && error.get("key") == Some("k"), "{error}");

@@ -1,7 +1,8 @@
-//! Where a bucket lives, when nobody said so.
+//! Detects the region of a bucket if it is not configured.
 //!
 //! The first request goes to the configured region, the region of an access point's ARN, the environment's region or
-//! us-east-1. A server that knows better says so in its refusal; then the door switches once and stays there.
+//! us-east-1. If it is the wrong region, the error of the server names the right one. The client then switches once and
+//! stays there.
 
 /// The region of the first request.
 pub(super) fn first(configured: Option<&str>, bucket: &str, environment: Option<&str>) -> String {

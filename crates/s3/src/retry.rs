@@ -1,8 +1,8 @@
-//! When a request is tried again, and until when.
+//! When and for how long a request is retried.
 //!
-//! What bounds a request is time, as in the object_store crate: a server that is down for a minute must not end a sync of
-//! hours, and one that stays down must not hold it for ever. The number of attempts is a second bound, for requests that
-//! are billed.
+//! Retries are limited by time, as in the object_store crate: a server that is down for a minute must not end a sync of
+//! hours, and one that stays down must not block it forever. The number of attempts is a second limit, for requests
+//! that are billed.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ impl<'o> Attempts<'o> {
         self.begun + self.options.retry_timeout
     }
 
-    /// The pause before the next attempt, after so many; `None` where there is none. `answered`: whether the server ever
+    /// The pause before the next attempt, after so many; `None` if there is none. `answered`: whether the server ever
     /// was there. An address that never worked is most likely wrong, and its user waits for the error.
     pub(super) fn pause(&self, failure: &Failure, attempts: u32, answered: bool) -> Option<Duration> {
         let options = self.options;

@@ -1,4 +1,4 @@
-//! A server's refusal, and what it means: one table from S3's error codes to kinds, texts and hints.
+//! The errors of a server and their meaning: one table from S3's error codes to kinds, texts and hints.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use tollgate_cost::usage::Operation;
 #[derive(Debug, Clone, Default)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// S3's error code; empty where the answer had no body.
+    /// S3's error code. Empty if the answer had no body.
     pub(super) code: String,
     pub(super) message: String,
     pub(super) request_id: Option<String>,
     /// The region that the server names as the bucket's.
     pub(super) region: Option<String>,
-    /// The pause that the server asks for.
+    /// The pause that the server requests.
     pub(super) retry_after: Option<Duration>,
 }
 
@@ -91,7 +91,7 @@ impl Answer {
                 error.hint("check the bucket's name, and the endpoint if there is one")
             }
             (404, _) => Error::new(ErrorKind::NotFound, format!("object '{key}' does not exist"))
-                .hint("it was deleted after it was listed; run it again"),
+                .hint("it was deleted after it was listed; run the sync again"),
             (_, "InvalidAccessKeyId" | "NotSignedUp") => unknown_key(),
             (_, "SignatureDoesNotMatch") => wrong_secret(),
             (_, "ExpiredToken" | "TokenRefreshRequired" | "RequestExpired") => {
@@ -100,10 +100,11 @@ impl Answer {
             (_, "InvalidToken") => Error::new(ErrorKind::Access, "the session token does not belong to these keys")
                 .hint("supply key id, secret and token from the same set of temporary credentials"),
             (_, "RequestTimeTooSkewed") => {
-                Error::config("this machine's clock is more than 15 minutes from the server's").hint("set the clock")
+                Error::config("the clock of this machine differs from that of the server by more than 15 minutes")
+                    .hint("set the clock")
             }
             (_, "InvalidObjectState") => {
-                Error::new(ErrorKind::Unsupported, format!("object '{key}' is archived and cannot be read"))
+                Error::new(ErrorKind::Archived, format!("object '{key}' is archived and cannot be read"))
                     .hint("restore it first")
                     .with("storage", "archived")
             }
@@ -118,22 +119,22 @@ impl Answer {
                 "SlowDown" | "RequestLimitExceeded" | "BandwidthLimitExceeded" | "Throttling" | "ThrottlingException",
             )
             | (_, "TooManyRequests" | "TooManyRequestsException") => {
-                Error::new(ErrorKind::Transient, "the server asks to slow down")
-                    .hint("run it again later, or read fewer files at a time")
+                Error::new(ErrorKind::Transient, "the server throttles requests")
+                    .hint("run the sync again later, or read fewer files in parallel")
             }
             (408 | 425, _) | (_, "RequestTimeout" | "InternalError" | "ServiceUnavailable") => {
                 Error::new(ErrorKind::Transient, "the server failed")
             }
             (409, _) | (_, "OperationAborted") => {
-                Error::new(ErrorKind::Transient, "the request is in conflict with another one")
-                    .hint("run it again later")
+                Error::new(ErrorKind::Transient, "the request conflicts with another one").hint("run it again later")
             }
-            (501, _) | (405, _) => Error::new(ErrorKind::Unsupported, "the server does not know this request"),
+            (501, _) | (405, _) => Error::new(ErrorKind::Unsupported, "the server does not support this request"),
             (500..=599, _) => Error::new(ErrorKind::Transient, "the server failed"),
             (401 | 403, _) => self.denied(target, context),
-            (_, "InvalidBucketName") => {
-                Error::config(format!("'{bucket}' is not a bucket's name")).hint("write the name alone, or an ARN")
-            }
+            (_, "InvalidBucketName") => Error::config(format!("'{bucket}' is not a valid bucket name")).hint(
+                "use only the name of the \
+                                                                                      bucket, or an ARN",
+            ),
             _ => Error::new(ErrorKind::Unsupported, "the server refused the request"),
         }
     }
@@ -161,13 +162,13 @@ impl Answer {
         let who = if context.anonymous { " without credentials" } else { "" };
         let error = Error::new(ErrorKind::Access, format!("no permission for {action} on {what}{who}"));
         error.hint(if context.anonymous {
-            "give credentials, or make the bucket public".to_owned()
+            "set credentials, or make the bucket public".to_owned()
         } else if listing || writing {
             format!("grant these credentials `{action}` on the bucket{}", requester_pays(context))
         } else {
             format!(
-                "grant these credentials `{action}` on the bucket's objects{}; S3 says the same of an object that is gone \
-                 where `s3:ListBucket` is not granted",
+                "grant these credentials `{action}` on the objects of the bucket{}; without `s3:ListBucket`, S3 also \
+                 denies access to objects that do not exist",
                 requester_pays(context)
             )
         })
@@ -184,12 +185,12 @@ impl Answer {
 }
 
 fn requester_pays(context: &ConnectionContext<'_>) -> &'static str {
-    if context.requester_pays { "" } else { " (or, where the requester pays, agree to that)" }
+    if context.requester_pays { "" } else { " (or set `requester_pays`, if the requester pays)" }
 }
 
 fn unknown_key() -> Error {
-    let error = Error::new(ErrorKind::Access, "the access key id is not known to the server");
-    error.hint("check the access key id; temporary keys need their session token too")
+    let error = Error::new(ErrorKind::Access, "the server does not know the access key id");
+    error.hint("check the access key id; temporary keys also need their session token")
 }
 
 fn wrong_secret() -> Error {
@@ -200,7 +201,7 @@ fn wrong_secret() -> Error {
 /// The object is not the one that was listed.
 pub(super) fn changed(key: &str) -> Error {
     let error = Error::new(ErrorKind::Changed, "an object changed after it was listed").with("key", key);
-    error.hint("run it again: the new version is listed and read then")
+    error.hint("run the sync again to read the new version")
 }
 
 pub(super) fn with_request_id(error: Error, request_id: Option<&str>) -> Error {

@@ -1,4 +1,4 @@
-//! The bytes of an object that a request asks for.
+//! The bytes of an object that a request fetches.
 
 use std::ops::Range;
 

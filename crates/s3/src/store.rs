@@ -1,4 +1,4 @@
-//! The store: the three questions a source asks S3, and the one thing it writes.
+//! The store: the three read operations of a source (list, head, get), and the one write operation (put).
 
 use std::fmt;
 use std::future::Future;
@@ -29,14 +29,14 @@ use tollgate_base::connection::{Connection, Credentials};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_cost::usage::Row;
-use tollgate_cost::{Ledger, Planned, endpoint_of_aws};
+use tollgate_cost::{Ledger, Planned, ReservationId, endpoint_of_aws};
 
-/// A bucket, ready to be asked. Clones share connections, credentials, the region once it is found out, and the ledger.
+/// A bucket, ready for requests. Clones share connections, credentials, the detected region, and the ledger.
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
-    /// What its requests are charged to; 0 is nothing in particular.
-    account: u32,
+    /// What its requests are charged to, if something was set aside for them.
+    reservation: Option<ReservationId>,
 }
 
 struct Inner {
@@ -59,10 +59,10 @@ struct Route {
 }
 
 impl Store {
-    /// Prepares the way to a bucket. Nothing is sent before the first question; credentials too are fetched then.
+    /// Prepares access to a bucket. Nothing is sent before the first request, and credentials are fetched only then.
     ///
     /// # Errors
-    /// [`tollgate_base::error::ErrorKind::Config`] for an endpoint that is no URL of a server.
+    /// [`tollgate_base::error::ErrorKind::Config`] if the endpoint is not a valid URL.
     pub async fn connect(connection: &Connection, ledger: Ledger, options: StoreOptions) -> Result<Self> {
         let plain = connection.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
         let own = matches!(connection.credentials, Credentials::Static { .. } | Credentials::Anonymous);
@@ -84,7 +84,7 @@ impl Store {
         let region = region::first(connection.region.as_deref(), &connection.bucket, environment.as_deref());
         // Other servers than AWS have names of all kinds; what cannot stand in a header would be a panic of the SDK.
         if !region.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Error::config(format!("{region:?} is not the name of a region"))
+            return Err(Error::config(format!("{region:?} is not a valid region name"))
                 .hint("set `region_name`, or AWS_REGION in the environment, to a name such as eu-central-1"));
         }
         let used_secrets = UsedSecrets::default();
@@ -105,22 +105,22 @@ impl Store {
             route: RwLock::new(Route { client, region: region.into() }),
             answered: AtomicBool::new(false),
         };
-        Ok(Self { inner: Arc::new(inner), account: 0 })
+        Ok(Self { inner: Arc::new(inner), reservation: None })
     }
 
-    /// The same bucket, with requests that are charged to an account of [`tollgate_cost::SpendingBudget`].
+    /// The same bucket, with requests that are charged to a reservation of [`tollgate_cost::SpendingBudget`].
     #[must_use]
-    pub fn charged_to(&self, account: u32) -> Self {
-        Self { account, ..self.clone() }
+    pub fn charged_to(&self, reservation: Option<ReservationId>) -> Self {
+        Self { reservation, ..self.clone() }
     }
 
-    /// The account that requests are charged to; 0 is none.
+    /// The reservation that requests are charged to, if there is one.
     #[must_use]
-    pub fn account(&self) -> u32 {
-        self.account
+    pub fn reservation(&self) -> Option<ReservationId> {
+        self.reservation
     }
 
-    /// The bucket's region, as far as it is known: right after the first answer.
+    /// The bucket's region, as far as known. It is right after the first response.
     #[must_use]
     pub fn region(&self) -> Arc<str> {
         self.inner.route().region
@@ -129,11 +129,11 @@ impl Store {
     /// One page of the bucket's objects.
     ///
     /// # Errors
-    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    /// See [`tollgate_base::error::ErrorKind`].
     pub async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
-        let planned = Planned { row: Row::LIST, body_bytes: None, account: self.account };
+        let planned = Planned { row: Row::LIST, body_bytes: None, reservation: self.reservation };
         let target = RequestTarget { planned, bucket, key: &request.prefix };
         let output = self.inner.send(target, |client| {
             let list = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
@@ -149,22 +149,23 @@ impl Store {
         });
         let long = [&request.continuation, &request.start_after].into_iter().flatten().find(|text| too_long(text));
         if long.is_some() {
-            let error = Error::new(ErrorKind::Unsupported, "the listing goes on at a place whose name is too long");
-            return Err(error.with("bucket", bucket).hint("the server does not speak S3 as this program needs it"));
+            let error = Error::new(ErrorKind::Unsupported, "the continuation token of the listing is too long");
+            return Err(error.with("bucket", bucket).hint("the server is not compatible with S3"));
         }
         let (_, trace) = output.await?;
-        let body = trace.into_page().ok_or_else(|| Error::internal("a listing was answered without a page"))?;
+        let body = trace.into_page().ok_or_else(|| Error::internal("the response to a listing has no page"))?;
         page::read_page(request, &body).map_err(|error| error.with("bucket", bucket))
     }
 
-    /// What the server says of one object, without its bytes.
+    /// The facts about one object, without its body.
     ///
     /// # Errors
-    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    /// See [`tollgate_base::error::ErrorKind`].
     pub async fn head(&self, key: &str) -> Result<ObjectFacts> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
-        let planned = Planned { row: Row::head(StorageClass::Standard), body_bytes: Some(0), account: self.account };
+        let planned =
+            Planned { row: Row::head(StorageClass::Standard), body_bytes: Some(0), reservation: self.reservation };
         let output = self.inner.send(RequestTarget { planned, bucket, key }, |client| {
             client.head_object().bucket(bucket).key(key).set_request_payer(payer.clone()).send()
         });
@@ -172,14 +173,14 @@ impl Store {
         facts_of(key, &output).map_err(|error| error.with("bucket", bucket))
     }
 
-    /// Writes an object, in place of one that has the key already.
+    /// Writes an object, and replaces an existing object with the same key.
     ///
     /// # Errors
-    /// By what the caller can do: see [`tollgate_base::error::ErrorKind`].
+    /// See [`tollgate_base::error::ErrorKind`].
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
-        let planned = Planned { row: Row::PUT, body_bytes: Some(0), account: self.account };
+        let planned = Planned { row: Row::PUT, body_bytes: Some(0), reservation: self.reservation };
         let output = self.inner.send(RequestTarget { planned, bucket, key }, |client| {
             let put = client.put_object().bucket(bucket).key(key).set_request_payer(payer.clone());
             put.body(ByteStream::from(bytes.clone())).content_type("application/x-ndjson").send()
@@ -188,7 +189,7 @@ impl Store {
         Box::pin(output).await.map(drop)
     }
 
-    /// The store of another bucket that is reached in the same way; requests are counted together.
+    /// The store of another bucket with the same connection. Its requests are counted in the same ledger.
     #[must_use]
     pub fn for_bucket(&self, bucket: &str) -> Self {
         if bucket == self.bucket() {
@@ -209,10 +210,10 @@ impl Store {
             route: RwLock::new(Route { client, region }),
             answered: AtomicBool::new(inner.answered.load(Ordering::Relaxed)),
         };
-        Self { inner: Arc::new(inner), account: self.account }
+        Self { inner: Arc::new(inner), reservation: self.reservation }
     }
 
-    /// Whether listings come in the byte order of their keys, as far as that is known before they do.
+    /// Whether listings are in byte order of their keys, as far as that is known in advance.
     #[must_use]
     pub fn key_order(&self) -> KeyOrder {
         let Connection { bucket, endpoint, .. } = &self.inner.connection;
@@ -230,7 +231,7 @@ impl Store {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
         let row = Row::get(object.storage_class);
-        let planned = Planned { row, body_bytes: Some(span.len()), account: self.account };
+        let planned = Planned { row, body_bytes: Some(span.len()), reservation: self.reservation };
         let range = span.header();
         let etag = Some(&object.etag).filter(|etag| !etag.is_empty()).map(|etag| etag.to_string());
         let target = RequestTarget { planned, bucket, key: &object.key };
@@ -341,8 +342,8 @@ fn facts_of(key: &str, output: &HeadObjectOutput) -> Result<ObjectFacts> {
     let size = output.content_length.and_then(|length| u64::try_from(length).ok());
     // Without its size, an object would be read as an empty one.
     let size = size.ok_or_else(|| {
-        let error = Error::new(ErrorKind::Unsupported, "the server does not tell the size of an object");
-        error.with("key", key).hint("the server does not speak S3 as this program needs it")
+        let error = Error::new(ErrorKind::Unsupported, "the server does not report the size of an object");
+        error.with("key", key).hint("the server is not compatible with S3")
     })?;
     Ok(ObjectFacts {
         key: key.into(),
@@ -365,7 +366,8 @@ fn within_a_url(target: &RequestTarget<'_>) -> Result<()> {
     }
     let begins: String = target.key.chars().take(40).collect();
     let what = if target.planned.row == Row::LIST { "prefix" } else { "key" };
-    let error = Error::config(format!("a {what} of {} bytes is longer than any key can be", target.key.len()));
+    let error =
+        Error::config(format!("a {what} of {} bytes is longer than the longest possible key", target.key.len()));
     Err(error.with("bucket", target.bucket).with("begins_with", begins).hint("check the globs and the path prefix"))
 }
 
@@ -374,7 +376,7 @@ fn check_endpoint(endpoint: Option<&str>) -> Result<()> {
     let Some(endpoint) = endpoint else { return Ok(()) };
     let example = "write it as `https://host:port`";
     if endpoint.contains('@') {
-        return Err(Error::config("the endpoint has a user name in it").hint(example));
+        return Err(Error::config("the endpoint contains a user name").hint(example));
     }
     let server = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
     match server.map(|server| server.trim_end_matches('/').parse::<http::uri::Authority>()) {
@@ -384,7 +386,7 @@ fn check_endpoint(endpoint: Option<&str>) -> Result<()> {
             let end = endpoint.find(['?', '#']).unwrap_or(endpoint.len());
             let cut = if end < endpoint.len() { "…" } else { "" };
             let shown = &endpoint[..end];
-            Err(Error::config(format!("the endpoint '{shown}{cut}' is not a URL of a server")).hint(example))
+            Err(Error::config(format!("the endpoint '{shown}{cut}' is not a valid URL")).hint(example))
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Fingerprints of options: short texts in the state that say what a position, or the progress of a full refresh, was
-//! made with.
+//! Fingerprints of options: short texts in the state that identify the options with which a position, or the progress
+//! of a full refresh, was made.
 
 use std::fmt::Write as _;
 use std::hash::Hasher as _;

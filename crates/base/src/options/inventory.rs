@@ -3,24 +3,24 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How far before an inventory's time partitions are listed all the same, in seconds: S3 gathers an inventory for hours,
-/// and may leave out what was written shortly before.
+/// How far before the time of an inventory partitions are listed too, in seconds. S3 takes hours to create an
+/// inventory, and may omit objects that were written shortly before.
 pub const MARGIN_SECONDS: i64 = 2 * 86_400;
 
-/// Where an inventory is, and what is made of it.
+/// Where an inventory is, and how it is used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InventorySource {
-    /// The bucket that it lies in.
+    /// The bucket that contains it.
     pub bucket: String,
-    /// The key of a manifest, or the folder (with a slash at its end) of which the newest complete one is taken.
+    /// The key of a manifest, or a folder (with a slash at its end) whose newest complete inventory is used.
     pub key: String,
-    /// How far before its time partitions are listed all the same, in seconds.
+    /// How far before its time partitions are also listed, in seconds.
     pub margin_seconds: i64,
-    /// What happens where keys have no dates by which they could be listed from its time on.
+    /// What happens if keys have no dates, so that it is not known which keys are newer than the inventory.
     pub on_gap: OnGap,
 }
 
-/// What happens where an inventory cannot be topped up without a listing of everything.
+/// What happens if only a full listing would find files that are newer than the inventory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 #[schemars(transform = crate::choice::words_only)]
@@ -28,12 +28,12 @@ pub enum OnGap {
     /// The stream is refused.
     #[default]
     Fail,
-    /// What came after the inventory is left to the next one, and that is said.
+    /// Files that are newer than the inventory wait for the next one, and a warning says so.
     Warn,
 }
 
 impl InventorySource {
-    /// Reads `s3://bucket/…/manifest.json` or `s3://bucket/folder/`. `None` where it is neither.
+    /// Parses `s3://bucket/…/manifest.json` or `s3://bucket/folder/`. `None` if it is neither.
     #[must_use]
     pub fn at(location: &str) -> Option<Self> {
         let (bucket, key) = location.trim().strip_prefix("s3://")?.split_once('/')?;

@@ -6,7 +6,7 @@ use regex_syntax::hir::literal::Extractor;
 /// Bytes of a compiled expression at most.
 const COMPILED_BYTES: usize = 1 << 20;
 
-/// Prefixes that are listed for one expression at most; beyond that what they have in common is listed.
+/// The maximum number of prefixes that are listed for one expression. If there are more, their common prefix is listed.
 const PREFIXES: usize = 16;
 
 /// A regular expression that must match a whole key, after a folder. It takes linear time, so a key cannot make it slow.
@@ -22,7 +22,7 @@ impl KeyPattern {
     /// An expression for the keys below `folder`, which is a literal text.
     ///
     /// # Errors
-    /// What is wrong with the expression.
+    /// A description of what is wrong with the expression.
     pub fn new(folder: &str, text: &str) -> Result<Self, String> {
         // By itself first: the error must speak of what the user wrote, and no `)` of theirs may close the group below.
         let hir = regex_syntax::parse(text).map_err(|error| reason(&error))?;

@@ -1,4 +1,4 @@
-//! What a configuration says about the partitions of a stream: the folders of a key that hold values.
+//! The configured partitions of a stream: the folders of a key that hold values.
 
 use std::fmt;
 
@@ -9,18 +9,19 @@ use serde_json::Value;
 
 use crate::object::Timestamp;
 
-/// The partitions of a stream as they were asked for.
+/// The configured partitions of a stream.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Partitions {
-    /// The names of the partitions, in the order of the folders. Empty: they are found out.
+    /// The names of the partitions, in the order of the folders. If empty, they are inferred.
     pub keys: Vec<String>,
-    /// The folders written out. With it nothing has to be found out.
+    /// The pattern of the folders. With a template, nothing is inferred.
     pub template: Option<Template>,
-    /// The types of partitions. One that is not here is a string that is compared by what it looks like.
+    /// The types of partitions. A partition that is not here is a string. In comparisons, its values are dates if they
+    /// look like dates.
     pub types: Vec<(String, PartitionType)>,
     /// Which partitions are read.
     pub filter: Option<Filter>,
-    /// How far behind the newest partition that a complete sync saw the next one begins, in seconds. Absent: an
+    /// How far before the newest partition of the last complete sync the next sync starts, in seconds. If absent, an
     /// incremental sync lists all partitions.
     pub lookback_seconds: Option<i64>,
     /// Which partitions become columns.
@@ -45,9 +46,9 @@ pub enum PartitionColumns {
     None,
     /// Every `name=value` folder.
     Hive,
-    /// Every `name=value` part of the key, its last one included, as in the connector we replace.
+    /// Every `name=value` part of the key, including the last one, as in the connector we replace.
     HiveParts,
-    /// The partitions of the layout, given or found.
+    /// All partitions of the layout, configured or detected.
     All,
 }
 
@@ -99,7 +100,7 @@ impl PartitionType {
     }
 }
 
-/// Folders written out, such as `{date}/TPU={tpu}/reactor={reactor}/`.
+/// A pattern of folders, such as `{date}/TPU={tpu}/reactor={reactor}/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Template {
     text: String,
@@ -119,7 +120,7 @@ impl Template {
     /// Reads a template. A folder `*` may have any name.
     ///
     /// # Errors
-    /// What is wrong with it, to stand behind "is … ,".
+    /// A description of what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         let inner = text.trim_matches('/');
         if inner.is_empty() {
@@ -129,12 +130,12 @@ impl Template {
         let mut names: Vec<&str> = Vec::new();
         for name in levels.iter().flatten().filter_map(Part::field) {
             if names.contains(&name) {
-                return Err(format!("'{{{name}}}' stands in it twice"));
+                return Err(format!("'{{{name}}}' occurs twice in it"));
             }
             names.push(name);
         }
         if names.is_empty() {
-            return Err("it names no partition such as {date}".to_owned());
+            return Err("it names no partition, such as {date}".to_owned());
         }
         Ok(Self { text: text.to_owned(), levels })
     }
@@ -182,13 +183,13 @@ fn level(text: &str) -> Result<Vec<Part>, String> {
         if !literal.is_empty() {
             parts.push(Part::Literal(literal.to_owned()));
         } else if matches!(parts.last(), Some(Part::Field(_))) {
-            return Err(format!("in '{text}' two partitions stand beside each other with nothing between them"));
+            return Err(format!("two partitions in '{text}' have nothing between them"));
         }
         parts.push(Part::Field(name.to_owned()));
         rest = next;
     }
     if rest.contains('}') {
-        return Err(format!("a '}}' in '{text}' was not opened"));
+        return Err(format!("a '}}' in '{text}' has no '{{'"));
     }
     if !rest.is_empty() {
         parts.push(Part::Literal(rest.to_owned()));
@@ -208,7 +209,7 @@ pub struct Filter {
     pub conditions: Vec<Condition>,
 }
 
-/// What is asked of one partition. All tests must hold.
+/// The condition on one partition. All tests must hold.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Condition {
     /// The partition's name.
@@ -224,7 +225,7 @@ pub enum Test {
     OneOf(Vec<Operand>),
     /// It is none of these.
     NoneOf(Vec<Operand>),
-    /// It stands on this side of that.
+    /// The value compares with the operand in this way.
     Compare(Comparison, Operand),
 }
 
@@ -239,7 +240,7 @@ impl Test {
     }
 }
 
-/// A side of a value.
+/// How a value compares with the operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Comparison {
     /// `lt`
@@ -279,7 +280,7 @@ pub enum Operand {
 }
 
 impl Operand {
-    /// The period that it stands for where it is compared with dates: `20240115` is a day too.
+    /// The period that it means when it is compared with dates: `20240115` is also a day.
     #[must_use]
     pub fn period(&self) -> Option<Period> {
         match self {
@@ -328,8 +329,8 @@ pub struct Shift {
 }
 
 impl Shift {
-    /// Reads `now`, `now-1d`, `now+6h`; the units are `s`, `m` (minutes), `h`, `d`, `w`, `M` (months), `y`. `None` where
-    /// the text is no such time.
+    /// Reads `now`, `now-1d`, `now+6h`; the units are `s`, `m` (minutes), `h`, `d`, `w`, `M` (months), `y`. `None` if
+    /// the text is not such a time.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let rest = text.strip_prefix("now")?;
@@ -378,7 +379,7 @@ impl fmt::Display for Shift {
     }
 }
 
-/// Reads a span of time such as `3d`: seconds. Months and years have no fixed length and are not read.
+/// Parses a duration such as `3d` into seconds. Months and years have no fixed length and are not accepted.
 #[must_use]
 pub fn span_seconds(text: &str) -> Option<i64> {
     let (count, unit) = span(text)?;
@@ -404,7 +405,7 @@ fn seconds(count: i64, unit: &str) -> Option<i64> {
     count.checked_mul(unit).filter(|seconds| *seconds < 1000 * 366 * 86_400)
 }
 
-/// How long a unit of time is that a value stands for.
+/// The unit of time that a value specifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Unit {
     /// A year.
@@ -424,7 +425,7 @@ pub enum Unit {
 pub struct Period {
     /// Its first point.
     pub start: Timestamp,
-    /// The first point behind it.
+    /// The first point in time after it.
     pub end: Timestamp,
     /// What it is.
     pub unit: Unit,
@@ -477,11 +478,11 @@ impl Period {
         Some(Self { start: at(start), end: at(end), unit })
     }
 
-    /// Reads the times that partitions are named by: years, months (`2024-01`, `202401`), days (`2024-01-15`, `2024-1-15`,
-    /// `2024_01_15`, `2024/01/15`, `2024.01.15`, `20240115`), each day also with a time (`2024-01-15-03`,
+    /// Reads the times that partitions are named by: years, months (`2024-01`, `202401`), days (`2024-01-15`,
+    /// `2024-1-15`, `2024_01_15`, `2024/01/15`, `2024.01.15`, `20240115`), each day also with a time (`2024-01-15-03`,
     /// `2024-01-15T03`, `2024011503`, `2024-01-15 03:30`), and whole points in time, with or without an offset. A text
-    /// stands for all of the time that it leaves open: `2024-01` is all of January. Days before months, and years of two
-    /// digits, have no single meaning and are not read.
+    /// means the whole period that it specifies: `2024-01` is all of January. Days before months, and years of two
+    /// digits, are ambiguous and are not accepted.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut text = Scanner(text.trim().as_bytes());
@@ -493,7 +494,7 @@ impl Period {
         }
     }
 
-    /// Whether a text is certainly a month or something shorter, and not a number or a version that could be one.
+    /// Whether a text is certainly a month or a shorter period, and not a number or a version that looks like one.
     #[must_use]
     pub fn certain(text: &str) -> bool {
         let plausible = |period: &Self| {
@@ -515,7 +516,7 @@ impl Scanner<'_> {
         self.0.iter().take_while(|byte| byte.is_ascii_digit()).count()
     }
 
-    /// The number that so many digits are.
+    /// The number with this many digits.
     fn number(&mut self, digits: usize) -> Option<u32> {
         let (number, rest) = self.0.split_at_checked(digits)?;
         self.0 = rest;
@@ -609,7 +610,8 @@ fn with_time(year: i32, month: u32, day: u32, mut text: Scanner<'_>) -> Option<P
     }
 }
 
-/// Seconds east of UTC of `Z`, nothing, or (behind minutes only) `+02`, `+0200`, `+02:00`. `None` for anything else.
+/// Seconds east of UTC of `Z`, an empty text, or (only after minutes) `+02`, `+0200`, `+02:00`. `None` for anything
+/// else.
 fn offset(mut text: Scanner<'_>, behind_minutes: bool) -> Option<i64> {
     if text.0.is_empty() || matches!(text.0, b"Z" | b"z") {
         return Some(0);
@@ -636,7 +638,7 @@ mod tests {
             ("a/b", "no partition"),
             ("{a}{b}", "beside"),
             ("{a", "not closed"),
-            ("a}/{b}", "not opened"),
+            ("a}/{b}", "has no '{{'"),
             ("{}", "without a name"),
             ("{a}/{a}", "twice"),
             ("{a}//{b}", "no name"),

@@ -1,4 +1,4 @@
-//! Predicates, the conditions that they are made of, and what they say of rows.
+//! Predicates and their conditions, and how they are evaluated on rows.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -16,14 +16,14 @@ pub struct Predicate {
     pub(super) alternatives: Vec<Vec<Condition>>,
 }
 
-/// What is left of a predicate where some columns have one value in all rows.
+/// The rest of a predicate if some columns have the same value in all rows.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Rest {
     /// No row passes.
     Nothing,
     /// Every row passes.
     Everything,
-    /// The rows that this one lets pass.
+    /// The rows that match this predicate.
     Some(Predicate),
 }
 
@@ -32,11 +32,11 @@ pub enum Rest {
 pub struct Condition {
     /// The column's name: a top-level column of the file.
     pub column: Box<str>,
-    /// What must hold of its value.
+    /// The test of its value.
     pub test: Test,
 }
 
-/// What must hold of a value.
+/// A test of a value.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Test {
     /// A comparison.
@@ -66,7 +66,7 @@ pub enum Operator {
     Greater,
     /// `>=`
     GreaterOrEqual,
-    /// Not `<`: as `>=`, and NaN passes, which is below nothing. No configuration has it.
+    /// Not `<`: like `>=`, but NaN also matches, because it is not below anything. Configurations cannot express it.
     NotLess,
 }
 
@@ -85,21 +85,21 @@ struct Known {
     texts: HashSet<Box<[u8]>>,
 }
 
-/// Three-valued truth, so that `and` is the lesser and `or` the greater of two.
+/// Three-valued logic: `and` is the minimum of two values, and `or` the maximum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Truth {
     /// It does not hold.
     False,
-    /// Nobody can tell.
+    /// It is unknown.
     Unknown,
     /// It holds.
     True,
 }
 
-/// Which nulls some rows have in a column.
+/// Whether some rows have nulls in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Nulls {
-    /// Nobody knows.
+    /// It is unknown.
     #[default]
     Unknown,
     /// There are none.
@@ -108,7 +108,7 @@ pub enum Nulls {
     All,
 }
 
-/// What is known of a column over some rows.
+/// What is known about a column in some rows.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Extent<'a> {
     /// All values (NaN aside) are between these. They need not be values themselves.
@@ -118,7 +118,7 @@ pub struct Extent<'a> {
 }
 
 impl Predicate {
-    /// One of `alternatives` must hold, each of which is all of its conditions.
+    /// A predicate that matches if all conditions of at least one alternative hold.
     #[must_use]
     pub fn new(alternatives: Vec<Vec<Condition>>) -> Self {
         Self { alternatives }
@@ -135,7 +135,7 @@ impl Predicate {
         self.alternatives.iter().flatten()
     }
 
-    /// The names of the columns that it asks for, each once.
+    /// The names of the columns that it uses, each once.
     #[must_use]
     pub fn columns(&self) -> Vec<&str> {
         let mut columns: Vec<&str> = Vec::new();
@@ -147,12 +147,12 @@ impl Predicate {
         columns
     }
 
-    /// Whether a row passes, whose values `value` gives.
+    /// Whether a row matches. `value` returns its values.
     pub fn truth<'v>(&self, value: impl Fn(&str) -> Value<'v>) -> Truth {
         self.combine(|condition| condition.test.truth(&value(&condition.column)))
     }
 
-    /// The truth of the whole from that of each condition.
+    /// Combines the truth of the conditions.
     pub fn combine(&self, mut truth: impl FnMut(&Condition) -> Truth) -> Truth {
         let mut whole = Truth::False;
         for alternative in &self.alternatives {
@@ -171,7 +171,7 @@ impl Predicate {
         whole
     }
 
-    /// What is left to ask of rows in which columns have the value that `known` gives, where it gives one.
+    /// The rest of the predicate for rows in which some columns have a known value, which `known` returns.
     pub fn given<'v>(&self, known: impl Fn(&str) -> Option<Value<'v>>) -> Rest {
         let mut alternatives = Vec::new();
         for alternative in &self.alternatives {
@@ -190,13 +190,13 @@ impl Predicate {
         if alternatives.is_empty() { Rest::Nothing } else { Rest::Some(Self { alternatives }) }
     }
 
-    /// The one that no row passes.
+    /// A predicate that no row matches.
     #[must_use]
     pub fn never() -> Self {
         Self { alternatives: Vec::new() }
     }
 
-    /// Whether a row may pass among those of which `extent` tells what is known. `false` is a proof that none does.
+    /// Whether some row may match, given what `extent` knows about the columns. `false` proves that no row matches.
     pub fn possible<'v>(&self, extent: impl Fn(&str) -> Extent<'v>) -> bool {
         self.possible_where(|condition| condition.test.possible(&extent(&condition.column)))
     }
@@ -208,7 +208,7 @@ impl Predicate {
 }
 
 impl Test {
-    /// Whether a value passes.
+    /// Whether a value matches.
     #[must_use]
     pub fn truth(&self, value: &Value<'_>) -> Truth {
         match self {
@@ -221,7 +221,7 @@ impl Test {
         }
     }
 
-    /// Whether any value with this extent may pass.
+    /// Whether any value with this extent may match.
     #[must_use]
     pub fn possible(&self, extent: &Extent<'_>) -> bool {
         match self {
@@ -249,7 +249,7 @@ impl Test {
         }
     }
 
-    /// The only values that can pass, where the test names them.
+    /// The only values that can match, if the test lists them.
     #[must_use]
     pub fn wanted(&self) -> Option<&[Operand]> {
         match self {
@@ -267,7 +267,7 @@ impl Condition {
         Self { column: column.into(), test }
     }
 
-    /// Whether it can be asked of a column of this kind.
+    /// Checks that it can be evaluated on a column of this kind.
     ///
     /// # Errors
     /// Config, with the column and the literal that cannot be compared with its values.
@@ -357,7 +357,7 @@ impl PartialEq for List {
 }
 
 impl Truth {
-    /// The contrary; what is unknown stays so.
+    /// The opposite. Unknown stays unknown.
     #[must_use]
     #[expect(clippy::should_implement_trait, reason = "a truth is no number")]
     pub fn not(self) -> Self {

@@ -1,9 +1,9 @@
-//! The greatest values that were met in a column, and whether another lies below them: a record cursor.
+//! A record cursor: the greatest values that were seen in a column, and whether another value is below them.
 //!
-//! Values are in classes that do not compare with each other: numbers, instants and texts. Files of one stream may
-//! differ in the column's type, and texts of CSV and JSON may hold any of them: a text that is a plain number or an ISO
-//! time counts as what it says (bytewise, `9` would be above `10`). What has no class (null, true, lists, NaN) is never
-//! below anything.
+//! Values belong to classes that do not compare with each other: numbers, instants and texts. The type of a column may
+//! differ between the files of a stream, and strings of CSV and JSON may have any class: a string that is a plain
+//! number or an ISO time belongs to that class (bytewise, `9` would be above `10`). Values without a class (null, true,
+//! lists, NaN) are never below anything.
 
 use std::cmp::Ordering;
 
@@ -53,14 +53,14 @@ impl TryFrom<Written> for Marks {
         let number = written.number.map(|text| Operand::of_number(&text).ok_or(text));
         let instant = written.instant.map(|text| instant(&text).map(Operand::of_instant).ok_or(text));
         Ok(Self {
-            number: number.transpose().map_err(|text| format!("'{text}' is no number"))?,
-            instant: instant.transpose().map_err(|text| format!("'{text}' is no time"))?,
+            number: number.transpose().map_err(|text| format!("'{text}' is not a number"))?,
+            instant: instant.transpose().map_err(|text| format!("'{text}' is not a time"))?,
             text: written.text.as_deref().map(Operand::of_text),
         })
     }
 }
 
-/// How far behind the greatest value rows still count as new.
+/// How far below the greatest value rows still count as new.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Lookback {
     /// For numbers, in their own unit.
@@ -77,7 +77,7 @@ enum Class<'a> {
 }
 
 impl Marks {
-    /// Whether nothing was met.
+    /// Whether no value was seen.
     #[must_use]
     pub fn none(&self) -> bool {
         self.number.is_none() && self.instant.is_none() && self.text.is_none()
@@ -108,7 +108,7 @@ impl Marks {
         raise(&mut self.text, other.text.clone());
     }
 
-    /// Whether a value lies certainly below the mark of its class.
+    /// Whether a value is certainly below the greatest value of its class.
     #[must_use]
     pub fn above(&self, value: &Value<'_>) -> bool {
         let below = |mark: &Option<Operand>, value: &Value<'_>| {
@@ -155,13 +155,14 @@ impl Marks {
             Lookback::Nanos(_) => ("dates or times", "a number"),
         };
         Err(Error::config(format!(
-            "the cursor's values are no {values}, as the stream's `cursor_lookback` would have it"
+            "the values of the cursor are not {values}, which the stream's `cursor_lookback` requires"
         ))
         .hint(format!("write it as {right}, or remove it")))
     }
 
-    /// The filter that every row passes that is not certainly below: for asking statistics. Columns of texts are in
-    /// another order than their marks, and NaN is in no statistics, so that it rules out nothing there.
+    /// A filter that matches every row that is not certainly below the marks, to be checked against statistics. It
+    /// excludes nothing in columns whose statistics cannot show it: texts have another order than the marks, and
+    /// statistics do not cover NaN.
     #[must_use]
     pub fn predicate(&self, column: &str) -> Option<Predicate> {
         let condition = |test| vec![Condition::new(column, test)];
@@ -209,7 +210,7 @@ fn class<'v>(value: &Value<'v>) -> Option<Class<'v>> {
 }
 
 impl Lookback {
-    /// Reads `3d`, `12h`, `90m`, `30s`, or a number. `None` for anything else, and for less than nothing.
+    /// Reads `3d`, `12h`, `90m`, `30s`, or a number. `None` for anything else, and for negative values.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();

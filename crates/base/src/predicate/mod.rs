@@ -1,4 +1,4 @@
-//! Conditions on the columns of a row: what `parquet_filters` and filters on partitions are made of.
+//! Conditions on the columns of a row, for `parquet_filters` and filters on partitions.
 //!
 //! ```text
 //!   [[["year", ">=", 2024], ["kind", "in", ["a", "b"]]], [["kind", "is null"]]]
@@ -6,15 +6,16 @@
 //! ```
 //!
 //! A [`Predicate`] is a list of alternatives, each a list of conditions that must all hold: the form of pyarrow's
-//! `filters`. Logic has three values, as in SQL: a comparison with null is unknown, and a row passes only where the
-//! whole is true. Comparisons follow the column's value: numbers by value and exactly (64 bits, decimals of any length),
-//! floating point as IEEE 754 has it (NaN equals nothing, also not itself), times as instants, texts and bytes bytewise,
-//! `false` before `true`. A literal that is a text is read as what it is compared with: `"2024-01-31"` is a day beside a
-//! date and those ten bytes beside a text; a literal number beside a text compares with the number that the text is.
-//! What cannot be compared (a text that is no number with a number) is unknown.
+//! `filters`. Logic has three values, as in SQL: a comparison with null is unknown, and a row matches only if the
+//! predicate is true. Comparisons follow the column's value: numbers by value and exactly (64 bits, decimals of any
+//! length), floating point as IEEE 754 has it (NaN equals nothing, also not itself), times as instants, texts and bytes
+//! bytewise, `false` before `true`. A string literal takes the type of the value that it is compared with:
+//! `"2024-01-31"` is a day when compared with a date, and ten bytes when compared with a string. A number literal that
+//! is compared with a string compares with the number in the string. If values cannot be compared (a string that is not
+//! a number with a number), the result is unknown.
 //!
-//! The module is pure and knows no format. It can also be asked whether any row between two bounds may pass
-//! ([`Predicate::possible`]): what that denies has no passing row, and what it allows must be looked at.
+//! The module is independent of formats. [`Predicate::possible`] also answers whether any row between two bounds may
+//! match. If not, no row matches. Otherwise the rows must be read to find out.
 
 mod condition;
 mod marks;

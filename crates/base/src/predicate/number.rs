@@ -22,7 +22,7 @@ pub struct Number {
     single: f32,
     /// The number without its fraction, where it fits, and whether it has one.
     whole: Option<(i128, bool)>,
-    /// As a decimal of the scale that was asked for first: columns have one scale.
+    /// As a decimal of the scale that was first requested. Columns have only one scale.
     scaled: OnceLock<(i8, Option<(i256, bool)>)>,
 }
 
@@ -80,13 +80,13 @@ impl Number {
         self.single
     }
 
-    /// The number, where it is whole and fits.
+    /// The number as an integer, if it is whole and fits.
     #[must_use]
     pub fn integer(&self) -> Option<i128> {
         self.whole.filter(|(_, rest)| !rest).map(|(whole, _)| whole)
     }
 
-    /// The number as a decimal of a scale, where it is one and fits.
+    /// The number as a decimal of this scale, if it can be represented.
     #[must_use]
     pub fn decimal(&self, scale: i8) -> Option<i256> {
         self.scale(scale).filter(|(_, rest)| !rest).map(|(whole, _)| whole)
@@ -110,7 +110,7 @@ impl Number {
         }
     }
 
-    /// The number less another, as a text. Exact for whole numbers, else as doubles are.
+    /// The difference of two numbers, as a text. It is exact for whole numbers, and otherwise computed with doubles.
     #[must_use]
     pub fn minus(&self, other: &Self) -> String {
         match self.integer().zip(other.integer()).and_then(|(one, other)| one.checked_sub(other)) {

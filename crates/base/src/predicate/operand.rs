@@ -1,4 +1,4 @@
-//! Literals, read once as everything that they can be compared with.
+//! Literals, parsed once for every type that they can be compared with.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::value::{Kind, Value};
 #[derive(Debug, Clone)]
 pub struct Operand {
     written: Written,
-    /// What the literal is beside values of each kind.
+    /// The literal as a value of each kind.
     boolean: Option<bool>,
     number: Option<Box<Number>>,
     instant: Option<i128>,
@@ -25,18 +25,18 @@ enum Written {
     /// The digits.
     Number(Box<str>),
     Text(Box<str>),
-    /// Nanoseconds since 1970, in no text's clothes.
+    /// Nanoseconds since 1970, not written as a text.
     Instant(i128),
 }
 
-/// What a comparison came to.
+/// The result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Compared {
     /// The value is less than the literal, equal, or greater.
     Order(Ordering),
     /// The value is NaN.
     Unordered,
-    /// The two have nothing in common.
+    /// The two cannot be compared.
     Incomparable,
 }
 
@@ -47,7 +47,7 @@ impl Operand {
         Self { written: Written::Boolean(value), boolean: Some(value), number: None, instant: None, time: None }
     }
 
-    /// A number by its text; `None` where the text is none.
+    /// Parses a number. `None` if the text is not a number.
     #[must_use]
     pub fn of_number(text: &str) -> Option<Self> {
         let number = Some(Box::new(Number::parse(text.as_bytes())?));
@@ -71,7 +71,7 @@ impl Operand {
         }
     }
 
-    /// An instant in nanoseconds since 1970. Unlike a text that spells one, it does not compare with texts.
+    /// An instant in nanoseconds since 1970. Unlike a text with a time, it does not compare with texts.
     #[must_use]
     pub fn of_instant(nanos: i128) -> Self {
         Self { written: Written::Instant(nanos), boolean: None, number: None, instant: Some(nanos), time: None }
@@ -94,7 +94,7 @@ impl Operand {
         self.number.as_deref()
     }
 
-    /// The literal's bytes, where it is a text.
+    /// The bytes of the literal, if it is a text.
     #[must_use]
     pub fn text(&self) -> Option<&[u8]> {
         match &self.written {
@@ -115,13 +115,13 @@ impl Operand {
         self.instant
     }
 
-    /// The literal as nanoseconds of a day.
+    /// The literal as nanoseconds since midnight.
     #[must_use]
     pub fn time(&self) -> Option<i64> {
         self.time
     }
 
-    /// As JSON. Numbers that JSON readers would round are texts, which compare with numbers all the same.
+    /// The literal as JSON. Numbers that JSON parsers would round are strings, which still compare with numbers.
     #[must_use]
     pub fn to_json(&self) -> serde_json::Value {
         match &self.written {
@@ -158,8 +158,8 @@ impl Operand {
         order.map_or(Compared::Incomparable, Compared::Order)
     }
 
-    /// Whether values that lie between two bounds in their column's order lie between them in this comparison too. The
-    /// numbers in texts do not: 10 is behind 9, and `10` before `9`.
+    /// Whether values between two bounds in the order of their column are also between them in this comparison. Numbers
+    /// in strings are not: 10 is greater than 9, but `10` sorts before `9`.
     pub(super) fn ordered_with(&self, value: &Value<'_>) -> bool {
         match value {
             Value::Text(_) => matches!(self.written, Written::Text(_)),
@@ -222,7 +222,7 @@ impl fmt::Display for Operand {
         match &self.written {
             Written::Boolean(value) => write!(f, "{value}"),
             Written::Number(text) => write!(f, "the number {text}"),
-            Written::Text(text) => write!(f, "the text '{text}'"),
+            Written::Text(text) => write!(f, "the string '{text}'"),
             Written::Instant(nanos) => f.write_str(&write_instant(*nanos)),
         }
     }

@@ -21,11 +21,11 @@ const OPERATORS: &[(&str, Operator)] = &[
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Predicate {
-    /// Reads `[[column, operator, value], …]` (all must hold) or a list of such lists (one of them must). An empty
-    /// list, which asks for nothing, is `None`. `path` is where it stands in the configuration.
+    /// Reads `[[column, operator, value], …]` (all must hold) or a list of such lists (one of them must). An empty list
+    /// is `None`. `path` is its JSON path in the configuration.
     ///
     /// # Errors
-    /// Config, with the JSON path of what is wrong and what would be right.
+    /// Config, with the JSON path, the wrong value and the expected one.
     pub fn parse(json: &Json, path: &str) -> Result<Option<Self>> {
         let items = list(json, path, "a list of conditions such as [[\"year\", \">=\", 2024]]")?;
         let Some(first) = items.first() else { return Ok(None) };
@@ -98,7 +98,7 @@ fn test(operator: &str, value: Option<&Json>, path: &str) -> Result<Test> {
     if let "is null" | "is not null" = operator {
         return match value {
             None | Some(Json::Null) => Ok(if operator == "is null" { Test::Null } else { Test::NotNull }),
-            Some(value) => Err(wrong(&value_path, value, &format!("nothing behind '{operator}'"))),
+            Some(value) => Err(wrong(&value_path, value, &format!("nothing after '{operator}'"))),
         };
     }
     let comparison = OPERATORS.iter().find(|(text, _)| *text == operator).map(|(_, comparison)| *comparison);
@@ -106,14 +106,14 @@ fn test(operator: &str, value: Option<&Json>, path: &str) -> Result<Test> {
         return Err(wrong(&operator_path, format!("'{operator}'"), &operators()));
     }
     let Some(value) = value else {
-        return Err(wrong(path, "without a value", &format!("a value behind '{operator}'")));
+        return Err(wrong(path, "without a value", &format!("a value after '{operator}'")));
     };
     if let Some(comparison) = comparison {
         return Ok(Test::Compare(comparison, operand(value, &value_path)?));
     }
     let items = list(value, &value_path, "a list of values")?;
     if items.is_empty() {
-        return Err(wrong(&value_path, "an empty list", "a list of one value or more"));
+        return Err(wrong(&value_path, "an empty list", "a list of at least one value"));
     }
     let items = items.iter().enumerate().map(|(index, item)| operand(item, &format!("{value_path}[{index}]")));
     let items = List::new(items.collect::<Result<_>>()?);
@@ -130,14 +130,14 @@ fn operand(json: &Json, path: &str) -> Result<Operand> {
                 return Err(wrong(
                     path,
                     number,
-                    "the same number as a text: readers of JSON round numbers of that size",
+                    "the same number as a string: JSON parsers round numbers of this size",
                 ));
             }
             Operand::of_number(&number.to_string()).ok_or_else(|| wrong(path, number, "a number"))
         }
-        Json::Null => Err(Error::config(format!("`{path}` is null, which no value equals"))
+        Json::Null => Err(Error::config(format!("`{path}` is null, and no value equals null"))
             .hint("use the operator 'is null' or 'is not null'")),
-        Json::Array(_) | Json::Object(_) => Err(wrong(path, json, "a text, a number, true or false")),
+        Json::Array(_) | Json::Object(_) => Err(wrong(path, json, "a string, a number, true or false")),
     }
 }
 

@@ -30,7 +30,7 @@ pub(super) fn write_instant(nanos: i128) -> String {
     }
 }
 
-/// Whether an instant lies within the years of four digits.
+/// Whether the year of an instant has four digits.
 pub(super) fn writable(nanos: i128) -> bool {
     const FIRST_DAY: i128 = -719_528;
     const END_DAY: i128 = 2_932_897;
@@ -51,7 +51,7 @@ fn days(text: &str) -> Option<i128> {
     Some(i128::from(date.signed_duration_since(NaiveDate::default()).num_days()))
 }
 
-/// Nanoseconds of a day of `12:30`, `12:30:00` or `12:30:00.5`.
+/// Nanoseconds since midnight of `12:30`, `12:30:00` or `12:30:00.5`.
 #[must_use]
 pub fn time_of_day(text: &str) -> Option<i64> {
     let time = NaiveTime::parse_from_str(text, "%H:%M:%S%.f").or_else(|_| NaiveTime::parse_from_str(text, "%H:%M"));

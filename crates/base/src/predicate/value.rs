@@ -4,7 +4,7 @@ use std::fmt;
 
 use arrow::datatypes::i256;
 
-/// Nanoseconds of a day.
+/// The number of nanoseconds in a day.
 pub const DAY_NANOS: i128 = 86_400_000_000_000;
 
 /// A value of a row, or a bound.
@@ -22,19 +22,19 @@ pub enum Value<'a> {
     Single(f32),
     /// Double precision: literals are rounded to it.
     Double(f64),
-    /// A number by its text: JSON and CSV. A text that is no number cannot be compared.
+    /// A number as text, from JSON and CSV. A text that is not a number cannot be compared.
     Digits(&'a [u8]),
     /// A text, or bytes.
     Text(&'a [u8]),
     /// Nanoseconds since 1970 in UTC: dates (their midnight) and timestamps. A timestamp without a zone counts as UTC.
     Instant(i128),
-    /// Nanoseconds of a day.
+    /// Nanoseconds since midnight.
     Time(i64),
-    /// A list, a struct, or something else that compares with nothing but is there.
+    /// A list, a struct, or any other value that cannot be compared but is not null.
     Other,
 }
 
-/// What kind of values a column has, as far as comparisons care.
+/// The kind of values in a column, for comparisons.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// [`Value::Boolean`]
@@ -56,7 +56,7 @@ impl Kind {
         match self {
             Self::Boolean => "compare it with true or false",
             Self::Number => "compare it with a number",
-            Self::Text => "compare it with a text or a number",
+            Self::Text => "compare it with a string or a number",
             Self::Instant => "compare it with a date or a time, such as \"2024-01-31\" or \"2024-01-31T12:00:00Z\"",
             Self::Time => "compare it with a time of day, such as \"12:30:00\"",
             Self::Other => "use 'is null' or 'is not null'",

@@ -42,8 +42,8 @@ pub(crate) struct AirbyteInput {
     /// rows and schema changes). At the root they apply to every stream that does not set them.
     #[schemars(title = "Streams", extend("group" = "streams"))]
     streams: Vec<Section<AirbyteStreamInput>>,
-    /// Only files modified at or after this time are read. A time without an offset is UTC. When absent, all files
-    /// are read.
+    /// Only files that were modified at or after this time are read. A time without an offset is UTC. When absent, all
+    /// files are read.
     #[schemars(
         title = "Start Date",
         extend(
@@ -62,7 +62,7 @@ pub(crate) struct AirbyteInput {
         extend("group" = "where", "examples" = ["my-s3-endpoint.com", "https://my-s3-endpoint.com:9000"])
     )]
     endpoint: String,
-    /// The region of the bucket. When absent, the connector asks the bucket for it.
+    /// The region of the bucket. When absent, the connector detects it.
     #[schemars(title = "AWS Region", extend("group" = "where"))]
     region_name: Option<String>,
     /// What is delivered: the rows of the files as records, or the files themselves. When absent, records are
@@ -87,8 +87,8 @@ struct AirbyteStreamInput {
     /// The name of the stream.
     #[schemars(title = "Name")]
     name: String,
-    /// The patterns of the keys that belong to the stream. `*` matches any text without a slash, `**` any number of
-    /// folders. When absent, all keys match.
+    /// The patterns of the keys that belong to the stream. `*` matches any text without a slash, and `**` matches any
+    /// number of folders. When absent, all keys match.
     #[serde(default = "selection::globs")]
     #[schemars(title = "Globs")]
     globs: Vec<String>,
@@ -114,8 +114,8 @@ struct AirbyteStreamInput {
     /// The column that identifies a record.
     #[schemars(title = "Primary Key", extend("airbyte_hidden" = true))]
     primary_key: Option<String>,
-    /// When the history of files in the state is full, unknown files from this many days back are still read. 0 means
-    /// 3.
+    /// If the history of files in the state is full, files that are not in it are still read if they were modified at
+    /// most this many days ago. 0 means 3.
     #[serde(default = "days_to_sync")]
     #[schemars(title = "Days To Sync If History Is Full", extend("minimum" = 0))]
     days_to_sync_if_history_is_full: Whole,
@@ -134,7 +134,7 @@ struct AirbyteStreamInput {
     #[serde(default)]
     #[schemars(title = "Use First Found File For Schema Discover")]
     use_first_found_file_for_schema_discovery: bool,
-    /// Accepted for configurations that have it, without effect: the check never decodes more than it needs.
+    /// Without effect, and accepted for compatibility: the check never decodes more than it needs.
     #[serde(default)]
     #[schemars(title = "Skip Full Check for Parquet", extend("airbyte_hidden" = true))]
     skip_full_check_for_parquet: bool,
@@ -204,7 +204,7 @@ pub(crate) fn parse(object: &Object, log: &mut ProvenanceLog) -> Result<Job> {
 /// Records the keys that another key makes unused.
 fn note_unused(keys: &[&str], used: &str, object: &Object, log: &mut ProvenanceLog) {
     for key in keys.iter().filter(|key| object.contains_key(**key)) {
-        log.unused(*key, format!("without effect, because `{used}` is given"));
+        log.unused(*key, format!("without effect: `{used}` is also given"));
     }
 }
 
@@ -258,7 +258,7 @@ fn stream(object: &Object, path: &str, of_all: OfAllStreams<'_>, log: &mut Prove
     let schema_sample_files = sample_files(&input, path, log)?;
     let days_to_sync_if_history_is_full = days(input.days_to_sync_if_history_is_full, path, log)?;
     if input.skip_full_check_for_parquet {
-        let note = "without effect: a check never decodes more of a Parquet file than it needs";
+        let note = "without effect: `check` never decodes more of a Parquet file than it needs";
         log.unused(join(path, "skip_full_check_for_parquet"), note);
     }
     let patterns = patterns(&input, object, bucket_prefix, path, log)?;
@@ -313,7 +313,7 @@ fn patterns(
         let globs = join(path, "globs");
         if object.contains_key("globs") {
             let message = format!("`{key_path}` and `{globs}` are both given");
-            return Err(Error::config(message).hint("keep the one that is meant"));
+            return Err(Error::config(message).hint("remove one of them"));
         }
         list_prefix.get_or_insert_with(|| bucket_prefix.to_owned());
         log.forget_default(&globs);
@@ -333,7 +333,7 @@ fn exclusive_options(input: &AirbyteStreamInput, input_schema: bool, path: &str)
         let options = "'Schemaless', 'Input Schema', 'Files To Read For Schema Discover' or 'Use First Found File For \
                        Schema Discover'";
         let message = format!("`{path}`: Only one of options {options} can be provided at the same time");
-        return Err(Error::config(message).hint("keep the one that is meant"));
+        return Err(Error::config(message).hint("remove one of them"));
     }
     Ok(())
 }
@@ -347,7 +347,7 @@ fn sample_files(input: &AirbyteStreamInput, path: &str, log: &mut ProvenanceLog)
     let number = number.between(1, u64::MAX, &path)?;
     let most = SCHEMA_SAMPLE_FILES_AT_MOST;
     if number > most {
-        log.remark(&path, &format!("at most {most} files are used"));
+        log.remark(&path, &format!("no more than {most} files are used"));
     }
     Ok(Some(usize::try_from(number.min(most)).expect("at most ten")))
 }

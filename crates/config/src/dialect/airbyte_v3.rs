@@ -71,7 +71,7 @@ struct ProviderInput {
     /// The region of the bucket.
     #[schemars(title = "AWS Region")]
     region_name: Option<String>,
-    /// Only files modified at or after this time are read.
+    /// Only files that were modified at or after this time are read.
     #[schemars(title = "Start Date")]
     start_date: Option<String>,
 }
@@ -351,8 +351,8 @@ where
     let text = text.map_or("{}", |text| if text.trim().is_empty() { "{}" } else { text });
     let object: Object = match serde_json::from_str(text) {
         Ok(Value::Object(object)) => without_nulls(object),
-        Ok(_) => return Err(Error::config(format!("`{path}` is a text that is not a JSON object"))),
-        Err(error) => return Err(Error::config(format!("`{path}` is a text that is not valid JSON: {error}"))),
+        Ok(_) => return Err(Error::config(format!("`{path}` is a string that is not a JSON object"))),
+        Err(error) => return Err(Error::config(format!("`{path}` is a string that is not valid JSON: {error}"))),
     };
     let fields = fields_of::<T>();
     let harmless = |key: &str, value: &Value| NO_EFFECT.contains(&key) && (key != "check_utf8" || *value == false);
@@ -363,7 +363,7 @@ where
         .collect();
     if !left.is_empty() {
         let message = format!("The config options you selected are no longer supported: {}", left.join(", "));
-        return Err(Error::new(ErrorKind::Unsupported, message).hint("take them out of the text"));
+        return Err(Error::new(ErrorKind::Unsupported, message).hint("remove them from the string"));
     }
     for key in NO_EFFECT.iter().filter(|key| object.contains_key(**key)) {
         log.unused(join(path, key), "without effect, as in version 4 of the connector");

@@ -54,7 +54,7 @@ pub(crate) struct FivetranInput {
     #[serde(default)]
     #[schemars(title = "Is Public")]
     is_public: bool,
-    /// The region of the bucket. When absent, the connector asks the bucket for it.
+    /// The region of the bucket. When absent, the connector detects it.
     #[schemars(title = "Region")]
     region: Option<String>,
     /// The URL of an S3-compatible server.
@@ -68,7 +68,7 @@ pub(crate) struct FivetranInput {
     #[serde(default = "skip_markers")]
     #[schemars(title = "Skip Marker Files")]
     skip_markers: bool,
-    /// Only files modified at or after this time are read.
+    /// Only files that were modified at or after this time are read.
     #[schemars(title = "Start Date")]
     start_date: Option<String>,
     /// The folder whose files are read. When absent, the whole bucket is read.
@@ -98,8 +98,9 @@ pub(crate) struct FivetranInput {
     /// Fivetran-style: the schema at the destination. Without effect: the platform has its own setting.
     #[schemars(title = "Table Group Name")]
     table_group_name: Option<String>,
-    /// Fivetran-style: `csv`, `tsv`, `jsonl`, `json`, `parquet` or `avro`. When absent or `infer`, it is the
-    /// extension in the pattern, or else the extension of the first key. Files with another extension are errors.
+    /// Fivetran-style: `csv`, `tsv`, `jsonl`, `json`, `parquet`, `avro`, `xlsx` or `xlsb`. When absent or `infer`, it
+    /// is the extension in the pattern, or else the extension of the first key. Files with another extension are
+    /// errors.
     #[serde(default = "file_type")]
     #[schemars(title = "File Type")]
     file_type: String,
@@ -164,7 +165,7 @@ pub(crate) struct FivetranInput {
     pgp_pass_phrase: Option<SecretInput>,
 }
 
-/// A table and the files it is made of.
+/// A table and its files.
 #[derive(Serialize, Deserialize, JsonSchema)]
 struct FileInput {
     /// The name of the table, which is the name of the stream.
@@ -211,9 +212,9 @@ fn zero() -> Whole {
 const NOT_YET: &[(&str, &str)] = &[
     ("extraction_pattern", "write each table into `files` with its own `file_pattern`"),
     ("signer_public_key", "decrypt the files before they are uploaded"),
-    ("proxy_agent_id", "run the connector where it reaches the bucket"),
+    ("proxy_agent_id", "run the connector where it can reach the bucket"),
     ("private_link_id", "set `endpoint_url` to the endpoint inside your network"),
-    ("tunnel_host", "run the connector where it reaches the bucket"),
+    ("tunnel_host", "run the connector where it can reach the bucket"),
 ];
 
 /// Parameters that only one value is supported of, with the way out.
@@ -221,7 +222,7 @@ const ONE_VALUE: &[(&str, &str, &str)] = &[
     (
         "connection_type",
         "Directly",
-        "run the connector inside the network, or set `endpoint_url` to an endpoint it reaches",
+        "run the connector inside the network, or set `endpoint_url` to an endpoint that it can reach",
     ),
     ("file_mapping_method", "DEFINE_PER_TABLE", "write each table into `files` with its own `file_pattern`"),
 ];
@@ -344,16 +345,16 @@ fn refusals(object: &Object, log: &mut ProvenanceLog) -> Result<()> {
 
 fn without_effect(object: &Object, written: &FivetranInput, log: &mut ProvenanceLog) {
     for key in ["schema", "table_group_name"].iter().filter(|key| object.contains_key(**key)) {
-        log.unused(*key, "without effect: the platform decides the schema at the destination");
+        log.unused(*key, "without effect: the platform determines the schema at the destination");
     }
     if written.append_file_option.as_deref().is_some_and(|option| option != "append_file") {
         log.unused(
             "append_file_option",
-            "without effect: a changed file is read again, the sync mode decides the rest",
+            "without effect: a changed file is read again, and the sync mode decides the rest",
         );
     }
     if written.list_strategy.as_deref().is_some_and(|strategy| strategy != "complete_listing") {
-        log.unused("list_strategy", "without effect: the bucket is listed completely");
+        log.unused("list_strategy", "without effect: all keys are listed");
     }
     for key in ["pgp_secret_key", "pgp_pass_phrase"].iter().filter(|key| object.contains_key(**key)) {
         log.unused(*key, "without effect: files are not decrypted");
@@ -375,7 +376,7 @@ fn note_unused(streams: &[Stream], object: &Object, log: &mut ProvenanceLog) {
     let of_json = ["json_delivery_mode"].iter().filter(|_| !json);
     for key in of_csv.chain(of_json) {
         match object.contains_key(*key) {
-            true => log.remark(key, "not used: it belongs to another kind of file"),
+            true => log.remark(key, "not used: it is an option of another file type"),
             false => log.forget_default(key),
         }
     }
@@ -476,7 +477,7 @@ impl FivetranInput {
             let path = format!("files[{index}]");
             let mut file = without_nulls(file.0.clone());
             file.retain(|key, value| !(key == "selected_range" && *value == ""));
-            let not_yet = [("selected_range", "remove it: spreadsheets are not supported yet")];
+            let not_yet = [("selected_range", "remove it: ranges of a spreadsheet are not supported yet")];
             let written: FileInput = section(&file, &path, &not_yet.map(|(name, _)| name), log)?;
             refuse(&file, &path, &not_yet, log);
             let pattern_path = join(&path, "file_pattern");
@@ -509,7 +510,7 @@ impl FivetranInput {
             stream.formats = formats;
         }
         if members.is_some() && !matches!(compression, Compression::Auto | Compression::Zip) {
-            let note = "without effect: `compression` says that the files are no zip archives";
+            let note = "without effect: according to `compression`, the files are not zip archives";
             log.unused(join(path, "archive_pattern"), note);
         }
         stream.compression = match stream.formats.is_empty() {

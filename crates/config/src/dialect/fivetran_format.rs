@@ -16,7 +16,7 @@ pub(super) struct FivetranFormat<'a> {
     pub(super) compression: Option<&'a str>,
     pub(super) json_delivery_mode: &'a str,
     pub(super) delimiter: Option<&'a str>,
-    /// Empty where fields cannot be quoted.
+    /// Empty if fields cannot be quoted.
     pub(super) quote_char: &'a str,
     pub(super) non_standard_escape_char: Option<bool>,
     pub(super) escape_char_options: Option<&'a str>,
@@ -72,7 +72,7 @@ impl FivetranFormat<'_> {
             "xlsx" | "xlsb" | "spreadsheet" => Ok(FormatOptions::Excel),
             "xml" | "log" | "unstructured" => {
                 Err(Error::new(ErrorKind::Unsupported, format!("`file_type` is '{name}', which is not supported yet"))
-                    .hint("convert the files to parquet, or keep the connector that reads them today"))
+                    .hint("convert the files to Parquet, or keep using your current connector for them"))
             }
             _ => Err(wrong(
                 "file_type",
@@ -94,7 +94,7 @@ impl FivetranFormat<'_> {
         if self.empty_header && object.contains_key("empty_header") {
             log.renamed(
                 "empty_header",
-                "supported with other column names: f0, f1, … instead of column_0, column_1, …",
+                "supported, but the columns are named f0, f1, … instead of column_0, column_1, …",
             );
         }
         let (delimiter, delimiter_rest) = csv::delimiter(delimiter, "delimiter")?;
@@ -145,7 +145,7 @@ impl FivetranFormat<'_> {
             Some("bz2") => Ok(Compression::Bzip2),
             Some(other @ ("tar" | "tar_gz" | "tar_bz2")) => {
                 let message = format!("`compression` is '{other}', which is not supported yet");
-                Err(Error::new(ErrorKind::Unsupported, message).hint("write the files into the bucket without tar"))
+                Err(Error::new(ErrorKind::Unsupported, message).hint("upload the files without tar"))
             }
             Some(other) => match Compression::of_name(other) {
                 Some(compression) if compression != Compression::Auto => Ok(compression),

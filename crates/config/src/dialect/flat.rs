@@ -1,4 +1,4 @@
-//! The flat form: one stream, every parameter at the root, with the names that came before as legacy names.
+//! The flat form: one stream, with every parameter at the root. Former names are also accepted.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -41,8 +41,8 @@ const FIVETRAN: &[&str] = &[
     "quote_character_enabled",
 ];
 
-/// Tells the dialect by its keys. A configuration with `streams` is version 4 whatever else it has, as for the
-/// connector that it comes from.
+/// Recognises the dialect by its keys. A configuration with `streams` is always version 4, as for the connector that it
+/// comes from.
 pub(crate) fn recognise(object: &Object) -> Dialect {
     let any = |keys: &[&str]| keys.iter().any(|&key| object.contains_key(key));
     if object.contains_key("streams") {
@@ -73,15 +73,15 @@ const FLAT: &[&str] = &[
     "csv_encoding",
 ];
 
-/// Refuses a mixture of the flat form and Fivetran's names: half of it would be without effect, and files would be read
-/// that nobody asked for.
+/// Refuses a mixture of the flat form and Fivetran's names. Half of it would have no effect, and too many files would
+/// be read.
 pub(crate) fn one_dialect(object: &Object) -> Result<()> {
     let first = |keys: &[&'static str]| keys.iter().find(|&&key| object.contains_key(key)).copied();
     match (first(FIVETRAN), first(FLAT)) {
         (Some(fivetran), Some(flat)) => {
             let message =
-                format!("`{fivetran}` belongs to a Fivetran-style configuration and `{flat}` to the flat form");
-            Err(Error::config(message).hint("use the names of one of them"))
+                format!("`{fivetran}` is a Fivetran-style parameter, and `{flat}` is a parameter of the flat form");
+            Err(Error::config(message).hint("use the parameters of only one form"))
         }
         _ => Ok(()),
     }

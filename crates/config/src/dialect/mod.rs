@@ -1,4 +1,4 @@
-//! The dialects: how each is recognised, what its defaults are, and one file for each with what is only its own.
+//! The dialects: how each is recognised, its defaults, and one file for each with its own parameters.
 
 pub(crate) mod airbyte;
 pub(crate) mod airbyte_v3;

@@ -1,4 +1,4 @@
-//! Parameters that stand at the root for all streams, and in a stream, which wins.
+//! Parameters that are at the root for all streams, and in a stream, which takes precedence.
 
 use crate::provenance::{ProvenanceLog, join};
 

@@ -1,9 +1,9 @@
-//! Which known parameter an unknown key was probably meant to be.
+//! Finds the known parameter that an unknown key probably means.
 
 use tollgate_base::error::Error;
 
-/// Parameters that narrow what is read, or limit what is spent. A misspelt one would mean more than the user wants, so it is
-/// an error where other unknown keys are a warning.
+/// Parameters that narrow what is read, or limit what is spent. Misspelling one of them would read or spend more than
+/// the user wants, so it is an error. Other unknown keys are a warning.
 const NARROWING: &[&str] = &[
     "globs",
     "legacy_prefix",

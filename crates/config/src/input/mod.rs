@@ -1,4 +1,4 @@
-//! How a configuration is read: objects into typed structs, strictly, and back again.
+//! Parses configurations strictly into typed structs, and writes them back.
 
 mod fields;
 mod levels;

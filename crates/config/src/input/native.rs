@@ -1,4 +1,4 @@
-//! The native form: parameters written as their struct reads them, without those that have their default.
+//! The native form: the parameters as their input structs read them, without default values.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

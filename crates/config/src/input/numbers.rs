@@ -1,4 +1,4 @@
-//! Numbers as they are written in a configuration, and their bounds.
+//! Numbers in a configuration, and their bounds.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -119,7 +119,7 @@ impl Decimal {
     pub(crate) fn above(&self, least: f64, most: f64, path: &str) -> Result<f64> {
         match self.0.as_f64() {
             Some(number) if number > least && number <= most => Ok(number),
-            _ => Err(wrong(path, &self.0, &format!("a number above {least} and at most {most}"))),
+            _ => Err(wrong(path, &self.0, &format!("a number greater than {least} and at most {most}"))),
         }
     }
 }

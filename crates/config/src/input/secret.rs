@@ -1,4 +1,4 @@
-//! A secret as it is written in a configuration.
+//! A secret in a configuration.
 
 use std::borrow::Cow;
 

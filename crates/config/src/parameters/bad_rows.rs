@@ -20,9 +20,9 @@ pub(crate) struct BadRowsInput {
     /// `dead_letter_path`. When absent, it is `fail`.
     #[schemars(title = "On Error", extend("group" = "advanced"))]
     on_error: Option<OnError>,
-    /// Where bad rows are written with `on_error` dead_letter, as JSON lines with key, line, byte, reason and text.
-    /// It is a folder of a bucket, `s3://bucket/folder/`, which is accessed with the same credentials, or an absolute
-    /// path on the machine that runs the connector.
+    /// Where bad rows are written with `on_error` dead_letter, as JSON lines with key, line, byte, reason and text. Use
+    /// a folder of a bucket, `s3://bucket/folder/`, which is accessed with the same credentials, or an absolute path on
+    /// the machine that runs the connector.
     #[schemars(
         title = "Dead Letter Path",
         extend("group" = "advanced", "examples" = ["s3://bucket/bad-rows/", "/var/lib/tollgate/bad-rows"])
@@ -30,11 +30,11 @@ pub(crate) struct BadRowsInput {
     dead_letter_path: Option<String>,
     /// With `on_error` skip or dead_letter: the maximum number of bad rows in one sync. The stream fails if it has
     /// more. When absent, there is no limit.
-    #[schemars(title = "Bad Rows At Most", extend("group" = "advanced", "minimum" = 0))]
+    #[schemars(title = "Max Bad Rows", extend("group" = "advanced", "minimum" = 0))]
     max_bad_rows: Option<Whole>,
     /// With `on_error` skip or dead_letter: the maximum percentage of bad rows. The stream fails if more of its rows
     /// are bad, checked from the thousandth row on and at the end. When absent, there is no limit.
-    #[schemars(title = "Bad Rows At Most (Percent)", extend("group" = "advanced", "minimum" = 0, "maximum" = 100))]
+    #[schemars(title = "Max Bad Rows (Percent)", extend("group" = "advanced", "minimum" = 0, "maximum" = 100))]
     max_bad_percent: Option<f64>,
 }
 

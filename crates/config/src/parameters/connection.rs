@@ -38,7 +38,7 @@ pub(crate) struct TransportInput {
     address_style: AddressStyle,
 }
 
-/// Where the bucket stands in the URL.
+/// Where the bucket name is in the URL.
 #[derive(Clone, Copy, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum AddressStyle {
@@ -84,7 +84,7 @@ impl From<&Connection> for TransportInput {
     }
 }
 
-/// What a dialect says about the connection, apart from credentials.
+/// The connection in a dialect, without credentials.
 pub(crate) struct Access<'a> {
     /// The key of the bucket and what is written there.
     pub(crate) bucket: (&'a str, &'a str),
@@ -117,7 +117,7 @@ pub(crate) fn tls_has_effect(access: &Access<'_>, name: &str, object: &Object, l
         return Ok(());
     }
     Err(Error::new(ErrorKind::Unsupported, format!("`{name}` is false without an `{endpoint_name}`"))
-        .hint(format!("remove `{name}`: AWS is always reached through TLS")))
+        .hint(format!("remove `{name}`: AWS always uses TLS")))
 }
 
 /// The connection, and the prefix that was written into the bucket.

@@ -1,4 +1,4 @@
-//! Who sends the requests: keys, a role, the environment's credentials, or nobody.
+//! The credentials for requests: keys, a role, those of the environment, or none.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -65,7 +65,7 @@ pub(crate) struct AnonymousInput {}
 pub(crate) fn authentication(object: &Object, log: &mut ProvenanceLog) -> Result<Credentials> {
     let path = "credentials";
     let empty =
-        |key: &str| Error::config(format!("`{path}.{key}` is empty")).hint("enter it, or choose another `auth_type`");
+        |key: &str| Error::config(format!("`{path}.{key}` is empty")).hint("set it, or choose another `auth_type`");
     match tag_of(object, path, TAG, &["iam_user", "iam_role", "default_credentials", "anonymous"])? {
         "iam_user" => {
             let user: IamUserInput = section(object, path, &[TAG], log)?;
@@ -114,7 +114,7 @@ pub(crate) fn native(credentials: &Credentials) -> Object {
     }
 }
 
-/// Who sends the requests, for the dialects that say it by keys at their root. Empty texts count as not written.
+/// The credentials, for dialects that have them as parameters at the root. An empty string counts as absent.
 pub(crate) struct Identity {
     /// The name of the key and what is written there.
     pub(crate) access_key_id: (&'static str, Option<SecretInput>),
@@ -124,17 +124,17 @@ pub(crate) struct Identity {
     pub(crate) session_token: Option<SecretInput>,
     /// A role to assume.
     pub(crate) role_arn: Option<String>,
-    /// What the role's owner asked for.
+    /// The external ID that the owner of the role requires.
     pub(crate) external_id: Option<String>,
-    /// The name of the parameter that asks for unsigned requests, if it does.
+    /// The name of the parameter that requests unsigned access, if it is set.
     pub(crate) anonymous: Option<&'static str>,
 }
 
 impl Identity {
-    /// The credentials: unsigned, a role, a key pair, or the environment's, whichever is asked for.
+    /// The configured credentials: unsigned, a role, a key pair, or those of the environment.
     ///
     /// # Errors
-    /// Config when two are asked for, or half of one.
+    /// Config if two are configured, or only half of one.
     pub(crate) fn credentials(self) -> Result<Credentials> {
         let (id_name, id) = self.access_key_id;
         let (secret_name, secret) = self.secret_access_key;
@@ -177,7 +177,7 @@ pub(crate) fn static_keys(id: SecretInput, secret: SecretInput, token: Option<Se
 }
 
 fn exclusive(one: &str, other: &str) -> Error {
-    Error::config(format!("`{one}` and `{other}` are both given")).hint("keep the one that is meant")
+    Error::config(format!("`{one}` and `{other}` are both given")).hint("remove one of them")
 }
 
 /// The ARN of a role.

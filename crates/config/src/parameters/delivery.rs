@@ -1,4 +1,4 @@
-//! What is delivered: the rows of the files as records, or the files themselves.
+//! The delivery: the rows of the files as records, or the files themselves.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

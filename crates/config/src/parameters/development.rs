@@ -11,9 +11,9 @@ use tollgate_base::error::Result;
 pub(crate) struct DevelopmentInput {
     /// For development: the maximum fraction of the stream to read, for example `0.1`. Whole files are selected by
     /// their keys: always the same ones, and at least one. Together they have at most this fraction of all bytes, and
-    /// less than this fraction of all files, since listing costs as much as before. If whole files do not fit, part
-    /// of one more file is read: some row groups of a Parquet file, at least one, or the first rows of plain CSV or
-    /// JSONL in UTF-8. When absent, everything is read.
+    /// less than this fraction of all files, because listing costs as much as without sampling. If bytes are left, part
+    /// of one more file is read: at least one row group of a Parquet file, or the first rows of plain CSV or JSONL in
+    /// UTF-8. When absent, everything is read.
     #[schemars(title = "Development Sampling", extend("exclusiveMinimum" = 0, "maximum" = 1, "group" = "cost"))]
     dev_sampling: Option<Decimal>,
     /// For development: the maximum number of files to read from each stream. When absent, all are read.

@@ -20,9 +20,9 @@ pub(crate) struct FlatteningInput {
     /// absent, objects are flattened in the flat form only.
     #[schemars(title = "Flatten JSON", extend("group" = "advanced"))]
     json_flatten: Option<bool>,
-    /// With `json_flatten`: the maximum number of parts in a column name. An object below that becomes a column with
-    /// its JSON text. When absent, it is 10.
-    #[schemars(title = "JSON Depth At Most", extend("group" = "advanced", "minimum" = 1, "maximum" = 100))]
+    /// With `json_flatten`: the maximum number of parts in a column name. A deeper object becomes one column with its
+    /// JSON text. When absent, it is 10.
+    #[schemars(title = "Max JSON Depth", extend("group" = "advanced", "minimum" = 1, "maximum" = 100))]
     json_max_depth: Option<Whole>,
 }
 

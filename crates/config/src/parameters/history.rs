@@ -16,10 +16,10 @@ pub(crate) const DAYS_TO_SYNC_IF_HISTORY_IS_FULL: u32 = 3;
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct HistoryInput {
     /// How many days after its modification time an object may still appear in the bucket, as multipart uploads and
-    /// replicas do. Within this window no file is ever missed, however many files the state has to remember. Older
-    /// files count as read if more of them changed than the state can tell apart; their number is reported.
+    /// replicas do. Files in this window are never missed, however many files the state must remember. If more older
+    /// files changed than the state can distinguish, they count as read, and the log reports their number.
     #[serde(default = "late_window_days")]
-    #[schemars(title = "Late Window In Days", extend("minimum" = 0, "maximum" = 3650, "group" = "advanced"))]
+    #[schemars(title = "Late Window (Days)", extend("minimum" = 0, "maximum" = 3650, "group" = "advanced"))]
     late_window_days: Whole,
 }
 

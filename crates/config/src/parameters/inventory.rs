@@ -13,19 +13,19 @@ use tollgate_base::options::inventory::{InventorySource, MARGIN_SECONDS, OnGap};
 #[derive(Default, Serialize, Deserialize, JsonSchema)]
 pub(crate) struct InventoryInput {
     /// An S3 Inventory (CSV or Parquet) to use instead of listing the bucket: `s3://bucket/…/manifest.json`, or the
-    /// folder of its configuration, `s3://bucket/prefix/source-bucket/configuration/`, whose newest complete
+    /// folder of its configuration, `s3://bucket/prefix/source-bucket/configuration/`. In a folder, the newest complete
     /// inventory is used. It must cover the prefix of the stream and include size, date and ETag. Archived objects
-    /// count as not restored. Partitions from the time of the inventory on are listed as well. Files that arrive
-    /// later in older partitions are read with the next inventory. When absent, the bucket is listed.
+    /// count as not restored. Partitions from the time of the inventory on are listed as well. Files that arrive later
+    /// in older partitions are read with the next inventory. When absent, the bucket is listed.
     #[schemars(title = "S3 Inventory")]
     inventory: Option<String>,
-    /// Partitions this far before the time of the inventory are listed as well, for example `12h`. An inventory may
-    /// lack recently written objects, and files may arrive late. When absent, it is `2d`.
+    /// How far before the time of the inventory partitions are also listed, for example `12h`. An inventory may lack
+    /// objects that were written shortly before it, and files may arrive late. When absent, it is `2d`.
     #[schemars(title = "Inventory Margin")]
     inventory_margin: Option<String>,
     /// What happens if the partitions have no dates, so that only a full listing would find files that are newer than
-    /// the inventory. `fail` refuses the stream. `warn` reads what is in the inventory and reports that newer files
-    /// wait for the next one. When absent, it is `fail`.
+    /// the inventory. `fail` refuses the stream. `warn` reads the files in the inventory, and reports that newer files
+    /// are read only with the next inventory. When absent, it is `fail`.
     #[schemars(title = "On Inventory Gap")]
     on_inventory_gap: Option<OnGap>,
 }

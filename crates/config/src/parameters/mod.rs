@@ -1,6 +1,6 @@
-//! The parameters, by topic. A topic's file has everything about its parameters: what is written (with the description
-//! that becomes the specification's), the defaults of each dialect, what values are accepted, what they mean, and how
-//! that is written in the native form.
+//! The parameters, by topic. The file of a topic has everything about its parameters: their input struct (its doc
+//! comments are the descriptions in the specification), the defaults of each dialect, the accepted values, their
+//! meaning, and the native form.
 
 pub(crate) mod archived;
 pub(crate) mod bad_rows;

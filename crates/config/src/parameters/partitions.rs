@@ -1,4 +1,4 @@
-//! What is written about partitions: at the root, or in each stream where a configuration has several.
+//! The parameters of partitions, at the root or in each stream.
 
 use std::collections::BTreeMap;
 
@@ -30,24 +30,24 @@ pub(crate) struct PartitionsInput {
     #[schemars(title = "Partition Keys")]
     partition_keys: Option<Vec<String>>,
     /// The pattern of the folders below the prefix, for example `{date}/TPU={tpu}/reactor={reactor}/`. `*` matches a
-    /// folder of any name. With a template, nothing has to be inferred. When absent, see `partition_keys`.
+    /// folder of any name. With a template, the names are not inferred. When absent, see `partition_keys`.
     #[schemars(title = "Partition Template")]
     partition_template: Option<String>,
     /// The types of partitions, for example `{"month": "integer", "date": "date"}`: `string`, `integer`, `number`,
     /// `boolean`, `date` or `timestamp`. A partition without a type is a string: `01` stays `01`. For filters,
-    /// `partition_lookback` and `inventory`, the connector still detects whether it is a date, from its values or, if
-    /// it has seen none, from its name.
+    /// `partition_lookback` and `inventory`, the connector also detects dates in partitions without a type. It looks at
+    /// the values, or at the name if it has seen no value.
     #[schemars(title = "Partition Types", extend("airbyte_hidden" = true, "properties" = example("date", "Type of the Date", OTHERS)))]
     partition_types: Option<BTreeMap<String, String>>,
     /// Which partitions are read, for example `{"year": "2024", "month": ["01", "02"]}` or `{"date": {"gte":
-    /// "2024-01-01", "lt": "now-1d"}}`. Other partitions are not even listed. The tests are `eq`, `ne`, `in`,
-    /// `not_in`, `gt`, `gte`, `lt` and `lte`. Times may be relative to now. Filters and folders may have dates in any
-    /// usual format (`2024-01-15`, `2024-1-15`, `20240115`). A folder of a month or a year is read if it can contain
-    /// a matching day. In a date partition, a filter value that is not a date is an error, and a key with such a
-    /// value is treated as a bad row (`on_error`). A year, a month and a day partition also form one `date`
-    /// partition. If you widen a filter, the files that it excluded before are read. Beyond its 10,000 newest files,
-    /// the state does not know which files outside the old filter were read already, so they are read again. When
-    /// absent, all partitions are read.
+    /// "2024-01-01", "lt": "now-1d"}}`. Other partitions are not listed. The tests are `eq`, `ne`, `in`, `not_in`,
+    /// `gt`, `gte`, `lt` and `lte`. Times may be relative to now. Filters and folders may have dates in any usual
+    /// format (`2024-01-15`, `2024-1-15`, `20240115`). A folder of a month or a year is read if it can contain a
+    /// matching day. In a date partition, a filter value that is not a date is an error, and a key with such a value is
+    /// treated as a bad row (`on_error`). A year, a month and a day partition also form one `date` partition. If you
+    /// widen a filter, the files that it excluded before are read. Beyond its 10,000 newest files, the state does not
+    /// know which files outside the old filter were read already, so they are read again. When absent, all partitions
+    /// are read.
     #[schemars(title = "Partition Filter", extend("airbyte_hidden" = true, "properties" = example("name_of_partition", "Value or Tests", INSTEAD)))]
     partition_filter: Option<Object>,
     /// How far before the newest partition of the last complete sync the next incremental sync starts, for example
@@ -65,7 +65,7 @@ pub(crate) struct PartitionsInput {
 
 const OTHERS: &str = "The type of the partition `date`. All other partitions are written in the same way.";
 /// A value can also be a list or an object of tests, so that no partition that somebody has may be the example.
-const INSTEAD: &str = "Write the name of a partition in place of this one.";
+const INSTEAD: &str = "Replace this name with the name of a partition.";
 
 /// The lint of platforms wants each object to have a property of one type. These have those that the user has partitions for.
 fn example(name: &str, title: &str, description: &str) -> Value {
@@ -140,8 +140,8 @@ impl PartitionsInput {
     }
 }
 
-/// The parameters that tell the folders. They are one thing: a stream that has one of them does not take the other from
-/// the root.
+/// The parameters that describe the folders. They belong together: a stream that has one of them does not take the
+/// other from the root.
 pub(crate) const FOLDERS: [&str; 2] = ["partition_keys", "partition_template"];
 
 /// Which partitions become columns where nothing is written: all where they were given.
@@ -236,7 +236,7 @@ fn tests(value: &Value, path: &str) -> Result<Vec<Test>> {
 fn test(name: &str, value: &Value, path: &str) -> Result<Test> {
     let compared = |comparison| match operand(value, path)? {
         Operand::Null | Operand::Boolean(_) => {
-            Err(wrong(path, value, "a value with an order: a number, a text or a time"))
+            Err(wrong(path, value, "a value that can be ordered: a number, a string or a time"))
         }
         operand => Ok(Test::Compare(comparison, operand)),
     };
@@ -249,9 +249,7 @@ fn test(name: &str, value: &Value, path: &str) -> Result<Test> {
         "gte" => compared(Comparison::GreaterOrEqual),
         "lt" => compared(Comparison::Less),
         "lte" => compared(Comparison::LessOrEqual),
-        _ => {
-            Err(Error::config(format!("`{path}` is not a test of a partition")).hint(format!("use {}", one_of(TESTS))))
-        }
+        _ => Err(Error::config(format!("`{path}` is not a known test")).hint(format!("use {}", one_of(TESTS)))),
     }
 }
 
@@ -267,7 +265,7 @@ fn list(value: &Value, path: &str) -> Result<Vec<Operand>> {
 }
 
 fn operand(value: &Value, path: &str) -> Result<Operand> {
-    let expected = "a text, a number, a boolean, null or a time such as 'now-1d'";
+    let expected = "a string, a number, a boolean, null or a time such as 'now-1d'";
     match value {
         Value::Null => Ok(Operand::Null),
         Value::Bool(value) => Ok(Operand::Boolean(*value)),

@@ -1,5 +1,5 @@
-//! Which rows and columns of a stream's files are wanted: parameters that every dialect takes at its root, and version 4
-//! of Airbyte's form in each stream, which wins.
+//! Which rows and columns of a stream's files are selected. Every dialect has these parameters at its root. In version
+//! 4 of Airbyte's form, each stream also has them, and takes precedence.
 
 use std::borrow::Cow;
 
@@ -56,12 +56,12 @@ pub(crate) struct PushdownInput {
     cursor_lookback: Option<String>,
 }
 
-/// Which rows and columns of a stream's files are wanted.
+/// Which rows and columns of a stream's files are selected.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Pushdown {
     /// Parquet: only these columns, of those that the catalog selects (`parquet_columns`).
     pub columns: Option<Vec<String>>,
-    /// Only rows that pass (`parquet_filters`, whatever the format).
+    /// Only rows that match (`parquet_filters`, for all formats).
     pub filter: Option<Predicate>,
     /// Incremental: the column whose greatest value is remembered; rows with a lower value are skipped.
     pub cursor_field: Option<String>,
@@ -106,7 +106,7 @@ impl From<&Pushdown> for PushdownInput {
 fn columns(written: Option<&[String]>, path: &str) -> Result<Option<Vec<String>>> {
     let Some(columns) = written else { return Ok(None) };
     if columns.is_empty() {
-        return Err(wrong(path, "an empty list", "the names of one column or more")
+        return Err(wrong(path, "an empty list", "the names of at least one column")
             .hint("remove it to read all columns that the catalog selects"));
     }
     match columns.iter().position(String::is_empty) {

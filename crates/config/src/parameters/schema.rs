@@ -8,15 +8,15 @@ use crate::provenance::ProvenanceLog;
 use tollgate_base::options::{InferenceDepth, SchemaEvolution};
 
 /// Why a parameter about fields has no effect in a stream without columns of its own.
-pub(crate) const ONE_COLUMN: &str = "without effect: the rows are delivered as they are, in one column";
+pub(crate) const ONE_COLUMN: &str = "without effect: the rows are delivered unchanged in one column";
 
 /// The parameters as written.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct SchemaInput {
     /// How to handle a field that is not in the catalog, or that has another type there. With `evolve`, both are
-    /// delivered unchanged; only CSV and Parquet columns that are not in the catalog wait for the next discovery, and
-    /// are named in the log. With `rescue`, both go to one column `_rescued`. With `freeze`, the row is a bad row, so
-    /// `on_error` decides. When absent, it is `evolve`.
+    /// delivered unchanged. CSV and Parquet columns that are not in the catalog are the exception: they are not read
+    /// until discovery finds them, and the log names them. With `rescue`, both go to one column `_rescued`. With
+    /// `freeze`, the row is a bad row, so `on_error` decides. When absent, it is `evolve`.
     #[schemars(title = "Schema Evolution", extend("group" = "advanced"))]
     schema_evolution: Option<SchemaEvolution>,
     /// How much detail discovery reports about columns. `compatible` reports the types that Airbyte's connector

@@ -11,5 +11,5 @@ use tollgate_base::options::partition::span_seconds;
 pub(crate) fn span(text: Option<&str>, path: &str) -> Result<Option<i64>> {
     let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(None) };
     let seconds = span_seconds(text);
-    seconds.map(Some).ok_or_else(|| wrong(path, format!("'{text}'"), "a span of time such as '3d', '12h' or '2w'"))
+    seconds.map(Some).ok_or_else(|| wrong(path, format!("'{text}'"), "a duration such as '3d', '12h' or '2w'"))
 }

@@ -91,7 +91,7 @@ impl SpendingInput {
             cost: match &self.cost_limit_usd {
                 None => default_cost.and_then(|limit| dollars(limit.to_string())),
                 Some(limit) => {
-                    let expected = "a number of dollars above 0";
+                    let expected = "a number of dollars greater than 0";
                     Some(dollars(limit.0.to_string()).ok_or_else(|| wrong("cost_limit_usd", &limit.0, expected))?)
                 }
             },

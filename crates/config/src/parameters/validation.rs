@@ -47,7 +47,7 @@ pub(crate) fn input_schema(
         Err(error) => return fail(&format!("it is not valid JSON ({error})")),
     };
     if columns.is_empty() {
-        log.remark(path, "without columns, so the types are inferred from the files");
+        log.remark(path, "it has no columns, so the types are inferred from the files");
         return Ok(None);
     }
     let mut types = Vec::with_capacity(columns.len());

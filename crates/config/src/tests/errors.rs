@@ -58,7 +58,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         (flat(json!({"parquet_filters": [["a", "~", 1]]})), "`parquet_filters[0][1]` is '~', expected '='"),
         (
             airbyte_stream(json!({"parquet_filters": [[["a", "=", 1]], [["b", "in", []]]]})),
-            "`streams[0].parquet_filters[1][0][2]` is an empty list, expected a list of one value or more",
+            "`streams[0].parquet_filters[1][0][2]` is an empty list, expected a list of at least one value",
         ),
         (flat(json!({"cursor_lookback": "3 weeks"})), "`cursor_lookback` is '3 weeks', expected a duration"),
         (
@@ -123,7 +123,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         (airbyte(json!({"streams": []})), "`streams` is an empty list: No streams are available"),
         (
             flat(json!({"path_prefix": "a", "pattern": ".*"})),
-            "`pattern` belongs to a Fivetran-style configuration and `path_prefix` to the flat form",
+            "`pattern` is a Fivetran-style parameter, and `path_prefix` is a parameter of the flat form",
         ),
         (airbyte(json!({"streams": {}})), "`streams` is an object, expected a list"),
         (airbyte(json!({"streams": [1]})), "`streams[0]` is integer `1`, expected an object"),
@@ -213,7 +213,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
             airbyte_csv(
                 json!({"header_definition": {"header_definition_type": "User Provided", "column_names": ["a", "a"]}}),
             ),
-            "`streams[0].format.header_definition.column_names` has the name 'a' twice",
+            "`streams[0].format.header_definition.column_names` contains the name 'a' twice",
         ),
         (
             airbyte(json!({"streams": [
@@ -222,14 +222,17 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
             ]})),
             "`streams[2].name` is 'a', the same as `streams[0].name`",
         ),
-        (flat_root(json!({"cost_limit_usd": 0})), "`cost_limit_usd` is 0, expected a number of dollars above 0"),
+        (flat_root(json!({"cost_limit_usd": 0})), "`cost_limit_usd` is 0, expected a number of dollars greater than 0"),
         (flat_root(json!({"cost_limit_usd": "5"})), "`cost_limit_usd`"),
         (flat_root(json!({"max_files_per_run": 0})), "`max_files_per_run` is 0"),
-        (flat_root(json!({"max_data_size_gb": -1})), "`max_data_size_gb` is -1, expected a number above 0"),
+        (flat_root(json!({"max_data_size_gb": -1})), "`max_data_size_gb` is -1, expected a number greater than 0"),
         (flat_root(json!({"on_limit": "stop"})), "`on_limit`"),
         (flat_root(json!({"network": "home"})), "`network`"),
         (flat_root(json!({"price_discount_percent": 101})), "`price_discount_percent` is 101"),
-        (flat_root(json!({"dev_sampling": 1.5})), "`dev_sampling` is 1.5, expected a number above 0 and at most 1"),
+        (
+            flat_root(json!({"dev_sampling": 1.5})),
+            "`dev_sampling` is 1.5, expected a number greater than 0 and at most 1",
+        ),
         (flat_root(json!({"dev_max_files": 0})), "`dev_max_files` is 0"),
     ];
     for (config, expected) in table {

@@ -5,7 +5,7 @@ use flate2::{Decompress, FlushDecompress, Status};
 
 use crate::compression::{Caps, Filled, Source};
 use tollgate_base::batch::Frame;
-use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 use tollgate_base::options::Compression;
 
 /// Bytes of what is in a block at most.
@@ -103,7 +103,7 @@ fn whole(compression: Compression, stored: &[u8], caps: Caps) -> Result<Vec<u8>>
     loop {
         let target = (data.len() * 2).clamp(STEP_BYTES, MOST_DECODED_BYTES as usize * 2);
         // A block is decompressed as a whole before a row is made of it.
-        if source.read(&mut data, target).map_err(Error::without_suspect_rows)? == Filled::End {
+        if source.read(&mut data, target).map_err(|error| error.about(Subject::File))? == Filled::End {
             return Ok(data);
         }
     }
@@ -114,7 +114,7 @@ fn check(stored: &[u8], decoded_bytes: usize, caps: Caps) -> Result<()> {
     if decoded_bytes as u64 <= caps.decoded_bytes && ratio_kept {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Limit, "an Avro block expands to more than the limit allows")
+    Err(Error::new(ErrorKind::TooLarge, "an Avro block expands to more than the limit allows")
         .with("stored_bytes", stored.len())
         .with("decoded_bytes", decoded_bytes)
         .with("limit_bytes", caps.decoded_bytes)

@@ -321,7 +321,7 @@ impl AvroDecoder {
         let caps = Caps { decoded_bytes: most, ..self.limits.caps };
         let decoded = header.codec.decode(&stored[..length], caps).and_then(|data| check_rows(rows, data));
         match decoded {
-            Err(fault) if fault.kind() == ErrorKind::Limit && most < MOST_DECODED_BYTES => {
+            Err(fault) if fault.kind() == ErrorKind::TooLarge && most < MOST_DECODED_BYTES => {
                 self.roomy.1 = (most * ROOM_GROWS).min(MOST_DECODED_BYTES);
                 self.stage = Stage::Between(header, done);
                 Ok(Some(Step::NeedRoom))
@@ -482,7 +482,7 @@ impl Decode for AvroDecoder {
                 head.extend_from_slice(&bytes);
                 Ok(())
             }
-            Stage::HeaderApart { .. } => Err(Error::internal("bytes of a header were fed out of order")),
+            Stage::HeaderApart { .. } => Err(Error::internal("the bytes of a header arrived out of order")),
             _ => self.source.feed(offset, bytes),
         }
     }
@@ -512,18 +512,18 @@ impl Decode for AvroDecoder {
 /// The bytes of a block, where they can hold its rows.
 pub(super) fn check_rows(rows: u64, data: Vec<u8>) -> Result<Vec<u8>> {
     if rows > data.len() as u64 + ROWS_WITHOUT_BYTES {
-        return Err(Error::data("an Avro block announces more rows than it has bytes").with("rows", rows));
+        return Err(Error::data("an Avro block declares more rows than it has bytes").with("rows", rows));
     }
     Ok(data)
 }
 
 pub(super) fn truncated() -> Error {
-    Error::data("the Avro file is cut off: it ends inside a block")
+    Error::data("the Avro file is truncated: it ends inside a block")
 }
 
 /// A position that is not one says that the file is another one: better an error than missing rows.
 fn changed(resume: Resume) -> Error {
-    let error = Error::new(ErrorKind::Changed, "the position to resume from is not one of this Avro file");
+    let error = Error::new(ErrorKind::Changed, "the position to resume from does not exist in this Avro file");
     refused_position(error.with("block_byte", resume.offset).with("block_row", resume.row))
 }
 
@@ -532,7 +532,7 @@ pub(super) fn read_header(bytes: &[u8], all: bool, projection: &Projection) -> R
     let start = &bytes[..bytes.len().min(MAGIC.len())];
     if !MAGIC.starts_with(start) || (all && start.len() < MAGIC.len()) {
         return Err(Error::data("the object is not an Avro file")
-            .hint("check the stream's format; only Avro's object container files are read"));
+            .hint("check the stream's format; only Avro object container files are supported"));
     }
     let mut input = Input::new(bytes, start.len());
     let (metadata, marker) = match header_parts(&mut input) {
@@ -584,7 +584,7 @@ pub(super) fn block_head(bytes: &[u8]) -> Result<(u64, usize, usize)> {
         return Err(damaged_head("a number is negative"));
     };
     if length > MOST_BLOCK_BYTES {
-        return Err(Error::new(ErrorKind::Limit, "an Avro block is larger than the limit allows")
+        return Err(Error::new(ErrorKind::TooLarge, "an Avro block is larger than the limit allows")
             .with("bytes", length)
             .with("limit_bytes", MOST_BLOCK_BYTES)
             .hint("write the file with smaller blocks (sync interval)"));

@@ -32,7 +32,7 @@ impl AvroDecoder {
 
     /// What lies behind the last row of a block. Nobody knows whether it was a row.
     pub(super) fn lose_rest(&mut self, block: &Block) -> Option<Lost> {
-        let message = "an Avro block has bytes behind its last row";
+        let message = "an Avro block has bytes after its last row";
         if !self.collects() {
             self.fault = Some(Error::data(message).with("block_byte", block.offset));
             return None;
@@ -49,7 +49,7 @@ impl AvroDecoder {
         rows: u64,
         whole: usize,
     ) -> Result<Option<Step>> {
-        let fault = Error::data("the Avro file is damaged: a block does not end with the file's marker");
+        let fault = Error::data("the Avro file is damaged: a block does not end with the sync marker of the file");
         if !self.collects() {
             return Err(fault.with("block_byte", self.buffer.offset()));
         }
@@ -102,7 +102,7 @@ impl AvroDecoder {
             return Err(fault.with("block_byte", self.buffer.offset()));
         }
         let Stage::Between(header, done) = std::mem::replace(&mut self.stage, Stage::Header) else { return Ok(None) };
-        let reason = format!("{}; what lies before the next marker is lost with it", fault.message());
+        let reason = format!("{}; all rows before the next sync marker are lost", fault.message());
         let lost = self.lost(rows, &reason, self.buffer.rest().len());
         self.stage = Stage::Seeking(header, lost, done);
         Ok(None)

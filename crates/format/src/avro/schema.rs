@@ -96,7 +96,7 @@ impl Schema {
         match &reader.nodes[top] {
             Node::Record(fields) => Ok(Self { fields: fields.clone(), nodes: reader.nodes }),
             _ => Err(Error::new(ErrorKind::Unsupported, "the rows of the Avro file are not records")
-                .hint("write the values as a field of a record")),
+                .hint("write the values as fields of records")),
         }
     }
 
@@ -257,8 +257,7 @@ impl Reader {
     }
 
     fn part(&mut self, object: &Map<String, Value>, key: &'static str, namespace: &str) -> Result<usize> {
-        let part =
-            object.get(key).ok_or_else(|| damaged("an array or map does not say of what").with("missing", key))?;
+        let part = object.get(key).ok_or_else(|| damaged("an array or map has no item type").with("missing", key))?;
         self.node(part, namespace)
     }
 
@@ -357,7 +356,7 @@ fn json_string(text: &str) -> Box<[u8]> {
 }
 
 fn damaged(reason: &'static str) -> Error {
-    Error::data("the schema of the Avro file is not one").with("reason", reason)
+    Error::data("the schema of the Avro file is not valid").with("reason", reason)
 }
 
 #[cfg(test)]

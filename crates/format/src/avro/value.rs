@@ -36,7 +36,7 @@ impl<'a> Input<'a> {
 
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Fault> {
         let rest = self.data.get(self.at..).and_then(|rest| rest.get(..count));
-        let taken = rest.ok_or("the bytes end inside a value")?;
+        let taken = rest.ok_or("the data ends inside a value")?;
         self.at += count;
         Ok(taken)
     }
@@ -128,13 +128,13 @@ impl Writer<'_> {
             Node::Fixed(size) => self.binary(input.take(*size)?, out),
             Node::Enum(symbols) => {
                 let symbol = usize::try_from(input.int()?).ok().and_then(|index| symbols.get(index));
-                out.extend_from_slice(symbol.ok_or("an enum has no symbol of that number")?);
+                out.extend_from_slice(symbol.ok_or("an enum has no symbol with that index")?);
                 Ok(JsonKind::String)
             }
             Node::Union(branches) => {
                 let branch = usize::try_from(input.long()?).ok().and_then(|index| branches.get(index));
                 // A branch is in the place of its union.
-                self.value(*branch.ok_or("a union has no branch of that number")?, input, out, depth)
+                self.value(*branch.ok_or("a union has no branch with that index")?, input, out, depth)
             }
             Node::Array(items) => self.array(*items, input, out, deeper(depth)?),
             Node::Map(values) => self.map(*values, input, out, deeper(depth)?),
@@ -243,7 +243,7 @@ fn text(node: &Node, input: &mut Input<'_>, out: &mut Vec<u8>, nested: bool) -> 
         Node::Time(unit) => {
             let value = input.long()?;
             out.push(b'"');
-            write_time(value, *unit, out).ok_or("a time of day is not within a day")?;
+            write_time(value, *unit, out).ok_or("a time of day is out of range")?;
             out.push(b'"');
             Ok(JsonKind::String)
         }

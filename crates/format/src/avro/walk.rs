@@ -90,7 +90,7 @@ impl<'a> Walk<'a> {
             Node::Union(branches) => {
                 let branch = usize::try_from(self.input.long()?).ok().and_then(|index| branches.get(index));
                 // A branch is in the place of its union.
-                self.value(*branch.ok_or("a union has no branch of that number")?, depth)?;
+                self.value(*branch.ok_or("a union has no branch with that index")?, depth)?;
             }
             Node::Array(items) => self.items(*items, false, deeper(depth)?)?,
             Node::Map(values) => self.items(*values, true, deeper(depth)?)?,

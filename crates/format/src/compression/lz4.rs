@@ -104,7 +104,7 @@ impl Lz4 {
         Ok(match self.part {
             Part::Magic if part == MAGIC => Next::Part(Part::Flags),
             Part::Magic if part[0] & 0xf0 == 0x50 && part[1..] == SKIPPED => Next::Part(Part::SkippedLength),
-            Part::Magic => return Err("it does not begin with the magic number of an LZ4 frame".to_owned()),
+            Part::Magic => return Err("it does not start with the magic number of an LZ4 frame".to_owned()),
             Part::SkippedLength => Next::Part(Part::Skipped(number(4) as usize)),
             Part::Flags => {
                 self.flags = part[4];

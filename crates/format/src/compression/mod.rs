@@ -23,7 +23,7 @@ use bytes::{Buf, Bytes};
 
 use self::member::Member;
 use tollgate_base::batch::Frame;
-use tollgate_base::error::{Error, ErrorKind, Result};
+use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 pub use tollgate_base::options::Caps;
 use tollgate_base::options::Compression;
 
@@ -114,7 +114,7 @@ impl Source {
     /// Takes stored bytes, which must follow those before.
     pub(crate) fn feed(&mut self, offset: u64, bytes: Bytes) -> Result<()> {
         if offset != self.next_stored {
-            return Err(Error::internal("bytes of an object were fed out of order")
+            return Err(Error::internal("the bytes of an object arrived out of order")
                 .with("expected", self.next_stored)
                 .with("offset", offset));
         }
@@ -161,8 +161,12 @@ impl Source {
     fn by_magic(&self, first: &[u8]) -> Result<Compression> {
         let found = Compression::of_magic(first);
         if found == Compression::Zip {
-            return Err(Error::new(ErrorKind::Unsupported, "the object is a zip archive and is not called one")
-                .hint("set `compression` to `zip`, or let the key end with `.zip`"));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the object is a zip archive, but neither its key nor the \
+                                                           configuration says so",
+            )
+            .hint("set `compression` to `zip`, or rename the object so that its key ends with `.zip`"));
         }
         Ok(found)
     }
@@ -232,7 +236,8 @@ impl Source {
             self.advance(zeros);
             return Ok(None);
         }
-        let message = format!("bytes behind {} data are neither zero nor more of it", self.compression.name());
+        let message =
+            format!("the bytes after the {} data are neither zeros nor more {0} data", self.compression.name());
         Err(Error::data(message).with("byte", self.used))
     }
 
@@ -290,20 +295,20 @@ impl Source {
         } else {
             ("decompressed data is larger than the limit allows", "max_decompressed_gb")
         };
-        Err(Error::new(ErrorKind::Limit, message)
+        Err(Error::new(ErrorKind::TooLarge, message)
             .with("stored_bytes", stored)
             .with("decoded_bytes", decoded)
-            .hint(format!("if the object is what it should be, raise `{parameter}`")))
+            .hint(format!("if the object is correct, raise `{parameter}`")))
     }
 
     fn truncated(&self) -> Error {
-        let message = format!("the {} data ends in the middle", self.compression.name());
+        let message = format!("the {} data is truncated", self.compression.name());
         Error::data(message).with("byte", self.used)
     }
 
     fn damaged(&self, reason: &str) -> Error {
         let message = format!("the {} data is damaged", self.compression.name());
-        Error::data(message).with("byte", self.used).with("reason", reason).with_suspect_rows()
+        Error::data(message).with("byte", self.used).with("reason", reason).about(Subject::EarlierRows)
     }
 }
 

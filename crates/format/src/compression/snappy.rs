@@ -198,7 +198,7 @@ impl Raw {
             self.length = Some(length);
             self.tag.clear();
         } else if bytes.len() > TAG_BYTES {
-            return Err("the length of the block is not one".to_owned());
+            return Err("the length of the block is not a number".to_owned());
         }
         Ok(used)
     }
@@ -214,17 +214,17 @@ impl Raw {
             _ => (upper + 1, number),
         };
         if self.made + length as u64 > self.length.unwrap_or_default() {
-            return Err("the block has more text than its length says".to_owned());
+            return Err("the block has more data than its length says".to_owned());
         }
         if first & 3 == 0 {
             self.literal = length;
             return Ok(());
         }
         if offset == 0 || offset as u64 > self.made {
-            return Err("a copy refers to text that is not there".to_owned());
+            return Err("a copy refers to data that does not exist".to_owned());
         }
         let Some(from) = self.window.len().checked_sub(offset) else {
-            return Err(format!("a copy refers to text {offset} bytes back, which is beyond what is kept"));
+            return Err(format!("a copy refers to data {offset} bytes back, beyond the window"));
         };
         for at in from..from + length {
             self.window.push(self.window[at]);
@@ -269,13 +269,13 @@ impl Hadoop {
             }
             if !did.ended {
                 return match *stored {
-                    0 if out.len() < target => Did::damaged(used, "a chunk ends before its text does"),
+                    0 if out.len() < target => Did::damaged(used, "a chunk ends before its data does"),
                     _ => Did::used(used),
                 };
             }
             let made = raw.made;
             if *stored > 0 || made > self.left {
-                return Did::damaged(used, "the lengths of a block and its chunks do not agree");
+                return Did::damaged(used, "the lengths of a block and its chunks differ");
             }
             self.left -= made;
             self.chunk = None;

@@ -113,7 +113,7 @@ impl ZipMember {
                 self.part = Part::Names(30 + usize::from(half(26)) + usize::from(half(28)));
                 return Ok(());
             }
-            Part::Header => return Err("there is no local header where the directory says".to_owned()),
+            Part::Header => return Err("there is no local header at the offset that the directory gives".to_owned()),
             Part::Names(_) => {
                 (self.flags, self.method, self.expected) = (half(6), half(8), word(14));
                 let mut sizes = [u64::from(word(22)), u64::from(word(18))];
@@ -137,7 +137,7 @@ impl ZipMember {
         let member = match self.method {
             _ if self.flags & ENCRYPTED != 0 => return Err("the member is encrypted".to_owned()),
             0 if self.flags & SUMS_BEHIND != 0 && stored_bytes == 0 => {
-                return Err("the length of a member that is not compressed is missing in its header".to_owned());
+                return Err("the header of an uncompressed member has no length".to_owned());
             }
             0 => return Ok(Part::Stored(stored_bytes)),
             8 => Codec::raw_deflate(),
@@ -159,6 +159,6 @@ impl ZipMember {
 
     fn check(&mut self) -> Result<(), String> {
         self.part = Part::Done;
-        if self.sum.sum() == self.expected { Ok(()) } else { Err("the checksum is another".to_owned()) }
+        if self.sum.sum() == self.expected { Ok(()) } else { Err("the checksum does not match".to_owned()) }
     }
 }

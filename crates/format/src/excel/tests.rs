@@ -141,7 +141,7 @@ fn a_workbook_beyond_the_limit_is_refused_before_it_is_read() {
     let object = object(MOST_BYTES + 1);
     let opened = ExcelDecoder::new(Compression::Auto, &Projection::All, &object, None, &DecodeLimits::default());
     let error = opened.err().expect("an error");
-    assert_eq!(error.kind(), ErrorKind::Limit);
+    assert_eq!(error.kind(), ErrorKind::TooLarge);
     assert!(error.get("limit_bytes").is_some(), "{error}");
 }
 

@@ -66,8 +66,8 @@ pub(super) fn metadata_range(tail: &[u8], size: u64, limit_bytes: u64) -> Result
         b"PAR1" => {}
         b"PARE" => return Err(Error::new(ErrorKind::Unsupported, ENCRYPTED)),
         _ => {
-            return Err(Error::data("the file does not end as Parquet files do")
-                .hint("check the stream's format, or leave such files out with its patterns"));
+            return Err(Error::data("the file does not end like a Parquet file")
+                .hint("check the stream's format, or exclude such files with its patterns"));
         }
     }
     let length = u64::from(u32::from_le_bytes([*l0, *l1, *l2, *l3]));
@@ -128,7 +128,7 @@ fn check_names<'a>(fields: impl Iterator<Item = &'a FieldRef>, parent: &str) -> 
         if !names.insert(field.name()) {
             return Err(Error::new(ErrorKind::Unsupported, "two columns of the Parquet file have the same name")
                 .with("column", path)
-                .hint("write the file with other names, or leave the column out of the stream's catalog"));
+                .hint("write the file with unique names, or remove the column from the stream's catalog"));
         }
         check_inside(field.data_type(), &path)?;
     }
@@ -317,10 +317,10 @@ fn check_row_group(group: &RowGroupMetaData, mask: &ProjectionMask, size: u64) -
 /// Where a column chunk lies.
 pub(super) fn chunk_range(chunk: &ColumnChunkMetaData, size: u64) -> Result<Range<u64>> {
     if chunk.file_path().is_some() {
-        return Err(Error::new(ErrorKind::Unsupported, "a column chunk lies in another file"));
+        return Err(Error::new(ErrorKind::Unsupported, "a column chunk is in another file"));
     }
     let start = chunk_start(chunk);
-    let outside = || Error::data("a column chunk lies outside of the file").with("offset", start);
+    let outside = || Error::data("a column chunk is outside of the file").with("offset", start);
     let start = u64::try_from(start).map_err(|_| outside())?;
     let length = u64::try_from(chunk.compressed_size()).map_err(|_| outside())?;
     let end = start.checked_add(length).filter(|end| *end <= size).ok_or_else(outside)?;

@@ -109,7 +109,7 @@ pub(super) fn check_pages(mut bytes: &[u8], chunk: &ColumnChunkMetaData, pages: 
         let too_large = page.decoded > PAGE_BYTES.max(page.stored) || page.decoded > most(page.stored);
         let too_many = if page.dictionary { page.values > page.decoded.max(1) } else { page.values > chunk_values };
         if too_large || too_many {
-            return Err(Error::data("a Parquet page announces more than it can hold")
+            return Err(Error::data("a Parquet page declares more values than it can hold")
                 .with("page_bytes", page.decoded)
                 .with("stored_bytes", page.stored)
                 .with("values", page.values)
@@ -121,7 +121,7 @@ pub(super) fn check_pages(mut bytes: &[u8], chunk: &ColumnChunkMetaData, pages: 
         let Some((stored, rest)) =
             usize::try_from(page.stored).ok().and_then(|stored| walk.rest.split_at_checked(stored))
         else {
-            return Err(Error::data("a Parquet page is longer than what is left of its column chunk")
+            return Err(Error::data("a Parquet page is longer than the rest of its column chunk")
                 .with("stored_bytes", page.stored));
         };
         check_sum(&page, stored)?;
@@ -139,11 +139,11 @@ fn check_sum(page: &Announced, stored: &[u8]) -> Result<()> {
     if sum.sum() == expected {
         return Ok(());
     }
-    Err(Error::data("a Parquet page does not have the checksum that its header gives")
+    Err(Error::data("the checksum of a Parquet page does not match its header")
         .with("page_bytes", stored.len())
         .with("checksum", format!("{:08x}", sum.sum()))
         .with("expected_checksum", format!("{expected:08x}"))
-        .hint("the file was damaged after it was written: write it again, or upload it again"))
+        .hint("the file was damaged after it was written: write or upload it again"))
 }
 
 /// How many bytes a codec can make of so many.

@@ -332,7 +332,7 @@ impl ParquetDecoder {
         if inside {
             return Ok(());
         }
-        let error = Error::new(ErrorKind::Changed, "the position to resume from lies behind the end of the file");
+        let error = Error::new(ErrorKind::Changed, "the position to resume from is after the end of the file");
         Err(refused_position(error.with("row_group", self.next.group).with("row", self.next.row)))
     }
 
@@ -412,7 +412,7 @@ impl ParquetDecoder {
                 current.pieces = Some(Pieces::new(batch, self.limits.row_bytes));
                 Ok(None)
             }
-            DecodeResult::Finished => Err(Error::data("a row group has fewer rows than the footer says")
+            DecodeResult::Finished => Err(Error::data("a row group has fewer rows than the footer declares")
                 .with("rows", self.next.row)
                 .with("expected_rows", current.slice.until)),
         }
@@ -424,7 +424,8 @@ impl ParquetDecoder {
         let mut left = batch.num_rows();
         while left > 0 {
             let Some(range) = current.rest.front_mut() else {
-                return Err(Error::data("a row group has other rows than the footer says").with("rows", self.next.row));
+                return Err(Error::data("a row group has a different number of rows than the footer declares")
+                    .with("rows", self.next.row));
             };
             let taken = left.min(range.len());
             range.start += taken;
@@ -434,12 +435,13 @@ impl ParquetDecoder {
             }
         }
         if batch.num_rows() == 0 {
-            return Err(Error::data("a row group has other rows than the footer says").with("rows", self.next.row));
+            return Err(Error::data("a row group has a different number of rows than the footer declares")
+                .with("rows", self.next.row));
         }
         let batch = match &rows.opened.marked {
-            Some(schema) => batch
-                .with_schema(Arc::clone(schema))
-                .map_err(|error| Error::internal("a batch has another schema than its file").caused_by(error))?,
+            Some(schema) => batch.with_schema(Arc::clone(schema)).map_err(|error| {
+                Error::internal("the schema of a batch differs from that of its file").caused_by(error)
+            })?,
             None => batch,
         };
         self.rows += batch.num_rows() as u64;

@@ -70,7 +70,7 @@ impl Pieces {
             .with("row_bytes", self.rows[row])
             .with("limit_bytes", self.row_bytes);
         let error = longest.into_iter().fold(error, |error, (field, _)| error.with("column", field.name()));
-        error.hint("leave the column out of the stream's catalog, or write its values to files of their own")
+        error.hint("remove the column from the stream's catalog, or write its values to separate files")
     }
 }
 

@@ -336,8 +336,8 @@ fn what_is_no_parquet_is_told_with_the_key() {
     for (bytes, kind, message) in [
         (&b""[..], ErrorKind::Data, "too short"),
         (b"PAR1PAR1", ErrorKind::Data, "too short"),
-        (b"id,name\n1,Ann\n2,Bob\n", ErrorKind::Data, "does not end as Parquet"),
-        (&file[..end - 1], ErrorKind::Data, "does not end as Parquet"),
+        (b"id,name\n1,Ann\n2,Bob\n", ErrorKind::Data, "does not end like a Parquet"),
+        (&file[..end - 1], ErrorKind::Data, "does not end like a Parquet"),
         (&encrypted, ErrorKind::Unsupported, "encrypted"),
         (&long, ErrorKind::Data, "longer than the file"),
         (&short, ErrorKind::Data, "not valid Parquet"),
@@ -403,7 +403,7 @@ fn pages_that_announce_too_much_are_refused() {
     let length_ends = 3 + pages[3..].iter().position(|byte| byte & 128 == 0).expect("a number's end") + 1;
     lying.extend_from_slice(&pages[length_ends..]);
     let error = check_pages(&lying, chunk, &mut Pages::default()).expect_err("a refusal");
-    assert!(error.message().contains("more than it can hold"), "{error:?}");
+    assert!(error.message().contains("more values than it can hold"), "{error:?}");
     assert_eq!(error.get("page_bytes"), Some("2147483647"));
     assert!(check_pages(&pages[..pages.len() - 1], chunk, &mut Pages::default()).is_err());
 }

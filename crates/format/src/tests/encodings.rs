@@ -90,11 +90,11 @@ fn hints_about_bytes_that_are_no_text_name_no_parameter_that_may_not_exist() {
     let csv = options("utf8");
     let table = [
         (&csv, &b"a\n\xff\n"[..], "set the stream's text encoding to that of the file"),
-        (&csv, b"PAR1\x15\x04\x15\xff\n", "the file begins as Parquet does: check the stream's format"),
-        (&csv, b"Obj\x01\xff\n", "the file begins as Avro does"),
-        (&csv, b"PK\x03\x04\xff\n", "the file begins as zip archives and workbooks do"),
+        (&csv, b"PAR1\x15\x04\x15\xff\n", "the file starts like Parquet: check the stream's format"),
+        (&csv, b"Obj\x01\xff\n", "the file starts like Avro"),
+        (&csv, b"PK\x03\x04\xff\n", "the file starts like a zip archive"),
         (&FormatOptions::Jsonl, b"{\"a\": \"\xff\"}\n", "JSON is read as UTF-8: convert the file"),
-        (&FormatOptions::Jsonl, b"\xff\xfe{\0}\0", "the file begins as UTF-16 does: convert it to UTF-8"),
+        (&FormatOptions::Jsonl, b"\xff\xfe{\0}\0", "the file starts like UTF-16: convert it to UTF-8"),
         (&FormatOptions::Json, b"[{\"a\": \"\xff\"}]", "JSON is read as UTF-8"),
     ];
     for (format, text, expected) in table {

@@ -1,13 +1,13 @@
-//! Columnar files: what reading them takes, from the footers of some.
+//! Columnar files: what reading them costs, based on the footers of some.
 //!
 //! ```text
 //!   listed ─▶ small: known by its size
 //!          ├▶ looked at: known by its footer
 //!          └▶ the others: at least its last bytes, at most all of it; expected is what files near it in key and size take
 //! ```
-//! Files that lie next to each other in key order are alike: partitions, growing schemas, columns by which a table is
-//! clustered. So the next footers are asked for where most bytes lie between two files that differ, or between which the
-//! rows that a filter wants may lie.
+//! Files that are neighbours in key order are similar: partitions, growing schemas, clustered tables. So the next
+//! footers to read are in the largest gaps between known files that differ, or between which there may be matching
+//! rows.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,11 +86,11 @@ struct Example<'a> {
 /// What files between two that were looked at are like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Between {
-    /// No row that is wanted lies between them.
+    /// There is no matching row between them.
     Nothing,
-    /// As the two are.
+    /// Like the two files.
     Neighbours,
-    /// As all that were looked at, those near in key and size before others.
+    /// Like all files whose footers were read, mainly those that are near in key and size.
     All,
 }
 

@@ -6,11 +6,11 @@ use tollgate_cost::usage::Row;
 /// Usage with its bounds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Estimated {
-    /// The least that is to be expected.
+    /// The lower bound.
     pub low: Vec<Usage>,
-    /// What is expected.
+    /// The expected usage.
     pub expected: Vec<Usage>,
-    /// The most: with requests that are sent again, and all of each file whose footer was not looked at.
+    /// The upper bound: with retries, and with the whole of each file whose footer was not read.
     pub high: Vec<Usage>,
 }
 

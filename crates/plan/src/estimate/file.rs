@@ -1,4 +1,4 @@
-//! What one file asks for.
+//! The requests and bytes of one file.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -7,31 +7,31 @@ use crate::ranges;
 use tollgate_base::object::{ObjectFacts, StorageClass};
 use tollgate_cost::usage::Row;
 
-/// How the values of a file's columns lie to the literals of a filter: for each literal, how the least and the greatest
-/// compare with it. `None` where nothing is known of the values.
+/// How the values of a file's columns compare with the literals of a filter: for each literal, the comparison of the
+/// least and of the greatest value with it. `None` if nothing is known about the values.
 pub type Standing = Vec<Option<(Ordering, Ordering)>>;
 
-/// What reading one file asks for.
+/// The requests and bytes that reading one file takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FilePlan {
-    /// The bill row of its GETs.
+    /// The usage row of its GETs.
     pub row: Row,
     /// GETs.
     pub requests: u64,
-    /// Bytes of their answers.
+    /// The bytes of their responses.
     pub bytes: u64,
-    /// Whether that is what it will be. Otherwise it is the most.
+    /// Whether these numbers are exact. Otherwise they are upper bounds.
     pub exact: bool,
 }
 
-/// The end of a file that is read by ranges, which is fetched first.
+/// The size in bytes of the tail that is fetched first from a file that is read by ranges.
 pub const TAIL_BYTES: u64 = 64 << 10;
 
-/// Bytes of page indexes that are fetched of a file at most, as far as they do not lie near each other.
+/// The maximum number of bytes of page indexes that are fetched from a file, if they are not close to each other.
 const INDEX_BYTES: u64 = 16 << 20;
 
-/// The most that a file takes which is read by ranges: what its size allows. `indexed`: whether filters may ask for page
-/// indexes and bloom filters, between which there may be data that is fetched twice.
+/// The upper bound for a file that is read by ranges, which follows from its size. `indexed`: whether filters may use
+/// page indexes and bloom filters, between which there may be data that is fetched twice.
 #[must_use]
 pub fn by_ranges(object: &ObjectFacts, indexed: bool) -> FilePlan {
     by_ranges_of(object.storage_class, object.size, indexed)
@@ -57,7 +57,7 @@ pub fn in_order(object: &ObjectFacts, from: u64, alone: bool) -> FilePlan {
     FilePlan { row: Row::get(object.storage_class), requests, bytes, exact: true }
 }
 
-/// A file that is read by ranges, as its footer tells.
+/// A file that is read by ranges, as described by its footer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ColumnarFile {
     /// Its class.
@@ -66,17 +66,17 @@ pub struct ColumnarFile {
     pub size: u64,
     /// GETs for it.
     pub requests: u64,
-    /// Bytes of their answers.
+    /// The bytes of their responses.
     pub bytes: u64,
     /// Its rows.
     pub rows: u64,
-    /// How its values lie to the literals of the filters; empty where nobody asked.
+    /// How its values compare with the literals of the filters. Empty if this was not requested.
     pub standing: Standing,
 }
 
 impl ColumnarFile {
-    /// From the length of the tail that is read first, where the metadata begins, the parts of indexes that are asked for,
-    /// and the ranges that are wanted in each step.
+    /// Computes it from the length of the tail that is read first, the start of the metadata, the requested parts of
+    /// indexes, and the ranges of each step.
     #[must_use]
     pub fn new(
         object: &ObjectFacts,

@@ -1,4 +1,4 @@
-//! The values of partitions as columns of records: constant in a file.
+//! The values of partitions as columns of records, which are constant in a file.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -15,14 +15,14 @@ pub struct Constant {
     pub name: String,
     /// The type it has in the catalog.
     pub kind: PartitionType,
-    /// Its value, where it is of that type: text, number or boolean. `None` is null.
+    /// Its value, if it has that type: text, number or boolean. `None` is null.
     pub value: Option<serde_json::Value>,
-    /// Whether the value is not of its type and stands there as a text.
+    /// Whether the value does not have the type of the partition, and is a string.
     pub misfit: bool,
 }
 
 impl Constant {
-    /// The value as rows are asked for it.
+    /// The value for conditions on rows.
     #[must_use]
     pub fn operand(&self) -> predicate::Value<'_> {
         use predicate::Value as V;
@@ -86,7 +86,7 @@ fn constant(name: &str, value: Value<'_>, partitions: &Partitions) -> Constant {
     Constant { name: name.to_owned(), kind, value, misfit }
 }
 
-/// A text as a value of a type; `None` where it is none.
+/// A text as a value of a type; `None` if it is none.
 fn typed(text: &str, kind: PartitionType) -> Option<serde_json::Value> {
     match kind {
         PartitionType::String => Some(text.into()),

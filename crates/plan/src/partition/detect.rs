@@ -1,4 +1,4 @@
-//! Layouts found from a sample of the tree.
+//! Detects layouts from a sample of the folders.
 
 use std::collections::BTreeMap;
 
@@ -7,21 +7,21 @@ use super::layout::{Layout, Level, field, fields, hidden, hive_value};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::options::partition::{Part, Partitions, Period, Unit};
 
-/// A folder that was looked into.
+/// A folder of the sample.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Sampled {
-    /// The folder, or the prefix that was asked for.
+    /// The folder, or the requested prefix.
     pub prefix: String,
     /// The folders in it, as whole prefixes.
     pub folders: Vec<String>,
-    /// The objects beside them.
+    /// The objects next to them.
     pub objects: u64,
-    /// Whether this is all there is in it.
+    /// Whether these are all folders and objects in it.
     pub whole: bool,
 }
 
 impl Sampled {
-    /// Some of its folders, far from each other: the first, the last and those between.
+    /// Some of its folders, evenly spread: the first, the last and some between.
     #[must_use]
     pub fn branches(&self, count: usize) -> Vec<&str> {
         let seen: Vec<&str> =
@@ -36,14 +36,14 @@ impl Sampled {
     }
 }
 
-/// What the names of folders at one depth look like.
+/// The format of the folder names at one depth.
 #[derive(Debug, Clone, PartialEq)]
 enum Form {
     /// `name=value`
     Hive,
     /// A day, with or without an hour.
     Date,
-    /// A part of a date, behind the longer ones.
+    /// A part of a date, after the longer parts.
     Part(DatePart),
     /// Anything else.
     Plain,
@@ -57,10 +57,10 @@ struct Depths {
     hive: Vec<String>,
 }
 
-/// Finds where partitions stand, with the help of the names that were given. `None` where there are none.
+/// Finds the partitions in the folders, using the configured names. `None` if there are no partitions.
 ///
 /// # Errors
-/// Config where partitions that were given are not to be found.
+/// Config if configured partitions cannot be found.
 pub fn detect(base: &str, sampled: &[Sampled], partitions: &Partitions) -> Result<Option<Layout>> {
     let depths = Depths::of(base, sampled);
     let layout = match partitions.keys.is_empty() {
@@ -73,7 +73,7 @@ pub fn detect(base: &str, sampled: &[Sampled], partitions: &Partitions) -> Resul
     }))
 }
 
-/// All folders that a sample saw.
+/// All folders of a sample.
 pub fn folders_of(sampled: &[Sampled]) -> impl Iterator<Item = &str> {
     sampled.iter().flat_map(|folder| &folder.folders).map(String::as_str)
 }
@@ -194,10 +194,11 @@ impl Depths {
         let example = |names: &Vec<String>| names.first().cloned().unwrap_or_default();
         let folders: String = self.names.iter().map(|names| format!("{}/", example(names))).collect();
         Error::config(format!(
-            "Partition error: `partition_keys` names {}, for which there are no folders; a path there is '{base}{folders}'",
+            "Partition error: `partition_keys` names {}, but there are no folders for it; an actual path is \
+             '{base}{folders}'",
             missing.join(", ")
         ))
-        .hint("name one partition for each folder below the prefix, or write them out in `partition_template`")
+        .hint("name one partition for each folder below the prefix, or describe the folders in `partition_template`")
     }
 }
 

@@ -5,7 +5,7 @@ use super::filter::Filter;
 use super::layout::{Known, Layout};
 use tollgate_base::options::partition::{PartitionColumns, Partitions};
 
-/// Why a key does not fit the partitions, in words that are the same for all keys of one kind; `None` where it does.
+/// Why a key does not fit the partitions, in words that are the same for all keys of one kind; `None` if it does.
 #[must_use]
 pub fn partition_error(key: &str, partitions: &Partitions, layout: Option<&Layout>, filter: &Filter) -> Option<String> {
     if let Some(layout) = layout {
@@ -23,5 +23,5 @@ pub fn partition_error(key: &str, partitions: &Partitions, layout: Option<&Layou
         return None;
     }
     let odd = constants(key, partitions, layout).into_iter().find(|constant| constant.misfit)?;
-    Some(format!("the key's value for partition '{}' is not of type {}", odd.name, odd.kind.name()))
+    Some(format!("the value of the key for partition '{}' is not of type {}", odd.name, odd.kind.name()))
 }

@@ -1,8 +1,8 @@
-//! Which partitions a stream wants: conditions on the values of a key, and on what a prefix says of the keys below it.
+//! Which partitions a stream reads: conditions on the values in a key, and on what a prefix implies for the keys below
+//! it.
 //!
-//! Times are compared as periods, since a folder stands for one: a folder is wanted when it can hold a wanted moment.
-//! A year, and a month of it, are longer periods than the day they hold, so a verdict on `2024/` is never harder than
-//! the one on `2024/01/15/`.
+//! Times are compared as periods, because a folder covers a period: a folder is read if it can contain a matching
+//! moment. A year or a month contains its days, so the verdict on `2024/` is never stricter than that on `2024/01/15/`.
 
 use super::columns::fits;
 use super::layout::{Field, Known, Layout, Looks, Values};
@@ -10,22 +10,22 @@ use tollgate_base::error::{Error, Result};
 use tollgate_base::object::Timestamp;
 use tollgate_base::options::partition::{self, Comparison, Operand, PartitionType, Period, Test, Unit};
 
-/// A filter that knows the layout and the time.
+/// A filter that is bound to the layout and the current time.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Filter {
     conditions: Vec<Bound>,
 }
 
-/// What a filter says.
+/// The verdict of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// All that is there or below is wanted.
+    /// The key, or every key with the prefix, is selected.
     Wanted,
-    /// What is below must be looked at.
+    /// Some keys with the prefix may be selected.
     Open,
-    /// Nothing there or below is wanted, by the condition with this index.
+    /// The key, or every key with the prefix, is excluded by the condition with this index.
     Unwanted(usize),
-    /// There is no value for the condition with this index.
+    /// The key has no value for the condition with this index.
     WithoutValue(usize),
 }
 
@@ -57,16 +57,16 @@ struct Bound {
 #[derive(Debug, Clone, PartialEq)]
 enum Source {
     Column(String),
-    /// The partitions that are year, month, day and hour, as far as there are such.
+    /// The partitions for year, month, day and hour, as far as they exist.
     Date(Vec<String>),
 }
 
 /// What the values of a partition are compared as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// Each must be a period.
+    /// Each value must be a period.
     Date,
-    /// Each is a text, and what a literal takes it for.
+    /// Each value is a text, and is compared in the type of the literal.
     Text,
 }
 
@@ -86,7 +86,7 @@ enum Matcher {
     Period(Period),
 }
 
-/// The part of a date that a partition's name says it is.
+/// The part of a date that the name of a partition means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum DatePart {
     /// A year.
@@ -100,7 +100,7 @@ pub enum DatePart {
 }
 
 impl DatePart {
-    /// By the partition's name.
+    /// The part of a date by the name of a partition.
     #[must_use]
     pub fn of_name(name: &str) -> Option<Self> {
         let named = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(name));
@@ -110,7 +110,7 @@ impl DatePart {
     }
 }
 
-/// The partitions of a layout that together are a date: a year and what follows it without a gap.
+/// The partitions of a layout that form a date: a year and the smaller units after it, without a gap.
 #[must_use]
 pub fn date_parts(layout: &Layout) -> Vec<String> {
     let wanted = [DatePart::Year, DatePart::Month, DatePart::Day, DatePart::Hour];
@@ -124,14 +124,14 @@ impl Filter {
     /// Binds a filter to the partitions there are and to the time.
     ///
     /// # Errors
-    /// Config where it names a partition that is not there, or compares one with what its type does not have.
+    /// Config if it names a partition that is not there, or compares one with what its type does not have.
     pub fn bind(filter: &partition::Filter, layout: &Layout, now: Timestamp) -> Result<Self> {
         let conditions = filter.conditions.iter().map(|condition| bind(condition, layout, now));
         Ok(Self { conditions: conditions.collect::<Result<_>>()? })
     }
 
-    /// Adds that no partition ends before this time. Keys without a date stay. Returns the index of the condition; `None`
-    /// where the layout has no dates. `why` stands behind "older than …, ".
+    /// Adds the condition that no partition ends before this time. Keys without a date are kept. Returns the index of
+    /// the condition, or `None` if the layout has no dates. `why` is shown after "older than …, ".
     pub fn since(&mut self, layout: &Layout, start: Timestamp, why: &str) -> Option<usize> {
         let (source, period) = date_source(layout).zip(Period::around(start, Unit::Instant))?;
         self.conditions.push(Bound {
@@ -145,7 +145,7 @@ impl Filter {
         Some(self.conditions.len() - 1)
     }
 
-    /// Whether it wants everything.
+    /// Whether it selects everything.
     #[must_use]
     pub fn empty(&self) -> bool {
         self.conditions.is_empty()
@@ -157,7 +157,7 @@ impl Filter {
         self.conditions.get(condition).map_or("", |bound| &bound.text)
     }
 
-    /// Why a condition leaves something out.
+    /// The reason why a condition excludes something.
     #[must_use]
     pub fn reason(&self, condition: usize) -> String {
         match self.conditions.get(condition) {
@@ -173,7 +173,7 @@ impl Filter {
         self.verdict(values, true)
     }
 
-    /// The verdict on all keys that begin with a prefix.
+    /// The verdict on all keys that start with a prefix.
     #[must_use]
     pub fn of_prefix(&self, values: &Values<'_>) -> Verdict {
         self.verdict(values, false)
@@ -197,8 +197,8 @@ impl Filter {
         }
     }
 
-    /// The first condition that cannot be decided for a key, since the key has no value for it, or none that can be
-    /// compared.
+    /// The first condition that cannot be evaluated for a key, because the key has no value for it, or a value that
+    /// cannot be compared.
     #[must_use]
     pub fn undecided(&self, values: &Values<'_>) -> Option<usize> {
         self.conditions.iter().position(|bound| matches!(bound.verdict(values, true), Answer::Missing))
@@ -211,15 +211,14 @@ impl Filter {
         own.map(|bound| bound.text.as_str()).collect::<Vec<_>>().join(" and ")
     }
 
-    /// The only texts that a partition can have, where the conditions say so. Texts whose spelling in a key is not
-    /// certain are not told.
+    /// The only texts that a partition can have, if the conditions list them and their spelling in a key is certain.
     #[must_use]
     pub fn only_texts(&self, name: &str, known: &Values<'_>) -> Option<Vec<String>> {
         self.conditions.iter().filter(|bound| !bound.lenient).find_map(|bound| bound.only_texts(name, known))
     }
 
     /// The first year that a partition with dates can have and the first one after the last, as texts: every spelling of
-    /// a date begins with its year. `None` where no condition bounds the dates.
+    /// a date begins with its year. `None` if no condition bounds the dates.
     #[must_use]
     pub fn years(&self, name: &str) -> Option<(Option<String>, Option<String>)> {
         let about = |bound: &&Bound| matches!(&bound.source, Source::Column(column) if column == name);
@@ -286,7 +285,7 @@ pub fn dated(layout: &Layout) -> bool {
     date_source(layout).is_some()
 }
 
-/// The date of a key's partition, where its layout has one.
+/// The date of a key's partition, if its layout has one.
 #[must_use]
 pub fn date_of(layout: &Layout, values: &Values<'_>) -> Option<Period> {
     match date_source(layout)? {
@@ -547,7 +546,7 @@ fn kind_of(
     if any_now || all { Kind::Date } else { Kind::Text }
 }
 
-/// What an operand is beside dates; `None` where it is none.
+/// What an operand is beside dates; `None` if it is none.
 fn date_matcher(operand: &Operand, now: Timestamp, unit: Unit) -> Option<Matcher> {
     match operand {
         Operand::Null => Some(Matcher::Null),
@@ -556,7 +555,7 @@ fn date_matcher(operand: &Operand, now: Timestamp, unit: Unit) -> Option<Matcher
     }
 }
 
-/// What an operand is compared as; `None` where the type does not have it.
+/// What an operand is compared as; `None` if the type does not have it.
 fn matcher(operand: &Operand, typed: Option<PartitionType>) -> Option<Matcher> {
     use PartitionType as T;
     Some(match (operand, typed) {
@@ -580,15 +579,17 @@ fn matcher(operand: &Operand, typed: Option<PartitionType>) -> Option<Matcher> {
 fn misfit(column: &str, operand: &Operand, kind: Kind, typed: Option<PartitionType>) -> Error {
     let expected = match kind {
         Kind::Date => "a date such as '2024-01-31', '20240131', '2024-01', 'now-1d' or null",
-        Kind::Text => typed.map_or("a text, a number or a time", PartitionType::name),
+        Kind::Text => typed.map_or("a string, a number or a time", PartitionType::name),
     };
     let message = format!("Partition error: `partition_filter.{column}` compares with {operand}, expected {expected}");
     Error::config(message).hint(match kind {
         Kind::Date => format!(
-            "write it as a date; if the partition is no date, compare it as a text with {{\"{column}\": \"string\"}} in \
-             `partition_types`"
+            "write it as a date; if the partition is not a date, compare it as a string with {{\"{column}\": \
+             \"string\"}} in `partition_types`"
         ),
-        Kind::Text => "write the value in the partition's type, or give another type in `partition_types`".to_owned(),
+        Kind::Text => {
+            "write the value in the type of the partition, or set another type in `partition_types`".to_owned()
+        }
     })
 }
 
@@ -598,7 +599,7 @@ fn unknown_partition(column: &str, layout: &Layout) -> Error {
     Error::config(format!(
         "Partition error: `partition_filter.{column}` names a partition that the stream does not have; it has {known}"
     ))
-    .hint("correct the name, or give the folders in `partition_keys` or `partition_template`")
+    .hint("correct the name, or describe the folders in `partition_keys` or `partition_template`")
 }
 
 fn in_words(condition: &partition::Condition, now: Timestamp) -> String {
@@ -621,7 +622,7 @@ fn in_words(condition: &partition::Condition, now: Timestamp) -> String {
 }
 
 impl BoundTest {
-    /// Whether a text is wanted; `None` where nobody can tell.
+    /// Whether a text is wanted; `None` if nobody can tell.
     fn holds(&self, text: &str) -> Option<bool> {
         match self {
             Self::OneOf(matchers) => Some(matchers.iter().any(|matcher| matcher.equals(text))),
@@ -746,7 +747,7 @@ impl Matcher {
         }
     }
 
-    /// Whether a text stands on a side of the literal; `None` where the two cannot be compared.
+    /// Whether a text stands on a side of the literal; `None` if the two cannot be compared.
     fn compares(&self, comparison: Comparison, text: &str) -> Option<bool> {
         let number = |wanted: f64| text.parse::<f64>().ok()?.partial_cmp(&wanted);
         let order = match self {

@@ -1,4 +1,4 @@
-//! Where the values of partitions stand in a key.
+//! Where the values of partitions are in a key.
 
 use std::borrow::Cow;
 
@@ -9,27 +9,27 @@ use tollgate_base::options::partition::{Part, PartitionType, Partitions, Period,
 /// What Hive and Spark write for null.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
 
-/// Where the values of partitions stand in a key.
+/// Where the values of partitions are in a key.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Layout {
-    /// The folder that `levels` begin below: empty, or with a slash at its end.
+    /// The folder that contains the `levels`: empty, or with a slash at its end.
     pub base: String,
-    /// The folders below the base, by their place; none where only names count.
+    /// The folders below the base, by position. Empty if folders are matched only by name.
     pub levels: Vec<Level>,
-    /// Whether a folder `name=value` gives a value wherever it stands.
+    /// Whether folders such as `name=value` are matched by name, at any position.
     pub named: bool,
     /// The partitions, in the order of the folders.
     pub fields: Vec<Field>,
-    /// Whether the user gave the folders, so that their names can be made without being looked up.
+    /// Whether the folders are configured, so that their names can be generated without listing.
     pub given: bool,
-    /// Folders below the base under which nothing more is to be told apart.
+    /// The depth of folders below the base, under which there are no more partitions.
     pub depth: usize,
 }
 
 /// A folder of a layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Level {
-    /// Any name, which says nothing.
+    /// Any name, without a value.
     Any,
     /// A name with values in it.
     Parts(Vec<Part>),
@@ -40,14 +40,14 @@ pub enum Level {
 pub struct Field {
     /// Its name.
     pub name: String,
-    /// Its type, where one was given.
+    /// Its type, if configured.
     pub kind: Option<PartitionType>,
-    /// What its values look like.
+    /// The format of its values.
     pub looks: Looks,
 }
 
-/// What the values of a partition look like, by a sample of them. Names tell little: `dt`, `ds`, `day` and `snapshot` are
-/// dates as often as `date` is.
+/// The format of a partition's values, detected from a sample. Names are not reliable: `dt`, `ds`, `day` and `snapshot`
+/// are dates as often as `date` is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Looks {
     /// No value was seen.
@@ -80,14 +80,14 @@ impl Looks {
 /// A value: `None` is null.
 pub type Value<'k> = Option<Cow<'k, str>>;
 
-/// What is known of a partition from a key or a prefix.
+/// What is known about a partition from a key or a prefix.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known<'k> {
     /// The value.
     Value(Value<'k>),
-    /// It is not there, whatever follows.
+    /// It is missing, regardless of what follows.
     Missing,
-    /// It has not come yet.
+    /// It may follow after the prefix.
     Open,
 }
 
@@ -120,7 +120,7 @@ impl Layout {
         self.fields.iter().any(|field| field.name == name)
     }
 
-    /// Looks at the values in folders of a sample.
+    /// Detects formats from the values in the folders of a sample.
     pub fn learn<'f>(&mut self, folders: impl Iterator<Item = &'f str>) {
         for folder in folders.filter(|folder| !self.of_another_tool(folder)).collect::<Vec<_>>() {
             // Only the last folder is new: those above it were seen by themselves.
@@ -134,7 +134,7 @@ impl Layout {
         }
     }
 
-    /// The values in the whole folders of a key or a prefix. What stands behind the last slash is no folder.
+    /// The values in the complete folders of a key or a prefix. The text after the last slash is not a folder.
     #[must_use]
     pub fn values<'k>(&self, key: &'k str) -> Values<'k> {
         let mut values = Values::default();
@@ -155,13 +155,13 @@ impl Layout {
         values
     }
 
-    /// Whether a key or a prefix lies in a folder of another tool below the base: what is there has no partition.
+    /// Whether a key or a prefix is in a folder of another tool below the base. Objects there have no partition.
     #[must_use]
     pub fn of_another_tool(&self, key: &str) -> bool {
         key.strip_prefix(self.base.as_str()).is_some_and(|below| folders(below).any(hidden))
     }
 
-    /// How many whole folders a prefix has below the base; `None` where the two part.
+    /// How many whole folders a prefix has below the base; `None` if the two part.
     #[must_use]
     pub fn folders_below(&self, prefix: &str) -> Option<usize> {
         let below = prefix.strip_prefix(self.base.as_str())?;
@@ -170,7 +170,7 @@ impl Layout {
 }
 
 impl<'k> Values<'k> {
-    /// What is known of a partition.
+    /// What is known about a partition.
     #[must_use]
     pub fn get(&self, name: &str) -> Known<'k> {
         // Of two folders with one name the first counts: it is known first when a tree is walked.
@@ -198,7 +198,7 @@ fn folders(key: &str) -> impl Iterator<Item = &str> {
     whole.split('/').filter(move |_| !whole.is_empty() || key.starts_with('/'))
 }
 
-/// The `name=value` folders of a key; with `last_part`, what stands behind the last slash too.
+/// The `name=value` folders of a key. With `last_part`, the text after the last slash is included.
 pub fn hive_values(key: &str, last_part: bool) -> impl Iterator<Item = (Cow<'_, str>, Value<'_>)> {
     let end = if last_part { key.len() } else { key.rfind('/').unwrap_or(0) };
     key[..end].split('/').filter_map(hive_value)
@@ -224,7 +224,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
     percent_decode_str(text).decode_utf8().unwrap_or(Cow::Borrowed(text))
 }
 
-/// The values in a folder's name; `None` where it does not fit.
+/// The values in a folder's name; `None` if it does not fit.
 fn parts_of<'p, 'k>(parts: &'p [Part], folder: &'k str) -> Option<Vec<(&'p str, Value<'k>)>> {
     // A folder `{date}` may have its name before its value, as Hive writes it: `date=2024-01-15`.
     if let ([Part::Field(name)], Some((written, value))) = (parts, hive_value(folder))

@@ -1,11 +1,12 @@
-//! Partitions: what the folders of a key say, which of them a filter wants, and how little must be listed for it.
+//! Partitions: the values in the folders of a key, which partitions a filter selects, and how little must be listed for
+//! them.
 //!
 //! ```text
 //!   sample of the tree ─▶ detect ─▶ Layout ─┬─▶ values of a key ─▶ columns
 //!   partition_filter ─▶ Filter::bind ───────┴─▶ verdict on a key or a prefix ─▶ plan::walk
 //! ```
-//! A verdict on a prefix is never harder than the verdicts on the keys below it: that is what makes a pruned listing the
-//! same as a filtered whole one.
+//! A verdict on a prefix is never stricter than the verdicts on the keys below it. So a pruned listing returns the same
+//! keys as a complete listing that is filtered afterwards.
 
 pub mod columns;
 pub mod detect;

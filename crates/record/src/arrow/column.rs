@@ -47,8 +47,8 @@ impl Bad {
     pub(super) fn message(self) -> &'static str {
         match self {
             Self::Utf8 => "a binary value is not UTF-8 text",
-            Self::Time => "a time of day is not within a day",
-            Self::MapKey => "a map has keys that are not plain values",
+            Self::Time => "a time of day is out of range",
+            Self::MapKey => "a map has keys that are lists, maps or structs",
         }
     }
 }

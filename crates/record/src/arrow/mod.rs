@@ -165,7 +165,7 @@ fn bind<'a>(
     options: ParquetOptions,
 ) -> Result<Vec<Bound<'a>>> {
     if batch.num_columns() != schema.fields().len() {
-        return Err(Error::internal("a batch has other columns than its encoder")
+        return Err(Error::internal("the columns of a batch differ from those of its encoder")
             .with("columns", batch.num_columns())
             .with("expected_columns", schema.fields().len()));
     }
@@ -327,5 +327,5 @@ fn refused(field: &Field) -> Error {
     Error::new(ErrorKind::Unsupported, "the type of a column has no JSON form")
         .with("column", field.name())
         .with("type", field.data_type())
-        .hint("leave the column out of the stream's catalog")
+        .hint("remove the column from the stream's catalog")
 }

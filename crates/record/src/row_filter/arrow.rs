@@ -35,7 +35,7 @@ pub(super) fn apply(pick: &mut FileRowFilter, batch: RecordBatch) -> Result<Reco
     let batch = if kept.count_set_bits() == batch.num_rows() {
         batch
     } else {
-        let failed = |error| Error::internal("rows of a batch could not be left out").caused_by(error);
+        let failed = |error| Error::internal("the rows of a batch cannot be filtered").caused_by(error);
         filter_record_batch(&batch, &BooleanArray::new(kept, None)).map_err(failed)?
     };
     without_others(batch, &shared.written)
@@ -51,7 +51,9 @@ fn without_others(batch: RecordBatch, written: &Columns) -> Result<RecordBatch> 
     if wanted.len() == schema.fields().len() {
         return Ok(batch);
     }
-    batch.project(&wanted).map_err(|error| Error::internal("columns could not be left out").caused_by(error))
+    batch
+        .project(&wanted)
+        .map_err(|error| Error::internal("the columns of a batch cannot be selected").caused_by(error))
 }
 
 /// What values of a type are compared as.

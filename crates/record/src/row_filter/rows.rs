@@ -264,7 +264,7 @@ impl LeftOut {
         if !self.examples.contains_key(column) {
             let text = match value {
                 Value::Text(text) | Value::Digits(text) => String::from_utf8_lossy(text).into_owned(),
-                Value::Other => "a list, an object, or a text that is no value of the column's type".to_owned(),
+                Value::Other => "a list, an object, or a string that is not of the column's type".to_owned(),
                 value => format!("{value:?}"),
             };
             self.examples.insert(column.to_owned(), text.chars().take(EXAMPLE_CHARS * 2).collect());
@@ -289,22 +289,22 @@ impl LeftOut {
     pub fn notes(&self) -> Vec<(bool, String)> {
         let mut notes = Vec::new();
         if self.filtered > 0 {
-            notes.push((false, format!("{} rows did not pass the filter and were left out", self.filtered)));
+            notes.push((false, format!("{} rows skipped: they do not match the filter", self.filtered)));
         }
         if self.below > 0 {
-            let what = "lie below the greatest value of the syncs before in the cursor's column and were left out";
+            let what = "skipped: lower than the greatest value of earlier syncs in the cursor column";
             notes.push((false, format!("{} rows {what}", self.below)));
         }
         if self.incomparable > 0 {
             let examples: Vec<_> =
                 self.examples.iter().map(|(column, value)| format!("'{value}' in column '{column}'")).collect();
-            let what = "were left out since a value cannot be compared with what the filter says";
+            let what = "skipped: they have a value that cannot be compared with the filter";
             notes.push((true, format!("{} rows {what}, for example {}", self.incomparable, examples.join(", "))));
         }
         for (column, _) in self.met.iter().filter(|(_, met)| !**met) {
             notes.push((
                 true,
-                format!("no file has column '{column}', which the filter or the cursor asks for; it counts as null"),
+                format!("no file has the column '{column}' of the filter or the cursor; it counts as null"),
             ));
         }
         notes

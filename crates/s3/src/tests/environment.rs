@@ -158,11 +158,14 @@ fn keys_with_characters_that_no_header_has_are_an_error_and_not_a_panic() {
     ] {
         let variables = [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret), ("AWS_SESSION_TOKEN", token)];
         let result = list_in_child("chain", &server.endpoint(), &variables);
-        assert!(result.starts_with("Config: ") && result.contains("has a character that none has"), "{id:?}: {result}");
+        assert!(
+            result.starts_with("Config: ") && result.contains("contains a character that is not allowed"),
+            "{id:?}: {result}"
+        );
         assert!(!result.contains("envsecret") && !result.contains("envtoken"), "{result}");
     }
     let result = list_in_child("chain", &server.endpoint(), &[KEYS[0], KEYS[1], ("AWS_REGION", "eu\nwest")]);
-    assert!(result.contains("is not the name of a region"), "{result}");
+    assert!(result.contains("is not a valid region name"), "{result}");
 }
 
 /// A profile whose keys come from a shell command.
@@ -206,7 +209,10 @@ const PATH: (&str, &str) = ("PATH", "/usr/bin:/bin");
 fn what_a_failing_credential_process_writes_is_not_shown() {
     let (_file, path) = process("echo 'secret is 0123456789' >&2; exit 3");
     let result = list_in_child("chain", "http://127.0.0.1:1", &[PATH, NO_CREDENTIALS, ("AWS_CONFIG_FILE", &path)]);
-    assert!(result.starts_with("Access: ") && result.contains("run the profile's `credential_process`"), "{result}");
+    assert!(
+        result.starts_with("Access: ") && result.contains("run the `credential_process` of the profile"),
+        "{result}"
+    );
     assert!(!result.contains("0123456789"), "{result}");
 }
 
@@ -215,14 +221,14 @@ fn a_credential_process_with_a_nul_in_its_keys_is_an_error_and_not_a_panic() {
     let answer = r#"{"Version": 1, "AccessKeyId": "AKIA\u0000X", "SecretAccessKey": "processsecret"}"#;
     let (_file, path) = process(&format!("printf '%%s' '{answer}'").replace("%%", "%"));
     let result = list_in_child("chain", "http://127.0.0.1:1", &[PATH, NO_CREDENTIALS, ("AWS_CONFIG_FILE", &path)]);
-    assert!(result.starts_with("Config: ") && result.contains("has a character that none has"), "{result}");
+    assert!(result.starts_with("Config: ") && result.contains("contains a character that is not allowed"), "{result}");
 }
 
 #[test]
 fn a_credential_process_that_hangs_is_named() {
     let (_file, path) = process("sleep 20");
     let result = list_in_child("chain", "http://127.0.0.1:1", &[PATH, NO_CREDENTIALS, ("AWS_CONFIG_FILE", &path)]);
-    assert!(result.starts_with("Transient: the credentials did not arrive in time"), "{result}");
+    assert!(result.starts_with("Transient: the credentials provider did not respond in time"), "{result}");
     assert!(result.contains("credential_process") && !result.contains("bucket and region"), "{result}");
 }
 

@@ -215,7 +215,10 @@ async fn a_server_that_accepts_and_never_answers_costs_one_deadline() {
     let scene = Scene::new(|number, _, _| if number == 0 { page() } else { Answer::Silence }).await;
     scene.list().await.unwrap();
     let error = scene.list().await.unwrap_err();
-    assert!(error.kind() == ErrorKind::Transient && error.message().contains("no answer came in time"), "{error:?}");
+    assert!(
+        error.kind() == ErrorKind::Transient && error.message().contains("no response arrived in time"),
+        "{error:?}"
+    );
     assert!((60..=181).contains(&scene.seconds()), "{} s", scene.seconds());
     assert_eq!(scene.ledger.totals().billed_requests, 1);
     scene.attempts();

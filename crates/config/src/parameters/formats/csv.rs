@@ -49,7 +49,7 @@ pub(crate) fn defaults(dialect: Dialect) -> CsvOptions {
 /// Comma-separated values, and other text with rows and fields.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct CsvInput {
-    /// The character that separates fields, or several characters, such as `||`. For tab-delimited data enter `\t`.
+    /// The character that separates fields, or several characters, such as `||`. For tab-delimited data, enter `\t`.
     #[serde(default = "delimiter_default")]
     #[schemars(title = "Delimiter")]
     delimiter: String,
@@ -64,7 +64,7 @@ pub(crate) struct CsvInput {
     #[serde(default = "encoding_default")]
     #[schemars(title = "Encoding")]
     encoding: String,
-    /// Whether two quote characters in a quoted field stand for one.
+    /// Whether two quote characters in a quoted field mean one quote character.
     #[serde(default = "double_quote")]
     #[schemars(title = "Double Quote")]
     double_quote: bool,
@@ -72,7 +72,7 @@ pub(crate) struct CsvInput {
     #[serde(default = "null_values_default")]
     #[schemars(title = "Null Values", extend("uniqueItems" = true))]
     null_values: Vec<String>,
-    /// Whether null values also mean null in string columns. If not, they stay text there.
+    /// Whether null values also mean null in string columns. If not, they stay strings there.
     #[serde(default = "strings_can_be_null_default")]
     #[schemars(title = "Strings Can Be Null")]
     strings_can_be_null: bool,
@@ -95,8 +95,8 @@ pub(crate) struct CsvInput {
     #[serde(default = "false_values_default")]
     #[schemars(title = "False Values", extend("uniqueItems" = true))]
     false_values: Vec<String>,
-    /// How the types of columns are inferred: not at all, so that every column is a string, or from the values of a
-    /// sample.
+    /// How the types of columns are inferred: from the values of a sample, or not at all, so that every column is a
+    /// string.
     #[serde(default = "inference_default")]
     #[schemars(title = "Inference Type", extend("airbyte_hidden" = true))]
     inference_type: CsvInference,
@@ -279,7 +279,7 @@ pub(crate) fn user_provided(column_names: Vec<String>, path: &str) -> Result<Csv
     let mut seen = std::collections::HashSet::new();
     let width = column_names.iter().rposition(|name| !name.is_empty()).map_or(0, |last| last + 1);
     if let Some(twice) = column_names[..width].iter().find(|name| !seen.insert(name.as_str())) {
-        return Err(Error::config(format!("`{path}` has the name '{twice}' twice")));
+        return Err(Error::config(format!("`{path}` contains the name '{twice}' twice")));
     }
     Ok(CsvHeader::UserProvided(column_names))
 }
@@ -293,10 +293,10 @@ pub(crate) fn delimiter(text: &str, path: &str) -> Result<(u8, Vec<u8>)> {
     match text.as_bytes() {
         b"\\t" => Ok((b'\t', Vec::new())),
         bytes if bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n')) => {
-            Err(wrong(path, format!("{text:?}"), "characters that do not end a line"))
+            Err(wrong(path, format!("{text:?}"), "characters other than line breaks"))
         }
         [first, rest @ ..] if rest.len() < MOST_BYTES => Ok((*first, rest.to_vec())),
-        _ => Err(wrong(path, format!("{text:?}"), "one character, or a few in a row")),
+        _ => Err(wrong(path, format!("{text:?}"), "one character, or a few")),
     }
 }
 
@@ -309,7 +309,7 @@ fn one_byte(text: &str, name: &str, path: &str) -> Result<u8> {
     match text.as_bytes() {
         [byte] => Ok(*byte),
         _ if text.chars().count() == 1 => {
-            let message = format!("`{path}` is '{text}', and characters outside ASCII are not supported there yet");
+            let message = format!("`{path}` is '{text}'; characters outside ASCII are not supported here yet");
             Err(Error::new(ErrorKind::Unsupported, message).hint("use one ASCII character"))
         }
         _ => Err(Error::config(format!("`{path}` is {text:?}: {name} should only be one character"))),

@@ -1,4 +1,4 @@
-//! The format of a stream: a union in Airbyte's form, and what each extension of a key means where the keys decide.
+//! The format of a stream: a union in Airbyte's form, and the format for each extension of a key.
 
 pub(crate) mod avro;
 mod by_extension;
@@ -55,8 +55,8 @@ pub(crate) struct JsonInput {}
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ExcelInput {}
 
-/// The extension of the first key determines the format: csv, tsv, jsonl, ndjson, json, parquet, avro, xlsx or xlsb,
-/// before the extension of a compression if there is one. Files with another extension are errors.
+/// The extension of the first key determines the format: csv, tsv, jsonl, ndjson, json, parquet, avro, xlsx or xlsb.
+/// The extension of a compression may follow it. Files with another extension are errors.
 #[derive(Serialize, Deserialize, JsonSchema)]
 pub(crate) struct ByExtensionInput {
     /// The options of CSV files, as in the CSV format. When absent, the defaults are used.
@@ -78,13 +78,13 @@ pub(crate) fn parse(object: &Object, path: &str, delivery: Delivery, log: &mut P
     if object.get(TAG).is_some_and(|name| name == NOT_YET) {
         if delivery != Delivery::Records {
             // Files are not looked into: any format will do.
-            log.unused(join(path, TAG), "without effect: files are transferred as they are");
+            log.unused(join(path, TAG), "without effect: files are transferred unchanged");
             return Ok(FormatOptions::Jsonl);
         }
         let message = format!("`{}` is '{NOT_YET}', which is not supported yet", join(path, TAG));
         return Err(Error::new(ErrorKind::Unsupported, message).hint(
-            "set `delivery_method` to use_file_transfer to have the files themselves, or take the stream out of this \
-             configuration",
+            "set `delivery_method` to use_file_transfer to transfer the files unchanged, or remove the stream from \
+             this configuration",
         ));
     }
     match tag_of(object, path, TAG, &["csv", "jsonl", "json", "parquet", "avro", "excel", "infer"])? {

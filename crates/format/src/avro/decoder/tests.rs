@@ -244,14 +244,14 @@ fn faults_of_values_name_block_row_and_column() {
         ("\"boolean\"", &[2][..], "neither 0 nor 1"),
         ("\"int\"", &[0xff, 0xff, 0xff, 0xff, 0x7f], "longer than 32 bits"),
         ("\"long\"", &[0xff; 10], "longer than 64 bits"),
-        ("\"string\"", &[4, b'a'], "end inside a value"),
+        ("\"string\"", &[4, b'a'], "ends inside a value"),
         ("\"string\"", &[2, 0xff], "not UTF-8"),
         ("\"string\"", &[1], "negative"),
         ("\"bytes\"", &[2, 0xff], "a binary value is not UTF-8"),
         ("[\"null\"]", &[2], "no branch"),
         ("[\"null\"]", &[1], "no branch"),
         (r#"{"type":"enum","name":"e","symbols":["A"]}"#, &[2], "no symbol"),
-        (r#"{"type":"int","logicalType":"time-millis"}"#, &[1], "not within a day"),
+        (r#"{"type":"int","logicalType":"time-millis"}"#, &[1], "out of range"),
         (
             r#"{"type":"array","items":"null"}"#,
             &[0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f],
@@ -278,7 +278,7 @@ fn faults_of_values_name_block_row_and_column() {
 #[test]
 fn blocks_that_are_not_as_they_announce_are_errors() {
     for (blocks, message) in [
-        (&[(1, &[2, 4][..])][..], "behind its last row"),
+        (&[(1, &[2, 4][..])][..], "after its last row"),
         (&[(2, &[2])], "cannot be read"),
         (&[(1 << 40, &[2])], "more rows than it has bytes"),
         (&[(-1, &[2])], "damaged at the start of a block"),
@@ -323,7 +323,7 @@ fn a_file_that_is_cut_off_is_an_error_but_between_blocks() {
 
 /// The rows of the file that are lost. Bytes behind a block's last row are none of them.
 fn rows_of(lost: &Reject) -> u64 {
-    if lost.reason.contains("behind its last row") { 0 } else { lost.rows() }
+    if lost.reason.contains("after its last row") { 0 } else { lost.rows() }
 }
 
 /// What is gone over, as row, number of rows, a part of the reason, and whether it has its place.
@@ -374,7 +374,7 @@ fn the_rest_of_a_block_is_lost_where_nobody_knows_where_rows_begin() {
     for (kind, block, reason) in [
         ("\"string\"", &b"\x02a\x01\x02b\x02c"[..], "a length is negative"),
         ("\"boolean\"", b"\x01\x02\x01", "neither 0 nor 1"),
-        ("[\"null\",\"int\"]", b"\x00\x08\x00\x00", "no branch of that number"),
+        ("[\"null\",\"int\"]", b"\x00\x08\x00\x00", "no branch with that index"),
     ] {
         let run = gone_over(&one_field(kind, &[(1, &block[..1 + usize::from(block[0] == 2)]), (4, block), (0, b"")]));
         assert_eq!(run.lines.len(), 2, "{kind}: {:?}", run.lines);
@@ -382,7 +382,7 @@ fn the_rest_of_a_block_is_lost_where_nobody_knows_where_rows_begin() {
         assert!((row, rows) == (3, 3) && said.contains(reason) && said.starts_with("the rest of"), "{kind}: {said}");
     }
     let run = gone_over(&one_field("\"int\"", &[(1, &[2, 4]), (1, &[6])]));
-    assert_eq!((run.lines.len(), lost(&run)), (2, vec![(1, 1, "an Avro block has bytes behind its last row")]));
+    assert_eq!((run.lines.len(), lost(&run)), (2, vec![(1, 1, "an Avro block has bytes after its last row")]));
 }
 
 #[test]
@@ -396,10 +396,10 @@ fn damaged_blocks_are_counted_and_the_next_ones_are_read() {
     let last = starts.len() - 1;
     for (what, block, at, byte, reason) in [
         ("the codec", 1, starts[1] + 30, 0xff, "the compressed data of an Avro block is damaged"),
-        ("the marker", 1, end_of(1) - 5, 0x55, "does not end with the file's marker"),
-        ("the last marker", last, end_of(last) - 5, 0x55, "does not end with the file's marker"),
-        ("the length", 1, starts[1] + 2, 0x7f, "before the next marker"),
-        ("a shorter length", 2, starts[2] + 2, 0x02, "before the next marker"),
+        ("the marker", 1, end_of(1) - 5, 0x55, "does not end with the sync marker"),
+        ("the last marker", last, end_of(last) - 5, 0x55, "does not end with the sync marker"),
+        ("the length", 1, starts[1] + 2, 0x7f, "before the next sync marker"),
+        ("a shorter length", 2, starts[2] + 2, 0x02, "before the next sync marker"),
     ] {
         let mut damaged = good.clone();
         assert_ne!(damaged[at], byte, "{what}");

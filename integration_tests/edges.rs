@@ -68,6 +68,16 @@ fn dependencies(manifest: &str) -> Vec<String> {
     found
 }
 
+/// Reading a file ends with batches. Records, messages and dead letters are made of them elsewhere.
+#[test]
+fn files_are_read_without_knowing_what_becomes_of_their_rows() {
+    let consumers = ["tollgate_record", "tollgate_protocol::sink", "serde_json", "crate::deliver", "crate::verbs"];
+    for (path, code) in source_files(&root().join("crates/read/src/files")) {
+        let used = consumers.iter().find(|name| code.contains(**name));
+        assert!(used.is_none(), "{} uses {used:?}", path.display());
+    }
+}
+
 #[test]
 fn pure_crates_depend_on_nothing_that_waits_or_connects() {
     for name in PURE {

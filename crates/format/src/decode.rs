@@ -12,7 +12,6 @@ use tollgate_base::options::{InferenceDepth, OnBadRow};
 
 /// What a decoder wants next, or has ready.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "a batch is taken out at once, and boxing it would allocate for each")]
 pub enum Step {
     /// The object's next bytes, in order: call [`Decode::feed`] with them, or [`Decode::end_input`] when there are none.
     NeedBytes,

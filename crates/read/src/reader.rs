@@ -1,6 +1,6 @@
 //! What a run has at hand.
 
-use super::options::{DEFAULT_PARALLEL_FILES, ReadOptions};
+use crate::options::{DEFAULT_PARALLEL_FILES, ReadOptions};
 use tollgate_config::job::Job;
 use tollgate_cost::usage::Operation;
 use tollgate_cost::{CostTracker, Usage, usage_of, usage_since};
@@ -8,10 +8,10 @@ use tollgate_s3::Store;
 
 /// Reads streams.
 pub struct Reader<'a> {
-    pub(super) job: &'a Job,
-    pub(super) store: Store,
-    pub(super) cost_tracker: CostTracker,
-    pub(super) options: ReadOptions,
+    pub(crate) job: &'a Job,
+    pub(crate) store: Store,
+    pub(crate) cost_tracker: CostTracker,
+    pub(crate) options: ReadOptions,
 }
 
 impl<'a> Reader<'a> {
@@ -22,13 +22,13 @@ impl<'a> Reader<'a> {
     }
 
     /// Files in flight at most.
-    pub(super) fn parallel_files(&self) -> usize {
+    pub(crate) fn parallel_files(&self) -> usize {
         self.job.parallel_files.unwrap_or(DEFAULT_PARALLEL_FILES).max(1)
     }
 }
 
 /// GETs that were made since.
-pub(super) fn gets_since(cost_tracker: &CostTracker, before: &[Usage]) -> Vec<Usage> {
+pub(crate) fn gets_since(cost_tracker: &CostTracker, before: &[Usage]) -> Vec<Usage> {
     let mut usage = usage_since(&usage_of(cost_tracker.ledger()), before);
     usage.retain(|usage| usage.row.operation == Operation::GetObject);
     usage

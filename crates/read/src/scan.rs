@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use super::archive;
-use super::discover;
-use super::file_reader::{Extent, FileReader, ReadResources};
-use super::keys::Keys;
-use super::options::DEFAULT_MEMORY_BYTES;
-use super::row_selection::{self, RowSelection};
-use super::select::{list, stream_named};
-use super::stop::Stop;
+use crate::files::archive;
+use crate::files::file_reader::{Extent, FileReader, ReadResources};
+use crate::files::stop::Stop;
+use crate::options::DEFAULT_MEMORY_BYTES;
+use crate::select::keys::Keys;
+use crate::select::list_files::{list, stream_named};
+use crate::select::row_selection::{self, RowSelection};
+use crate::verbs::discover;
 use tollgate_base::batch::{Batch, InferredColumn, Position};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;

@@ -9,7 +9,7 @@ use tollgate_protocol::message::Level;
 
 /// Why something is not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SkipReason {
+pub(crate) enum SkipReason {
     /// A marker file of another tool.
     Marker,
     /// The server listed it before.
@@ -52,7 +52,7 @@ pub(super) enum SkipReason {
 
 /// What is skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub(crate) enum Unit {
     /// Objects, or prefixes.
     Objects,
     /// Members of zip archives.
@@ -61,7 +61,7 @@ pub(super) enum Unit {
 
 impl SkipReason {
     /// All reasons, in the order in which they are said.
-    pub(super) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Marker,
         Self::ListedTwice,
         Self::Hidden,
@@ -84,10 +84,10 @@ impl SkipReason {
     ];
 
     /// The reasons by which the state keeps a file from being read.
-    pub(super) const BY_STATE: [Self; 4] = [Self::AlreadyRead, Self::OlderThanRead, Self::BeyondHistory, Self::InDoubt];
+    pub(crate) const BY_STATE: [Self; 4] = [Self::AlreadyRead, Self::OlderThanRead, Self::BeyondHistory, Self::InDoubt];
 
     /// Why a decision of the cursor's skips a file; `None` where it reads it.
-    pub(super) fn of(decision: &Decision) -> Option<Self> {
+    pub(crate) fn of(decision: &Decision) -> Option<Self> {
         match decision {
             Decision::AlreadyRead => Some(Self::AlreadyRead),
             Decision::OlderThanRead => Some(Self::OlderThanRead),
@@ -166,44 +166,44 @@ impl SkipReason {
 
 /// How many were skipped for each reason.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct SkipCounts {
+pub(crate) struct SkipCounts {
     numbers: [u64; SkipReason::ALL.len()],
     details: BTreeMap<SkipReason, String>,
 }
 
 impl SkipCounts {
     /// Counts one.
-    pub(super) fn add(&mut self, reason: SkipReason) {
+    pub(crate) fn add(&mut self, reason: SkipReason) {
         self.add_many(reason, 1);
     }
 
     /// Counts so many.
-    pub(super) fn add_many(&mut self, reason: SkipReason, count: u64) {
+    pub(crate) fn add_many(&mut self, reason: SkipReason, count: u64) {
         self.numbers[reason as usize] += count;
     }
 
     /// Takes a number that is counted elsewhere.
-    pub(super) fn set(&mut self, reason: SkipReason, count: u64) {
+    pub(crate) fn set(&mut self, reason: SkipReason, count: u64) {
         self.numbers[reason as usize] = count;
     }
 
     /// Gives the detail that the sentence of a reason has a place for. The first one stays.
-    pub(super) fn explain(&mut self, reason: SkipReason, detail: impl FnOnce() -> String) {
+    pub(crate) fn explain(&mut self, reason: SkipReason, detail: impl FnOnce() -> String) {
         self.details.entry(reason).or_insert_with(detail);
     }
 
     /// How many there are.
-    pub(super) fn get(&self, reason: SkipReason) -> u64 {
+    pub(crate) fn get(&self, reason: SkipReason) -> u64 {
         self.numbers[reason as usize]
     }
 
     /// How many there are of several reasons together.
-    pub(super) fn sum(&self, reasons: &[SkipReason]) -> u64 {
+    pub(crate) fn sum(&self, reasons: &[SkipReason]) -> u64 {
         reasons.iter().map(|reason| self.get(*reason)).sum()
     }
 
     /// Adds what was counted elsewhere.
-    pub(super) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         for reason in SkipReason::ALL {
             self.add_many(reason, other.get(reason));
         }
@@ -213,7 +213,7 @@ impl SkipCounts {
     }
 
     /// A line for the log per reason that something was skipped for.
-    pub(super) fn lines(&self, unit: Unit) -> impl Iterator<Item = (Level, String)> {
+    pub(crate) fn lines(&self, unit: Unit) -> impl Iterator<Item = (Level, String)> {
         SkipReason::ALL.into_iter().filter(|reason| self.get(*reason) > 0).filter_map(move |reason| {
             let (level, sentence) = reason.line(unit)?;
             let detail = self.details.get(&reason).map_or("", String::as_str);

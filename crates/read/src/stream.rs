@@ -5,27 +5,27 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::approach::Approach;
-use super::bad_rows::Tolerance;
-use super::budgets::Budgets;
-use super::columns::unlisted;
-use super::context::{FileEnd, ReadGrant, StreamContext};
-use super::current_version;
-use super::dead_letters::DeadLetterStore;
-use super::emit::{self, Emitted, Event, Outgoing};
-use super::listing::REQUESTS_AHEAD;
-use super::options::DEFAULT_MEMORY_BYTES;
-use super::plan;
-use super::preflight;
-use super::progress::{Progress, Pulse};
-use super::queue::FileQueue;
-use super::reader::{Reader, gets_since};
-use super::report::{Report, failure_line};
-use super::row_selection::{self, RowSelection};
-use super::select::{cursor, list, list_with, stream_named};
-use super::skipped::SkipReason;
-use super::stop::Stop;
-use super::transfer::Transfer;
+use crate::deliver::bad_rows::Tolerance;
+use crate::deliver::context::{FileEnd, ReadGrant, StreamContext};
+use crate::deliver::current_version;
+use crate::deliver::dead_letters::DeadLetterStore;
+use crate::deliver::emit::{self, Emitted, Event, Outgoing};
+use crate::deliver::progress::{Progress, Pulse};
+use crate::deliver::report::{Report, failure_line};
+use crate::deliver::transfer::Transfer;
+use crate::files::budgets::Budgets;
+use crate::files::stop::Stop;
+use crate::options::DEFAULT_MEMORY_BYTES;
+use crate::reader::{Reader, gets_since};
+use crate::select::approach::Approach;
+use crate::select::columns::unlisted;
+use crate::select::list_files::{cursor, list, list_with, stream_named};
+use crate::select::listing::REQUESTS_AHEAD;
+use crate::select::queue::FileQueue;
+use crate::select::row_selection::{self, RowSelection};
+use crate::skipped::SkipReason;
+use crate::verbs::plan;
+use crate::verbs::preflight;
 use tollgate_base::batch::Position;
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, Timestamp};
@@ -318,8 +318,11 @@ impl StreamRun<'_> {
             self.at_limit(limit, Some(&files), stream).await;
         }
         if listed.is_ok() && !self.stop.requested() {
-            let vanished = files.forget_vanished(self.outgoing).await;
-            shared.report.add_skipped(SkipReason::Vanished, vanished as u64);
+            let vanished = files.vanished();
+            shared.report.add_skipped(SkipReason::Vanished, vanished.len() as u64);
+            for key in vanished {
+                self.outgoing.send(Event::Forget { key }).await;
+            }
             if let Some(filter) = files.unmatched_filter() {
                 let text = format!("stream {}: `partition_filter` matches no file: {filter}", stream.name);
                 self.outgoing.log(Level::Warn, text).await;

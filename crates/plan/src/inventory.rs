@@ -267,7 +267,7 @@ impl Inventory {
         }
     }
 
-    /// Puts what was taken in into its order. To be called behind the last object.
+    /// Puts what was taken in into its order. To be called after the last object.
     pub fn settle(&mut self) {
         let mut chunk = std::mem::take(&mut self.chunk);
         chunk.sort_unstable_by(|one, other| one.key.cmp(&other.key));

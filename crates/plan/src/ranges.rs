@@ -17,7 +17,7 @@ const ENOUGH_FILES: usize = 4;
 
 /// Whether a file has the connections to itself, when so many others are known and not begun, or in flight.
 #[must_use]
-pub fn alone(ready: usize, in_flight: usize) -> bool {
+pub fn may_split(ready: usize, in_flight: usize) -> bool {
     ready + in_flight < ENOUGH_FILES
 }
 
@@ -42,7 +42,7 @@ pub fn merged(mut wanted: Vec<Range<u64>>, gap_bytes: u64) -> Vec<Range<u64>> {
 pub const TOGETHER_BYTES: u64 = 1 << 20;
 
 /// The requests of a decoder that asks for ranges step by step: those of each fetch, merged. A fetch serves one step, or
-/// several small ones. What a step shares with the one before it is fetched once, and so is what lies behind `known_from`.
+/// several small ones. What a step shares with the one before it is fetched once, and so is what lies after `known_from`.
 ///
 /// This bounds the requests for an object whose steps are not known by its size: see [`most_requests`].
 #[must_use]
@@ -93,11 +93,11 @@ pub fn most_requests(size: u64, known_bytes: u64) -> u64 {
 /// The requests for an object of `size` bytes from byte `from` on. A single open range is `None` in the first
 /// place: the whole object, without a Range header.
 ///
-/// `alone`: whether this file has the connections to itself, so that parts can be fetched side by side.
+/// `may_split`: whether this file has the connections to itself, so that parts can be fetched side by side.
 #[must_use]
-pub fn parts(size: u64, from: u64, alone: bool) -> Vec<Option<Range<u64>>> {
+pub fn parts(size: u64, from: u64, may_split: bool) -> Vec<Option<Range<u64>>> {
     let rest = size.saturating_sub(from);
-    if !alone || rest <= SPLIT_ABOVE_BYTES {
+    if !may_split || rest <= SPLIT_ABOVE_BYTES {
         return vec![(from > 0).then_some(from..size)];
     }
     let mut parts = Vec::with_capacity(usize::try_from(rest / PART_BYTES).unwrap_or(0) + 1);

@@ -121,21 +121,21 @@ impl Archive {
     }
 
     /// Fetches a range of the archive that holds several members.
-    async fn join(&self, store: &Store, range: Range<u64>, shared: &StreamContext) -> Result<Joined> {
+    async fn join(&self, store: &Store, range: Range<u64>, context: &StreamContext) -> Result<Joined> {
         let length = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-        let held = shared.budgets.fetched.reserve(length).await;
+        let held = context.budgets.fetched.reserve(length).await;
         let bytes = fetch::in_one_piece(store, &self.object, range.clone()).await?;
         Ok(Joined { range, bytes, _held: held })
     }
 
     /// The bytes of a member, from its local header on.
-    pub(super) fn stream(&self, store: &Store, member: &Member, alone: bool, budget: &Budget) -> ByteSource {
+    pub(super) fn stream(&self, store: &Store, member: &Member, may_split: bool, budget: &Budget) -> ByteSource {
         match &self.content {
             Some(content) => {
                 let range = member.range.start as usize..member.range.end as usize;
                 ByteSource::of_bytes(store, &self.object, content.slice(range), budget)
             }
-            None => ByteSource::of_range(store, &self.object, member.range.clone(), alone, budget),
+            None => ByteSource::of_range(store, &self.object, member.range.clone(), may_split, budget),
         }
     }
 }
@@ -192,30 +192,30 @@ fn joined_range<'m>(mut members: impl Iterator<Item = &'m Member>) -> Range<u64>
 /// Reads the members of an archive one after the other, and ends it when none is left. `cursor` decides, as it was when
 /// the run began.
 pub(super) async fn read(
-    shared: Arc<StreamContext>,
+    context: Arc<StreamContext>,
     object: ObjectFacts,
     from: Position,
     cursor: Arc<Cursor>,
-    assignment: ReadGrant,
+    grant: ReadGrant,
 ) -> Result<FileEnd> {
     // An archive cannot be left in the middle of its bytes, so no limit ends it there.
-    let ReadGrant { alone, until: _, account } = assignment;
-    let store = shared.store.charged_to(account.id());
+    let ReadGrant { alone: may_split, until: _, account: reservation } = grant;
+    let store = context.store.charged_to(reservation.id());
     let key = Arc::clone(&object.key);
-    let opened = Archive::open(&store, &object, &shared.budgets.fetched).await;
-    let archive = opened.map_err(|error| error.with("stream", &shared.stream.name).with("key", &key))?;
-    let Chosen { members, skipped } = archive.members_of(&shared.stream);
-    shared.report.add_skipped_members(&skipped);
+    let opened = Archive::open(&store, &object, &context.budgets.fetched).await;
+    let archive = opened.map_err(|error| error.with("stream", &context.stream.name).with("key", &key))?;
+    let Chosen { members, skipped } = archive.members_of(&context.stream);
+    context.report.add_skipped_members(&skipped);
     let done = members_before(&from);
     let begin = |(index, (facts, member)): (usize, &(ObjectFacts, Member))| {
         let read_before = (index as u64) < done;
-        (!read_before).then(|| begin_of(&cursor, (&key, facts, member.number()), &shared)).flatten()
+        (!read_before).then(|| begin_of(&cursor, (&key, facts, member.number()), &context)).flatten()
     };
     let begins: Vec<Option<Position>> = members.iter().enumerate().map(begin).collect();
     let mut failed = Failed::default();
     let mut joined: Option<Joined> = None;
     for (index, (facts, member)) in members.iter().enumerate() {
-        if shared.stop.requested() {
+        if context.stop.requested() {
             return Ok(FileEnd::Stopped);
         }
         let Some(begin) = begins[index].clone() else { continue };
@@ -225,35 +225,35 @@ pub(super) async fn read(
             let rest = members[index..].iter().zip(&begins[index..]);
             let range = joined_range(rest.filter(|(_, begin)| begin.is_some()).map(|((_, member), _)| member));
             if range != member.range {
-                let Some(fetched) = shared.stop.unless(archive.join(&store, range, &shared)).await else {
+                let Some(fetched) = context.stop.unless(archive.join(&store, range, &context)).await else {
                     return Ok(FileEnd::Stopped);
                 };
-                let placed = |error: Error| error.with("stream", &shared.stream.name).with("key", &key);
+                let placed = |error: Error| error.with("stream", &context.stream.name).with("key", &key);
                 joined = Some(fetched.map_err(placed)?);
             }
         }
         let (object, from, of) = (facts.clone(), begin.clone(), Arc::clone(&key));
         let number = member.number();
-        shared.outgoing.send(Event::BeginMember { object, from, archive: of, number }).await;
+        context.outgoing.send(Event::BeginMember { object, from, archive: of, number }).await;
         let archive_after = (failed.count == 0).then(|| (Arc::clone(&key), members_done(index + 1)));
         let read = match member.readable() {
             Ok(()) => {
-                let budget = &shared.budgets.fetched;
+                let budget = &context.budgets.fetched;
                 let bytes = match joined.as_ref().and_then(|joined| joined.of(member)) {
                     Some(bytes) => ByteSource::of_bytes(&store, &archive.object, bytes, budget),
-                    None => archive.stream(&store, member, alone, budget),
+                    None => archive.stream(&store, member, may_split, budget),
                 };
                 let bytes = Box::new(bytes);
                 let origin = Origin::Member { bytes, archive_after };
-                Box::pin(file::read_from(&shared, facts.clone(), begin, store.clone(), origin)).await
+                Box::pin(file::read_from(&context, facts.clone(), begin, store.clone(), origin)).await
             }
-            Err(error) => Err(error.with("stream", &shared.stream.name).with("key", &facts.key)),
+            Err(error) => Err(error.with("stream", &context.stream.name).with("key", &facts.key)),
         };
         match read {
             Ok(FileEnd::Read) => {}
             Ok(end) => return Ok(end),
             Err(error) => {
-                failed.add(&shared, error).await;
+                failed.add(&context, error).await;
                 // Full refresh knows only how many members it has read: those behind this one would be read twice.
                 if matches!(*cursor, Cursor::FullRefresh(_)) {
                     break;
@@ -268,13 +268,13 @@ pub(super) async fn read(
     let inside = format!("{key}#");
     let left = cursor.pending().iter().filter(|(pending, of)| pending.starts_with(&inside) && of.etag == object.etag);
     for (pending, _) in left {
-        shared.outgoing.send(Event::Forget { key: Arc::clone(pending) }).await;
+        context.outgoing.send(Event::Forget { key: Arc::clone(pending) }).await;
     }
-    shared.progress.file_done();
+    context.progress.file_done();
     let numbers = members.iter().map(|(_, member)| member.number()).collect();
-    shared.outgoing.send(Event::EndMembers { archive: Arc::clone(&key), numbers }).await;
-    shared.progress.advance();
-    shared.outgoing.send(Event::End { key }).await;
+    context.outgoing.send(Event::EndMembers { archive: Arc::clone(&key), numbers }).await;
+    context.progress.advance();
+    context.outgoing.send(Event::End { key }).await;
     Ok(FileEnd::Read)
 }
 
@@ -287,11 +287,11 @@ struct Failed {
 
 impl Failed {
     /// The first one is told by whoever reads the archive.
-    async fn add(&mut self, shared: &StreamContext, error: Error) {
+    async fn add(&mut self, context: &StreamContext, error: Error) {
         self.count += 1;
         let error = error.about_file();
         if self.count > 1 && self.count <= LOGGED_FAILURES {
-            shared.outgoing.log(Level::Error, super::report::failure_line(&error)).await;
+            context.outgoing.log(Level::Error, super::report::failure_line(&error)).await;
         }
         self.first.get_or_insert(error);
     }
@@ -315,10 +315,10 @@ fn members_before(archive: &Position) -> u64 {
 fn begin_of(
     cursor: &Cursor,
     (archive, member, number): (&str, &ObjectFacts, u64),
-    shared: &StreamContext,
+    context: &StreamContext,
 ) -> Option<Position> {
     let decision = cursor.decide_member(archive, member, number);
-    shared.report.add_member(&decision);
+    context.report.add_member(&decision);
     match decision {
         Decision::Read | Decision::Changed | Decision::OtherOptions | Decision::ReadAgain => Some(Position::default()),
         Decision::Resume(position) => Some(position),

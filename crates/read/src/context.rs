@@ -75,14 +75,26 @@ pub(super) struct ReadGrant {
     pub(super) account: CostReservation,
 }
 
-/// Whether an inventory told of a key.
-pub(super) fn from_inventory(shared: &StreamContext, key: &str) -> bool {
-    shared.keys.get().is_some_and(|keys| keys.is_of_inventory(key))
+impl StreamContext {
+    /// Whether an inventory told of a key.
+    pub(super) fn from_inventory(&self, key: &str) -> bool {
+        self.keys.get().is_some_and(|keys| keys.is_of_inventory(key))
+    }
+
+    /// Counts a file that was deleted after the inventory; it has nothing to read.
+    pub(super) async fn forget(&self, key: Arc<str>) -> FileEnd {
+        self.report.add_skipped(SkipReason::GoneSinceInventory, 1);
+        self.outgoing.send(Event::Forget { key }).await;
+        FileEnd::Read
+    }
 }
 
-/// Counts a file that was deleted after the inventory; it has nothing to read.
-pub(super) async fn forget(shared: &StreamContext, key: Arc<str>) -> FileEnd {
-    shared.report.add_skipped(SkipReason::GoneSinceInventory, 1);
-    shared.outgoing.send(Event::Forget { key }).await;
-    FileEnd::Read
+/// [`StreamContext::from_inventory`]
+pub(super) fn from_inventory(context: &StreamContext, key: &str) -> bool {
+    context.from_inventory(key)
+}
+
+/// [`StreamContext::forget`]
+pub(super) async fn forget(context: &StreamContext, key: Arc<str>) -> FileEnd {
+    context.forget(key).await
 }

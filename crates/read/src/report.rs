@@ -18,7 +18,7 @@ use tollgate_protocol::message::{self, Level};
 use tollgate_record::FileReport;
 use tollgate_record::row_filter::LeftOut;
 
-/// What the connector that we replace says behind a listing: the number of files, and of different ones among them.
+/// What the connector that we replace says after a listing: the number of files, and of different ones among them.
 pub(super) fn listed_line(files: u64) -> String {
     format!("Finished listing objects from S3. Found {files} objects total ({files} unique objects).")
 }
@@ -178,7 +178,7 @@ impl Report {
     }
 }
 
-/// A failure for the log, behind the words by which people know such failures from the connector that we replace.
+/// A failure for the log, after the words by which people know such failures from the connector that we replace.
 pub(super) fn failure_line(error: &Error) -> String {
     let of_file = matches!(error.subject(), Subject::File | Subject::Position | Subject::EarlierRows);
     let words = match error.kind() {
@@ -366,4 +366,46 @@ impl Counts {
 fn numbered<'s>(lines: impl IntoIterator<Item = (Level, u64, &'s str)>) -> Vec<(Level, String)> {
     let lines = lines.into_iter().filter(|(_, count, _)| *count > 0);
     lines.map(|(level, count, sentence)| (level, format!("{count} {sentence}"))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_files_begin_with_the_words_that_people_know() {
+        let line = |kind, subject| failure_line(&Error::new(kind, "it failed").about(subject).with("key", "a.csv"));
+        for (kind, subject, words) in [
+            (ErrorKind::Data, Subject::File, "Error parsing record. it failed"),
+            (ErrorKind::Data, Subject::EarlierRows, "Error parsing record. it failed"),
+            (ErrorKind::Data, Subject::Run, "it failed"),
+            (ErrorKind::Data, Subject::DeadLetters, "it failed"),
+            (ErrorKind::SchemaMismatch, Subject::File, "Stopping sync in accordance with the configured validation"),
+            (
+                ErrorKind::Changed,
+                Subject::Position,
+                "The file appears to have become unreachable during sync. it failed",
+            ),
+            (ErrorKind::Access, Subject::File, "The file appears to have become unreachable during sync. it failed"),
+            (ErrorKind::Access, Subject::DeadLetters, "it failed"),
+            (ErrorKind::Archived, Subject::File, "it failed"),
+            (ErrorKind::Limit, Subject::File, "it failed"),
+        ] {
+            let line = line(kind, subject);
+            assert!(line.starts_with(words), "{kind:?} {subject:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn skipped_objects_are_summed_over_listing_decisions_and_reading() {
+        let mut counts = Counts::default();
+        counts.listing.skipped.add_many(SkipReason::Archived, 2);
+        counts.skipped.add(SkipReason::Archived);
+        counts.decisions.add(&Decision::AlreadyRead);
+        counts.decisions.add(&Decision::ReadAgain);
+        let skipped = counts.objects_skipped();
+        assert_eq!((skipped.get(SkipReason::Archived), skipped.get(SkipReason::AlreadyRead)), (3, 1));
+        assert_eq!(skipped.sum(&SkipReason::ALL), 4);
+        assert_eq!(counts.decisions.read_from_start(), 1);
+    }
 }

@@ -43,7 +43,7 @@ enum Form {
     Hive,
     /// A day, with or without an hour.
     Date,
-    /// A part of a date, behind the longer ones.
+    /// A part of a date, after the longer ones.
     Part(DatePart),
     /// Anything else.
     Plain,
@@ -136,7 +136,7 @@ impl Depths {
             layout.levels.push(Level::Parts(vec![Part::Field(name.to_owned())]));
             layout.depth = depth + 1;
         }
-        // Levels that say nothing are not needed behind the last one that does.
+        // Levels that say nothing are not needed after the last one that does.
         let last = layout.levels.iter().rposition(|level| *level != Level::Any).map_or(0, |last| last + 1);
         layout.levels.truncate(last);
         (!layout.fields.is_empty()).then_some(layout)

@@ -131,7 +131,7 @@ impl Filter {
     }
 
     /// Adds that no partition ends before this time. Keys without a date stay. Returns the index of the condition; `None`
-    /// where the layout has no dates. `why` stands behind "older than …, ".
+    /// where the layout has no dates. `why` stands after "older than …, ".
     pub fn since(&mut self, layout: &Layout, start: Timestamp, why: &str) -> Option<usize> {
         let (source, period) = date_source(layout).zip(Period::around(start, Unit::Instant))?;
         self.conditions.push(Bound {
@@ -683,7 +683,7 @@ impl BoundTest {
         }
     }
 
-    /// The first moment behind all that can be wanted.
+    /// The first moment after all that can be wanted.
     fn end(&self) -> Option<Timestamp> {
         match self {
             // What is no period has no end, such as null.

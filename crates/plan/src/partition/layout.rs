@@ -134,7 +134,7 @@ impl Layout {
         }
     }
 
-    /// The values in the whole folders of a key or a prefix. What stands behind the last slash is no folder.
+    /// The values in the whole folders of a key or a prefix. What stands after the last slash is no folder.
     #[must_use]
     pub fn values<'k>(&self, key: &'k str) -> Values<'k> {
         let mut values = Values::default();
@@ -198,7 +198,7 @@ fn folders(key: &str) -> impl Iterator<Item = &str> {
     whole.split('/').filter(move |_| !whole.is_empty() || key.starts_with('/'))
 }
 
-/// The `name=value` folders of a key; with `last_part`, what stands behind the last slash too.
+/// The `name=value` folders of a key; with `last_part`, what stands after the last slash too.
 pub fn hive_values(key: &str, last_part: bool) -> impl Iterator<Item = (Cow<'_, str>, Value<'_>)> {
     let end = if last_part { key.len() } else { key.rfind('/').unwrap_or(0) };
     key[..end].split('/').filter_map(hive_value)
@@ -245,12 +245,12 @@ fn parts_of<'p, 'k>(parts: &'p [Part], folder: &'k str) -> Option<Vec<(&'p str, 
                     Some(Part::Literal(text)) => rest.find(text.as_str())?,
                     Some(Part::Field(_)) => return None,
                 };
-                let (value, behind) = rest.split_at(end);
+                let (value, after) = rest.split_at(end);
                 if value.is_empty() {
                     return None;
                 }
                 found.push((name.as_str(), value_of(value)));
-                rest = behind;
+                rest = after;
             }
         }
     }

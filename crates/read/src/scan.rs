@@ -107,7 +107,7 @@ impl Scan {
             FormatOptions::Parquet(parquet) => *parquet,
             _ => ParquetOptions::default(),
         };
-        let filter = self.selection.pick.as_ref();
+        let filter = self.selection.row_filter.as_ref();
         Ok(FileScan {
             reader: FileReader::open(&self.resources, file, &options, Extent::default())?,
             row_filter: filter.map(|filter| filter.file_given(|name| row_selection::known(&constants, name))),

@@ -263,7 +263,7 @@ async fn rows_are_kept_by_class() {
         match scene.read(object).await {
             Ok(bytes) => assert_eq!(bytes.len(), 1000),
             Err(error) => {
-                assert_eq!((&*object.key, error.kind()), ("GLACIER", ErrorKind::Unsupported), "{error}");
+                assert_eq!((&*object.key, error.kind()), ("GLACIER", ErrorKind::Archived), "{error}");
                 assert!(error.message().contains("archived"));
             }
         }

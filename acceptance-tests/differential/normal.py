@@ -105,7 +105,7 @@ MESSAGES = [
     ("columns unknown", r"Error inferring schema", r"sampled files could be read"),
     ("encoding", r"File encoding error", r"is not UTF-8|not valid UTF-8|not valid in the encoding|undecodable|encoding"),
     ("header", r"CSV header row contains|under trailing empty header", r"header.* (empty|name|value)|name of a column is empty"),
-    ("access", r"Error listing files", r"credentials|access key|signature|may not|denied|forbidden|could not be reached|connect"),
+    ("access", r"Error listing files", r"credentials|access key|signature|may not|denied|forbidden|could not be reached|cannot be reached|connect"),
     ("generic", r"Something went wrong in the connector|Unable to connect to stream|An unexpected error occurred", None),
 ]  # fmt: skip
 # What the old connector prints besides the failure itself: it adds nothing.

@@ -109,7 +109,7 @@ impl Scanner<'_> {
     /// The members of the top object, recorded.
     fn members(&mut self, at: usize, fields: &mut Vec<JsonField>, like: Option<usize>) -> Option<usize> {
         let first = fields.len();
-        // Behind the fields of earlier objects there is nothing to compare with.
+        // One past the fields of earlier objects, no member is found.
         let mut like = like.unwrap_or(first);
         if *self.text.get(at)? != b'{' {
             return self.refuse(at, "expected an object");

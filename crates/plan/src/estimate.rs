@@ -36,8 +36,8 @@ pub struct StreamPlan {
 
 impl StreamPlan {
     /// A file that is read in order.
-    pub fn add_in_order(&mut self, object: &ObjectFacts, from: u64, alone: bool) -> FilePlan {
-        let plan = in_order(object, from, alone);
+    pub fn add_in_order(&mut self, object: &ObjectFacts, from: u64, may_split: bool) -> FilePlan {
+        let plan = in_order(object, from, may_split);
         let class = self.in_order.entry(object.storage_class).or_default();
         *class = (class.0 + plan.requests, class.1 + plan.bytes);
         self.files += 1;

@@ -195,7 +195,7 @@ fn class_length(chars: impl Iterator<Item = char>) -> Option<usize> {
             ']' => return Some(at),
             '/' => return None,
             '\\' => at += 2,
-            _ => at = named_class(&body, at).map_or(at + 1, |(_, behind)| behind),
+            _ => at = named_class(&body, at).map_or(at + 1, |(_, after)| after),
         }
     }
     None
@@ -232,7 +232,7 @@ fn class_char(chars: &[char], at: usize) -> (char, usize) {
     }
 }
 
-/// The ranges of `[:name:]` at this place, and the place behind it.
+/// The ranges of `[:name:]` at this place, and the place after it.
 fn named_class(chars: &[char], at: usize) -> Option<(&'static [(char, char)], usize)> {
     if chars[at] != '[' || chars.get(at + 1) != Some(&':') {
         return None;
@@ -435,7 +435,7 @@ mod tests {
         let text = include_str!("../../../integration_tests/fixtures/globs.json");
         let table: Table = serde_json::from_str(text).unwrap();
         assert!(table.matches.len() >= 1500);
-        // A `/` that is escaped behind others is not one with them there.
+        // A `/` that is escaped after others is not one with them there.
         let odd = |pattern: &str| pattern.contains("//\\/");
         for (pattern, matching) in table.matches.iter().filter(|(pattern, _)| !odd(pattern)) {
             let compiled = Pattern::new(pattern);

@@ -17,7 +17,7 @@ const ENOUGH_FILES: usize = 4;
 
 /// Whether a file can use all connections, given the number of other files that are waiting or in flight.
 #[must_use]
-pub fn alone(ready: usize, in_flight: usize) -> bool {
+pub fn may_split(ready: usize, in_flight: usize) -> bool {
     ready + in_flight < ENOUGH_FILES
 }
 
@@ -94,11 +94,11 @@ pub fn most_requests(size: u64, known_bytes: u64) -> u64 {
 /// The requests for an object of `size` bytes from byte `from` on. If the whole object is one request without a Range
 /// header, the only value is `None`.
 ///
-/// `alone`: whether this file can use all connections, so that parts can be fetched in parallel.
+/// `may_split`: whether this file can use all connections, so that parts can be fetched in parallel.
 #[must_use]
-pub fn parts(size: u64, from: u64, alone: bool) -> Vec<Option<Range<u64>>> {
+pub fn parts(size: u64, from: u64, may_split: bool) -> Vec<Option<Range<u64>>> {
     let rest = size.saturating_sub(from);
-    if !alone || rest <= SPLIT_ABOVE_BYTES {
+    if !may_split || rest <= SPLIT_ABOVE_BYTES {
         return vec![(from > 0).then_some(from..size)];
     }
     let mut parts = Vec::with_capacity(usize::try_from(rest / PART_BYTES).unwrap_or(0) + 1);

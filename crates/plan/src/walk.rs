@@ -121,8 +121,8 @@ pub struct Walk {
     after: Option<String>,
     options: WalkOptions,
     shape: Shape,
-    /// What takes the place of the listing where this condition of the filter does not hold.
-    instead: Option<(usize, Arc<Inventory>)>,
+    /// The inventory that takes the place of the listing where this condition of the filter does not hold.
+    inventory: Option<(usize, Arc<Inventory>)>,
     /// What was decided so far.
     pub report: WalkReport,
 }
@@ -188,20 +188,20 @@ impl Walk {
     ) -> Self {
         let mut shape = Shape::default();
         for folder in sampled.iter().filter(|folder| folder.prefix.is_empty() || folder.prefix.ends_with('/')) {
-            // How much is behind the first page is not known: much, as far as that decides anything.
+            // How much follows the first page is not known: much, as far as that decides anything.
             let more = if folder.whole { 1 } else { 10 };
             let (folders, objects) = (folder.folders.len() as u64, folder.objects);
             shape.saw_folder(depth_of(&folder.prefix), folders * more, objects * more);
         }
         let (after, report) = (after.map(str::to_owned), WalkReport::default());
-        Self { layout, filter, after, options, shape, instead: None, report }
+        Self { layout, filter, after, options, shape, inventory: None, report }
     }
 
     /// Uses an inventory for keys that do not meet this condition of the filter. Folders that are not in the inventory
     /// are still listed.
     #[must_use]
-    pub fn instead(mut self, condition: usize, inventory: Arc<Inventory>) -> Self {
-        self.instead = Some((condition, inventory));
+    pub fn with_inventory(mut self, condition: usize, inventory: Arc<Inventory>) -> Self {
+        self.inventory = Some((condition, inventory));
         self
     }
 
@@ -218,7 +218,7 @@ impl Walk {
     }
 
     fn open(&mut self, prefix: &str) -> Vec<Node> {
-        if self.behind(prefix) {
+        if self.read_before(prefix) {
             return Vec::new();
         }
         match self.decide(prefix) {
@@ -228,8 +228,8 @@ impl Walk {
             }
             Decision::Flat => vec![self.flat(FlatListing { prefix: prefix.to_owned(), ..FlatListing::default() })],
             Decision::Walk => {
-                let jumped = self.jump(prefix);
-                jumped.unwrap_or_else(|| vec![Node::Folder(Folder { prefix: prefix.to_owned(), ..Folder::default() })])
+                let known = self.known_folders(prefix);
+                known.unwrap_or_else(|| vec![Node::Folder(Folder { prefix: prefix.to_owned(), ..Folder::default() })])
             }
         }
     }
@@ -259,7 +259,7 @@ impl Walk {
     }
 
     /// Whether every key with the prefix was read before.
-    fn behind(&self, prefix: &str) -> bool {
+    fn read_before(&self, prefix: &str) -> bool {
         self.after.as_deref().is_some_and(|after| prefix < after && !after.starts_with(prefix))
     }
 
@@ -269,7 +269,7 @@ impl Walk {
         }
         match self.filter.of_prefix(&self.layout.values(prefix)) {
             PartitionVerdict::Wanted => Decision::Flat,
-            PartitionVerdict::Unwanted(condition) if self.unknown(condition, prefix) => Decision::Flat,
+            PartitionVerdict::Unwanted(condition) if self.missing_from_inventory(condition, prefix) => Decision::Flat,
             // What does not fit the partitions is no reason to be silent about it.
             PartitionVerdict::WithoutValue(_) if !self.layout.of_another_tool(prefix) => Decision::Flat,
             PartitionVerdict::Unwanted(condition) | PartitionVerdict::WithoutValue(condition) => {
@@ -283,8 +283,8 @@ impl Walk {
     }
 
     /// Whether an inventory was to have what is below a prefix and does not.
-    fn unknown(&self, condition: usize, prefix: &str) -> bool {
-        self.instead.as_ref().is_some_and(|(older, inventory)| condition == *older && !inventory.has_prefix(prefix))
+    fn missing_from_inventory(&self, condition: usize, prefix: &str) -> bool {
+        self.inventory.as_ref().is_some_and(|(older, inventory)| condition == *older && !inventory.has_prefix(prefix))
     }
 
     fn small(&self, prefix: &str) -> bool {
@@ -298,30 +298,28 @@ impl Walk {
     }
 
     /// The listings below a prefix whose next folders are known by name or by order; `None` if they must be looked up.
-    fn jump(&mut self, prefix: &str) -> Option<Vec<Node>> {
+    fn known_folders(&mut self, prefix: &str) -> Option<Vec<Node>> {
         if self.options.thorough || !(prefix.is_empty() || prefix.ends_with('/')) {
             return None;
         }
         let below = self.layout.folders_below(prefix)?;
         let LayoutLevel::Parts(parts) = self.layout.levels.get(below)? else { return None };
-        let (before, name, behind) = match parts.as_slice() {
+        let (before, name, after) = match parts.as_slice() {
             [Part::Field(name)] => ("", name, ""),
             [Part::Literal(before), Part::Field(name)] => (before.as_str(), name, ""),
-            [Part::Field(name), Part::Literal(behind)] => ("", name, behind.as_str()),
-            [Part::Literal(before), Part::Field(name), Part::Literal(behind)] => {
-                (before.as_str(), name, behind.as_str())
-            }
+            [Part::Field(name), Part::Literal(after)] => ("", name, after.as_str()),
+            [Part::Literal(before), Part::Field(name), Part::Literal(after)] => (before.as_str(), name, after.as_str()),
             _ => return None,
         };
         // A folder that is nothing but a value may have its name before it, as Hive writes it.
-        let alone = before.is_empty() && behind.is_empty();
-        let (before, name, behind) = (before.to_owned(), name.clone(), behind.to_owned());
+        let value_only = before.is_empty() && after.is_empty();
+        let (before, name, after) = (before.to_owned(), name.clone(), after.to_owned());
         let values = self.layout.values(prefix);
         let texts = self.filter.only_texts(&name, &values);
         if let Some(texts) = texts.filter(|texts| self.layout.given && texts.len() <= PREFIXES_AT_MOST) {
             let mut children: Vec<String> =
-                texts.iter().map(|text| format!("{prefix}{before}{text}{behind}/")).collect();
-            if alone {
+                texts.iter().map(|text| format!("{prefix}{before}{text}{after}/")).collect();
+            if value_only {
                 children.extend(texts.iter().map(|text| format!("{prefix}{name}={text}/")));
             }
             children.sort_unstable();
@@ -386,14 +384,14 @@ impl Walk {
                 self.close_run(folder, &mut run, &mut nodes);
                 nodes.push(Node::Objects(loose));
             }
-            if !folder.wants(&child) || self.behind(&child) {
+            if !folder.wants(&child) || self.read_before(&child) {
                 continue;
             }
             match self.decide(&child) {
                 Decision::Skip(condition) => {
                     self.skip(&child, condition);
                     gap += 1;
-                    // To list a few keys for nothing costs less than to begin anew behind them.
+                    // To list a few keys for nothing costs less than to begin anew after them.
                     let pages = self.pages_per_folder(depth_of(&child)).unwrap_or(f64::INFINITY);
                     if pages * f64::from(gap) > 0.5 {
                         self.close_run(folder, &mut run, &mut nodes);
@@ -495,7 +493,7 @@ impl Walk {
         Ok((objects, nodes))
     }
 
-    /// A long listing that has not left its first folder yet: the rest of this folder, and the folders behind it, so that
+    /// A long listing that has not left its first folder yet: the rest of this folder, and the folders after it, so that
     /// they can be listed side by side.
     fn divided(&self, listing: &FlatListing, last: &Arc<str>) -> Option<Vec<Node>> {
         if !self.options.divides || listing.until.is_some() || listing.pages != PAGES_BEFORE_DIVIDING {
@@ -507,8 +505,8 @@ impl Walk {
             return None;
         }
         let rest = FlatListing { prefix: child.to_owned(), after: Some(last.to_string()), ..FlatListing::default() };
-        let behind = Folder { prefix: listing.prefix.clone(), done: Some(child.to_owned()), ..Folder::default() };
-        Some(vec![Node::Flat(rest), Node::Folder(behind)])
+        let following = Folder { prefix: listing.prefix.clone(), done: Some(child.to_owned()), ..Folder::default() };
+        Some(vec![Node::Flat(rest), Node::Folder(following)])
     }
 }
 
@@ -525,7 +523,7 @@ fn depth_of(prefix: &str) -> usize {
     prefix.bytes().filter(|byte| *byte == b'/').count()
 }
 
-/// The first text behind all keys in a folder: `/` is followed by `0`.
+/// The first text after all keys in a folder: `/` is followed by `0`.
 fn end_of(folder: &str) -> String {
     format!("{}0", folder.strip_suffix('/').unwrap_or(folder))
 }

@@ -13,7 +13,7 @@ use crate::verbs::discover;
 use tollgate_base::batch::{Batch, InferredColumn, Position};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::ObjectFacts;
-use tollgate_base::options::{FormatOptions, ParquetOptions};
+use tollgate_base::options::{FormatOptions, InferenceDepth, ParquetOptions};
 use tollgate_base::schema::Columns;
 use tollgate_config::job::{Job, Stream};
 use tollgate_cursor::{Cursor, FullRefresh, StreamState};
@@ -72,7 +72,8 @@ impl Scan {
         &self.files
     }
 
-    /// The columns of the files, as `discover` finds them in the newest ones.
+    /// The columns of the newest files, with all that is known of their types: what `discover` says under
+    /// `schema_inference: rich`.
     ///
     /// # Errors
     /// What no file can be sampled for.
@@ -81,7 +82,9 @@ impl Scan {
         newest.sort_unstable_by(|a, b| (b.modified_at, &a.key).cmp(&(a.modified_at, &b.key)));
         newest.truncate(discover::SAMPLE_FILES);
         let store = &self.resources.store;
-        discover::columns_of(&self.stream, store, &newest, self.layout.as_deref(), &mut Vec::new()).await
+        let mut stream = self.stream.clone();
+        stream.schema.inference = InferenceDepth::Rich;
+        discover::columns_of(&stream, store, &newest, self.layout.as_deref(), &mut Vec::new()).await
     }
 
     /// Opens a file.
@@ -107,7 +110,7 @@ impl Scan {
             FormatOptions::Parquet(parquet) => *parquet,
             _ => ParquetOptions::default(),
         };
-        let filter = self.selection.pick.as_ref();
+        let filter = self.selection.row_filter.as_ref();
         Ok(FileScan {
             reader: FileReader::open(&self.resources, file, &options, Extent::default())?,
             row_filter: filter.map(|filter| filter.file_given(|name| row_selection::known(&constants, name))),

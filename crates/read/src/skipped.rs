@@ -99,7 +99,7 @@ impl SkipReason {
         }
     }
 
-    /// How the log says it, behind the number: `{detail}` stands for what [`SkipCounts::explain`] was given. `None` where
+    /// How the log says it, after the number: `{detail}` stands for what [`SkipCounts::explain`] was given. `None` where
     /// there is nothing to say, or the line about the listing says it.
     fn line(self, unit: Unit) -> Option<(Level, &'static str)> {
         use Level::{Info, Warn};

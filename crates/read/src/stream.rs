@@ -164,10 +164,10 @@ impl StreamRun<'_> {
     async fn read(mut self, configured: &ConfiguredStream, states: &StateFile) {
         let prepared = stream_named(&self.reader.job.streams, &configured.name).and_then(|stream| {
             let cursor = cursor(self.reader.job, configured, stream, states)?;
-            let shared = self.shared(stream, configured, &cursor)?;
-            Ok((stream, cursor, shared))
+            let context = self.context(stream, configured, &cursor)?;
+            Ok((stream, cursor, context))
         });
-        let (stream, cursor, shared) = match prepared {
+        let (stream, cursor, context) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return self.fail(error.with("stream", &configured.name)).await,
         };
@@ -182,11 +182,11 @@ impl StreamRun<'_> {
         let failed_before = self.failures.count;
         self.say_beginning(stream, &cursor).await;
         if !matches!(&cursor, Cursor::FullRefresh(cursor) if cursor.finished())
-            && let Err(error) = Box::pin(self.read_files(stream, cursor, &shared)).await
+            && let Err(error) = Box::pin(self.read_files(stream, cursor, &context)).await
         {
             self.fail(error.with("stream", &stream.name)).await;
         }
-        if shared.tolerance.verdict().is_err() {
+        if context.tolerance.verdict().is_err() {
             self.outgoing.send(Event::StartOver).await;
         }
         // In part, a full refresh must not take the place of what the destination has.
@@ -194,7 +194,7 @@ impl StreamRun<'_> {
         let complete = self.failures.count == failed_before && !self.stop.requested() && !partial;
         let begins_again = complete && configured.sync_mode == SyncMode::FullRefresh;
         *self.lasting |= self.progress.advanced() && !begins_again;
-        shared.report.log(self.outgoing, stream).await;
+        context.report.log(self.outgoing, stream).await;
         let whole = !self.limited && stream.development.max_files.is_none() && stream.development.sampling.is_none();
         self.close(&stream.name, complete, whole).await;
     }
@@ -220,7 +220,7 @@ impl StreamRun<'_> {
         self.outgoing.log(level, format!("stream {}: {text}", stream.name)).await;
     }
 
-    fn shared(&self, stream: &Stream, configured: &ConfiguredStream, cursor: &Cursor) -> Result<Arc<StreamContext>> {
+    fn context(&self, stream: &Stream, configured: &ConfiguredStream, cursor: &Cursor) -> Result<Arc<StreamContext>> {
         let columns = row_selection::columns(stream, &configured.columns);
         let wanted = RowSelection::new(stream, &configured.columns, &columns, cursor)?;
         Ok(Arc::new(StreamContext {
@@ -231,7 +231,7 @@ impl StreamRun<'_> {
             outgoing: self.outgoing.clone(),
             projection: wanted.projection,
             predicates: wanted.predicates,
-            pick: wanted.pick,
+            row_filter: wanted.row_filter,
             encoder: StreamEncoder::new(
                 &configured.name,
                 configured.namespace.as_deref(),
@@ -239,7 +239,7 @@ impl StreamRun<'_> {
                 encode_options(stream),
             ),
             tolerance: Tolerance::new(&stream.bad_rows),
-            letters: DeadLetterStore::of(&stream.bad_rows.action, &self.reader.store),
+            dead_letters: DeadLetterStore::of(&stream.bad_rows.action, &self.reader.store),
             limits: DecodeLimits {
                 on_bad_row: stream.bad_rows.on_bad_row(),
                 batch_rows: stream.batch_rows.unwrap_or(DecodeLimits::default().batch_rows),
@@ -254,15 +254,15 @@ impl StreamRun<'_> {
             transfer: Transfer::of(self.reader.job, stream, configured),
             keys: OnceLock::new(),
             cost_tracker: self.reader.cost_tracker.clone(),
-            untold: OnceLock::new(),
+            unplanned_cost: OnceLock::new(),
             cursor: OnceLock::new(),
         }))
     }
 
-    async fn read_files(&mut self, stream: &Stream, cursor: Cursor, shared: &Arc<StreamContext>) -> Result<()> {
-        if let Some(transfer) = shared.transfer.as_ref().filter(|transfer| transfer.flat()) {
+    async fn read_files(&mut self, stream: &Stream, cursor: Cursor, context: &Arc<StreamContext>) -> Result<()> {
+        if let Some(transfer) = context.transfer.as_ref().filter(|transfer| transfer.flat()) {
             let now = self.reader.options.clock.now();
-            if let Some(files) = list(&shared.store, stream, cursor.clone(), now, true, self.stop).await? {
+            if let Some(files) = list(&context.store, stream, cursor.clone(), now, true, self.stop).await? {
                 transfer.check_names(files).await?;
             }
         }
@@ -271,7 +271,7 @@ impl StreamRun<'_> {
             None => {
                 let (now, cost_tracker) = (self.reader.options.clock.now(), &self.reader.cost_tracker);
                 let before = usage_of(cost_tracker.ledger());
-                let files = match Box::pin(self.list(stream, cursor, now, shared)).await {
+                let files = match Box::pin(self.list(stream, cursor, now, context)).await {
                     Err(error) if error.kind() == ErrorKind::Limit => {
                         let error = error.hint(
                             "the stream is read only after it was listed completely: `tollgate estimate` shows how \
@@ -288,8 +288,8 @@ impl StreamRun<'_> {
             }
         };
         let Some(mut files) = files else { return Ok(()) };
-        _ = shared.keys.set(files.keys().clone());
-        _ = shared.cursor.set(files.cursor());
+        _ = context.keys.set(files.keys().clone());
+        _ = context.cursor.set(files.cursor());
         if let Some(inventory_listing) = &files.partitions().inventory_listing {
             let level = if inventory_listing.condition.is_some() { Level::Info } else { Level::Warn };
             self.outgoing.log(level, format!("stream {}: {}", stream.name, inventory_listing.note)).await;
@@ -307,10 +307,10 @@ impl StreamRun<'_> {
             self.outgoing.log(Level::Warn, text).await;
         }
         self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
-        self.carry_bad_rows(&files, shared).await;
+        self.carry_bad_rows(&files, context).await;
         let plan = plan.or_else(|| plan::of_files(&files, stream, self.reader.parallel_files()));
-        self.announce(plan.as_ref(), shared).await;
-        let (listed, limit) = self.read_each(&mut files, plan.is_some(), shared).await;
+        self.announce(plan.as_ref(), context).await;
+        let (listed, limit) = self.read_each(&mut files, plan.is_some(), context).await;
         if listed.as_ref().is_err_and(|error| error.kind() == ErrorKind::OutOfOrder) {
             self.outgoing.send(Event::Listed { cursor: Box::new(Cursor::clone(&files.cursor())) }).await;
         }
@@ -319,7 +319,7 @@ impl StreamRun<'_> {
         }
         if listed.is_ok() && !self.stop.requested() {
             let vanished = files.vanished();
-            shared.report.add_skipped(SkipReason::Vanished, vanished.len() as u64);
+            context.report.add_skipped(SkipReason::Vanished, vanished.len() as u64);
             for key in vanished {
                 self.outgoing.send(Event::Forget { key }).await;
             }
@@ -328,8 +328,8 @@ impl StreamRun<'_> {
                 self.outgoing.log(Level::Warn, text).await;
             }
         }
-        shared.report.add_listing(&files);
-        let archived = shared.report.archived();
+        context.report.add_listing(&files);
+        let archived = context.report.archived();
         if stream.on_archived == OnArchived::Fail && archived > 0 && listed.is_ok() {
             // Full refresh knows only up to which key it has read.
             self.outgoing.send(Event::StartOver).await;
@@ -341,24 +341,24 @@ impl StreamRun<'_> {
     }
 
     /// Counts the bad rows of earlier runs that did not end well.
-    async fn carry_bad_rows(&self, files: &FileQueue, shared: &StreamContext) {
+    async fn carry_bad_rows(&self, files: &FileQueue, context: &StreamContext) {
         let (good, bad) = files.cursor().rows_counted();
-        shared.tolerance.carry(good, bad);
+        context.tolerance.carry(good, bad);
         if bad > 0 {
             let text = format!(
                 "stream {}: {bad} bad rows that earlier, failed runs skipped are counted too",
-                shared.stream.name
+                context.stream.name
             );
             self.outgoing.log(Level::Warn, text).await;
         }
     }
 
     /// Says how much is to come, where that is known before the first file.
-    async fn announce(&self, plan: Option<&StreamPlan>, shared: &StreamContext) {
+    async fn announce(&self, plan: Option<&StreamPlan>, context: &StreamContext) {
         let cost_tracker = &self.reader.cost_tracker;
         // What footers tell is expected file by file, as they are read.
         if plan.is_none_or(StreamPlan::needs_a_look) {
-            _ = shared.untold.set(());
+            _ = context.unplanned_cost.set(());
         }
         // Read while it is listed: each file is expected when it is begun.
         let Some(plan) = plan else { return };
@@ -372,8 +372,8 @@ impl StreamRun<'_> {
     }
 
     /// A file that no plan has is begun. Those that are read by ranges tell it themselves, when they know their footer.
-    fn expect(&self, FilePlan { row, requests, bytes, exact }: FilePlan, shared: &StreamContext) {
-        if exact || shared.untold.get().is_none() {
+    fn expect(&self, FilePlan { row, requests, bytes, exact }: FilePlan, context: &StreamContext) {
+        if exact || context.unplanned_cost.get().is_none() {
             self.reader.cost_tracker.expect([&Usage { row, requests, bytes }]);
         }
     }
@@ -385,14 +385,14 @@ impl StreamRun<'_> {
         stream: &Stream,
         cursor: Cursor,
         now: Timestamp,
-        shared: &StreamContext,
+        context: &StreamContext,
     ) -> Result<Option<FileQueue>> {
         let limits = &self.reader.job.spending.limits;
         let limited = limits.requests.is_some() || limits.cost.is_some();
         let in_pages = limited && matches!(cursor, Cursor::FullRefresh(_));
         let options = WalkOptions { divides: !in_pages, ..WalkOptions::default() };
         let ahead = if in_pages { 0 } else { REQUESTS_AHEAD };
-        list_with((options, ahead), &shared.store, stream, cursor, now, false, self.stop).await
+        list_with((options, ahead), &context.store, stream, cursor, now, false, self.stop).await
     }
 
     /// Reads files side by side until none is left, or a limit is reached, which is the second answer. A failed file does
@@ -401,19 +401,19 @@ impl StreamRun<'_> {
         &mut self,
         files: &mut FileQueue,
         planned: bool,
-        shared: &Arc<StreamContext>,
+        context: &Arc<StreamContext>,
     ) -> (Result<()>, Option<LimitReached>) {
         let parallel = self.reader.parallel_files();
         let mut tasks = JoinSet::new();
         let mut health = Health::default();
-        let mut approach = Approach::new(&shared.stream, files.keys());
+        let mut approach = Approach::new(&context.stream, files.keys());
         let mut more = true;
         while more || !tasks.is_empty() {
             while more
                 && tasks.len() < parallel
                 && !self.stop.requested()
                 && !health.given_up()
-                && !shared.tolerance.exceeded()
+                && !context.tolerance.exceeded()
             {
                 let Some(next) = self.stop.unless(files.next()).await else { break };
                 let Some((object, from)) = (match next {
@@ -429,43 +429,44 @@ impl StreamRun<'_> {
                     }
                 }) else {
                     more = false;
-                    shared.progress.all_begun();
+                    context.progress.all_begun();
                     break;
                 };
                 if tasks.is_empty() {
                     // The first answer may have corrected it.
                     self.reader.cost_tracker.set_region(&self.reader.store.region());
                 }
-                let alone = ranges::alone(files.ready(), tasks.len());
+                let may_split = ranges::may_split(files.ready(), tasks.len());
                 // Of a sample for development: what lies behind it is left for a run without.
                 let sample = approach.sample_ends(&object, &from);
                 if sample.is_some_and(|(from, until)| from >= until) {
                     continue;
                 }
-                let plan = approach.file(&object, &from, alone);
-                let assigned = self.assign((&object, &from, plan), &mut approach, alone, &mut tasks, &mut health).await;
+                let plan = approach.file(&object, &from, may_split);
+                let assigned =
+                    self.assign((&object, &from, plan), &mut approach, may_split, &mut tasks, &mut health).await;
                 match assigned {
                     Assigned::Nothing => break,
                     Assigned::Refused(error) => {
                         self.outgoing.send(Event::Begin { object, from }).await;
                         self.fail(error).await;
                     }
-                    Assigned::Read(mut assignment) => {
+                    Assigned::Read(mut grant) => {
                         if let Some((_, end)) = sample {
-                            assignment.until = Some(assignment.until.map_or(end, |until| until.min(end)));
+                            grant.until = Some(grant.until.map_or(end, |until| until.min(end)));
                         }
                         if !planned && !approach.leaves_out(&object) {
-                            self.expect(plan, shared);
+                            self.expect(plan, context);
                         }
-                        shared.progress.begun(object.size);
+                        context.progress.begun(object.size);
                         self.outgoing.send(Event::Begin { object: object.clone(), from: from.clone() }).await;
-                        let shared = Arc::clone(shared);
+                        let context = Arc::clone(context);
                         tasks.spawn(current_version::read_current_version(
-                            shared,
+                            context,
                             object,
                             from,
                             files.cursor(),
-                            assignment,
+                            grant,
                         ));
                     }
                 }
@@ -474,9 +475,9 @@ impl StreamRun<'_> {
             self.ended(ended, &mut health).await;
         }
         let limit = health.limit.take();
-        let stopped = self.stop.requested() && !shared.tolerance.exceeded();
+        let stopped = self.stop.requested() && !context.tolerance.exceeded();
         let verdict = if limit.is_some() { Ok(()) } else { health.verdict(more) };
-        (verdict.and_then(|()| if stopped { Ok(()) } else { shared.tolerance.verdict() }), limit)
+        (verdict.and_then(|()| if stopped { Ok(()) } else { context.tolerance.verdict() }), limit)
     }
 
     /// Sets aside what a file is planned to cost. Where that does not fit beside the files in flight, they are waited for:
@@ -485,7 +486,7 @@ impl StreamRun<'_> {
         &mut self,
         (object, from, plan): (&ObjectFacts, &Position, FilePlan),
         approach: &mut Approach<'_>,
-        alone: bool,
+        may_split: bool,
         tasks: &mut JoinSet<Result<FileEnd>>,
         health: &mut Health,
     ) -> Assigned {
@@ -495,7 +496,9 @@ impl StreamRun<'_> {
             let shortages = match wait {
                 true => None,
                 false => match cost_tracker.reserve(plan.row, plan.requests, plan.bytes) {
-                    Ok(account) => return Assigned::Read(ReadGrant { alone, until: None, account }),
+                    Ok(reservation) => {
+                        return Assigned::Read(ReadGrant { may_split, until: None, reservation });
+                    }
                     Err(shortages) => Some(shortages),
                 },
             };
@@ -522,9 +525,9 @@ impl StreamRun<'_> {
             let first = object.size.min(TAIL_BYTES);
             match allowance.too_dear_now(plan.row, 2, first) {
                 None => {
-                    if let Ok(account) = cost_tracker.reserve(plan.row, 2, first) {
+                    if let Ok(reservation) = cost_tracker.reserve(plan.row, 2, first) {
                         health.open_ended = true;
-                        return Assigned::Read(ReadGrant { alone, until: None, account });
+                        return Assigned::Read(ReadGrant { may_split, until: None, reservation });
                     }
                 }
                 Some(shortages) => reached = shortages,
@@ -532,10 +535,11 @@ impl StreamRun<'_> {
         } else if let Some(first) = approach.divisible(object, from) {
             let affordable = allowance.affordable_bytes(plan.row, plan.bytes);
             let least = LEAST_PART_BYTES.min(plan.bytes);
-            let account = (affordable >= least).then(|| cost_tracker.reserve(plan.row, 1, affordable).ok()).flatten();
-            if let Some(account) = account {
+            let reservation =
+                (affordable >= least).then(|| cost_tracker.reserve(plan.row, 1, affordable).ok()).flatten();
+            if let Some(reservation) = reservation {
                 health.reach(&reached, object.size.saturating_sub(first + affordable));
-                return Assigned::Read(ReadGrant { alone: false, until: Some(first + affordable), account });
+                return Assigned::Read(ReadGrant { may_split: false, until: Some(first + affordable), reservation });
             }
             reached = allowance.too_dear_now(plan.row, 1, least).unwrap_or(reached);
         } else if let Some(shortages) = allowance.too_dear_alone(plan.row, plan.requests, plan.bytes) {

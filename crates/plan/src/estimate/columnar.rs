@@ -323,7 +323,7 @@ impl Columnar {
         }
     }
 
-    /// What a file is expected to take. `next` is the first example behind it.
+    /// What a file is expected to take. `next` is the first example after it.
     fn alike(&self, index: usize, file: &Listed, examples: &[Example<'_>], next: usize, clustered: bool) -> (u64, u64) {
         let ends = (next.checked_sub(1).and_then(|before| examples.get(before)), examples.get(next));
         let between = match ends {

@@ -50,10 +50,10 @@ pub(super) fn by_ranges_of(storage_class: StorageClass, size: u64, indexed: bool
 
 /// The plan of a file that is read in order from byte `from` on.
 #[must_use]
-pub fn in_order(object: &ObjectFacts, from: u64, alone: bool) -> FilePlan {
+pub fn in_order(object: &ObjectFacts, from: u64, may_split: bool) -> FilePlan {
     let bytes = object.size.saturating_sub(from);
     // Nothing is sent where there is nothing to read.
-    let requests = if bytes == 0 { 0 } else { ranges::parts(object.size, from, alone).len() as u64 };
+    let requests = if bytes == 0 { 0 } else { ranges::parts(object.size, from, may_split).len() as u64 };
     FilePlan { row: Row::get(object.storage_class), requests, bytes, exact: true }
 }
 

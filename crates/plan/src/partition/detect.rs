@@ -136,7 +136,7 @@ impl Depths {
             layout.levels.push(LayoutLevel::Parts(vec![Part::Field(name.to_owned())]));
             layout.depth = depth + 1;
         }
-        // Levels that say nothing are not needed behind the last one that does.
+        // Levels that say nothing are not needed after the last one that does.
         let last = layout.levels.iter().rposition(|level| *level != LayoutLevel::Any).map_or(0, |last| last + 1);
         layout.levels.truncate(last);
         (!layout.fields.is_empty()).then_some(layout)

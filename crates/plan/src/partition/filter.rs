@@ -690,7 +690,7 @@ impl BoundTest {
         }
     }
 
-    /// The first moment behind all that can be wanted.
+    /// The first moment after all that can be wanted.
     fn end(&self) -> Option<Timestamp> {
         match self {
             // What is no period has no end, such as null.

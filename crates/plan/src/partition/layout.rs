@@ -246,12 +246,12 @@ fn parts_of<'p, 'k>(parts: &'p [Part], folder: &'k str) -> Option<Vec<(&'p str, 
                     Some(Part::Literal(text)) => rest.find(text.as_str())?,
                     Some(Part::Field(_)) => return None,
                 };
-                let (value, behind) = rest.split_at(end);
+                let (value, after) = rest.split_at(end);
                 if value.is_empty() {
                     return None;
                 }
                 found.push((name.as_str(), value_of(value)));
-                rest = behind;
+                rest = after;
             }
         }
     }

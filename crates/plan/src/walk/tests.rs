@@ -60,7 +60,7 @@ impl Bucket {
                 Some(folder) => self.keys.partition_point(|key| *key < end_of(folder)),
                 None => at + 1,
             };
-            // A folder that begins before the bound and goes on behind it is left out here: AWS was not asked.
+            // A folder that begins before the bound and goes on after it is left out here: AWS was not asked.
             if name > bound {
                 more = names.len() == self.page_keys;
                 if more {
@@ -298,7 +298,7 @@ fn an_inventory_and_the_walk_beside_it_are_the_whole_listing() {
         let inventory = Arc::new(inventory);
         let options = WalkOptions { page_keys: u32::try_from(bucket.page_keys).unwrap(), ..WalkOptions::default() };
         let walk = Walk::new(layout.clone(), filter.clone(), None, &sampled, options);
-        let mut walked = bucket.walked(&mut walk.instead(older, Arc::clone(&inventory)), &["t/".to_owned()]);
+        let mut walked = bucket.walked(&mut walk.with_inventory(older, Arc::clone(&inventory)), &["t/".to_owned()]);
         walked.retain(|key| {
             let verdict = filter.of_key(&layout.values(key));
             verdict == PartitionVerdict::Wanted || verdict == PartitionVerdict::Unwanted(older)

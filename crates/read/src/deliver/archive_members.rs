@@ -81,30 +81,30 @@ fn joined_range<'m>(mut members: impl Iterator<Item = &'m Member>) -> Range<u64>
 /// Reads the members of an archive one after the other, and ends it when none is left. `cursor` decides, as it was when
 /// the run began.
 pub(crate) async fn read(
-    shared: Arc<StreamContext>,
+    context: Arc<StreamContext>,
     object: ObjectFacts,
     from: Position,
     cursor: Arc<Cursor>,
-    assignment: ReadGrant,
+    grant: ReadGrant,
 ) -> Result<FileEnd> {
     // An archive cannot be left in the middle of its bytes, so no limit ends it there.
-    let ReadGrant { alone, until: _, account } = assignment;
-    let store = shared.store.charged_to(account.id());
+    let ReadGrant { may_split, until: _, reservation } = grant;
+    let store = context.store.charged_to(reservation.id());
     let key = Arc::clone(&object.key);
-    let opened = Archive::open(&store, &object, &shared.budgets.fetched).await;
-    let archive = opened.map_err(|error| error.with("stream", &shared.stream.name).with("key", &key))?;
-    let Chosen { members, skipped } = archive.members_of(&shared.stream);
-    shared.report.add_skipped_members(&skipped);
+    let opened = Archive::open(&store, &object, &context.budgets.fetched).await;
+    let archive = opened.map_err(|error| error.with("stream", &context.stream.name).with("key", &key))?;
+    let Chosen { members, skipped } = archive.members_of(&context.stream);
+    context.report.add_skipped_members(&skipped);
     let done = members_before(&from);
     let begin = |(index, (facts, member)): (usize, &(ObjectFacts, Member))| {
         let read_before = (index as u64) < done;
-        (!read_before).then(|| begin_of(&cursor, (&key, facts, member.number()), &shared)).flatten()
+        (!read_before).then(|| begin_of(&cursor, (&key, facts, member.number()), &context)).flatten()
     };
     let begins: Vec<Option<Position>> = members.iter().enumerate().map(begin).collect();
     let mut failed = Failed::default();
     let mut joined: Option<Joined> = None;
     for (index, (facts, member)) in members.iter().enumerate() {
-        if shared.stop.requested() {
+        if context.stop.requested() {
             return Ok(FileEnd::Stopped);
         }
         let Some(begin) = begins[index].clone() else { continue };
@@ -115,36 +115,36 @@ pub(crate) async fn read(
             let range = joined_range(rest.filter(|(_, begin)| begin.is_some()).map(|((_, member), _)| member));
             if range != member.range {
                 let Some(fetched) =
-                    shared.stop.unless(Joined::fetch(&archive, &store, range, &shared.budgets.fetched)).await
+                    context.stop.unless(Joined::fetch(&archive, &store, range, &context.budgets.fetched)).await
                 else {
                     return Ok(FileEnd::Stopped);
                 };
-                let placed = |error: Error| error.with("stream", &shared.stream.name).with("key", &key);
+                let placed = |error: Error| error.with("stream", &context.stream.name).with("key", &key);
                 joined = Some(fetched.map_err(placed)?);
             }
         }
         let (object, from, of) = (facts.clone(), begin.clone(), Arc::clone(&key));
         let number = member.number();
-        shared.outgoing.send(Event::BeginMember { object, from, archive: of, number }).await;
+        context.outgoing.send(Event::BeginMember { object, from, archive: of, number }).await;
         let archive_after = (failed.count == 0).then(|| (Arc::clone(&key), members_done(index + 1)));
         let read = match member.readable() {
             Ok(()) => {
-                let budget = &shared.budgets.fetched;
+                let budget = &context.budgets.fetched;
                 let bytes = match joined.as_ref().and_then(|joined| joined.of(member)) {
                     Some(bytes) => ByteSource::of_bytes(&store, &archive.object, bytes, budget),
-                    None => archive.stream(&store, member, alone, budget),
+                    None => archive.stream(&store, member, may_split, budget),
                 };
                 let bytes = Box::new(bytes);
                 let origin = Origin::Member { bytes, archive_after };
-                Box::pin(records::read_from(&shared, facts.clone(), begin, store.clone(), origin)).await
+                Box::pin(records::read_from(&context, facts.clone(), begin, store.clone(), origin)).await
             }
-            Err(error) => Err(error.with("stream", &shared.stream.name).with("key", &facts.key)),
+            Err(error) => Err(error.with("stream", &context.stream.name).with("key", &facts.key)),
         };
         match read {
             Ok(FileEnd::Read) => {}
             Ok(end) => return Ok(end),
             Err(error) => {
-                failed.add(&shared, error).await;
+                failed.add(&context, error).await;
                 // Full refresh knows only how many members it has read: those behind this one would be read twice.
                 if matches!(*cursor, Cursor::FullRefresh(_)) {
                     break;
@@ -159,13 +159,13 @@ pub(crate) async fn read(
     let inside = format!("{key}#");
     let left = cursor.pending().iter().filter(|(pending, of)| pending.starts_with(&inside) && of.etag == object.etag);
     for (pending, _) in left {
-        shared.outgoing.send(Event::Forget { key: Arc::clone(pending) }).await;
+        context.outgoing.send(Event::Forget { key: Arc::clone(pending) }).await;
     }
-    shared.progress.file_done();
+    context.progress.file_done();
     let numbers = members.iter().map(|(_, member)| member.number()).collect();
-    shared.outgoing.send(Event::EndMembers { archive: Arc::clone(&key), numbers }).await;
-    shared.progress.advance();
-    shared.outgoing.send(Event::End { key }).await;
+    context.outgoing.send(Event::EndMembers { archive: Arc::clone(&key), numbers }).await;
+    context.progress.advance();
+    context.outgoing.send(Event::End { key }).await;
     Ok(FileEnd::Read)
 }
 
@@ -178,11 +178,11 @@ struct Failed {
 
 impl Failed {
     /// The first one is told by whoever reads the archive.
-    async fn add(&mut self, shared: &StreamContext, error: Error) {
+    async fn add(&mut self, context: &StreamContext, error: Error) {
         self.count += 1;
         let error = error.about_file();
         if self.count > 1 && self.count <= LOGGED_FAILURES {
-            shared.outgoing.log(Level::Error, crate::deliver::report::failure_line(&error)).await;
+            context.outgoing.log(Level::Error, crate::deliver::report::failure_line(&error)).await;
         }
         self.first.get_or_insert(error);
     }
@@ -206,10 +206,10 @@ fn members_before(archive: &Position) -> u64 {
 fn begin_of(
     cursor: &Cursor,
     (archive, member, number): (&str, &ObjectFacts, u64),
-    shared: &StreamContext,
+    context: &StreamContext,
 ) -> Option<Position> {
     let decision = cursor.decide_member(archive, member, number);
-    shared.report.add_member(&decision);
+    context.report.add_member(&decision);
     match decision {
         Decision::Read | Decision::Changed | Decision::OtherOptions | Decision::ReadAgain => Some(Position::default()),
         Decision::Resume(position) => Some(position),

@@ -36,11 +36,11 @@ pub(crate) struct StreamContext {
     /// What the rows must pass, for decoders that can ask statistics.
     pub(crate) predicates: Arc<[Predicate]>,
     /// Which rows are left out.
-    pub(crate) pick: Option<RowFilter>,
+    pub(crate) row_filter: Option<RowFilter>,
     pub(crate) encoder: StreamEncoder,
     pub(crate) limits: DecodeLimits,
     pub(crate) tolerance: Tolerance,
-    pub(crate) letters: Option<DeadLetterStore>,
+    pub(crate) dead_letters: Option<DeadLetterStore>,
     pub(crate) report: Report,
     pub(crate) progress: Arc<Progress>,
     /// Where the stream delivers files, and not what is in them.
@@ -51,7 +51,7 @@ pub(crate) struct StreamContext {
     pub(crate) cursor: OnceLock<Arc<Cursor>>,
     pub(crate) cost_tracker: CostTracker,
     /// Whether a file that is read by ranges says what it will ask for, since no plan before the run knew it.
-    pub(crate) untold: OnceLock<()>,
+    pub(crate) unplanned_cost: OnceLock<()>,
 }
 
 impl StreamContext {
@@ -63,6 +63,18 @@ impl StreamContext {
             stop: self.stop.clone(),
             spending: self.cost_tracker.allowance().cloned(),
         }
+    }
+
+    /// Whether the inventory has a key.
+    pub(crate) fn from_inventory(&self, key: &str) -> bool {
+        self.keys.get().is_some_and(|keys| keys.is_of_inventory(key))
+    }
+
+    /// Counts a file that was deleted after the inventory was made; it has nothing to read.
+    pub(crate) async fn forget(&self, key: Arc<str>) -> FileEnd {
+        self.report.add_skipped(SkipReason::GoneSinceInventory, 1);
+        self.outgoing.send(Event::Forget { key }).await;
+        FileEnd::Read
     }
 }
 
@@ -81,21 +93,9 @@ pub(crate) enum FileEnd {
 #[derive(Debug)]
 pub(crate) struct ReadGrant {
     /// Whether it has the connections to itself.
-    pub(crate) alone: bool,
+    pub(crate) may_split: bool,
     /// The byte before which a limit ends it.
     pub(crate) until: Option<u64>,
     /// What is set aside for it.
-    pub(crate) account: CostReservation,
-}
-
-/// Whether an inventory told of a key.
-pub(crate) fn from_inventory(shared: &StreamContext, key: &str) -> bool {
-    shared.keys.get().is_some_and(|keys| keys.is_of_inventory(key))
-}
-
-/// Counts a file that was deleted after the inventory; it has nothing to read.
-pub(crate) async fn forget(shared: &StreamContext, key: Arc<str>) -> FileEnd {
-    shared.report.add_skipped(SkipReason::GoneSinceInventory, 1);
-    shared.outgoing.send(Event::Forget { key }).await;
-    FileEnd::Read
+    pub(crate) reservation: CostReservation,
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::deliver::archive_members;
-use crate::deliver::context::{FileEnd, ReadGrant, StreamContext, forget, from_inventory};
+use crate::deliver::context::{FileEnd, ReadGrant, StreamContext};
 use crate::deliver::emit::Event;
 use crate::deliver::records;
 use crate::files::archive;
@@ -16,47 +16,47 @@ use tollgate_cursor::Cursor;
 /// Reads a file or an archive, if its key fits the partitions. What an inventory told of may not be there any more, which
 /// is counted, or be another object by now, which is read instead.
 pub(crate) async fn read_current_version(
-    shared: Arc<StreamContext>,
+    context: Arc<StreamContext>,
     object: ObjectFacts,
     from: Position,
     cursor: Arc<Cursor>,
-    assignment: ReadGrant,
+    grant: ReadGrant,
 ) -> Result<FileEnd> {
-    if let Some(reason) = shared.keys.get().and_then(|keys| keys.partition_error(&object.key)) {
-        return records::reject_file(&shared, object, &from, reason).await;
+    if let Some(reason) = context.keys.get().and_then(|keys| keys.partition_error(&object.key)) {
+        return records::reject_file(&context, object, &from, reason).await;
     }
-    let (alone, until) = (assignment.alone, assignment.until);
-    let ended = read(&shared, object.clone(), from, &cursor, assignment).await;
+    let (may_split, until) = (grant.may_split, grant.until);
+    let ended = read(&context, object.clone(), from, &cursor, grant).await;
     let error = match ended {
-        Err(error) if error.kind() == ErrorKind::NotFound && from_inventory(&shared, &object.key) => {
-            return Ok(forget(&shared, object.key).await);
+        Err(error) if error.kind() == ErrorKind::NotFound && context.from_inventory(&object.key) => {
+            return Ok(context.forget(object.key).await);
         }
-        Err(error) if error.kind() == ErrorKind::Changed && from_inventory(&shared, &object.key) => error,
+        Err(error) if error.kind() == ErrorKind::Changed && context.from_inventory(&object.key) => error,
         ended => return ended,
     };
-    let now = match Box::pin(shared.store.head(&object.key)).await {
+    let now = match Box::pin(context.store.head(&object.key)).await {
         Ok(now) => now,
-        Err(gone) if gone.kind() == ErrorKind::NotFound => return Ok(forget(&shared, object.key).await),
-        Err(other) => return Err(other.with("stream", &shared.stream.name)),
+        Err(gone) if gone.kind() == ErrorKind::NotFound => return Ok(context.forget(object.key).await),
+        Err(other) => return Err(other.with("stream", &context.stream.name)),
     };
     if now.etag == object.etag {
         return Err(error);
     }
-    shared.report.add_overwritten();
-    shared.outgoing.send(Event::Begin { object: now.clone(), from: Position::default() }).await;
-    let assignment = ReadGrant { alone, until, account: CostReservation::default() };
-    read(&shared, now, Position::default(), &cursor, assignment).await
+    context.report.add_overwritten();
+    context.outgoing.send(Event::Begin { object: now.clone(), from: Position::default() }).await;
+    let grant = ReadGrant { may_split, until, reservation: CostReservation::default() };
+    read(&context, now, Position::default(), &cursor, grant).await
 }
 
 async fn read(
-    shared: &Arc<StreamContext>,
+    context: &Arc<StreamContext>,
     object: ObjectFacts,
     from: Position,
     cursor: &Arc<Cursor>,
-    assignment: ReadGrant,
+    grant: ReadGrant,
 ) -> Result<FileEnd> {
-    match archive::is_archive(&shared.stream, &object) {
-        true => archive_members::read(Arc::clone(shared), object, from, Arc::clone(cursor), assignment).await,
-        false => records::read(Arc::clone(shared), object, from, assignment).await,
+    match archive::is_archive(&context.stream, &object) {
+        true => archive_members::read(Arc::clone(context), object, from, Arc::clone(cursor), grant).await,
+        false => records::read(Arc::clone(context), object, from, grant).await,
     }
 }

@@ -335,3 +335,21 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_with_the_place_says_nothing_about_the_file_whose_rows_go_there() {
+        let place = DeadLetterStore::Folder("/letters".into());
+        for kind in [ErrorKind::NotFound, ErrorKind::Archived, ErrorKind::Changed] {
+            let error = place.unwritten(Error::new(kind, "no such object").with("key", "letters/a"));
+            assert_eq!((error.kind(), error.subject()), (ErrorKind::Config, Subject::DeadLetters), "{error:?}");
+        }
+        let broken = Error::new(ErrorKind::Transient, "wrong bytes").about(Subject::EarlierRows);
+        let error = place.unwritten(broken);
+        assert_eq!((error.kind(), error.subject()), (ErrorKind::Transient, Subject::DeadLetters), "{error:?}");
+        assert_eq!(error.get("dead_letters"), Some("/letters"));
+    }
+}

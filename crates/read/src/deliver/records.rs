@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::deliver::context::{FileEnd, ReadGrant, StreamContext, forget, from_inventory};
+use crate::deliver::context::{FileEnd, ReadGrant, StreamContext};
 use crate::deliver::dead_letters::DeadLetterWriter;
 use crate::deliver::emit::{BatchEnd, Event};
 use crate::files::byte_source::ByteSource;
@@ -48,23 +48,23 @@ pub(crate) enum Origin {
 
 /// Reads a file from a position on. What was decoded before an error or a stop is handed on in any case.
 pub(crate) async fn read(
-    shared: Arc<StreamContext>,
+    context: Arc<StreamContext>,
     object: ObjectFacts,
     from: Position,
-    assignment: ReadGrant,
+    grant: ReadGrant,
 ) -> Result<FileEnd> {
     // The account is given back when the file is done.
-    let ReadGrant { alone: may_split, until, account } = assignment;
-    let store = shared.store.charged_to(account.id());
-    let end = match &shared.transfer {
-        None => read_from(&shared, object, from, store, Origin::Object(Extent { may_split, until })).await?,
+    let ReadGrant { may_split, until, reservation } = grant;
+    let store = context.store.charged_to(reservation.id());
+    let end = match &context.transfer {
+        None => read_from(&context, object, from, store, Origin::Object(Extent { may_split, until })).await?,
         Some(transfer) => {
-            let ended = transfer.run(&shared, &store, &object, &from, may_split, until).await;
-            conclude(&shared, object.key, None, ended).await?
+            let ended = transfer.run(&context, &store, &object, &from, may_split, until).await;
+            conclude(&context, object.key, None, ended).await?
         }
     };
     if end == FileEnd::Read {
-        shared.progress.file_done();
+        context.progress.file_done();
     }
     Ok(end)
 }
@@ -72,7 +72,7 @@ pub(crate) async fn read(
 /// As [`read`], for a file whose bytes come from `origin`; requests go to `store`. A file that does not have the position
 /// is read from its start: with the position it would fail in every later sync.
 pub(crate) async fn read_from(
-    shared: &StreamContext,
+    context: &StreamContext,
     object: ObjectFacts,
     from: Position,
     store: Store,
@@ -83,22 +83,22 @@ pub(crate) async fn read_from(
         // Its bytes are used up: it is the next run that begins at the start.
         Origin::Member { .. } => None,
     };
-    let ended = read_once(shared, object.clone(), from, store.clone(), origin).await;
+    let ended = read_once(context, object.clone(), from, store.clone(), origin).await;
     let Err(error) = ended else { return ended };
     if error.subject() != Subject::Position {
         return Err(error);
     }
-    shared.report.add_refused_position(&object.key);
+    context.report.add_refused_position(&object.key);
     let (key, start) = (Arc::clone(&object.key), Position::default());
-    shared.outgoing.send(Event::Advance { key, after: start.clone() }).await;
+    context.outgoing.send(Event::Advance { key, after: start.clone() }).await;
     match again {
-        Some(origin) => read_once(shared, object, start, store, origin).await,
+        Some(origin) => read_once(context, object, start, store, origin).await,
         None => Err(error),
     }
 }
 
 async fn read_once(
-    shared: &StreamContext,
+    context: &StreamContext,
     object: ObjectFacts,
     from: Position,
     store: Store,
@@ -110,9 +110,9 @@ async fn read_once(
         Origin::Member { archive_after, .. } => archive_after.clone(),
         Origin::Object(_) => None,
     };
-    let mut task = match FileTask::new(shared, object, from, store, origin) {
+    let mut task = match FileTask::new(context, object, from, store, origin) {
         Ok(task) => task,
-        Err(error) => return conclude(shared, key, archive_after, Err(error)).await,
+        Err(error) => return conclude(context, key, archive_after, Err(error)).await,
     };
     if let Some(skipped_to) = skipped_to
         && task.reader.begins_at_start()
@@ -120,9 +120,9 @@ async fn read_once(
         let message = format!(
             "stream {}: reading {key} cannot start in the middle: the file is read again from its start, and its \
              content before {skipped_to} is skipped",
-            shared.stream.name
+            context.stream.name
         );
-        shared.outgoing.log(Level::Info, message).await;
+        context.outgoing.log(Level::Info, message).await;
     }
     let ended = match task.run().await {
         Err(error) if error.subject() == Subject::EarlierRows => Err(task.retract(error).await),
@@ -132,26 +132,26 @@ async fn read_once(
         }
     };
     let facts = task.reader.facts();
-    shared.report.add_file(&task.report(&facts));
-    if let Some(pick) = &mut task.pick {
-        pick.settle(|column| facts.has_column(column));
-        shared.report.add_left_out(pick.left_out());
-        if !shared.cursor.get().is_some_and(|cursor| cursor.has_read(&key)) {
-            shared.report.add_below(pick.left_out().below, facts.pruned.rows);
+    context.report.add_file(&task.report(&facts));
+    if let Some(row_filter) = &mut task.row_filter {
+        row_filter.settle(|column| facts.has_column(column));
+        context.report.add_left_out(row_filter.left_out());
+        if !context.cursor.get().is_some_and(|cursor| cursor.has_read(&key)) {
+            context.report.add_below(row_filter.left_out().below, facts.pruned.rows);
         }
     }
-    shared.report.add_pruned(facts.pruned);
-    conclude(shared, key, archive_after, ended).await
+    context.report.add_pruned(facts.pruned);
+    conclude(context, key, archive_after, ended).await
 }
 
 /// Treats a file whose key does not fit the partitions as a bad row. Nothing is asked for it.
 pub(crate) async fn reject_file(
-    shared: &StreamContext,
+    context: &StreamContext,
     object: ObjectFacts,
     from: &Position,
     reason: String,
 ) -> Result<FileEnd> {
-    let stream = &shared.stream;
+    let stream = &context.stream;
     if stream.bad_rows.action == job::BadRowAction::Fail {
         let error = Error::data(format!("Partition error: {reason}")).with("stream", &stream.name);
         return Err(error.with("key", &object.key).hint(
@@ -160,62 +160,62 @@ pub(crate) async fn reject_file(
     }
     let raw = object.key.as_bytes().to_vec();
     let reject = [Reject { reason: reason.into(), raw, ..Reject::default() }];
-    let goes_on = shared.tolerance.add(0, 1);
+    let goes_on = context.tolerance.add(0, 1);
     let bad_rows = reject.iter().map(Reject::rows).sum();
-    shared.report.add_bad_rows(&object.key, &reject);
+    context.report.add_bad_rows(&object.key, &reject);
     if !goes_on {
         return Ok(FileEnd::Stopped);
     }
-    if let Some(to) = shared.letters.clone() {
-        let mut letters = DeadLetterWriter::new(to, &stream.name, &object, from);
-        let added = letters.add(&reject).await;
+    if let Some(to) = context.dead_letters.clone() {
+        let mut dead_letters = DeadLetterWriter::new(to, &stream.name, &object, from);
+        let added = dead_letters.add(&reject).await;
         let written = match added {
-            Ok(()) => letters.flush().await,
+            Ok(()) => dead_letters.flush().await,
             failed => failed,
         };
-        written.inspect_err(|_| shared.report.add_unwritten())?;
+        written.inspect_err(|_| context.report.add_unwritten())?;
     }
-    shared.progress.file_done();
-    let (key, reservation) = (Arc::clone(&object.key), shared.budgets.output.reserve(0).await);
+    context.progress.file_done();
+    let (key, reservation) = (Arc::clone(&object.key), context.budgets.output.reserve(0).await);
     let (lines, after, batches) = (Vec::new(), from.clone(), Vec::new());
-    shared.outgoing.send(Event::Rows { key, lines, rows: 0, bad_rows, after, batches, reservation }).await;
-    shared.progress.advance();
-    shared.outgoing.send(Event::End { key: object.key }).await;
+    context.outgoing.send(Event::Rows { key, lines, rows: 0, bad_rows, after, batches, reservation }).await;
+    context.progress.advance();
+    context.outgoing.send(Event::End { key: object.key }).await;
     Ok(FileEnd::Read)
 }
 
 /// Says that a file is done, or what is wrong with it.
 async fn conclude(
-    shared: &StreamContext,
+    context: &StreamContext,
     key: Arc<str>,
     archive_after: Option<(Arc<str>, Position)>,
     ended: Result<FileEnd>,
 ) -> Result<FileEnd> {
     match ended {
         Ok(FileEnd::Read) => {
-            shared.progress.advance();
+            context.progress.advance();
             if let Some((key, after)) = archive_after {
-                shared.outgoing.send(Event::Advance { key, after }).await;
+                context.outgoing.send(Event::Advance { key, after }).await;
             }
-            shared.outgoing.send(Event::End { key }).await;
+            context.outgoing.send(Event::End { key }).await;
             Ok(FileEnd::Read)
         }
         Ok(end) => Ok(end),
         Err(error) if error.kind() == ErrorKind::Archived => {
-            shared.report.add_archived();
-            shared.outgoing.send(Event::PutOff { key }).await;
+            context.report.add_archived();
+            context.outgoing.send(Event::PutOff { key }).await;
             Ok(FileEnd::Read)
         }
         Err(error)
-            if error.kind() == ErrorKind::NotFound && archive_after.is_none() && from_inventory(shared, &key) =>
+            if error.kind() == ErrorKind::NotFound && archive_after.is_none() && context.from_inventory(&key) =>
         {
-            Ok(forget(shared, key).await)
+            Ok(context.forget(key).await)
         }
         Err(error) => {
             if error.subject() == Subject::DeadLetters {
-                shared.report.add_unwritten();
+                context.report.add_unwritten();
             }
-            Err(vanished(error).with("stream", &shared.stream.name).with("key", &key))
+            Err(vanished(error).with("stream", &context.stream.name).with("key", &key))
         }
     }
 }
@@ -240,11 +240,11 @@ fn vanished(error: Error) -> Error {
 }
 
 struct FileTask<'a> {
-    shared: &'a StreamContext,
+    context: &'a StreamContext,
     object: ObjectFacts,
     reader: FileReader,
     encoder: FileEncoder,
-    pick: Option<FileRowFilter>,
+    row_filter: Option<FileRowFilter>,
     lines: Vec<u8>,
     rows: u64,
     /// Bad rows since something was handed on.
@@ -258,7 +258,7 @@ struct FileTask<'a> {
     /// Whether the position moved since then.
     moved: bool,
     after: Position,
-    letters: Option<DeadLetterWriter>,
+    dead_letters: Option<DeadLetterWriter>,
     flattener: Option<Flattener>,
     /// Partitions whose name no column of the file was compared with.
     partitions: Vec<String>,
@@ -266,30 +266,35 @@ struct FileTask<'a> {
 
 impl<'a> FileTask<'a> {
     fn new(
-        shared: &'a StreamContext,
+        context: &'a StreamContext,
         object: ObjectFacts,
         from: Position,
         store: Store,
         origin: Origin,
     ) -> Result<Self> {
-        let stream = &shared.stream;
+        let stream = &context.stream;
         stream.told_by_key(&object.key)?;
-        let constants = shared.keys.get().map(|keys| keys.constants(&object.key)).unwrap_or_default();
-        let reader = reader(shared, &object, &from, store, origin, &constants)?;
-        let encoder = shared.encoder.file_with(&object, shared.clock.now().millis(), &partition::constants(&constants));
+        let constants = context.keys.get().map(|keys| keys.constants(&object.key)).unwrap_or_default();
+        let reader = reader(context, &object, &from, store, origin, &constants)?;
+        let encoder =
+            context.encoder.file_with(&object, context.clock.now().millis(), &partition::constants(&constants));
         let partitions = constants.iter().map(|constant| constant.name.clone()).collect();
         let parquet = match &stream.format {
             FormatOptions::Parquet(parquet) => *parquet,
             _ => ParquetOptions::default(),
         };
         let flattener = stream.flatten.map(|depth| Flattener::new(depth, parquet));
-        let letters = shared.letters.clone().map(|to| DeadLetterWriter::new(to, &stream.name, &object, &from));
+        let dead_letters =
+            context.dead_letters.clone().map(|to| DeadLetterWriter::new(to, &stream.name, &object, &from));
         Ok(Self {
-            shared,
+            context,
             object,
             reader,
             encoder,
-            pick: shared.pick.as_ref().map(|pick| pick.file_given(|name| row_selection::known(&constants, name))),
+            row_filter: context
+                .row_filter
+                .as_ref()
+                .map(|row_filter| row_filter.file_given(|name| row_selection::known(&constants, name))),
             lines: Vec::new(),
             batches: Vec::new(),
             rows: 0,
@@ -298,14 +303,14 @@ impl<'a> FileTask<'a> {
             handed_on: (from != Position::default()).then_some(from.rows),
             moved: false,
             after: from,
-            letters,
+            dead_letters,
             flattener,
             partitions,
         })
     }
 
     async fn run(&mut self) -> Result<FileEnd> {
-        while !self.shared.tolerance.exceeded() {
+        while !self.context.tolerance.exceeded() {
             match self.reader.next().await? {
                 ReadStep::Planned(planned) => {
                     self.expect(&planned);
@@ -322,29 +327,29 @@ impl<'a> FileTask<'a> {
 
     /// Says what the file will ask for, where no plan before the run knew it.
     fn expect(&self, planned: &RangePlan) {
-        if self.shared.untold.get().is_none() {
+        if self.context.unplanned_cost.get().is_none() {
             return;
         }
         let RangePlan { metadata_start, index, steps } = planned;
         let file = ColumnarFile::new(&self.object, parquet::TAIL_BYTES, *metadata_start, index, steps, 0);
         let row = Row::get(self.object.storage_class);
-        self.shared.cost_tracker.expect([&Usage { row, requests: file.requests, bytes: file.bytes }]);
+        self.context.cost_tracker.expect([&Usage { row, requests: file.requests, bytes: file.bytes }]);
     }
 
     /// Says, once in a stream, that a file needs more at once than the budget has.
     async fn say_if_large(&mut self, planned: &RangePlan) {
-        let shared = self.shared;
-        let most = shared.budgets.fetched.total_bytes() as u64;
+        let context = self.context;
+        let most = context.budgets.fetched.total_bytes() as u64;
         let bytes = planned.steps.iter().map(|step| step.iter().map(|range| range.end - range.start).sum()).max();
         let Some(bytes) = bytes.filter(|bytes: &u64| *bytes > most) else { return };
-        if shared.report.add_large(bytes) {
+        if context.report.add_large(bytes) {
             let message = format!(
                 "stream {}: '{}' has row groups of which {bytes} bytes are needed at once, more than the {most} bytes \
                  reserved for fetched data, so the run needs more memory; files with a page index or with smaller row \
                  groups need less",
-                shared.stream.name, self.object.key
+                context.stream.name, self.object.key
             );
-            shared.outgoing.log(Level::Warn, message).await;
+            context.outgoing.log(Level::Warn, message).await;
         }
     }
 
@@ -354,7 +359,7 @@ impl<'a> FileTask<'a> {
         for (name, times) in self.flattener.iter().flat_map(Flattener::renamed) {
             report.add_renamed(name, *times);
         }
-        if crate::select::columns::unlisted(&self.shared.stream) == Unlisted::Tell {
+        if crate::select::columns::unlisted(&self.context.stream) == Unlisted::Tell {
             facts.unprojected_columns.iter().for_each(|name| report.add_unlisted(name));
         }
         report
@@ -362,9 +367,9 @@ impl<'a> FileTask<'a> {
 
     async fn encode(&mut self, mut decoded: Decoded) -> Result<()> {
         if self.lines.capacity() == 0 {
-            self.lines = self.shared.outgoing.buffer(BLOCK_BYTES + BLOCK_BYTES / 2);
+            self.lines = self.context.outgoing.buffer(BLOCK_BYTES + BLOCK_BYTES / 2);
         }
-        self.encoder.set_emitted_at(self.shared.clock.now().millis());
+        self.encoder.set_emitted_at(self.context.clock.now().millis());
         self.decoded += decoded.batch.rows() as u64;
         // Filters and cursors ask for the columns that records have.
         if let Some(flattener) = &mut self.flattener {
@@ -376,14 +381,14 @@ impl<'a> FileTask<'a> {
             let facts = if partitions.is_empty() { FileFacts::default() } else { self.reader.facts() };
             for name in partitions {
                 if facts.has_column(&name).unwrap_or_else(|| decoded.batch.has_column(&name)) {
-                    self.shared.report.add_shadowed(&name, &self.object.key);
+                    self.context.report.add_shadowed(&name, &self.object.key);
                 }
             }
         }
         let mut left_out = Vec::new();
-        if let Some(pick) = &mut self.pick {
-            decoded.batch = pick.apply(decoded.batch)?;
-            left_out = pick.take_rows_left_out();
+        if let Some(row_filter) = &mut self.row_filter {
+            decoded.batch = row_filter.apply(decoded.batch)?;
+            left_out = row_filter.take_rows_left_out();
         }
         let start = self.lines.len();
         let Encoded { lines, refused, stopped, .. } = self.encoder.encode(&decoded.batch, &mut self.lines)?;
@@ -414,16 +419,16 @@ impl<'a> FileTask<'a> {
     /// there are too many bad rows, the batch counts as not read.
     async fn take(&mut self, rows: u64, mut rejects: Vec<Reject>, after: Position, start: usize) -> Result<()> {
         let bad_rows = rejects.iter().map(Reject::rows).sum();
-        if !self.shared.tolerance.add(rows, bad_rows) {
+        if !self.context.tolerance.add(rows, bad_rows) {
             self.lines.truncate(start);
-            self.shared.report.add_bad_rows(&self.object.key, &rejects);
+            self.context.report.add_bad_rows(&self.object.key, &rejects);
             return Ok(());
         }
         if !rejects.is_empty() {
             rejects.sort_by_key(|reject| (reject.offset, reject.row));
-            self.shared.report.add_bad_rows(&self.object.key, &rejects);
-            if let Some(letters) = &mut self.letters
-                && let Err(error) = letters.add(&rejects).await
+            self.context.report.add_bad_rows(&self.object.key, &rejects);
+            if let Some(dead_letters) = &mut self.dead_letters
+                && let Err(error) = dead_letters.add(&rejects).await
             {
                 self.lines.truncate(start);
                 return Err(error);
@@ -448,29 +453,29 @@ impl<'a> FileTask<'a> {
     /// Hands on what was encoded, with the position behind it; bad rows are written down first, so that no state covers
     /// one that is not.
     async fn flush(&mut self) -> Result<()> {
-        if let Some(letters) = &mut self.letters {
-            letters.flush().await?;
+        if let Some(dead_letters) = &mut self.dead_letters {
+            dead_letters.flush().await?;
         }
         let lines = std::mem::take(&mut self.lines);
         if lines.is_empty() && self.rows == 0 && self.bad_rows == 0 && self.after == Position::default() {
             return Ok(());
         }
-        let reservation = self.shared.budgets.output.reserve(lines.capacity()).await;
+        let reservation = self.context.budgets.output.reserve(lines.capacity()).await;
         // What was reached counts when the run is complete: it may be said before its rows are.
-        let marks = self.pick.as_mut().map(FileRowFilter::take_marks).filter(|marks| !marks.none());
+        let marks = self.row_filter.as_mut().map(FileRowFilter::take_marks).filter(|marks| !marks.none());
         if let Some(marks) = marks {
-            self.shared.outgoing.send(Event::Reach { marks }).await;
+            self.context.outgoing.send(Event::Reach { marks }).await;
         }
         self.decoded = 0;
         if std::mem::take(&mut self.moved) {
-            self.shared.progress.advance();
+            self.context.progress.advance();
         }
         let (rows, bad_rows) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.bad_rows));
-        self.shared.progress.add_rows(rows, lines.len() as u64);
+        self.context.progress.add_rows(rows, lines.len() as u64);
         let key = Arc::clone(&self.object.key);
         let (after, batches) = (self.after.clone(), std::mem::take(&mut self.batches));
         self.handed_on = Some(after.rows);
-        self.shared.outgoing.send(Event::Rows { key, lines, rows, bad_rows, after, batches, reservation }).await;
+        self.context.outgoing.send(Event::Rows { key, lines, rows, bad_rows, after, batches, reservation }).await;
         Ok(())
     }
 
@@ -485,39 +490,39 @@ impl<'a> FileTask<'a> {
         let message = format!(
             "stream {}: rows {rows} of {key} were emitted before the damage was detected, and may be wrong; the next \
              run reads the file again from its start",
-            self.shared.stream.name
+            self.context.stream.name
         );
-        self.shared.outgoing.send(Event::Rewind { key }).await;
+        self.context.outgoing.send(Event::Rewind { key }).await;
         if handed_on == 0 {
             return error;
         }
-        self.shared.outgoing.log(Level::Warn, message).await;
+        self.context.outgoing.log(Level::Warn, message).await;
         error.with("suspect_rows", rows)
     }
 }
 
 /// A reader of the rows that may be wanted. Requests go to `store`.
 fn reader(
-    shared: &StreamContext,
+    context: &StreamContext,
     object: &ObjectFacts,
     from: &Position,
     store: Store,
     origin: Origin,
     constants: &[PartitionConstant],
 ) -> Result<FileReader> {
-    let stream = &shared.stream;
+    let stream = &context.stream;
     let member = matches!(origin, Origin::Member { .. });
-    let predicates: Arc<[Predicate]> = row_selection::given(&shared.predicates, constants);
+    let predicates: Arc<[Predicate]> = row_selection::given(&context.predicates, constants);
     let options = OpenOptions {
         format: &stream.format,
         compression: if member { Compression::Zip } else { stream.compression.resolve(&object.key) },
-        projection: &shared.projection,
+        projection: &context.projection,
         resume: (*from != Position::default()).then_some(from),
-        limits: shared.limits,
+        limits: context.limits,
         predicates,
-        sample: shared.keys.get().and_then(|keys| keys.sample_of(object)),
+        sample: context.keys.get().and_then(|keys| keys.sample_of(object)),
     };
-    let resources = shared.resources(store);
+    let resources = context.resources(store);
     match origin {
         Origin::Object(extent) => FileReader::open(&resources, object, &options, extent),
         Origin::Member { bytes, .. } => FileReader::of_bytes(&resources, object, &options, *bytes),

@@ -366,3 +366,45 @@ fn numbered<'s>(lines: impl IntoIterator<Item = (Level, u64, &'s str)>) -> Vec<(
     let lines = lines.into_iter().filter(|(_, count, _)| *count > 0);
     lines.map(|(level, count, sentence)| (level, format!("{count} {sentence}"))).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_of_files_begin_with_the_words_that_people_know() {
+        let line = |kind, subject| failure_line(&Error::new(kind, "it failed").about(subject).with("key", "a.csv"));
+        for (kind, subject, words) in [
+            (ErrorKind::Data, Subject::File, "Error parsing record. it failed"),
+            (ErrorKind::Data, Subject::EarlierRows, "Error parsing record. it failed"),
+            (ErrorKind::Data, Subject::Run, "it failed"),
+            (ErrorKind::Data, Subject::DeadLetters, "it failed"),
+            (ErrorKind::SchemaMismatch, Subject::File, "Stopping sync in accordance with the configured validation"),
+            (
+                ErrorKind::Changed,
+                Subject::Position,
+                "The file appears to have become unreachable during sync. it failed",
+            ),
+            (ErrorKind::Access, Subject::File, "The file appears to have become unreachable during sync. it failed"),
+            (ErrorKind::Access, Subject::DeadLetters, "it failed"),
+            (ErrorKind::Archived, Subject::File, "it failed"),
+            (ErrorKind::Limit, Subject::File, "it failed"),
+        ] {
+            let line = line(kind, subject);
+            assert!(line.starts_with(words), "{kind:?} {subject:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn skipped_objects_are_summed_over_listing_decisions_and_reading() {
+        let mut counts = Counts::default();
+        counts.listing.skipped.add_many(SkipReason::Archived, 2);
+        counts.skipped.add(SkipReason::Archived);
+        counts.decisions.add(&Decision::AlreadyRead);
+        counts.decisions.add(&Decision::ReadAgain);
+        let skipped = counts.objects_skipped();
+        assert_eq!((skipped.get(SkipReason::Archived), skipped.get(SkipReason::AlreadyRead)), (3, 1));
+        assert_eq!(skipped.sum(&SkipReason::ALL), 4);
+        assert_eq!(counts.decisions.read_from_start(), 1);
+    }
+}

@@ -22,11 +22,11 @@ impl Transfer {
     /// Transfers an object, unless `from` says that it was.
     pub(crate) async fn run(
         &self,
-        shared: &StreamContext,
+        context: &StreamContext,
         store: &Store,
         object: &ObjectFacts,
         from: &Position,
-        alone: bool,
+        may_split: bool,
         until: Option<u64>,
     ) -> Result<FileEnd> {
         if from.rows > 0 {
@@ -45,14 +45,14 @@ impl Transfer {
         let name = self.name(object);
         let path = self.folder.join(&name).join(relative);
         let part = Part::create(self.folder.join(format!("{name}.part")))?;
-        let bytes = Bytes::new(store, object, 0, None, alone, &shared.budgets.fetched);
-        let Some(part) = download(shared, bytes, object, part).await? else { return Ok(FileEnd::Stopped) };
+        let bytes = Bytes::new(store, object, 0, None, may_split, &context.budgets.fetched);
+        let Some(part) = download(context, bytes, object, part).await? else { return Ok(FileEnd::Stopped) };
         part.keep(&path)?;
-        self.emit(shared, object, relative, &path).await?;
+        self.emit(context, object, relative, &path).await?;
         Ok(FileEnd::Read)
     }
 
-    async fn emit(&self, shared: &StreamContext, object: &ObjectFacts, relative: &str, path: &Path) -> Result<()> {
+    async fn emit(&self, context: &StreamContext, object: &ObjectFacts, relative: &str, path: &Path) -> Result<()> {
         let (folder, file_name) = object.key.rsplit_once('/').unwrap_or(("", &object.key));
         let url = path.to_str().ok_or_else(|| Error::config("the staging folder's name is not UTF-8 text"))?;
         let line = message::file_record(&FileReference {
@@ -64,29 +64,29 @@ impl Transfer {
             updated_at: object.modified_at,
             staging_file_url: url,
             source_file_relative_path: relative,
-            emitted_at: shared.clock.now(),
+            emitted_at: context.clock.now(),
         });
         let lines = line.into_bytes();
-        let reservation = shared.budgets.output.reserve(lines.len()).await;
+        let reservation = context.budgets.output.reserve(lines.len()).await;
         let after = Position::new(1, Place::RowGroup { group: 0, row: 1 });
         let key = Arc::clone(&object.key);
-        shared.progress.add_rows(1, lines.len() as u64);
+        context.progress.add_rows(1, lines.len() as u64);
         let batches = Vec::new();
-        shared.progress.advance();
-        shared.outgoing.send(Event::Rows { key, lines, rows: 1, bad_rows: 0, after, batches, reservation }).await;
+        context.progress.advance();
+        context.outgoing.send(Event::Rows { key, lines, rows: 1, bad_rows: 0, after, batches, reservation }).await;
         Ok(())
     }
 }
 
 /// Writes an object's bytes. `None`: the run was asked to stop before all were there.
 async fn download(
-    shared: &StreamContext,
+    context: &StreamContext,
     mut bytes: Bytes,
     object: &ObjectFacts,
     mut part: Part,
 ) -> Result<Option<Part>> {
     loop {
-        let Some(next) = shared.stop.unless(bytes.next()).await else { return Ok(None) };
+        let Some(next) = context.stop.unless(bytes.next()).await else { return Ok(None) };
         let Some((_, piece)) = next? else { break };
         part.write(&piece)?;
     }

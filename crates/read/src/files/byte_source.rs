@@ -173,6 +173,12 @@ impl ByteSource {
         checksum.proof(from)
     }
 
+    /// Computes no checksum of our own any more, since no later run will decode again what was handed over.
+    pub(crate) fn stop_remembering(&mut self) {
+        self.remembers = false;
+        self.checksum = self.checksum.take().filter(|sum| sum.promised_by_server() || sum.awaits_comparison());
+    }
+
     /// The next bytes and their offset in the object, or in the part of it that is read; `None` at its end.
     pub(crate) async fn next(&mut self) -> Result<Option<(u64, Bytes)>> {
         loop {

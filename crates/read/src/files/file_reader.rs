@@ -12,7 +12,7 @@ use crate::files::byte_source::{ByteSource, Observer, feed_ranges};
 use crate::files::range_source::{Fed, RangeSource};
 use crate::files::room::Room;
 use crate::files::stop::Stop;
-use tollgate_base::batch::{Decoded, Position};
+use tollgate_base::batch::{Decoded, Place, Position};
 use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::Compression;
@@ -238,7 +238,13 @@ impl<D: Decode + ?Sized> FileReader<D> {
     pub fn prove(&mut self, position: &mut Position) {
         let (from, repeats) = tollgate_format::reads_from(&position.place, self.compression);
         position.proof = match &mut self.source {
-            Source::InOrder(source) => source.bytes.proof(from, repeats),
+            Source::InOrder(source) => {
+                // The first bytes told that the text is not compressed.
+                if !repeats && matches!(position.place, Place::Byte { frame: None, .. }) {
+                    source.bytes.stop_remembering();
+                }
+                source.bytes.proof(from, repeats)
+            }
             Source::Ranges(_) => None,
         };
     }

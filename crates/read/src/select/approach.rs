@@ -51,10 +51,10 @@ impl<'a> Approach<'a> {
 
     /// The plan of one file. Of a file that is read by ranges it is the most that it can take: how much it is only its footer
     /// tells.
-    pub(crate) fn file(&mut self, object: &ObjectFacts, from: &Position, alone: bool) -> FilePlan {
+    pub(crate) fn file(&mut self, object: &ObjectFacts, from: &Position, may_split: bool) -> FilePlan {
         match self.access(object, from) {
-            _ if self.leaves_out(object) => FilePlan { requests: 0, bytes: 0, ..in_order(object, 0, alone) },
-            Access::Stream { from } => in_order(&self.sampled(object), from, alone),
+            _ if self.leaves_out(object) => FilePlan { requests: 0, bytes: 0, ..in_order(object, 0, may_split) },
+            Access::Stream { from } => in_order(&self.sampled(object), from, may_split),
             Access::Ranges => by_ranges(object, self.stream.pushdown != Pushdown::default()),
         }
     }

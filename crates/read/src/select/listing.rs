@@ -58,7 +58,7 @@ pub(crate) struct Listing {
     /// Where only a sample is handed on.
     sampling: Option<Sampling>,
     /// What dead letters in this bucket begin with.
-    letters: Option<String>,
+    dead_letters: Option<String>,
     pub(crate) counts: ListingCounts,
     /// Objects of the stream that are not read now, and are there.
     unread: Vec<ObjectFacts>,
@@ -159,7 +159,7 @@ impl Listing {
             .by_expression(stream.key_pattern.as_ref())
             .with_archives(archives);
         let prefixes = prefixes_of(store, &selection, stream);
-        let letters = letters_in(store, stream);
+        let dead_letters = dead_letters_in(store, stream);
         let layout = prepared.layout.as_deref().cloned().unwrap_or_default();
         let mut walk = Walk::new(layout, prepared.filter.clone(), after, &prepared.sampled, options);
         let mut from_inventory = None;
@@ -168,7 +168,7 @@ impl Listing {
             let objects = Arc::clone(&inventory_listing.inventory).in_order().peekable();
             from_inventory = Some(FromInventory { objects, listed: VecDeque::new(), ended: false });
             match inventory_listing.condition {
-                Some(older) => walk = walk.instead(older, Arc::clone(&inventory_listing.inventory)),
+                Some(older) => walk = walk.with_inventory(older, Arc::clone(&inventory_listing.inventory)),
                 None => listed = &[],
             }
         }
@@ -179,7 +179,7 @@ impl Listing {
         Self {
             store,
             selection,
-            letters,
+            dead_letters,
             prepared,
             walk,
             queue,
@@ -454,10 +454,10 @@ impl Listing {
     }
 
     /// Whether the object holds bad rows that a run wrote, and is no data.
-    fn letter(&self, object: &ObjectFacts) -> bool {
+    fn is_dead_letter(&self, object: &ObjectFacts) -> bool {
         let written =
             |prefix: &String| object.key.starts_with(prefix.as_str()) && object.key.ends_with(dead_letter_keys::SUFFIX);
-        self.letters.as_ref().is_some_and(written)
+        self.dead_letters.as_ref().is_some_and(written)
     }
 
     /// Asks for the pages of the first nodes.
@@ -501,7 +501,7 @@ impl Listing {
             *seen = true;
         }
         match self.selection.verdict(object) {
-            ObjectVerdict::Selected if self.letter(object) => self.counts.skipped.add(SkipReason::DeadLetter),
+            ObjectVerdict::Selected if self.is_dead_letter(object) => self.counts.skipped.add(SkipReason::DeadLetter),
             ObjectVerdict::Selected if !self.in_wanted_partition(object) => {}
             // Whoever knows what was read counts those that are not.
             ObjectVerdict::Selected if object.storage_class.archived() => self.unread.push(object.clone()),
@@ -593,7 +593,7 @@ fn archives_of(key: &str) -> impl Iterator<Item = &str> + Clone {
 }
 
 /// What the keys of the stream's dead letters begin with, where they lie among its files.
-fn letters_in(store: &Store, stream: &Stream) -> Option<String> {
+fn dead_letters_in(store: &Store, stream: &Stream) -> Option<String> {
     match &stream.bad_rows.action {
         BadRowAction::DeadLetter(DeadLetterPlace::Bucket { bucket, prefix }) if bucket == store.bucket() => {
             Some(prefix.clone())

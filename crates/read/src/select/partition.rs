@@ -76,20 +76,20 @@ pub(crate) async fn prepare(
     let prefixes = prefixes_of(store, &selection, stream);
     let base = common_folder(&prefixes);
     let mut prepared = Prepared::default();
-    let letters = dead_letter_keys::folders_in(store, stream, &base);
+    let dead_letter_folders = dead_letter_keys::folders_in(store, stream, &base);
     let layout = match &partitions.template {
         Some(template) => {
             let mut layout = Layout::of_template(template, &base, partitions);
             // Where neither types nor names tell which folders are dates, their values do.
             if partitions.lookback_seconds.is_some() && !dated(&layout) {
-                sample(store, &prefixes, &letters, 1, &mut prepared).await?;
+                sample(store, &prefixes, &dead_letter_folders, 1, &mut prepared).await?;
                 layout.learn(folders_of(&prepared.sampled));
             }
             Some(layout)
         }
         None => {
             let branches = if partitions.keys.is_empty() { BRANCHES } else { 1 };
-            sample(store, &prefixes, &letters, branches, &mut prepared).await?;
+            sample(store, &prefixes, &dead_letter_folders, branches, &mut prepared).await?;
             // Where there is nothing, there is nothing to be wrong about.
             if prepared.saw_something() { detect(&base, &prepared.sampled, partitions)? } else { None }
         }
@@ -125,7 +125,7 @@ fn without_layout(base: &str) -> Error {
 async fn sample(
     store: &Store,
     prefixes: &[String],
-    letters: &[String],
+    dead_letter_folders: &[String],
     branches: usize,
     prepared: &mut Prepared,
 ) -> Result<()> {
@@ -135,11 +135,11 @@ async fn sample(
         _ => roots.branches(ROOTS).into_iter().map(str::to_owned).collect(),
     };
     for root in roots {
-        let first = look_into(store, &root, letters, prepared).await?;
+        let first = look_into(store, &root, dead_letter_folders, prepared).await?;
         for branch in first.branches(branches) {
             let mut folder = branch.to_owned();
             for _ in 0..DEPTH {
-                let seen = look_into(store, &folder, letters, prepared).await?;
+                let seen = look_into(store, &folder, dead_letter_folders, prepared).await?;
                 match seen.branches(1).first() {
                     Some(next) => folder = (*next).to_owned(),
                     None => break,
@@ -150,13 +150,18 @@ async fn sample(
     Ok(())
 }
 
-async fn look_into(store: &Store, prefix: &str, letters: &[String], prepared: &mut Prepared) -> Result<Sampled> {
+async fn look_into(
+    store: &Store,
+    prefix: &str,
+    dead_letter_folders: &[String],
+    prepared: &mut Prepared,
+) -> Result<Sampled> {
     let delimiter = Some("/".to_owned());
     let request = ListRequest { prefix: prefix.to_owned(), delimiter, ..ListRequest::default() };
     let page = Box::pin(store.list(&request)).await?;
     prepared.pages += 1;
     // Bad rows that an earlier run wrote say nothing about the layout.
-    let data = |folder: &&String| !letters.iter().any(|letters| folder.starts_with(letters.as_str()));
+    let data = |folder: &&String| !dead_letter_folders.iter().any(|other| folder.starts_with(other.as_str()));
     let seen = Sampled {
         prefix: prefix.to_owned(),
         folders: page.common_prefixes.iter().filter(data).cloned().collect(),

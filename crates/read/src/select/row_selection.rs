@@ -18,7 +18,7 @@ use tollgate_record::{Unlisted, columns_wanted};
 pub(crate) struct RowSelection {
     pub(crate) projection: Projection,
     pub(crate) predicates: Arc<[Predicate]>,
-    pub(crate) pick: Option<RowFilter>,
+    pub(crate) row_filter: Option<RowFilter>,
 }
 
 /// The columns of a stream's records: of those that the catalog selects, the ones that the configuration names.
@@ -76,13 +76,18 @@ impl RowSelection {
         let unlisted = crate::select::columns::unlisted(stream);
         let everything = (stream.schemaless && !named) || unlisted == Unlisted::Write;
         let written = if everything { &Columns::All } else { columns };
-        let pick = RowFilter::new(filter, followed, catalog, written, csv);
-        if let (Projection::Columns(names) | Projection::Flattened(names), Some(pick)) = (&mut projection, &pick) {
-            let more: Vec<_> =
-                pick.columns().filter(|name| !names.iter().any(|known| known == name)).map(str::to_owned).collect();
+        let row_filter = RowFilter::new(filter, followed, catalog, written, csv);
+        if let (Projection::Columns(names) | Projection::Flattened(names), Some(row_filter)) =
+            (&mut projection, &row_filter)
+        {
+            let more: Vec<_> = row_filter
+                .columns()
+                .filter(|name| !names.iter().any(|known| known == name))
+                .map(str::to_owned)
+                .collect();
             names.extend(more);
         }
-        Ok(Self { projection, predicates, pick })
+        Ok(Self { projection, predicates, row_filter })
     }
 }
 

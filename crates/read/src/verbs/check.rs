@@ -28,8 +28,8 @@ pub async fn check(job: &Job, store: &Store, clock: Clock) -> Result<Vec<String>
 }
 
 async fn check_stream(stream: &Stream, caps: Caps, store: &Store, clock: Clock) -> Result<Option<String>> {
-    if let Some(letters) = DeadLetterStore::of(&stream.bad_rows.action, store) {
-        Box::pin(letters.try_out()).await?;
+    if let Some(dead_letters) = DeadLetterStore::of(&stream.bad_rows.action, store) {
+        Box::pin(dead_letters.try_out()).await?;
     }
     let prepared = partition::prepare(store, stream, clock.now(), None).await?;
     if let Some(source) = &stream.inventory {

@@ -174,9 +174,9 @@ pub(crate) async fn columns_of(
     let mut columns = infer::merge(found.iter().map(|(_, columns)| columns.as_slice()), stream.schema.inference);
     if matches!(stream.format, FormatOptions::Csv(_)) {
         // Columns of headers without rows, and texts of several types, which are all texts.
-        let untold = |kind| matches!(kind, InferredType::Null | InferredType::Mixed);
-        let untold = columns.iter_mut().filter(|column| untold(column.kind));
-        untold.for_each(|column| column.kind = InferredType::String);
+        let unplanned_cost = |kind| matches!(kind, InferredType::Null | InferredType::Mixed);
+        let unplanned_cost = columns.iter_mut().filter(|column| unplanned_cost(column.kind));
+        unplanned_cost.for_each(|column| column.kind = InferredType::String);
     }
     if let Some(names) = &stream.pushdown.columns {
         columns.retain(|column| names.contains(&column.name));

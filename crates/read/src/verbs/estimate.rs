@@ -163,9 +163,9 @@ async fn while_listing(files: &mut FileQueue, stream: &Stream, parallel: usize) 
     let (mut plan, mut approach) = (plan::begun(stream), Approach::new(stream, files.keys()));
     let mut index = 0;
     while let Some((object, from)) = files.next().await? {
-        let alone = ranges::alone(files.ready(), index.min(parallel - 1));
+        let may_split = ranges::may_split(files.ready(), index.min(parallel - 1));
         let place = u32::try_from(index).expect("a listing has fewer than 2^32 selected keys");
-        plan::add(&mut plan, &mut approach, (place, &object, &from), alone);
+        plan::add(&mut plan, &mut approach, (place, &object, &from), may_split);
         index += 1;
     }
     Ok(plan)

@@ -28,8 +28,8 @@ pub(crate) fn of_files(files: &FileQueue, stream: &Stream, parallel: usize) -> O
     let (mut plan, mut approach) = (begun(stream), Approach::new(stream, files.keys()));
     let count = files.ready();
     for (index, (place, object, from)) in files.placed()?.enumerate() {
-        let alone = ranges::alone(count - index - 1, index.min(parallel - 1));
-        add(&mut plan, &mut approach, (place, &object, &from), alone);
+        let may_split = ranges::may_split(count - index - 1, index.min(parallel - 1));
+        add(&mut plan, &mut approach, (place, &object, &from), may_split);
     }
     Some(plan)
 }
@@ -44,13 +44,13 @@ pub(crate) fn add(
     plan: &mut StreamPlan,
     approach: &mut Approach<'_>,
     (place, object, from): (u32, &ObjectFacts, &Position),
-    alone: bool,
+    may_split: bool,
 ) {
     if approach.leaves_out(object) {
         return;
     }
     match approach.access(object, from) {
-        Access::Stream { from } => _ = plan.add_in_order(&approach.sampled(object), from, alone),
+        Access::Stream { from } => _ = plan.add_in_order(&approach.sampled(object), from, may_split),
         Access::Ranges => {
             let part = *from != Position::default() || approach.keys.sample_of(object).is_some();
             plan.add_columnar(object, place, part);

@@ -13,8 +13,8 @@ use tollgate_base::schema::Columns;
 /// The value of a row.
 type Cells<'a> = Box<dyn Fn(usize) -> Value<'a> + 'a>;
 
-pub(super) fn apply(pick: &mut FileRowFilter, batch: RecordBatch) -> Result<RecordBatch> {
-    let shared = std::sync::Arc::clone(&pick.shared);
+pub(super) fn apply(row_filter: &mut FileRowFilter, batch: RecordBatch) -> Result<RecordBatch> {
+    let shared = std::sync::Arc::clone(&row_filter.shared);
     let schema = batch.schema();
     let mut cells = Vec::with_capacity(shared.names.len());
     for (index, name) in shared.names.iter().enumerate() {
@@ -22,7 +22,7 @@ pub(super) fn apply(pick: &mut FileRowFilter, batch: RecordBatch) -> Result<Reco
             cells.push(Box::new(|_| Value::Null) as Cells<'_>);
             continue;
         };
-        pick.meet(index);
+        row_filter.meet(index);
         let mut conditions = shared.filter.iter().flat_map(Predicate::conditions);
         conditions
             .by_ref()
@@ -30,7 +30,8 @@ pub(super) fn apply(pick: &mut FileRowFilter, batch: RecordBatch) -> Result<Reco
             .try_for_each(|condition| condition.check(kind_of(field.data_type())))?;
         cells.push(nullable(batch.column(at)));
     }
-    let kept = BooleanBuffer::collect_bool(batch.num_rows(), |row| pick.keeps(&shared, |index| cells[index](row)));
+    let kept =
+        BooleanBuffer::collect_bool(batch.num_rows(), |row| row_filter.keeps(&shared, |index| cells[index](row)));
     drop(cells);
     let batch = if kept.count_set_bits() == batch.num_rows() {
         batch

@@ -6,8 +6,8 @@ use super::rows::{FileRowFilter, kind_of};
 use tollgate_base::batch::{JsonField, JsonKind, JsonRows};
 use tollgate_base::predicate::{Kind, Value, instant, time_of_day};
 
-pub(super) fn apply(pick: &mut FileRowFilter, mut rows: JsonRows) -> JsonRows {
-    let shared = std::sync::Arc::clone(&pick.shared);
+pub(super) fn apply(row_filter: &mut FileRowFilter, mut rows: JsonRows) -> JsonRows {
+    let shared = std::sync::Arc::clone(&row_filter.shared);
     let kinds: Vec<Kind> = shared.kinds.iter().map(|kind| kind_of(*kind)).collect();
     let mut members: Vec<Option<Member<'_>>> = Vec::with_capacity(kinds.len());
     let (mut kept_fields, mut kept_rows, mut start) = (0, 0, 0);
@@ -20,10 +20,11 @@ pub(super) fn apply(pick: &mut FileRowFilter, mut rows: JsonRows) -> JsonRows {
         for field in &fields[start..end] {
             if let Some(index) = index_of(field, data, &shared.names) {
                 members[index] = Some(Member::of(field, data));
-                pick.meet(index);
+                row_filter.meet(index);
             }
         }
-        if pick.keeps(&shared, |index| members[index].as_ref().map_or(Value::Null, |member| member.value(kinds[index])))
+        if row_filter
+            .keeps(&shared, |index| members[index].as_ref().map_or(Value::Null, |member| member.value(kinds[index])))
         {
             fields.copy_within(start..end, kept_fields);
             kept_fields += end - start;

@@ -13,7 +13,7 @@ use tollgate_base::options::CsvOptions;
 use tollgate_base::predicate::{Marks, Predicate, Value};
 use tollgate_base::schema::{Column, ColumnType, Columns};
 
-fn pick(filter: Option<Json>, cursor: Option<CursorColumn>, catalog: &Columns) -> FileRowFilter {
+fn row_filter(filter: Option<Json>, cursor: Option<CursorColumn>, catalog: &Columns) -> FileRowFilter {
     let filter = filter.map(|json| Predicate::parse(&json, "f").unwrap().unwrap());
     RowFilter::new(filter, cursor, catalog, &Columns::All, &CsvOptions::default()).unwrap().file()
 }
@@ -98,14 +98,14 @@ fn texts_are_compared_as_the_catalogs_types() {
         (json!([["elsewhere", "is null"], ["name", "is not null"]]), vec!["9", "10", "1_1", "abc"]),
         (json!([[["id", "=", 9]], [["name", "=", "b"]]]), vec!["9", "1_1"]),
     ] {
-        let mut pick = pick(Some(filter.clone()), None, &catalog);
-        let Batch::Text(kept) = pick.apply(Batch::Text(rows())).unwrap() else { panic!("texts") };
+        let mut row_filter = row_filter(Some(filter.clone()), None, &catalog);
+        let Batch::Text(kept) = row_filter.apply(Batch::Text(rows())).unwrap() else { panic!("texts") };
         assert_eq!(texts(&kept, 0), expected, "{filter}");
-        assert_eq!(pick.left_out().filtered, 5 - expected.len() as u64, "{filter}");
+        assert_eq!(row_filter.left_out().filtered, 5 - expected.len() as u64, "{filter}");
     }
-    let mut pick = pick(Some(json!([["id", ">", 9], ["elsewhere", "is null"]])), None, &catalog);
-    pick.apply(Batch::Text(rows())).unwrap();
-    let notes: Vec<String> = pick.left_out().notes().into_iter().map(|(_, note)| note).collect();
+    let mut row_filter = row_filter(Some(json!([["id", ">", 9], ["elsewhere", "is null"]])), None, &catalog);
+    row_filter.apply(Batch::Text(rows())).unwrap();
+    let notes: Vec<String> = row_filter.left_out().notes().into_iter().map(|(_, note)| note).collect();
     assert!(notes[1].contains("1 rows") && notes[1].contains("'abc' in column 'id'"), "{notes:?}");
     assert!(notes[2].contains("'elsewhere'"), "{notes:?}");
 }
@@ -130,8 +130,8 @@ fn members_are_compared_as_their_own_types() {
         (json!([["k\"", "=", "a\\b"]]), 1),
         (json!([["id", "!=", 9]]), 2),
     ] {
-        let mut pick = pick(Some(filter.clone()), None, &catalog);
-        let Batch::Json(kept) = pick.apply(Batch::Json(rows())).unwrap() else { panic!("JSON") };
+        let mut row_filter = row_filter(Some(filter.clone()), None, &catalog);
+        let Batch::Json(kept) = row_filter.apply(Batch::Json(rows())).unwrap() else { panic!("JSON") };
         assert_eq!(kept.row_ends.len(), expected, "{filter}");
         assert_eq!(kept.row_ends.last().copied().unwrap_or(0) as usize, kept.fields.len(), "{filter}");
     }
@@ -169,15 +169,15 @@ fn columns_are_compared_by_their_types() {
         (json!([["text", ">", "ab"]]), vec![3, 4]),
         (json!([["elsewhere", "=", 1]]), vec![]),
     ] {
-        let mut pick = pick(Some(filter.clone()), None, &Columns::All);
-        let Batch::Arrow(kept) = pick.apply(Batch::Arrow(table())).unwrap() else { panic!("columns") };
+        let mut row_filter = row_filter(Some(filter.clone()), None, &Columns::All);
+        let Batch::Arrow(kept) = row_filter.apply(Batch::Arrow(table())).unwrap() else { panic!("columns") };
         let rows = |batch: &RecordBatch| {
             batch.column_by_name("unsigned").unwrap().as_any().downcast_ref::<UInt64Array>().unwrap().values().to_vec()
         };
         let rows: Vec<u64> = rows(&kept).into_iter().map(|row| if row == u64::MAX { 4 } else { row }).collect();
         assert_eq!(rows, expected, "{filter}");
     }
-    let mut wrong = pick(Some(json!([["day", "=", 5]])), None, &Columns::All);
+    let mut wrong = row_filter(Some(json!([["day", "=", 5]])), None, &Columns::All);
     let error = wrong.apply(Batch::Arrow(table())).unwrap_err();
     assert!(error.message().contains("'day'") && error.message().contains("number 5"), "{error}");
 }
@@ -186,8 +186,8 @@ fn columns_are_compared_by_their_types() {
 fn columns_that_only_the_filter_needs_are_dropped_again() {
     let filter = Predicate::parse(&json!([["id", "=", 1]]), "f").unwrap();
     let written = listed(&[("text", ColumnType::Any), ("share", ColumnType::Any)]);
-    let mut pick = RowFilter::new(filter, None, &Columns::All, &written, &CsvOptions::default()).unwrap().file();
-    let Batch::Arrow(kept) = pick.apply(Batch::Arrow(table())).unwrap() else { panic!("columns") };
+    let mut row_filter = RowFilter::new(filter, None, &Columns::All, &written, &CsvOptions::default()).unwrap().file();
+    let Batch::Arrow(kept) = row_filter.apply(Batch::Arrow(table())).unwrap() else { panic!("columns") };
     assert_eq!(kept.schema().fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), ["share", "text"]);
     assert_eq!(kept.num_rows(), 1);
 }
@@ -197,16 +197,16 @@ fn rows_below_the_bound_are_left_out_and_the_greatest_value_is_kept() {
     let mut bound = Marks::default();
     bound.see(&Value::Integer(10));
     let cursor = |bound: &Marks| Some(CursorColumn { name: "id".to_owned(), bound: bound.clone() });
-    let mut texts_pick = pick(None, cursor(&bound), &Columns::All);
+    let mut texts_filter = row_filter(None, cursor(&bound), &Columns::All);
     let rows = text_rows(&["id"], &[&["9"], &["10"], &["100"], &["~"], &["abc"], &["99"]]);
-    let Batch::Text(kept) = texts_pick.apply(Batch::Text(rows)).unwrap() else { panic!("texts") };
+    let Batch::Text(kept) = texts_filter.apply(Batch::Text(rows)).unwrap() else { panic!("texts") };
     assert_eq!(texts(&kept, 0), ["10", "100", "", "abc", "99"]);
-    assert_eq!(texts_pick.left_out().below, 1);
-    let marks = serde_json::to_value(texts_pick.take_marks()).unwrap();
+    assert_eq!(texts_filter.left_out().below, 1);
+    let marks = serde_json::to_value(texts_filter.take_marks()).unwrap();
     assert_eq!(marks, json!({"number": "100", "text": "abc"}));
-    let mut table_pick = pick(Some(json!([["unsigned", "<", 100]])), cursor(&bound), &Columns::All);
-    let Batch::Arrow(kept) = table_pick.apply(Batch::Arrow(table())).unwrap() else { panic!("columns") };
+    let mut table_filter = row_filter(Some(json!([["unsigned", "<", 100]])), cursor(&bound), &Columns::All);
+    let Batch::Arrow(kept) = table_filter.apply(Batch::Arrow(table())).unwrap() else { panic!("columns") };
     assert_eq!(kept.num_rows(), 1, "a null is never below");
-    assert_eq!((table_pick.left_out().filtered, table_pick.left_out().below), (1, 2));
-    assert!(table_pick.take_marks().none(), "rows that are left out do not count");
+    assert_eq!((table_filter.left_out().filtered, table_filter.left_out().below), (1, 2));
+    assert!(table_filter.take_marks().none(), "rows that are left out do not count");
 }

@@ -17,18 +17,18 @@ struct Asked {
     nullable: bool,
 }
 
-pub(super) fn apply(pick: &mut FileRowFilter, mut rows: TextRows) -> TextRows {
-    let shared = std::sync::Arc::clone(&pick.shared);
+pub(super) fn apply(row_filter: &mut FileRowFilter, mut rows: TextRows) -> TextRows {
+    let shared = std::sync::Arc::clone(&row_filter.shared);
     let asked = asked(&shared, &rows);
     for (index, _) in asked.iter().enumerate().filter(|(_, asked)| asked.field.is_some()) {
-        pick.meet(index);
+        row_filter.meet(index);
     }
     let mut values = Vec::with_capacity(asked.len());
     let mut keeps = Vec::with_capacity(rows.rows);
     for row in 0..rows.rows {
         values.clear();
         values.extend(asked.iter().map(|asked| field_of(asked, &rows, row, &shared.csv)));
-        keeps.push(pick.keeps(&shared, |index| values[index].value(asked[index].kind)));
+        keeps.push(row_filter.keeps(&shared, |index| values[index].value(asked[index].kind)));
     }
     drop(values);
     retain(&mut rows, &keeps);

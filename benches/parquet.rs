@@ -13,7 +13,7 @@ use bytes::Bytes;
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_base::options::Projection;
 use tollgate_base::schema::Columns;
-use tollgate_format::parquet::{Limits, ParquetDecoder};
+use tollgate_format::parquet::{ParquetDecoder, ParquetLimits};
 use tollgate_format::{Decode, Step};
 use tollgate_record::{EncodeOptions, StreamEncoder};
 
@@ -44,7 +44,7 @@ fn main() -> Result<()> {
     let file = Bytes::from(std::fs::read(&path).with_context(|| path.clone())?);
     let mut sizes: Vec<usize> = arguments.map(|size| size.parse()).collect::<Result<_, _>>()?;
     if sizes.is_empty() {
-        sizes.push(Limits::default().batch_rows);
+        sizes.push(ParquetLimits::default().batch_rows);
     }
     println!("{path}: {} bytes", file.len());
     println!("rows/batch       rows   decode ms   encode ms    total ms   out MB/s");
@@ -79,7 +79,7 @@ fn run(file: &Bytes, batch_rows: usize) -> Result<Run> {
         etag: "".into(),
         storage_class: StorageClass::Standard,
     };
-    let limits = Limits { batch_rows, ..Limits::default() };
+    let limits = ParquetLimits { batch_rows, ..ParquetLimits::default() };
     let mut decoder = ParquetDecoder::new(&object, &Projection::All, None, limits)?;
     let stream = StreamEncoder::new("parquet", None, &Columns::All, EncodeOptions::default());
     let mut encoder = stream.file(&object, 1_795_259_475_356);

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test panics with what it met")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Crates that turn plain values into plain values.
@@ -120,4 +121,33 @@ fn only_the_sink_writes_to_stdout() {
             assert!(is_sink || watches || !text.contains(word), "'{word}' in {}", path.display());
         }
     }
+}
+
+/// The names of the public types that a file declares.
+fn public_types(code: &str) -> BTreeSet<&str> {
+    let mut found = BTreeSet::new();
+    for line in code.lines() {
+        let mut words = line.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+        if let (Some("pub"), Some("struct" | "enum" | "trait" | "type"), Some(name)) =
+            (words.next(), words.next(), words.next())
+        {
+            found.insert(name);
+        }
+    }
+    found
+}
+
+/// A type may be declared twice in one file, for two platforms.
+#[test]
+fn no_name_stands_for_two_public_types() {
+    let mut files = source_files(&root().join("src"));
+    files.extend(source_files(&root().join("crates")));
+    let mut declared = BTreeMap::new();
+    for (path, code) in &files {
+        for name in public_types(code) {
+            let other = declared.insert(name, path);
+            assert!(other.is_none(), "'{name}' in {} and in {}", path.display(), other.unwrap().display());
+        }
+    }
+    assert!(declared.len() > 100, "only {} types were found", declared.len());
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_base::options::Projection;
 use tollgate_base::schema::Columns;
-use tollgate_format::parquet::{Limits, ParquetDecoder};
+use tollgate_format::parquet::{ParquetDecoder, ParquetLimits};
 use tollgate_format::{Decode, Step};
 use tollgate_record::{EncodeOptions, StreamEncoder};
 
@@ -26,7 +26,7 @@ fn lines(path: &Path, file: Bytes, batch_rows: usize) -> Result<String> {
         etag: "".into(),
         storage_class: StorageClass::Standard,
     };
-    let limits = Limits { batch_rows, ..Limits::default() };
+    let limits = ParquetLimits { batch_rows, ..ParquetLimits::default() };
     let mut decoder = ParquetDecoder::new(&object, &Projection::All, None, limits)?;
     let stream = StreamEncoder::new("s", None, &Columns::All, EncodeOptions::default());
     let mut encoder = stream.file(&object, 0);

@@ -65,8 +65,8 @@ pub struct EstimateFiles {
 #[derive(Debug, Args)]
 pub struct Shown {
     /// The output format.
-    #[arg(long, value_enum, default_value_t = Layout::Table)]
-    format: Layout,
+    #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
+    format: OutputFormat,
     /// Short for `--format json`.
     #[arg(long, conflicts_with = "format")]
     json: bool,
@@ -75,14 +75,14 @@ pub struct Shown {
 impl Shown {
     /// The requested output format.
     #[must_use]
-    pub fn layout(&self) -> Layout {
-        if self.json { Layout::Json } else { self.format }
+    pub fn format(&self) -> OutputFormat {
+        if self.json { OutputFormat::Json } else { self.format }
     }
 }
 
 /// The output formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Layout {
+pub enum OutputFormat {
     /// A table for people.
     Table,
     /// JSON for programs.

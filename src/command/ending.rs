@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::output::{print, tell};
-use crate::cli::Layout;
+use crate::cli::OutputFormat;
 use tollgate_base::error::Error;
 use tollgate_protocol::message;
 use tollgate_runtime::clock::Clock;
@@ -58,11 +58,11 @@ pub(super) fn failed(error: &Error) -> Ending {
 
 /// The failure of a verb for people: in plain words on stderr, and for a program, which reads stdout alone, as the TRACE ERROR
 /// that all verbs print.
-pub(super) fn told(error: &Error, format: Layout) -> Ending {
+pub(super) fn told(error: &Error, format: OutputFormat) -> Ending {
     tell(&format!("error: {}", message::chain(error)));
     match format {
-        Layout::Table => Ending::Failure,
-        Layout::Json => failed(error),
+        OutputFormat::Table => Ending::Failure,
+        OutputFormat::Json => failed(error),
     }
 }
 

@@ -8,7 +8,7 @@ use super::Ending;
 use super::ending::told;
 use super::output::print;
 use super::setup::{self, Audience, block_on, read_file};
-use crate::cli::{EstimateFiles, Layout};
+use crate::cli::{EstimateFiles, OutputFormat};
 use tollgate_base::error::Result;
 use tollgate_base::spending::{GB, Limits, OnLimit};
 use tollgate_config::job::{Job, Provenance};
@@ -25,7 +25,7 @@ pub(super) fn run(files: &EstimateFiles) -> Ending {
                 print(&text);
                 if refused { Ending::Refused } else { Ending::Success }
             }
-            Err(error) => told(&error, files.shown.layout()),
+            Err(error) => told(&error, files.shown.format()),
         }
     })
 }
@@ -52,9 +52,9 @@ async fn estimate(files: &EstimateFiles) -> Result<(String, bool)> {
     let usage = [&run.usage.low[..], &run.usage.expected, &run.usage.high];
     let quote = Quote::new(prices, cost_tracker.network(), usage, &run.estimating);
     let refused = shortage.is_some() && job.spending.on_limit == OnLimit::Fail;
-    let text = match files.shown.layout() {
-        Layout::Table => table(&job, &run, &quote, shortage.as_ref()),
-        Layout::Json => format!("{:#}\n", as_json(&job, &run, &quote, shortage.as_ref())),
+    let text = match files.shown.format() {
+        OutputFormat::Table => table(&job, &run, &quote, shortage.as_ref()),
+        OutputFormat::Json => format!("{:#}\n", as_json(&job, &run, &quote, shortage.as_ref())),
     };
     Ok((text, refused))
 }

@@ -6,7 +6,7 @@ use super::Ending;
 use super::ending::told;
 use super::output::print;
 use super::setup::{self, Audience, CLOCK, block_on, read_file};
-use crate::cli::{Layout, PlanFiles};
+use crate::cli::{OutputFormat, PlanFiles};
 use tollgate_base::error::Result;
 use tollgate_config::job::Provenance;
 use tollgate_cost::Ledger;
@@ -24,7 +24,7 @@ pub(super) fn run(files: &PlanFiles) -> Ending {
                 print(&text);
                 Ending::Success
             }
-            Err(error) => told(&error, files.shown.layout()),
+            Err(error) => told(&error, files.shown.format()),
         }
     })
 }
@@ -42,9 +42,9 @@ async fn plan(files: &PlanFiles) -> Result<String> {
     let store = setup::store(&mut job, &Ledger::new(), Audience::Person).await?;
     let plans = tollgate_read::preview(&job, &store, catalog.as_ref(), &states, CLOCK).await?;
     let warnings: Vec<String> = job.provenance.iter().filter_map(Provenance::warning).collect();
-    Ok(match files.shown.layout() {
-        Layout::Json => format!("{:#}\n", serde_json::json!({ "streams": plans, "warnings": warnings })),
-        Layout::Table => plans.iter().map(table).collect(),
+    Ok(match files.shown.format() {
+        OutputFormat::Json => format!("{:#}\n", serde_json::json!({ "streams": plans, "warnings": warnings })),
+        OutputFormat::Table => plans.iter().map(table).collect(),
     })
 }
 

@@ -6,7 +6,7 @@ use super::Ending;
 use super::ending::told;
 use super::output::print;
 use super::setup::read_file;
-use crate::cli::{Layout, TranslateFiles};
+use crate::cli::{OutputFormat, TranslateFiles};
 use tollgate_base::error::Result;
 use tollgate_config::Translation;
 use tollgate_config::job::{Outcome, Provenance};
@@ -18,11 +18,11 @@ const NOTE: usize = 100;
 pub(super) fn run(files: &TranslateFiles) -> Ending {
     let translation = match translation(files) {
         Ok(translation) => translation,
-        Err(error) => return told(&error, files.shown.layout()),
+        Err(error) => return told(&error, files.shown.format()),
     };
-    print(&match files.shown.layout() {
-        Layout::Table => table(&translation),
-        Layout::Json => format!("{:#}\n", document(&translation)),
+    print(&match files.shown.format() {
+        OutputFormat::Table => table(&translation),
+        OutputFormat::Json => format!("{:#}\n", document(&translation)),
     });
     let refused = translation.provenance.iter().any(|line| line.outcome == Outcome::Refused);
     if refused { Ending::Failure } else { Ending::Success }

@@ -20,7 +20,7 @@ pub struct Usage {
 
 /// What a line counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Unit {
+pub enum UsageUnit {
     /// Requests.
     Requests,
     /// Bytes.
@@ -35,7 +35,7 @@ pub struct BillLine {
     /// The name of the operation in the API, or a dash for bytes of several operations.
     pub operation: &'static str,
     /// The unit of the quantity.
-    pub unit: Unit,
+    pub unit: UsageUnit,
     /// How many.
     pub quantity: u64,
     /// The cost.
@@ -60,17 +60,17 @@ impl Bill {
         usage.sort_by_key(|usage| usage.row);
         for Usage { row, requests, .. } in &usage {
             let (name, price) = (prices.usage_type(row.request_usage_type()), prices.requests_per_1k(*row));
-            bill.add(name, row.operation.name(), Unit::Requests, *requests, price, 1000);
+            bill.add(name, row.operation.name(), UsageUnit::Requests, *requests, price, 1000);
         }
         if let Some(price) = prices.kms_per_10k() {
             let gets = usage.iter().filter(|usage| usage.row.operation == Operation::GetObject);
             let requests = gets.map(|usage| usage.requests).sum();
-            bill.add(prices.usage_type("KMS-Requests"), "Decrypt", Unit::Requests, requests, price, 10_000);
+            bill.add(prices.usage_type("KMS-Requests"), "Decrypt", UsageUnit::Requests, requests, price, 10_000);
         }
         for Usage { row, bytes, .. } in &usage {
             if let Some(name) = row.retrieval_usage_type() {
                 let price = prices.retrieval_per_gb(*row);
-                bill.add(prices.usage_type(name), row.operation.name(), Unit::Bytes, *bytes, price, GB);
+                bill.add(prices.usage_type(name), row.operation.name(), UsageUnit::Bytes, *bytes, price, GB);
             }
         }
         let bytes = usage.iter().map(|usage| usage.bytes).sum();
@@ -78,7 +78,7 @@ impl Bill {
             bill.lines.push(BillLine {
                 usage_type: prices.transfer_usage_type(network),
                 operation: "-",
-                unit: Unit::Bytes,
+                unit: UsageUnit::Bytes,
                 quantity: bytes,
                 cost: prices.transfer_cost(bytes, network),
                 mark: prices.transfer_per_gb(network).mark,
@@ -105,7 +105,15 @@ impl Bill {
         self.lines.iter().find(|line| line.usage_type == usage_type && line.operation == operation)
     }
 
-    fn add(&mut self, usage_type: String, operation: &'static str, unit: Unit, quantity: u64, price: Price, per: u64) {
+    fn add(
+        &mut self,
+        usage_type: String,
+        operation: &'static str,
+        unit: UsageUnit,
+        quantity: u64,
+        price: Price,
+        per: u64,
+    ) {
         if quantity == 0 {
             return;
         }
@@ -155,8 +163,8 @@ pub fn sentence(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, network
         .iter()
         .map(|line| {
             let quantity = match line.unit {
-                Unit::Requests => format!("{} requests", line.quantity),
-                Unit::Bytes => format!("{:.3} GB", line.quantity as f64 / GB as f64),
+                UsageUnit::Requests => format!("{} requests", line.quantity),
+                UsageUnit::Bytes => format!("{:.3} GB", line.quantity as f64 / GB as f64),
             };
             let expected =
                 estimated.map(|bill| bill.line(&line.usage_type, line.operation).map_or(Money::ZERO, |l| l.cost));
@@ -189,7 +197,7 @@ pub fn comparison(spent: &Bill, estimated: Option<&Bill>, prices: &Prices, netwo
         let mut object = json!({
             "usage_type": line.usage_type,
             "operation": line.operation,
-            "unit": match line.unit { Unit::Requests => "requests", Unit::Bytes => "bytes" },
+            "unit": match line.unit { UsageUnit::Requests => "requests", UsageUnit::Bytes => "bytes" },
             "quantity": find(spent).map_or(0, |line| line.quantity),
             "usd": find(spent).map_or(0.0, |line| line.cost.as_f64()),
         });

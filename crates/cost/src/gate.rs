@@ -9,7 +9,7 @@ use tollgate_base::error::Result;
 
 /// An attempt that is about to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Planned {
+pub struct PlannedAttempt {
     /// Its bill row.
     pub row: Row,
     /// The size of the requested body in bytes. `None` if only the response shows it.
@@ -27,12 +27,12 @@ pub enum Gate {
     /// A rule decides about each attempt before it is sent. An error of the rule ends the operation without a retry.
     /// For limits, its kind is [`tollgate_base::error::ErrorKind::Limit`]. The permit is dropped when the attempt is
     /// over.
-    Rule(Arc<dyn Fn(Planned) -> Result<AttemptPermit> + Send + Sync>),
+    Rule(Arc<dyn Fn(PlannedAttempt) -> Result<AttemptPermit> + Send + Sync>),
 }
 
 impl Gate {
     /// A gate with this rule.
-    pub fn rule(rule: impl Fn(Planned) -> Result<AttemptPermit> + Send + Sync + 'static) -> Self {
+    pub fn rule(rule: impl Fn(PlannedAttempt) -> Result<AttemptPermit> + Send + Sync + 'static) -> Self {
         Self::Rule(Arc::new(rule))
     }
 
@@ -40,7 +40,7 @@ impl Gate {
     ///
     /// # Errors
     /// The error of the rule.
-    pub fn admit(&self, planned: Planned) -> Result<AttemptPermit> {
+    pub fn admit(&self, planned: PlannedAttempt) -> Result<AttemptPermit> {
         match self {
             Self::Open => Ok(AttemptPermit::default()),
             Self::Rule(rule) => rule(planned),
@@ -120,7 +120,7 @@ mod tests {
             let seen = Arc::clone(&seen);
             Ok(AttemptPermit::new(move |used| seen.lock().unwrap().push(used)))
         });
-        let mut ticket = gate.admit(Planned { row: Row::LIST, body_bytes: None, reservation: None }).unwrap();
+        let mut ticket = gate.admit(PlannedAttempt { row: Row::LIST, body_bytes: None, reservation: None }).unwrap();
         ticket.set_billed(true);
         ticket.add_bytes(5);
         ticket.add_bytes(6);
@@ -135,9 +135,9 @@ mod tests {
             Some(bytes) if bytes > 10 => Err(Error::new(ErrorKind::Limit, "too much")),
             _ => Ok(AttemptPermit::default()),
         });
-        let planned = Planned { row: Row::LIST, body_bytes: Some(11), reservation: None };
+        let planned = PlannedAttempt { row: Row::LIST, body_bytes: Some(11), reservation: None };
         assert_eq!(gate.admit(planned).unwrap_err().kind(), ErrorKind::Limit);
-        assert!(gate.admit(Planned { body_bytes: Some(10), ..planned }).is_ok());
+        assert!(gate.admit(PlannedAttempt { body_bytes: Some(10), ..planned }).is_ok());
         assert!(Gate::Open.admit(planned).is_ok());
     }
 }

@@ -11,9 +11,9 @@ mod reservation;
 mod spending_budget;
 pub mod usage;
 
-pub use bill::{Bill, BillLine, Unit, Usage, usage_of, usage_since};
+pub use bill::{Bill, BillLine, Usage, UsageUnit, usage_of, usage_since};
 pub use cost_tracker::CostTracker;
-pub use gate::{AttemptPermit, Gate, Planned, TicketUse};
+pub use gate::{AttemptPermit, Gate, PlannedAttempt, TicketUse};
 pub use ledger::Ledger;
 pub use prices::{Confidence, Price, PriceTable, Prices, Pricing, endpoint_of_aws};
 pub use quote::Quote;

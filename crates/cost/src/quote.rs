@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::bill::{Bill, BillLine, Unit, Usage};
+use super::bill::{Bill, BillLine, Usage, UsageUnit};
 use super::prices::Prices;
 use tollgate_base::spending::{GB, Money, Network};
 
@@ -190,7 +190,7 @@ fn plain_line(line: &BillLine) -> Value {
     json!({
         "usage_type": line.usage_type,
         "operation": line.operation,
-        "unit": match line.unit { Unit::Requests => "requests", Unit::Bytes => "bytes" },
+        "unit": match line.unit { UsageUnit::Requests => "requests", UsageUnit::Bytes => "bytes" },
         "quantity": line.quantity,
         "usd": line.cost.as_f64(),
     })
@@ -198,8 +198,8 @@ fn plain_line(line: &BillLine) -> Value {
 
 fn quantity(line: &BillLine) -> String {
     match line.unit {
-        Unit::Requests => format!("{} requests", line.quantity),
-        Unit::Bytes => format!("{:.3} GB", line.quantity as f64 / GB as f64),
+        UsageUnit::Requests => format!("{} requests", line.quantity),
+        UsageUnit::Bytes => format!("{:.3} GB", line.quantity as f64 / GB as f64),
     }
 }
 

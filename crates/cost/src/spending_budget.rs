@@ -13,7 +13,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::bill::Usage;
-use super::gate::{AttemptPermit, Gate, Planned, TicketUse};
+use super::gate::{AttemptPermit, Gate, PlannedAttempt, TicketUse};
 use super::prices::Prices;
 use super::reservation::ReservationId;
 use super::usage::{Operation, Row};
@@ -252,7 +252,7 @@ impl State {
         Sums { fees, transferred: bytes, requests: attempts, bytes: object_bytes, files: 0 }
     }
 
-    fn admit(&mut self, planned: Planned) -> Result<Sums, LimitsExceeded> {
+    fn admit(&mut self, planned: PlannedAttempt) -> Result<Sums, LimitsExceeded> {
         let unknown = if planned.row.operation == Operation::ListObjects { PAGE_BYTES } else { 0 };
         let need = self.amount(planned.row, 1, 1, planned.body_bytes.unwrap_or(unknown));
         let taken = self.taken_from(planned.reservation, need);
@@ -267,7 +267,7 @@ impl State {
         Ok(need)
     }
 
-    fn over(&mut self, planned: Planned, need: Sums, used: TicketUse) {
+    fn over(&mut self, planned: PlannedAttempt, need: Sums, used: TicketUse) {
         let cost = self.amount(planned.row, 1, u64::from(used.billed), used.bytes);
         self.in_flight = self.in_flight.less(need);
         self.spent = self.spent.plus(cost);
@@ -492,8 +492,8 @@ mod tests {
         allowance(Limits { cost: Some(money(limit)), ..Limits::default() })
     }
 
-    fn get(bytes: u64, reservation: &CostReservation) -> Planned {
-        Planned { row: GET, body_bytes: Some(bytes), reservation: reservation.id() }
+    fn get(bytes: u64, reservation: &CostReservation) -> PlannedAttempt {
+        PlannedAttempt { row: GET, body_bytes: Some(bytes), reservation: reservation.id() }
     }
 
     fn finish(mut ticket: AttemptPermit, bytes: u64) {
@@ -552,7 +552,7 @@ mod tests {
         assert_eq!(shortages.to_string(), "Operation of 2 files exceeds limit of 1 files");
 
         let requests = allowance(Limits { requests: Some(1), ..Limits::default() });
-        let list = Planned { row: Row::LIST, body_bytes: None, reservation: None };
+        let list = PlannedAttempt { row: Row::LIST, body_bytes: None, reservation: None };
         finish(requests.gate().admit(list).unwrap(), 500);
         let refused = requests.gate().admit(list).unwrap_err();
         assert_eq!(refused.message(), "Operation of 2 requests exceeds limit of 1 requests");

@@ -22,7 +22,7 @@ pub enum Step {
     /// It needs more memory than before, as [`Decode::held_bytes`] tells now: make room for that, then step on.
     NeedRoom,
     /// What a decoder of [`Access::Ranges`] will ask for. It comes once, before the first rows are asked for.
-    Planned(Planned),
+    Planned(RangePlan),
     /// Rows or rejects or both, and the position after them.
     Batch(Decoded),
     /// All rows were handed over.
@@ -123,7 +123,7 @@ impl FileFacts {
 
 /// What a decoder of ranges asks for, from the beginning of its work on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Planned {
+pub struct RangePlan {
     /// Where what describes the object begins.
     pub metadata_start: u64,
     /// The parts of indexes that it asked for.

@@ -26,6 +26,6 @@ mod text;
 mod transcode;
 pub mod zip;
 
-pub use self::decode::{Access, Decode, DecodeLimits, FileFacts, InputEnd, Planned, Pruned, Step};
+pub use self::decode::{Access, Decode, DecodeLimits, FileFacts, InputEnd, Pruned, RangePlan, Step};
 pub use self::open::{OpenOptions, reads_from};
 pub use self::resume::beyond_the_end;

@@ -87,10 +87,10 @@ impl<'a> OpenOptions<'a> {
     /// # Errors
     /// As [`OpenOptions::open`].
     pub fn open_parquet(&self, object: &ObjectFacts) -> Result<ParquetDecoder> {
-        let limits = parquet::Limits {
+        let limits = parquet::ParquetLimits {
             batch_rows: self.limits.batch_rows,
             row_bytes: self.limits.row_bytes,
-            ..parquet::Limits::default()
+            ..parquet::ParquetLimits::default()
         };
         let decoder = ParquetDecoder::new(object, self.projection, self.resume, limits)?;
         Ok(decoder.filtered(&self.predicates).sampled(self.sample))

@@ -15,7 +15,7 @@ pub struct Selection {
 
 /// Why an object is read, or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Verdict {
+pub enum ObjectVerdict {
     /// It belongs to the stream.
     Selected,
     /// No pattern matches, or it is a folder (`/` at the end).
@@ -71,18 +71,18 @@ impl Selection {
 
     /// Whether the object belongs to the stream.
     #[must_use]
-    pub fn verdict(&self, object: &ObjectFacts) -> Verdict {
+    pub fn verdict(&self, object: &ObjectFacts) -> ObjectVerdict {
         let key = &*object.key;
         if !self.matches(key) {
             let hidden = !key.ends_with('/') && self.patterns.iter().any(|pattern| pattern.matches_hidden(key));
-            return if hidden { Verdict::Hidden } else { Verdict::OtherKey };
+            return if hidden { ObjectVerdict::Hidden } else { ObjectVerdict::OtherKey };
         }
         if self.skip_markers && marker(object) {
-            Verdict::Marker
+            ObjectVerdict::Marker
         } else if self.start_at.is_some_and(|start_at| object.modified_at < start_at) {
-            Verdict::TooOld
+            ObjectVerdict::TooOld
         } else {
-            Verdict::Selected
+            ObjectVerdict::Selected
         }
     }
 }
@@ -117,23 +117,23 @@ mod tests {
     fn marks_of_other_tools_are_left_out_by_name() {
         let selection = Selection::new(&["**".to_owned()], None, true);
         for key in ["a/_SUCCESS", "a/_temporary/0/x.csv", "a/x.csv.crc", "a_$folder$"] {
-            assert_eq!(selection.verdict(&object(key, 5)), Verdict::Marker, "{key}");
+            assert_eq!(selection.verdict(&object(key, 5)), ObjectVerdict::Marker, "{key}");
         }
-        assert_eq!(selection.verdict(&object("a/x.csv", 0)), Verdict::Marker);
-        assert_eq!(selection.verdict(&object("a/x.csv", 1)), Verdict::Selected);
-        assert_eq!(selection.verdict(&object("a/my_SUCCESS", 1)), Verdict::Selected);
+        assert_eq!(selection.verdict(&object("a/x.csv", 0)), ObjectVerdict::Marker);
+        assert_eq!(selection.verdict(&object("a/x.csv", 1)), ObjectVerdict::Selected);
+        assert_eq!(selection.verdict(&object("a/my_SUCCESS", 1)), ObjectVerdict::Selected);
         let keeps = Selection::new(&["**".to_owned()], None, false);
-        assert_eq!(keeps.verdict(&object("a/_SUCCESS", 0)), Verdict::Selected);
+        assert_eq!(keeps.verdict(&object("a/_SUCCESS", 0)), ObjectVerdict::Selected);
     }
 
     #[test]
     fn folders_and_old_objects_are_not_selected() {
         let selection = Selection::new(&["a/*".to_owned()], Some(Timestamp::from_seconds(1000, 0)), false);
-        assert_eq!(selection.verdict(&object("a/b/", 0)), Verdict::OtherKey);
-        assert_eq!(selection.verdict(&object("b/b", 1)), Verdict::OtherKey);
-        assert_eq!(selection.verdict(&object("a/b", 1)), Verdict::Selected, "the start date itself is included");
+        assert_eq!(selection.verdict(&object("a/b/", 0)), ObjectVerdict::OtherKey);
+        assert_eq!(selection.verdict(&object("b/b", 1)), ObjectVerdict::OtherKey);
+        assert_eq!(selection.verdict(&object("a/b", 1)), ObjectVerdict::Selected, "the start date itself is included");
         let mut old = object("a/b", 1);
         old.modified_at = Timestamp::from_seconds(999, 0);
-        assert_eq!(selection.verdict(&old), Verdict::TooOld);
+        assert_eq!(selection.verdict(&old), ObjectVerdict::TooOld);
     }
 }

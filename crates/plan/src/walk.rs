@@ -2,12 +2,12 @@
 //!
 //! ```text
 //!   prefix ─▶ nothing below is wanted ─▶ skipped, with the reason
-//!          ─▶ all below is wanted, or it is small, or nothing more can be told apart ─▶ Scan: a flat listing
+//!          ─▶ all below is wanted, or it is small, or nothing more can be told apart ─▶ Flat: a flat listing
 //!          ─▶ the filter leaves only some names for the next folders, and the layout was given ─▶ these prefixes
 //!          ─▶ else ─▶ Folder: its folders are listed, and each is a prefix again
 //! ```
-//! Adjacent folders that are selected become one scan over all of them (from the first with StartAfter, up to the
-//! last), so that a thousand small folders cost the pages of their keys and not a thousand requests. The size of
+//! Adjacent folders that are selected become one flat listing over all of them (from the first with StartAfter, up to
+//! the last), so that a thousand small folders cost the pages of their keys and not a thousand requests. The size of
 //! folders is estimated from the folders seen so far, and from the sample that found the layout.
 //!
 //! This module sends no requests. Its caller lists the nodes, several at a time, and passes each page back, which
@@ -19,8 +19,8 @@ use std::sync::Arc;
 use super::inventory::Inventory;
 use super::order::{self, Trail};
 use super::partition::detect::Sampled;
-use super::partition::filter::{Filter, Verdict};
-use super::partition::layout::{Layout, Level};
+use super::partition::filter::{BoundFilter, PartitionVerdict};
+use super::partition::layout::{Layout, LayoutLevel};
 use tollgate_base::error::Result;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::partition::Part;
@@ -49,14 +49,14 @@ pub enum Node {
     /// Objects that are known already.
     Objects(Vec<ObjectFacts>),
     /// A flat listing.
-    Scan(Scan),
+    Flat(FlatListing),
     /// A listing of the folders in a folder.
     Folder(Folder),
 }
 
 /// A flat listing: all keys with a prefix, after one key and before another.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Scan {
+pub struct FlatListing {
     /// The prefix.
     pub prefix: String,
     /// Keys up to this one are excluded.
@@ -117,7 +117,7 @@ impl Dates {
 #[derive(Debug, Clone, Default)]
 pub struct Walk {
     layout: Layout,
-    filter: Filter,
+    filter: BoundFilter,
     after: Option<String>,
     options: WalkOptions,
     shape: Shape,
@@ -179,7 +179,13 @@ enum Decision {
 impl Walk {
     /// A walk that excludes keys up to `after`.
     #[must_use]
-    pub fn new(layout: Layout, filter: Filter, after: Option<&str>, sampled: &[Sampled], options: WalkOptions) -> Self {
+    pub fn new(
+        layout: Layout,
+        filter: BoundFilter,
+        after: Option<&str>,
+        sampled: &[Sampled],
+        options: WalkOptions,
+    ) -> Self {
         let mut shape = Shape::default();
         for folder in sampled.iter().filter(|folder| folder.prefix.is_empty() || folder.prefix.ends_with('/')) {
             // How much follows the first page is not known: much, as far as that decides anything.
@@ -220,7 +226,7 @@ impl Walk {
                 self.skip(prefix, condition);
                 Vec::new()
             }
-            Decision::Flat => vec![self.scan(Scan { prefix: prefix.to_owned(), ..Scan::default() })],
+            Decision::Flat => vec![self.flat(FlatListing { prefix: prefix.to_owned(), ..FlatListing::default() })],
             Decision::Walk => {
                 let known = self.known_folders(prefix);
                 known.unwrap_or_else(|| vec![Node::Folder(Folder { prefix: prefix.to_owned(), ..Folder::default() })])
@@ -228,20 +234,20 @@ impl Walk {
         }
     }
 
-    fn scan(&mut self, scan: Scan) -> Node {
+    fn flat(&mut self, listing: FlatListing) -> Node {
         if self.report.listed.len() < REMEMBERED {
-            let shown = match (&scan.after, &scan.until) {
-                (None, None) => scan.prefix.clone(),
+            let shown = match (&listing.after, &listing.until) {
+                (None, None) => listing.prefix.clone(),
                 (after, until) => format!(
                     "{} from '{}' to before '{}'",
-                    scan.prefix,
+                    listing.prefix,
                     after.as_deref().unwrap_or_default(),
                     until.as_deref().unwrap_or_default()
                 ),
             };
             self.report.listed.push(shown);
         }
-        Node::Scan(scan)
+        Node::Flat(listing)
     }
 
     fn skip(&mut self, prefix: &str, condition: usize) {
@@ -262,12 +268,14 @@ impl Walk {
             return Decision::Flat;
         }
         match self.filter.of_prefix(&self.layout.values(prefix)) {
-            Verdict::Wanted => Decision::Flat,
-            Verdict::Unwanted(condition) if self.missing_from_inventory(condition, prefix) => Decision::Flat,
+            PartitionVerdict::Wanted => Decision::Flat,
+            PartitionVerdict::Unwanted(condition) if self.missing_from_inventory(condition, prefix) => Decision::Flat,
             // What does not fit the partitions is no reason to be silent about it.
-            Verdict::WithoutValue(_) if !self.layout.of_another_tool(prefix) => Decision::Flat,
-            Verdict::Unwanted(condition) | Verdict::WithoutValue(condition) => Decision::Skip(condition),
-            Verdict::Open => {
+            PartitionVerdict::WithoutValue(_) if !self.layout.of_another_tool(prefix) => Decision::Flat,
+            PartitionVerdict::Unwanted(condition) | PartitionVerdict::WithoutValue(condition) => {
+                Decision::Skip(condition)
+            }
+            PartitionVerdict::Open => {
                 let told_apart = self.layout.folders_below(prefix).is_none_or(|below| below < self.layout.depth);
                 if told_apart && !self.small(prefix) { Decision::Walk } else { Decision::Flat }
             }
@@ -295,7 +303,7 @@ impl Walk {
             return None;
         }
         let below = self.layout.folders_below(prefix)?;
-        let Level::Parts(parts) = self.layout.levels.get(below)? else { return None };
+        let LayoutLevel::Parts(parts) = self.layout.levels.get(below)? else { return None };
         let (before, name, after) = match parts.as_slice() {
             [Part::Field(name)] => ("", name, ""),
             [Part::Literal(before), Part::Field(name)] => (before.as_str(), name, ""),
@@ -409,20 +417,20 @@ impl Walk {
         nodes
     }
 
-    /// Turns folders that stand beside each other into scans: one, or several where they are large.
+    /// Turns folders that stand beside each other into flat listings: one, or several where they are large.
     fn close_run(&mut self, folder: &Folder, run: &mut Vec<String>, nodes: &mut Vec<Node>) {
         let children = std::mem::take(run);
         let Some(first) = children.first() else { return };
         let parts = self.parts(children.len(), depth_of(first));
         for part in children.chunks(children.len().div_ceil(parts)) {
             let (Some(first), Some(last)) = (part.first(), part.last()) else { continue };
-            nodes.push(self.scan(match part.len() {
-                1 => Scan { prefix: first.clone(), ..Scan::default() },
-                _ => Scan {
+            nodes.push(self.flat(match part.len() {
+                1 => FlatListing { prefix: first.clone(), ..FlatListing::default() },
+                _ => FlatListing {
                     prefix: folder.prefix.clone(),
                     after: Some(first.clone()),
                     until: Some(end_of(last)),
-                    ..Scan::default()
+                    ..FlatListing::default()
                 },
             }));
         }
@@ -443,58 +451,62 @@ impl Walk {
     ///
     /// # Errors
     /// See [`order::in_order`] and [`Trail::step`].
-    pub fn scan_page(
+    pub fn flat_page(
         &mut self,
-        mut scan: Scan,
+        mut listing: FlatListing,
         mut objects: Vec<ObjectFacts>,
         next: Option<String>,
     ) -> Result<(Vec<ObjectFacts>, Vec<Node>)> {
-        self.report.twice += order::in_order(scan.last.as_deref(), &mut objects)?;
+        self.report.twice += order::in_order(listing.last.as_deref(), &mut objects)?;
         if let Some(next) = &next {
-            scan.trail.page(next, &objects, &[])?;
+            listing.trail.page(next, &objects, &[])?;
         }
-        scan.last = objects.last().map(|object| Arc::clone(&object.key)).or(scan.last);
+        listing.last = objects.last().map(|object| Arc::clone(&object.key)).or(listing.last);
         let page = objects.len();
-        if let Some(until) = &scan.until {
+        if let Some(until) = &listing.until {
             objects.retain(|object| *object.key < **until);
         }
         let ended = next.is_none() || objects.len() < page;
         // Not every server heeds where a listing is to begin.
-        if let Some(after) = &scan.after {
+        if let Some(after) = &listing.after {
             objects.retain(|object| *object.key > **after);
         }
-        scan.pages += 1;
-        scan.keys += objects.len() as u64;
-        if scan.first.is_none() {
-            scan.first = objects.first().map(|object| Arc::clone(&object.key));
+        listing.pages += 1;
+        listing.keys += objects.len() as u64;
+        if listing.first.is_none() {
+            listing.first = objects.first().map(|object| Arc::clone(&object.key));
         }
         if ended {
-            if scan.after.is_none() && scan.until.is_none() && scan.prefix.ends_with('/') && self.after.is_none() {
-                self.shape.saw_keys(depth_of(&scan.prefix), scan.keys);
+            if listing.after.is_none()
+                && listing.until.is_none()
+                && listing.prefix.ends_with('/')
+                && self.after.is_none()
+            {
+                self.shape.saw_keys(depth_of(&listing.prefix), listing.keys);
             }
             return Ok((objects, Vec::new()));
         }
-        let nodes = match objects.last().and_then(|last| self.divided(&scan, &last.key)) {
+        let nodes = match objects.last().and_then(|last| self.divided(&listing, &last.key)) {
             Some(nodes) => nodes,
-            None => vec![Node::Scan(Scan { continuation: next, ..scan })],
+            None => vec![Node::Flat(FlatListing { continuation: next, ..listing })],
         };
         Ok((objects, nodes))
     }
 
     /// A long listing that has not left its first folder yet: the rest of this folder, and the folders after it, so that
     /// they can be listed side by side.
-    fn divided(&self, scan: &Scan, last: &Arc<str>) -> Option<Vec<Node>> {
-        if !self.options.divides || scan.until.is_some() || scan.pages != PAGES_BEFORE_DIVIDING {
+    fn divided(&self, listing: &FlatListing, last: &Arc<str>) -> Option<Vec<Node>> {
+        if !self.options.divides || listing.until.is_some() || listing.pages != PAGES_BEFORE_DIVIDING {
             return None;
         }
-        let end = scan.prefix.len() + last.get(scan.prefix.len()..)?.find('/')? + 1;
+        let end = listing.prefix.len() + last.get(listing.prefix.len()..)?.find('/')? + 1;
         let child = &last[..end];
-        if !scan.first.as_ref()?.starts_with(child) {
+        if !listing.first.as_ref()?.starts_with(child) {
             return None;
         }
-        let rest = Scan { prefix: child.to_owned(), after: Some(last.to_string()), ..Scan::default() };
-        let following = Folder { prefix: scan.prefix.clone(), done: Some(child.to_owned()), ..Folder::default() };
-        Some(vec![Node::Scan(rest), Node::Folder(following)])
+        let rest = FlatListing { prefix: child.to_owned(), after: Some(last.to_string()), ..FlatListing::default() };
+        let following = Folder { prefix: listing.prefix.clone(), done: Some(child.to_owned()), ..Folder::default() };
+        Some(vec![Node::Flat(rest), Node::Folder(following)])
     }
 }
 

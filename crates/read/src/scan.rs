@@ -18,7 +18,7 @@ use tollgate_base::schema::Columns;
 use tollgate_config::job::{Job, Stream};
 use tollgate_cursor::{Cursor, FullRefresh, StreamState};
 use tollgate_format::{DecodeLimits, OpenOptions};
-use tollgate_plan::partition::columns::Constant;
+use tollgate_plan::partition::columns::PartitionConstant;
 use tollgate_plan::partition::layout::Layout;
 use tollgate_record::flatten::Flattener;
 use tollgate_record::row_filter::FileRowFilter;
@@ -125,13 +125,13 @@ pub struct FileScan {
     reader: FileReader,
     row_filter: Option<FileRowFilter>,
     flattener: Option<Flattener>,
-    constants: Vec<Constant>,
+    constants: Vec<PartitionConstant>,
 }
 
 impl FileScan {
     /// The columns that the file gets from its key, which its batches do not have.
     #[must_use]
-    pub fn constants(&self) -> &[Constant] {
+    pub fn constants(&self) -> &[PartitionConstant] {
         &self.constants
     }
 

@@ -20,7 +20,7 @@ use tollgate_base::schema::{Columns, MODIFIED_COLUMN, RESCUED_COLUMN, URL_COLUMN
 
 /// A column that has one value in all records of a file, whatever the file has under its name.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Constant {
+pub struct ConstantColumn {
     /// The column.
     pub name: String,
     /// Its value; null is left out, as with all columns.
@@ -76,7 +76,7 @@ impl StreamEncoder {
 
     /// An encoder for one file whose records all have these columns.
     #[must_use]
-    pub fn file_with(&self, object: &ObjectFacts, emitted_at_ms: i64, constants: &[Constant]) -> FileEncoder {
+    pub fn file_with(&self, object: &ObjectFacts, emitted_at_ms: i64, constants: &[ConstantColumn]) -> FileEncoder {
         let nested = self.0.options.schemaless;
         let mut suffix = self.constants(constants);
         let closes = nested && suffix.is_empty();
@@ -112,7 +112,7 @@ impl StreamEncoder {
     }
 
     /// The members of constants that the catalog wants, each with a comma behind it.
-    fn constants(&self, constants: &[Constant]) -> Vec<u8> {
+    fn constants(&self, constants: &[ConstantColumn]) -> Vec<u8> {
         let shared = &self.0;
         let mut members = Vec::new();
         for constant in constants {

@@ -27,7 +27,7 @@ mod to_arrow;
 
 pub use self::conform::Validation;
 pub use self::encoded::{Encoded, Refused};
-pub use self::encoder::{Constant, FileEncoder, StreamEncoder};
+pub use self::encoder::{ConstantColumn, FileEncoder, StreamEncoder};
 pub use self::options::{EncodeOptions, Unlisted, columns_wanted};
 pub use self::report::FileReport;
 pub use self::to_arrow::{ArrowOptions, Converted, arrow_schema, to_arrow};

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Constant, EncodeOptions, FileEncoder, StreamEncoder, Validation};
+use super::{ConstantColumn, EncodeOptions, FileEncoder, StreamEncoder, Validation};
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_base::options::{CsvOptions, FormatOptions, OnBadRow, SchemaEvolution};
 use tollgate_base::schema::{Column, ColumnType, Columns};
@@ -179,7 +179,7 @@ fn the_time_of_emission_can_be_renewed() {
 
 #[test]
 fn constants_of_a_file_take_the_place_of_its_own_columns() {
-    let constant = |name: &str, value: serde_json::Value| Constant { name: name.to_owned(), value };
+    let constant = |name: &str, value: serde_json::Value| ConstantColumn { name: name.to_owned(), value };
     let constants =
         [constant("year", "2024".into()), constant("month", 1.into()), constant("n", serde_json::Value::Null)];
     let csv = FormatOptions::Csv(CsvOptions::default());
@@ -214,7 +214,7 @@ fn constants_of_a_file_take_the_place_of_its_own_columns() {
 
 #[test]
 fn what_gives_way_to_a_constant_is_neither_rescued_nor_refused() {
-    let constants = [Constant { name: "year".to_owned(), value: "2024".into() }];
+    let constants = [ConstantColumn { name: "year".to_owned(), value: "2024".into() }];
     let csv = FormatOptions::Csv(CsvOptions::default());
     // The catalog has no `extra`; `year` is of the key, whatever the file has under this name.
     let columns = listed(&[("a", ColumnType::String), ("year", ColumnType::String)]);

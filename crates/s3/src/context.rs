@@ -1,11 +1,11 @@
 //! The context of an error message: the request and the connection.
 
-use tollgate_cost::Planned;
+use tollgate_cost::PlannedAttempt;
 
 /// The target of a request.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestTarget<'a> {
-    pub(super) planned: Planned,
+    pub(super) planned: PlannedAttempt,
     pub(super) bucket: &'a str,
     /// The key, or the prefix of a listing.
     pub(super) key: &'a str,

@@ -28,7 +28,7 @@ use super::options::StoreOptions;
 use super::page;
 use tollgate_base::error::{Error, ErrorKind};
 use tollgate_cost::usage::{Attempt, Operation, Row};
-use tollgate_cost::{AttemptPermit, Gate, Ledger, Planned};
+use tollgate_cost::{AttemptPermit, Gate, Ledger, PlannedAttempt};
 
 /// Bytes made ready for a listing's page of known length: more than 1,000 keys of 1,024 bytes need, less than a wrong length
 /// could cost.
@@ -50,14 +50,14 @@ tokio::task_local! {
 /// What a request is about, and what became of it.
 #[derive(Debug)]
 pub(super) struct Trace {
-    planned: Planned,
+    planned: PlannedAttempt,
     attempts: Cell<u32>,
     page: RefCell<Option<Vec<u8>>>,
 }
 
 impl Trace {
     /// The trace of an attempt that comes after so many others.
-    pub(super) fn new(planned: Planned, attempts: u32) -> Self {
+    pub(super) fn new(planned: PlannedAttempt, attempts: u32) -> Self {
         Self { planned, attempts: Cell::new(attempts), page: RefCell::new(None) }
     }
 
@@ -79,7 +79,7 @@ impl Trace {
     }
 
     /// The plan of the attempt that is made now, and whether it repeats an earlier one.
-    fn next_attempt() -> Option<(Planned, bool)> {
+    fn next_attempt() -> Option<(PlannedAttempt, bool)> {
         TRACE.try_with(|trace| (trace.planned, trace.attempts.replace(trace.attempts.get() + 1) > 0)).ok()
     }
 }

@@ -29,7 +29,7 @@ use tollgate_base::connection::{Connection, Credentials};
 use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
 use tollgate_cost::usage::Row;
-use tollgate_cost::{Ledger, Planned, ReservationId, endpoint_of_aws};
+use tollgate_cost::{Ledger, PlannedAttempt, ReservationId, endpoint_of_aws};
 
 /// A bucket, ready for requests. Clones share connections, credentials, the detected region, and the ledger.
 #[derive(Clone)]
@@ -133,7 +133,7 @@ impl Store {
     pub async fn list(&self, request: &ListRequest) -> Result<ListPage> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
-        let planned = Planned { row: Row::LIST, body_bytes: None, reservation: self.reservation };
+        let planned = PlannedAttempt { row: Row::LIST, body_bytes: None, reservation: self.reservation };
         let target = RequestTarget { planned, bucket, key: &request.prefix };
         let output = self.inner.send(target, |client| {
             let list = client.list_objects_v2().bucket(bucket).encoding_type(EncodingType::Url);
@@ -164,8 +164,11 @@ impl Store {
     pub async fn head(&self, key: &str) -> Result<ObjectFacts> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
-        let planned =
-            Planned { row: Row::head(StorageClass::Standard), body_bytes: Some(0), reservation: self.reservation };
+        let planned = PlannedAttempt {
+            row: Row::head(StorageClass::Standard),
+            body_bytes: Some(0),
+            reservation: self.reservation,
+        };
         let output = self.inner.send(RequestTarget { planned, bucket, key }, |client| {
             client.head_object().bucket(bucket).key(key).set_request_payer(payer.clone()).send()
         });
@@ -180,7 +183,7 @@ impl Store {
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<()> {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
-        let planned = Planned { row: Row::PUT, body_bytes: Some(0), reservation: self.reservation };
+        let planned = PlannedAttempt { row: Row::PUT, body_bytes: Some(0), reservation: self.reservation };
         let output = self.inner.send(RequestTarget { planned, bucket, key }, |client| {
             let put = client.put_object().bucket(bucket).key(key).set_request_payer(payer.clone());
             put.body(ByteStream::from(bytes.clone())).content_type("application/x-ndjson").send()
@@ -231,7 +234,7 @@ impl Store {
         let payer = self.inner.payer();
         let bucket = &self.inner.connection.bucket;
         let row = Row::get(object.storage_class);
-        let planned = Planned { row, body_bytes: Some(span.len()), reservation: self.reservation };
+        let planned = PlannedAttempt { row, body_bytes: Some(span.len()), reservation: self.reservation };
         let range = span.header();
         let etag = Some(&object.etag).filter(|etag| !etag.is_empty()).map(|etag| etag.to_string());
         let target = RequestTarget { planned, bucket, key: &object.key };

@@ -20,7 +20,7 @@ pub struct Partitions {
     /// look like dates.
     pub types: Vec<(String, PartitionType)>,
     /// Which partitions are read.
-    pub filter: Option<Filter>,
+    pub filter: Option<PartitionFilter>,
     /// How far before the newest partition of the last complete sync the next sync starts, in seconds. If absent, an
     /// incremental sync lists all partitions.
     pub lookback_seconds: Option<i64>,
@@ -202,37 +202,37 @@ fn level(text: &str) -> Result<Vec<Part>, String> {
 
 /// `partition_filter`: all conditions must hold.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Filter {
+pub struct PartitionFilter {
     /// As it was written.
     pub written: Value,
     /// The conditions.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<PartitionCondition>,
 }
 
 /// The condition on one partition. All tests must hold.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Condition {
+pub struct PartitionCondition {
     /// The partition's name.
     pub column: String,
     /// The tests.
-    pub tests: Vec<Test>,
+    pub tests: Vec<PartitionTest>,
 }
 
 /// A test of a value.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Test {
+pub enum PartitionTest {
     /// It is one of these.
-    OneOf(Vec<Operand>),
+    OneOf(Vec<PartitionOperand>),
     /// It is none of these.
-    NoneOf(Vec<Operand>),
+    NoneOf(Vec<PartitionOperand>),
     /// The value compares with the operand in this way.
-    Compare(Comparison, Operand),
+    Compare(Comparison, PartitionOperand),
 }
 
-impl Test {
+impl PartitionTest {
     /// What values are compared with.
     #[must_use]
-    pub fn operands(&self) -> &[Operand] {
+    pub fn operands(&self) -> &[PartitionOperand] {
         match self {
             Self::OneOf(operands) | Self::NoneOf(operands) => operands,
             Self::Compare(_, operand) => std::slice::from_ref(operand),
@@ -266,7 +266,7 @@ impl std::fmt::Display for Comparison {
 
 /// What a value is compared with.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Operand {
+pub enum PartitionOperand {
     /// No value: `__HIVE_DEFAULT_PARTITION__`.
     Null,
     /// A text, or a time written out.
@@ -279,7 +279,7 @@ pub enum Operand {
     Now(Shift),
 }
 
-impl Operand {
+impl PartitionOperand {
     /// The period that it means when it is compared with dates: `20240115` is also a day.
     #[must_use]
     pub fn period(&self) -> Option<Period> {
@@ -307,7 +307,7 @@ impl Operand {
     }
 }
 
-impl fmt::Display for Operand {
+impl fmt::Display for PartitionOperand {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Null => f.write_str("null"),
@@ -407,7 +407,7 @@ fn seconds(count: i64, unit: &str) -> Option<i64> {
 
 /// The unit of time that a value specifies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Unit {
+pub enum PeriodUnit {
     /// A year.
     Year,
     /// A month.
@@ -428,23 +428,25 @@ pub struct Period {
     /// The first point in time after it.
     pub end: Timestamp,
     /// What it is.
-    pub unit: Unit,
+    pub unit: PeriodUnit,
 }
 
 impl Period {
     /// The unit of time around a point. `None` outside of the calendar.
     #[must_use]
-    pub fn around(at: Timestamp, unit: Unit) -> Option<Self> {
+    pub fn around(at: Timestamp, unit: PeriodUnit) -> Option<Self> {
         let utc: DateTime<Utc> = at.to_utc()?;
         let (month, day) = match unit {
-            Unit::Year => (1, 1),
-            Unit::Month => (utc.month(), 1),
+            PeriodUnit::Year => (1, 1),
+            PeriodUnit::Month => (utc.month(), 1),
             _ => (utc.month(), utc.day()),
         };
         let date = NaiveDate::from_ymd_opt(utc.year(), month, day)?;
-        let hour = if unit == Unit::Hour { utc.hour() } else { 0 };
+        let hour = if unit == PeriodUnit::Hour { utc.hour() } else { 0 };
         match unit {
-            Unit::Instant => Some(Self { start: at, end: Timestamp::from_micros(at.micros().checked_add(1)?), unit }),
+            PeriodUnit::Instant => {
+                Some(Self { start: at, end: Timestamp::from_micros(at.micros().checked_add(1)?), unit })
+            }
             _ => Self::of(date, hour, unit),
         }
     }
@@ -453,25 +455,25 @@ impl Period {
     #[must_use]
     pub fn of_parts(year: i32, month: Option<u32>, day: Option<u32>, hour: Option<u32>) -> Option<Self> {
         let unit = match (month, day, hour) {
-            (None, ..) => Unit::Year,
-            (_, None, _) => Unit::Month,
-            (_, _, None) => Unit::Day,
-            _ => Unit::Hour,
+            (None, ..) => PeriodUnit::Year,
+            (_, None, _) => PeriodUnit::Month,
+            (_, _, None) => PeriodUnit::Day,
+            _ => PeriodUnit::Hour,
         };
         let date = NaiveDate::from_ymd_opt(year, month.unwrap_or(1), month.and(day).unwrap_or(1))?;
-        Self::of(date, if unit == Unit::Hour { hour.unwrap_or(0) } else { 0 }, unit)
+        Self::of(date, if unit == PeriodUnit::Hour { hour.unwrap_or(0) } else { 0 }, unit)
     }
 
     fn moved(self, seconds: i64) -> Self {
         Self { start: self.start.plus_seconds(seconds), end: self.end.plus_seconds(seconds), ..self }
     }
 
-    fn of(date: NaiveDate, hour: u32, unit: Unit) -> Option<Self> {
+    fn of(date: NaiveDate, hour: u32, unit: PeriodUnit) -> Option<Self> {
         let start = date.and_hms_opt(hour, 0, 0)?.and_utc();
         let end = match unit {
-            Unit::Year => start.checked_add_months(Months::new(12))?,
-            Unit::Month => start.checked_add_months(Months::new(1))?,
-            Unit::Day => start + chrono::TimeDelta::days(1),
+            PeriodUnit::Year => start.checked_add_months(Months::new(12))?,
+            PeriodUnit::Month => start.checked_add_months(Months::new(1))?,
+            PeriodUnit::Day => start + chrono::TimeDelta::days(1),
             _ => start + chrono::TimeDelta::hours(1),
         };
         let at = |time: DateTime<Utc>| Timestamp::from_micros(time.timestamp_micros());
@@ -503,7 +505,7 @@ impl Period {
         };
         let month = |text: &[u8]| text.len() == 7 && matches!(text[4], b'-' | b'_');
         let Some(period) = Self::parse(text).filter(plausible) else { return false };
-        period.unit >= Unit::Day || (period.unit == Unit::Month && month(text.trim().as_bytes()))
+        period.unit >= PeriodUnit::Day || (period.unit == PeriodUnit::Month && month(text.trim().as_bytes()))
     }
 }
 
@@ -605,8 +607,8 @@ fn with_time(year: i32, month: u32, day: u32, mut text: Scanner<'_>) -> Option<P
     let start = period.start.plus_seconds(i64::from(minute * 60 + second.unwrap_or(0)) - offset_seconds);
     let start = Timestamp::from_micros(start.micros().checked_add(fraction.unwrap_or(0))?);
     match second {
-        Some(_) => Period::around(start, Unit::Instant),
-        None => Some(Period { start, end: start.plus_seconds(60), unit: Unit::Instant }),
+        Some(_) => Period::around(start, PeriodUnit::Instant),
+        None => Some(Period { start, end: start.plus_seconds(60), unit: PeriodUnit::Instant }),
     }
 }
 

@@ -110,7 +110,7 @@ pub enum Nulls {
 
 /// What is known about a column in some rows.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Extent<'a> {
+pub struct ColumnStatistics<'a> {
     /// All values (NaN aside) are between these. They need not be values themselves.
     pub between: Option<(Value<'a>, Value<'a>)>,
     /// The nulls.
@@ -197,7 +197,7 @@ impl Predicate {
     }
 
     /// Whether some row may match, given what `extent` knows about the columns. `false` proves that no row matches.
-    pub fn possible<'v>(&self, extent: impl Fn(&str) -> Extent<'v>) -> bool {
+    pub fn possible<'v>(&self, extent: impl Fn(&str) -> ColumnStatistics<'v>) -> bool {
         self.possible_where(|condition| condition.test.possible(&extent(&condition.column)))
     }
 
@@ -223,7 +223,7 @@ impl Test {
 
     /// Whether any value with this extent may match.
     #[must_use]
-    pub fn possible(&self, extent: &Extent<'_>) -> bool {
+    pub fn possible(&self, extent: &ColumnStatistics<'_>) -> bool {
         match self {
             Self::Null => return extent.nulls != Nulls::None,
             _ if extent.nulls == Nulls::All => return false,

@@ -27,7 +27,7 @@ mod tests;
 mod time;
 mod value;
 
-pub use self::condition::{Condition, Extent, List, Nulls, Operator, Predicate, Rest, Test, Truth};
+pub use self::condition::{ColumnStatistics, Condition, List, Nulls, Operator, Predicate, Rest, Test, Truth};
 pub use self::marks::{Lookback, Marks};
 pub use self::number::Number;
 pub use self::operand::{Compared, Operand, small_integer};

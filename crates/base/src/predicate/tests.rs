@@ -212,7 +212,7 @@ fn what_bounds_deny_no_value_between_them_passes() {
         let floats = random(2) == 0;
         let value = |number: i128| if floats { Value::Double(number as f64) } else { Value::Integer(number) };
         let known = random(5) > 0;
-        let extent = Extent { between: known.then(|| (value(least), value(greatest))), nulls };
+        let extent = ColumnStatistics { between: known.then(|| (value(least), value(greatest))), nulls };
         let literal = json!((random(24) - 12) as f64 / 2.0);
         let operator = ["=", "!=", "<", "<=", ">", ">=", "in", "not in", "is null", "is not null"][random(10) as usize];
         let condition = match operator {
@@ -243,7 +243,7 @@ fn the_order_of_texts_says_nothing_about_the_numbers_in_them() {
     let predicate = predicate(&json!([["c", "=", 9]]));
     let between = Some((Value::Text(b"10"), Value::Text(b"11")));
     assert!(
-        predicate.possible(|_| Extent { between, nulls: Nulls::None }),
+        predicate.possible(|_| ColumnStatistics { between, nulls: Nulls::None }),
         "'10' and '11' may have '1009' between them"
     );
 }

@@ -13,7 +13,8 @@ use crate::provenance::{ProvenanceLog, join};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::options::FormatOptions;
 use tollgate_base::options::partition::{
-    Comparison, Condition, Filter, Operand, PartitionColumns, PartitionType, Partitions, Shift, Template, Test,
+    Comparison, PartitionColumns, PartitionCondition, PartitionFilter, PartitionOperand, PartitionTest, PartitionType,
+    Partitions, Shift, Template,
 };
 
 const COLUMNS: PerDialect<PartitionColumns> = PerDialect::same(PartitionColumns::None).flat(PartitionColumns::Hive);
@@ -205,46 +206,46 @@ fn known_keys(partitions: &Partitions, path: &str) -> Result<()> {
     Ok(())
 }
 
-fn filter(written: Object, partitions: &Partitions, path: &str) -> Result<Filter> {
+fn filter(written: Object, partitions: &Partitions, path: &str) -> Result<PartitionFilter> {
     let mut conditions = Vec::with_capacity(written.len());
     for (column, value) in &written {
         let path = join(path, column);
         let tests = tests(value, &path)?;
-        for operand in tests.iter().flat_map(Test::operands) {
+        for operand in tests.iter().flat_map(PartitionTest::operands) {
             let kind = partitions.type_of(column);
             if !operand.fits(kind) {
                 let expected = kind.map_or("a value", PartitionType::name);
                 return Err(wrong(&path, operand, &format!("a value of the partition's type {expected}")));
             }
         }
-        conditions.push(Condition { column: column.clone(), tests });
+        conditions.push(PartitionCondition { column: column.clone(), tests });
     }
-    Ok(Filter { written: Value::Object(written), conditions })
+    Ok(PartitionFilter { written: Value::Object(written), conditions })
 }
 
 const TESTS: &[&str] = &["eq", "ne", "in", "not_in", "gt", "gte", "lt", "lte"];
 
-fn tests(value: &Value, path: &str) -> Result<Vec<Test>> {
+fn tests(value: &Value, path: &str) -> Result<Vec<PartitionTest>> {
     match value {
         Value::Object(tests) if tests.is_empty() => Err(wrong(path, "{}", &format!("{} in it", one_of(TESTS)))),
         Value::Object(tests) => tests.iter().map(|(name, value)| test(name, value, &join(path, name))).collect(),
-        Value::Array(_) => Ok(vec![Test::OneOf(list(value, path)?)]),
-        single => Ok(vec![Test::OneOf(vec![operand(single, path)?])]),
+        Value::Array(_) => Ok(vec![PartitionTest::OneOf(list(value, path)?)]),
+        single => Ok(vec![PartitionTest::OneOf(vec![operand(single, path)?])]),
     }
 }
 
-fn test(name: &str, value: &Value, path: &str) -> Result<Test> {
+fn test(name: &str, value: &Value, path: &str) -> Result<PartitionTest> {
     let compared = |comparison| match operand(value, path)? {
-        Operand::Null | Operand::Boolean(_) => {
+        PartitionOperand::Null | PartitionOperand::Boolean(_) => {
             Err(wrong(path, value, "a value that can be ordered: a number, a string or a time"))
         }
-        operand => Ok(Test::Compare(comparison, operand)),
+        operand => Ok(PartitionTest::Compare(comparison, operand)),
     };
     match name {
-        "eq" => Ok(Test::OneOf(vec![operand(value, path)?])),
-        "ne" => Ok(Test::NoneOf(vec![operand(value, path)?])),
-        "in" => Ok(Test::OneOf(list(value, path)?)),
-        "not_in" => Ok(Test::NoneOf(list(value, path)?)),
+        "eq" => Ok(PartitionTest::OneOf(vec![operand(value, path)?])),
+        "ne" => Ok(PartitionTest::NoneOf(vec![operand(value, path)?])),
+        "in" => Ok(PartitionTest::OneOf(list(value, path)?)),
+        "not_in" => Ok(PartitionTest::NoneOf(list(value, path)?)),
         "gt" => compared(Comparison::Greater),
         "gte" => compared(Comparison::GreaterOrEqual),
         "lt" => compared(Comparison::Less),
@@ -253,7 +254,7 @@ fn test(name: &str, value: &Value, path: &str) -> Result<Test> {
     }
 }
 
-fn list(value: &Value, path: &str) -> Result<Vec<Operand>> {
+fn list(value: &Value, path: &str) -> Result<Vec<PartitionOperand>> {
     match value {
         Value::Array(items) if !items.is_empty() => {
             let operands =
@@ -264,19 +265,21 @@ fn list(value: &Value, path: &str) -> Result<Vec<Operand>> {
     }
 }
 
-fn operand(value: &Value, path: &str) -> Result<Operand> {
+fn operand(value: &Value, path: &str) -> Result<PartitionOperand> {
     let expected = "a string, a number, a boolean, null or a time such as 'now-1d'";
     match value {
-        Value::Null => Ok(Operand::Null),
-        Value::Bool(value) => Ok(Operand::Boolean(*value)),
-        Value::Number(number) => number.as_f64().map(Operand::Number).ok_or_else(|| wrong(path, number, expected)),
+        Value::Null => Ok(PartitionOperand::Null),
+        Value::Bool(value) => Ok(PartitionOperand::Boolean(*value)),
+        Value::Number(number) => {
+            number.as_f64().map(PartitionOperand::Number).ok_or_else(|| wrong(path, number, expected))
+        }
         Value::String(text) => match Shift::parse(text) {
-            Some(shift) => Ok(Operand::Now(shift)),
+            Some(shift) => Ok(PartitionOperand::Now(shift)),
             None if text.starts_with("now-") || text.starts_with("now+") => {
                 let form = "a time such as 'now-1d'; the units are s, m, h, d, w, M (months) and y";
                 Err(wrong(path, format!("'{text}'"), form))
             }
-            None => Ok(Operand::Text(text.clone())),
+            None => Ok(PartitionOperand::Text(text.clone())),
         },
         other => Err(wrong(path, other, expected)),
     }
@@ -301,9 +304,10 @@ mod tests {
         assert_eq!(partitions.lookback_seconds, Some(2 * 86_400));
         assert_eq!(partitions.columns, PartitionColumns::All);
         let filter = partitions.filter.unwrap();
-        assert_eq!(filter.conditions[0].tests, [Test::OneOf(vec![Operand::Text("2024".to_owned())])]);
-        let months = vec![Operand::Text("01".to_owned()), Operand::Number(2.0), Operand::Null];
-        assert_eq!(filter.conditions[1].tests, [Test::OneOf(months)]);
+        assert_eq!(filter.conditions[0].tests, [PartitionTest::OneOf(vec![PartitionOperand::Text("2024".to_owned())])]);
+        let months =
+            vec![PartitionOperand::Text("01".to_owned()), PartitionOperand::Number(2.0), PartitionOperand::Null];
+        assert_eq!(filter.conditions[1].tests, [PartitionTest::OneOf(months)]);
         assert_eq!(filter.conditions[2].tests.len(), 2);
     }
 

@@ -48,7 +48,7 @@ use self::guard::{Pages, check_pages, guarded};
 use self::pieces::{PIECE_BYTES, Pieces};
 use self::plan::{Draft, Plan, Slice, Start};
 use self::room::Room;
-use crate::decode::{Access, Decode, FileFacts, InputEnd, Planned, Pruned, Step};
+use crate::decode::{Access, Decode, FileFacts, InputEnd, Pruned, RangePlan, Step};
 use crate::resume::{foreign_position, refused_position};
 use tollgate_base::batch::{Batch, Decoded, Place, Position};
 use tollgate_base::error::{Error, ErrorKind, Result};
@@ -64,7 +64,7 @@ pub const TAIL_BYTES: u64 = 64 * 1024;
 
 /// How much a decoder may hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
+pub struct ParquetLimits {
     /// Rows of a batch at most.
     pub batch_rows: usize,
     /// Bytes of a batch, about: batches of wide rows have fewer rows.
@@ -75,7 +75,7 @@ pub struct Limits {
     pub footer_bytes: u64,
 }
 
-impl Default for Limits {
+impl Default for ParquetLimits {
     fn default() -> Self {
         Self { batch_rows: 8192, batch_bytes: 8 << 20, row_bytes: 32 << 20, footer_bytes: 64 << 20 }
     }
@@ -92,7 +92,7 @@ pub struct ParquetDecoder {
     sample: Option<f64>,
     /// Whether only the first row group with rows is wanted.
     first_only: bool,
-    limits: Limits,
+    limits: ParquetLimits,
     next: Start,
     rows: u64,
     fed: Fed,
@@ -161,7 +161,7 @@ impl ParquetDecoder {
         object: &ObjectFacts,
         projection: &Projection,
         resume: Option<&Position>,
-        limits: Limits,
+        limits: ParquetLimits,
     ) -> Result<Self> {
         let next = match resume.map(|position| &position.place) {
             None | Some(Place::Start) => Start { group: 0, row: 0 },
@@ -359,12 +359,12 @@ impl ParquetDecoder {
     }
 
     /// What will be asked for, once the plan is there.
-    fn planned(&self) -> Planned {
+    fn planned(&self) -> RangePlan {
         let steps = match &self.stage {
             Stage::Rows(rows) => rows.plan.ranges(&rows.opened, self.size),
             Stage::Tail | Stage::Footer(_) | Stage::Index(_) => Vec::new(),
         };
-        Planned { metadata_start: self.metadata_start, index: self.index.clone(), steps }
+        RangePlan { metadata_start: self.metadata_start, index: self.index.clone(), steps }
     }
 
     /// The next batch or the end, or `None` after something else has moved: bytes were asked for, or a slice is done.
@@ -470,7 +470,7 @@ impl ParquetDecoder {
 
 impl Rows {
     /// The slice behind the present one, with its decoder.
-    fn take_next(&mut self, limits: Limits) -> Result<Option<Active>> {
+    fn take_next(&mut self, limits: ParquetLimits) -> Result<Option<Active>> {
         if let Some(upcoming) = self.upcoming.take() {
             return Ok(Some(upcoming));
         }
@@ -501,7 +501,7 @@ impl Rows {
 
     /// Looks at the pages of the current slice, all of which are there now, decides how many rows are decoded at once, and
     /// gives the pages to the decoder.
-    fn begin(&mut self, fed: &mut Fed, limits: Limits, size: u64) -> Result<()> {
+    fn begin(&mut self, fed: &mut Fed, limits: ParquetLimits, size: u64) -> Result<()> {
         let Some(mut current) = self.current.take() else { return Ok(()) };
         let (mut ranges, mut bytes) = std::mem::take(&mut current.here);
         if !fed.idle() {
@@ -532,7 +532,7 @@ impl Rows {
 
 impl Active {
     /// One decoder per slice keeps the position exact and lets everything of a slice go when it is done.
-    fn new(slice: Slice, reader: &ArrowReaderMetadata, opened: &Opened, limits: Limits) -> Result<Self> {
+    fn new(slice: Slice, reader: &ArrowReaderMetadata, opened: &Opened, limits: ParquetLimits) -> Result<Self> {
         let group = opened.reader.metadata().row_group(slice.group);
         Self::with_batches(slice, reader, opened, batch_rows(opened, group, limits))
     }
@@ -654,7 +654,7 @@ fn first_with_rows(opened: &Opened) -> Option<usize> {
 }
 
 /// Rows per batch, so that wide rows do not make large batches.
-fn batch_rows(opened: &Opened, group: &RowGroupMetaData, limits: Limits) -> usize {
+fn batch_rows(opened: &Opened, group: &RowGroupMetaData, limits: ParquetLimits) -> usize {
     let columns = group.columns().iter().enumerate();
     let bytes: i64 = columns
         .filter(|(leaf, _)| opened.mask.leaf_included(*leaf))

@@ -16,7 +16,7 @@ use parquet::schema::types::ColumnDescriptor;
 
 use super::guard::guarded;
 use super::index::{Location, PageValues};
-use tollgate_base::predicate::{Compared, Condition, DAY_NANOS, Extent, Nulls, Operand, Predicate, Value};
+use tollgate_base::predicate::{ColumnStatistics, Compared, Condition, DAY_NANOS, Nulls, Operand, Predicate, Value};
 
 /// The filters of a stream, and where their columns are in a file.
 #[derive(Debug)]
@@ -157,10 +157,10 @@ impl Pruner {
         self.columns.iter().position(|column| column.name == condition.column).unwrap_or_default()
     }
 
-    fn extent<'a>(&self, index: usize, group: &'a RowGroupMetaData) -> Extent<'a> {
+    fn extent<'a>(&self, index: usize, group: &'a RowGroupMetaData) -> ColumnStatistics<'a> {
         match self.columns[index].place {
-            Place::Missing => Extent { between: None, nulls: Nulls::All },
-            Place::Opaque => Extent::default(),
+            Place::Missing => ColumnStatistics { between: None, nulls: Nulls::All },
+            Place::Opaque => ColumnStatistics::default(),
             Place::Leaf(leaf) => chunk_extent(group.column(leaf.index), group.num_rows(), leaf.form),
         }
     }
@@ -313,8 +313,8 @@ fn nanos(unit: &ParquetUnit) -> i64 {
     }
 }
 
-fn chunk_extent(chunk: &ColumnChunkMetaData, rows: i64, form: Form) -> Extent<'_> {
-    let Some(statistics) = chunk.statistics() else { return Extent::default() };
+fn chunk_extent(chunk: &ColumnChunkMetaData, rows: i64, form: Form) -> ColumnStatistics<'_> {
+    let Some(statistics) = chunk.statistics() else { return ColumnStatistics::default() };
     let nulls = match statistics.null_count_opt() {
         Some(0) => Nulls::None,
         Some(nulls) if u64::try_from(rows).is_ok_and(|rows| nulls == rows) => Nulls::All,
@@ -324,15 +324,15 @@ fn chunk_extent(chunk: &ColumnChunkMetaData, rows: i64, form: Form) -> Extent<'_
     let ordered = !statistics.is_min_max_deprecated()
         || matches!(form, Form::Signed | Form::Days | Form::Instant(_) | Form::Time(_) | Form::SmallDecimal(_));
     let bytes = statistics.min_bytes_opt().zip(statistics.max_bytes_opt()).filter(|_| ordered);
-    Extent { between: bytes.and_then(|(least, greatest)| between(least, greatest, form)), nulls }
+    ColumnStatistics { between: bytes.and_then(|(least, greatest)| between(least, greatest, form)), nulls }
 }
 
-fn page_extent<'a>(values: &PageValues<'a>, page: usize, form: Form) -> Extent<'a> {
+fn page_extent<'a>(values: &PageValues<'a>, page: usize, form: Form) -> ColumnStatistics<'a> {
     if values.null_pages[page] {
-        return Extent { between: None, nulls: Nulls::All };
+        return ColumnStatistics { between: None, nulls: Nulls::All };
     }
     let nulls = if values.null_counts.get(page) == Some(&0) { Nulls::None } else { Nulls::Unknown };
-    Extent { between: between(values.least[page], values.greatest[page], form), nulls }
+    ColumnStatistics { between: between(values.least[page], values.greatest[page], form), nulls }
 }
 
 fn between<'a>(least: &'a [u8], greatest: &'a [u8], form: Form) -> Option<(Value<'a>, Value<'a>)> {

@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 
 use super::plan::{SLICE_ABOVE_BYTES, SLICE_BYTES};
 use super::tests::{Random, Read, facts, only, rows};
-use super::{Limits, ParquetDecoder};
+use super::{ParquetDecoder, ParquetLimits};
 use crate::decode::Decode;
 use tollgate_base::batch::{Place, Position};
 use tollgate_base::options::Projection;
@@ -231,7 +231,7 @@ fn read(
     filter: &Predicate,
     resume: Option<&Position>,
 ) -> (Read, ParquetDecoder) {
-    let limits = Limits { batch_rows: 16, ..Limits::default() };
+    let limits = ParquetLimits { batch_rows: 16, ..ParquetLimits::default() };
     let decoder = ParquetDecoder::new(&facts(file.len()), projection, resume, limits).unwrap();
     run_keeping(file, decoder.filtered(&Arc::from([filter.clone()])))
 }

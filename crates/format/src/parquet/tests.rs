@@ -13,7 +13,7 @@ use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 
 use super::guard::{Pages, check_pages};
-use super::{Limits, ParquetDecoder, TAIL_BYTES};
+use super::{ParquetDecoder, ParquetLimits, TAIL_BYTES};
 use crate::decode::{Access, Decode, Step};
 use tollgate_base::batch::{Batch, Decoded, Place, Position};
 use tollgate_base::error::{Error, ErrorKind, Result};
@@ -76,8 +76,8 @@ pub(in crate::parquet) fn facts(size: usize) -> ObjectFacts {
     }
 }
 
-fn limits(batch_rows: usize) -> Limits {
-    Limits { batch_rows, ..Limits::default() }
+fn limits(batch_rows: usize) -> ParquetLimits {
+    ParquetLimits { batch_rows, ..ParquetLimits::default() }
 }
 
 /// What came out of a decoder, and what it asked for.
@@ -289,7 +289,7 @@ fn the_footer_is_known_before_a_row_group_is_asked_for() {
     let table = table(40_000);
     let file = file(&table, 10_000, WriterVersion::PARQUET_1_0);
     let mut decoder =
-        ParquetDecoder::new(&facts(file.len()), &only(&["id"]), None, Limits::default()).expect("a decoder");
+        ParquetDecoder::new(&facts(file.len()), &only(&["id"]), None, ParquetLimits::default()).expect("a decoder");
     assert!(decoder.footer().is_none());
     let Ok(Step::NeedRanges(tail)) = decoder.step() else { panic!("the tail is asked for") };
     decoder.feed(tail[0].start, file.slice(tail[0].start as usize..)).expect("bytes are taken");
@@ -308,14 +308,14 @@ fn wide_rows_make_small_batches() {
     let text: ArrayRef = Arc::new((0..1000).map(|row| Some(format!("{row:010000}"))).collect::<StringArray>());
     let table = RecordBatch::try_from_iter([("text", text)]).expect("a column");
     let file = file(&table, 1000, WriterVersion::PARQUET_1_0);
-    let limits = Limits { batch_bytes: 100_000, ..Limits::default() };
+    let limits = ParquetLimits { batch_bytes: 100_000, ..ParquetLimits::default() };
     let decoder = ParquetDecoder::new(&facts(file.len()), &Projection::All, None, limits).expect("a decoder");
     let read = run(&file, decoder, <[_]>::to_vec).expect("rows");
     assert!(read.batches.iter().all(|decoded| decoded.batch.rows() <= 10), "{}", read.batches[0].batch.rows());
     assert_eq!(rows(&read.batches), table);
 }
 
-fn failure(bytes: &[u8], resume: Option<&Position>, limits: Limits) -> Error {
+fn failure(bytes: &[u8], resume: Option<&Position>, limits: ParquetLimits) -> Error {
     let file = Bytes::copy_from_slice(bytes);
     ParquetDecoder::new(&facts(file.len()), &Projection::All, resume, limits)
         .and_then(|decoder| run(&file, decoder, <[_]>::to_vec))
@@ -342,12 +342,12 @@ fn what_is_no_parquet_is_told_with_the_key() {
         (&long, ErrorKind::Data, "longer than the file"),
         (&short, ErrorKind::Data, "not valid Parquet"),
     ] {
-        let error = failure(bytes, None, Limits::default());
+        let error = failure(bytes, None, ParquetLimits::default());
         assert_eq!(error.kind(), kind, "{error:?}");
         assert!(error.message().contains(message), "{error:?}");
         assert_eq!(error.get("key"), Some("a/b.parquet"));
     }
-    let error = failure(&file, None, Limits { footer_bytes: 100, ..Limits::default() });
+    let error = failure(&file, None, ParquetLimits { footer_bytes: 100, ..ParquetLimits::default() });
     assert!(error.message().contains("longer than the limit"), "{error:?}");
 }
 
@@ -361,7 +361,7 @@ fn a_position_that_the_file_does_not_have_is_an_error() {
         (Place::RowGroup { group: 0, row: 301 }, ErrorKind::Changed),
         (Place::Block { offset: 1, row: 1 }, ErrorKind::Config),
     ] {
-        let error = failure(&file, Some(&at(place.clone())), Limits::default());
+        let error = failure(&file, Some(&at(place.clone())), ParquetLimits::default());
         assert_eq!(error.kind(), kind, "{place:?}: {error:?}");
         assert_eq!(error.get("key"), Some("a/b.parquet"));
     }

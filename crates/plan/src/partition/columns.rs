@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-use super::layout::{Known, Layout, Value, hive_value, hive_values};
+use super::layout::{Known, Layout, PartitionValue, hive_value, hive_values};
 use tollgate_base::object::Timestamp;
 use tollgate_base::options::partition::{PartitionColumns, PartitionType, Partitions, Period};
 use tollgate_base::predicate::{self, instant};
 
 /// A column that has one value in all rows of a file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Constant {
+pub struct PartitionConstant {
     /// The column's name.
     pub name: String,
     /// The type it has in the catalog.
@@ -21,7 +21,7 @@ pub struct Constant {
     pub misfit: bool,
 }
 
-impl Constant {
+impl PartitionConstant {
     /// The value for conditions on rows.
     #[must_use]
     pub fn operand(&self) -> predicate::Value<'_> {
@@ -51,7 +51,7 @@ pub(super) fn fits(text: &str, kind: PartitionType) -> bool {
 
 /// The columns that a file gets from its key. A partition that the key does not have gives none.
 #[must_use]
-pub fn constants(key: &str, partitions: &Partitions, layout: Option<&Layout>) -> Vec<Constant> {
+pub fn constants(key: &str, partitions: &Partitions, layout: Option<&Layout>) -> Vec<PartitionConstant> {
     match (partitions.columns, layout) {
         (PartitionColumns::None, _) => Vec::new(),
         (PartitionColumns::HiveParts, _) => {
@@ -78,12 +78,12 @@ pub fn constants(key: &str, partitions: &Partitions, layout: Option<&Layout>) ->
     }
 }
 
-fn constant(name: &str, value: Value<'_>, partitions: &Partitions) -> Constant {
+fn constant(name: &str, value: PartitionValue<'_>, partitions: &Partitions) -> PartitionConstant {
     let kind = partitions.type_of(name).unwrap_or(PartitionType::String);
     let typed = value.as_ref().map(|text| typed(text, kind));
     let misfit = matches!(typed, Some(None));
     let value = value.map(|text| typed.flatten().unwrap_or_else(|| Cow::into_owned(text).into()));
-    Constant { name: name.to_owned(), kind, value, misfit }
+    PartitionConstant { name: name.to_owned(), kind, value, misfit }
 }
 
 /// A text as a value of a type; `None` if it is none.

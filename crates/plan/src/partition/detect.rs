@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::filter::DatePart;
-use super::layout::{Layout, Level, field, fields, hidden, hive_value};
+use super::layout::{Layout, LayoutLevel, field, fields, hidden, hive_value};
 use tollgate_base::error::{Error, Result};
-use tollgate_base::options::partition::{Part, Partitions, Period, Unit};
+use tollgate_base::options::partition::{Part, Partitions, Period, PeriodUnit};
 
 /// A folder of the sample.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -114,7 +114,7 @@ impl Depths {
                         }
                     }
                     layout.fields.extend(fields(new.iter().map(String::as_str), partitions));
-                    layout.levels.push(Level::Any);
+                    layout.levels.push(LayoutLevel::Any);
                     layout.depth = depth + 1;
                     continue;
                 }
@@ -124,20 +124,20 @@ impl Depths {
                 Form::Part(DatePart::Day) => "day",
                 Form::Part(DatePart::Hour) => "hour",
                 Form::Plain => {
-                    layout.levels.push(Level::Any);
+                    layout.levels.push(LayoutLevel::Any);
                     continue;
                 }
             };
             if layout.has(name) {
-                layout.levels.push(Level::Any);
+                layout.levels.push(LayoutLevel::Any);
                 continue;
             }
             layout.fields.push(field(name, partitions));
-            layout.levels.push(Level::Parts(vec![Part::Field(name.to_owned())]));
+            layout.levels.push(LayoutLevel::Parts(vec![Part::Field(name.to_owned())]));
             layout.depth = depth + 1;
         }
         // Levels that say nothing are not needed after the last one that does.
-        let last = layout.levels.iter().rposition(|level| *level != Level::Any).map_or(0, |last| last + 1);
+        let last = layout.levels.iter().rposition(|level| *level != LayoutLevel::Any).map_or(0, |last| last + 1);
         layout.levels.truncate(last);
         (!layout.fields.is_empty()).then_some(layout)
     }
@@ -156,10 +156,10 @@ impl Depths {
             by_place.iter().zip(&plain[*start..]).filter(|(key, depth)| self.agrees(key, **depth)).count()
         };
         let start = starts.rev().max_by_key(agrees).unwrap_or(0);
-        let mut levels = vec![Level::Any; self.forms.len()];
+        let mut levels = vec![LayoutLevel::Any; self.forms.len()];
         let mut depth = 0;
         for (key, place) in by_place.iter().zip(&plain[start..]) {
-            levels[*place] = Level::Parts(vec![Part::Field((*key).clone())]);
+            levels[*place] = LayoutLevel::Parts(vec![Part::Field((*key).clone())]);
             depth = depth.max(place + 1);
         }
         for (place, names) in self.names.iter().enumerate() {
@@ -167,7 +167,7 @@ impl Depths {
                 depth = depth.max(place + 1);
             }
         }
-        let last = levels.iter().rposition(|level| *level != Level::Any).map_or(0, |last| last + 1);
+        let last = levels.iter().rposition(|level| *level != LayoutLevel::Any).map_or(0, |last| last + 1);
         levels.truncate(last);
         Ok(Layout {
             base: base.to_owned(),
@@ -239,7 +239,7 @@ fn forms(names: &[Vec<String>]) -> Vec<Form> {
 }
 
 fn day(text: &str) -> bool {
-    Period::certain(text) && Period::parse(text).is_some_and(|period| period.unit >= Unit::Day)
+    Period::certain(text) && Period::parse(text).is_some_and(|period| period.unit >= PeriodUnit::Day)
 }
 
 fn number(text: &str, width: std::ops::RangeInclusive<usize>, range: std::ops::RangeInclusive<u32>) -> bool {

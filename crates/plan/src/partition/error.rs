@@ -1,13 +1,18 @@
 //! Keys that do not fit the partitions of their stream.
 
 use super::columns::constants;
-use super::filter::Filter;
+use super::filter::BoundFilter;
 use super::layout::{Known, Layout};
 use tollgate_base::options::partition::{PartitionColumns, Partitions};
 
 /// Why a key does not fit the partitions, in words that are the same for all keys of one kind; `None` if it does.
 #[must_use]
-pub fn partition_error(key: &str, partitions: &Partitions, layout: Option<&Layout>, filter: &Filter) -> Option<String> {
+pub fn partition_error(
+    key: &str,
+    partitions: &Partitions,
+    layout: Option<&Layout>,
+    filter: &BoundFilter,
+) -> Option<String> {
     if let Some(layout) = layout {
         let values = layout.values(key);
         let missing = |name: &str| !matches!(values.get(name), Known::Value(_));

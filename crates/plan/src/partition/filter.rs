@@ -8,17 +8,19 @@ use super::columns::fits;
 use super::layout::{Field, Known, Layout, Looks, Values};
 use tollgate_base::error::{Error, Result};
 use tollgate_base::object::Timestamp;
-use tollgate_base::options::partition::{self, Comparison, Operand, PartitionType, Period, Test, Unit};
+use tollgate_base::options::partition::{
+    Comparison, PartitionCondition, PartitionFilter, PartitionOperand, PartitionTest, PartitionType, Period, PeriodUnit,
+};
 
 /// A filter that is bound to the layout and the current time.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Filter {
+pub struct BoundFilter {
     conditions: Vec<Bound>,
 }
 
 /// The verdict of a filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PartitionVerdict {
     /// The key, or every key with the prefix, is selected.
     Wanted,
     /// Some keys with the prefix may be selected.
@@ -120,12 +122,12 @@ pub fn date_parts(layout: &Layout) -> Vec<String> {
     wanted.into_iter().map_while(named).map(|field| field.name.clone()).collect()
 }
 
-impl Filter {
+impl BoundFilter {
     /// Binds a filter to the partitions there are and to the time.
     ///
     /// # Errors
     /// Config if it names a partition that is not there, or compares one with what its type does not have.
-    pub fn bind(filter: &partition::Filter, layout: &Layout, now: Timestamp) -> Result<Self> {
+    pub fn bind(filter: &PartitionFilter, layout: &Layout, now: Timestamp) -> Result<Self> {
         let conditions = filter.conditions.iter().map(|condition| bind(condition, layout, now));
         Ok(Self { conditions: conditions.collect::<Result<_>>()? })
     }
@@ -133,7 +135,7 @@ impl Filter {
     /// Adds the condition that no partition ends before this time. Keys without a date are kept. Returns the index of
     /// the condition, or `None` if the layout has no dates. `why` is shown after "older than …, ".
     pub fn since(&mut self, layout: &Layout, start: Timestamp, why: &str) -> Option<usize> {
-        let (source, period) = date_source(layout).zip(Period::around(start, Unit::Instant))?;
+        let (source, period) = date_source(layout).zip(Period::around(start, PeriodUnit::Instant))?;
         self.conditions.push(Bound {
             source,
             tests: vec![BoundTest::Compare(Comparison::GreaterOrEqual, Matcher::Period(period))],
@@ -169,31 +171,31 @@ impl Filter {
 
     /// The verdict on a key.
     #[must_use]
-    pub fn of_key(&self, values: &Values<'_>) -> Verdict {
+    pub fn of_key(&self, values: &Values<'_>) -> PartitionVerdict {
         self.verdict(values, true)
     }
 
     /// The verdict on all keys that start with a prefix.
     #[must_use]
-    pub fn of_prefix(&self, values: &Values<'_>) -> Verdict {
+    pub fn of_prefix(&self, values: &Values<'_>) -> PartitionVerdict {
         self.verdict(values, false)
     }
 
-    fn verdict(&self, values: &Values<'_>, whole: bool) -> Verdict {
+    fn verdict(&self, values: &Values<'_>, whole: bool) -> PartitionVerdict {
         let (mut open, mut missing) = (false, None);
         for (index, bound) in self.conditions.iter().enumerate() {
             match bound.verdict(values, whole) {
                 Answer::Yes => {}
                 Answer::Maybe => open = true,
                 // A certain no holds whatever the others say.
-                Answer::No => return Verdict::Unwanted(index),
+                Answer::No => return PartitionVerdict::Unwanted(index),
                 Answer::Missing => missing = missing.or(Some(index)),
             }
         }
         match missing {
-            Some(index) => Verdict::WithoutValue(index),
-            None if open => Verdict::Open,
-            None => Verdict::Wanted,
+            Some(index) => PartitionVerdict::WithoutValue(index),
+            None if open => PartitionVerdict::Open,
+            None => PartitionVerdict::Wanted,
         }
     }
 
@@ -403,7 +405,7 @@ impl Bound {
             (_, Composite::Whole(period)) => Some(period),
             _ => return None,
         };
-        let units = [Unit::Year, Unit::Month, Unit::Day, Unit::Hour];
+        let units = [PeriodUnit::Year, PeriodUnit::Month, PeriodUnit::Day, PeriodUnit::Hour];
         let start = self.tests.iter().filter_map(BoundTest::earliest).chain(within.map(|p| p.start)).max()?;
         let end = self.tests.iter().filter_map(BoundTest::end).chain(within.map(|p| p.end)).min()?;
         let mut texts = Vec::new();
@@ -472,7 +474,7 @@ fn date_number(text: &str, year: bool) -> Option<u32> {
     (width.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-fn bind(condition: &partition::Condition, layout: &Layout, now: Timestamp) -> Result<Bound> {
+fn bind(condition: &PartitionCondition, layout: &Layout, now: Timestamp) -> Result<Bound> {
     let column = &condition.column;
     let field = layout.fields.iter().find(|field| field.name == *column);
     let source = match field {
@@ -491,23 +493,25 @@ fn bind(condition: &partition::Condition, layout: &Layout, now: Timestamp) -> Re
     let kind = kind_of(&source, field, typed, condition, layout);
     // What a folder stands for: `now` is cut to it, so that `now-1d` is a day where folders are days.
     let unit = match &source {
-        Source::Date(parts) => [Unit::Year, Unit::Month, Unit::Day, Unit::Hour][parts.len() - 1],
-        Source::Column(_) if typed == Some(PartitionType::Timestamp) => Unit::Instant,
-        Source::Column(_) => Unit::Day,
+        Source::Date(parts) => {
+            [PeriodUnit::Year, PeriodUnit::Month, PeriodUnit::Day, PeriodUnit::Hour][parts.len() - 1]
+        }
+        Source::Column(_) if typed == Some(PartitionType::Timestamp) => PeriodUnit::Instant,
+        Source::Column(_) => PeriodUnit::Day,
     };
-    let matcher = |operand: &Operand| {
+    let matcher = |operand: &PartitionOperand| {
         let matcher = match kind {
             Kind::Date => date_matcher(operand, now, unit),
             Kind::Text => matcher(operand, typed),
         };
         matcher.ok_or_else(|| misfit(column, operand, kind, typed))
     };
-    let many = |operands: &[Operand]| operands.iter().map(matcher).collect::<Result<Vec<_>>>();
+    let many = |operands: &[PartitionOperand]| operands.iter().map(matcher).collect::<Result<Vec<_>>>();
     let tests = condition.tests.iter().map(|test| {
         Ok(match test {
-            Test::OneOf(operands) => BoundTest::OneOf(many(operands)?),
-            Test::NoneOf(operands) => BoundTest::NoneOf(many(operands)?),
-            Test::Compare(comparison, operand) => BoundTest::Compare(*comparison, matcher(operand)?),
+            PartitionTest::OneOf(operands) => BoundTest::OneOf(many(operands)?),
+            PartitionTest::NoneOf(operands) => BoundTest::NoneOf(many(operands)?),
+            PartitionTest::Compare(comparison, operand) => BoundTest::Compare(*comparison, matcher(operand)?),
         })
     });
     let text = in_words(condition, now);
@@ -520,7 +524,7 @@ fn kind_of(
     source: &Source,
     field: Option<&Field>,
     typed: Option<PartitionType>,
-    condition: &partition::Condition,
+    condition: &PartitionCondition,
     layout: &Layout,
 ) -> Kind {
     match (source, typed) {
@@ -533,50 +537,52 @@ fn kind_of(
     if field.looks == Looks::Dates || named {
         return Kind::Date;
     }
-    let operands = || condition.tests.iter().flat_map(Test::operands).filter(|operand| **operand != Operand::Null);
-    let date = |operand: &Operand| match operand {
-        Operand::Now(_) => true,
+    let operands = || {
+        condition.tests.iter().flat_map(PartitionTest::operands).filter(|operand| **operand != PartitionOperand::Null)
+    };
+    let date = |operand: &PartitionOperand| match operand {
+        PartitionOperand::Now(_) => true,
         // Among dates digits are dates too.
         _ if field.looks.dated() => operand.period().is_some(),
-        Operand::Text(text) => Period::certain(text) && !text.bytes().all(|byte| byte.is_ascii_digit()),
-        Operand::Null | Operand::Number(_) | Operand::Boolean(_) => false,
+        PartitionOperand::Text(text) => Period::certain(text) && !text.bytes().all(|byte| byte.is_ascii_digit()),
+        PartitionOperand::Null | PartitionOperand::Number(_) | PartitionOperand::Boolean(_) => false,
     };
-    let any_now = operands().any(|operand| matches!(operand, Operand::Now(_)));
+    let any_now = operands().any(|operand| matches!(operand, PartitionOperand::Now(_)));
     let all = operands().next().is_some() && operands().all(date);
     if any_now || all { Kind::Date } else { Kind::Text }
 }
 
 /// What an operand is beside dates; `None` if it is none.
-fn date_matcher(operand: &Operand, now: Timestamp, unit: Unit) -> Option<Matcher> {
+fn date_matcher(operand: &PartitionOperand, now: Timestamp, unit: PeriodUnit) -> Option<Matcher> {
     match operand {
-        Operand::Null => Some(Matcher::Null),
-        Operand::Now(shift) => Period::around(shift.from(now), unit).map(Matcher::Period),
+        PartitionOperand::Null => Some(Matcher::Null),
+        PartitionOperand::Now(shift) => Period::around(shift.from(now), unit).map(Matcher::Period),
         other => other.period().map(Matcher::Period),
     }
 }
 
 /// What an operand is compared as; `None` if the type does not have it.
-fn matcher(operand: &Operand, typed: Option<PartitionType>) -> Option<Matcher> {
+fn matcher(operand: &PartitionOperand, typed: Option<PartitionType>) -> Option<Matcher> {
     use PartitionType as T;
     Some(match (operand, typed) {
-        (Operand::Null, _) => Matcher::Null,
-        (Operand::Text(text), None) => {
+        (PartitionOperand::Null, _) => Matcher::Null,
+        (PartitionOperand::Text(text), None) => {
             match Period::parse(text).filter(|_| Period::certain(text) && text.contains(['-', '_', '/'])) {
                 Some(period) => Matcher::Period(period),
                 None => Matcher::Text(text.clone()),
             }
         }
-        (Operand::Text(text), Some(T::String)) => Matcher::Text(text.clone()),
-        (Operand::Text(text), Some(T::Integer | T::Number)) => Matcher::Number(text.parse().ok()?),
-        (Operand::Text(text), Some(T::Boolean)) => Matcher::Boolean(boolean(text)?),
-        (Operand::Number(number), None | Some(T::Integer | T::Number)) => Matcher::Number(*number),
-        (Operand::Boolean(value), None | Some(T::Boolean)) => Matcher::Boolean(*value),
+        (PartitionOperand::Text(text), Some(T::String)) => Matcher::Text(text.clone()),
+        (PartitionOperand::Text(text), Some(T::Integer | T::Number)) => Matcher::Number(text.parse().ok()?),
+        (PartitionOperand::Text(text), Some(T::Boolean)) => Matcher::Boolean(boolean(text)?),
+        (PartitionOperand::Number(number), None | Some(T::Integer | T::Number)) => Matcher::Number(*number),
+        (PartitionOperand::Boolean(value), None | Some(T::Boolean)) => Matcher::Boolean(*value),
         _ => return None,
     })
 }
 
 /// An operand that cannot be compared with the values of its partition.
-fn misfit(column: &str, operand: &Operand, kind: Kind, typed: Option<PartitionType>) -> Error {
+fn misfit(column: &str, operand: &PartitionOperand, kind: Kind, typed: Option<PartitionType>) -> Error {
     let expected = match kind {
         Kind::Date => "a date such as '2024-01-31', '20240131', '2024-01', 'now-1d' or null",
         Kind::Text => typed.map_or("a string, a number or a time", PartitionType::name),
@@ -602,20 +608,20 @@ fn unknown_partition(column: &str, layout: &Layout) -> Error {
     .hint("correct the name, or describe the folders in `partition_keys` or `partition_template`")
 }
 
-fn in_words(condition: &partition::Condition, now: Timestamp) -> String {
-    let shown = |operand: &Operand| match operand {
-        Operand::Now(shift) => format!("{shift} ({})", shift.from(now)),
+fn in_words(condition: &PartitionCondition, now: Timestamp) -> String {
+    let shown = |operand: &PartitionOperand| match operand {
+        PartitionOperand::Now(shift) => format!("{shift} ({})", shift.from(now)),
         other => other.to_string(),
     };
-    let list = |operands: &[Operand]| operands.iter().map(shown).collect::<Vec<_>>().join(", ");
+    let list = |operands: &[PartitionOperand]| operands.iter().map(shown).collect::<Vec<_>>().join(", ");
     let tests: Vec<String> = condition
         .tests
         .iter()
         .map(|test| match test {
-            Test::OneOf(operands) if operands.len() == 1 => format!("= {}", list(operands)),
-            Test::OneOf(operands) => format!("in ({})", list(operands)),
-            Test::NoneOf(operands) => format!("not in ({})", list(operands)),
-            Test::Compare(comparison, operand) => format!("{comparison} {}", shown(operand)),
+            PartitionTest::OneOf(operands) if operands.len() == 1 => format!("= {}", list(operands)),
+            PartitionTest::OneOf(operands) => format!("in ({})", list(operands)),
+            PartitionTest::NoneOf(operands) => format!("not in ({})", list(operands)),
+            PartitionTest::Compare(comparison, operand) => format!("{comparison} {}", shown(operand)),
         })
         .collect();
     format!("{} {}", condition.column, tests.join(" and "))

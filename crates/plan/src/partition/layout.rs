@@ -15,7 +15,7 @@ pub struct Layout {
     /// The folder that contains the `levels`: empty, or with a slash at its end.
     pub base: String,
     /// The folders below the base, by position. Empty if folders are matched only by name.
-    pub levels: Vec<Level>,
+    pub levels: Vec<LayoutLevel>,
     /// Whether folders such as `name=value` are matched by name, at any position.
     pub named: bool,
     /// The partitions, in the order of the folders.
@@ -28,7 +28,7 @@ pub struct Layout {
 
 /// A folder of a layout.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Level {
+pub enum LayoutLevel {
     /// Any name, without a value.
     Any,
     /// A name with values in it.
@@ -78,13 +78,13 @@ impl Looks {
 }
 
 /// A value: `None` is null.
-pub type Value<'k> = Option<Cow<'k, str>>;
+pub type PartitionValue<'k> = Option<Cow<'k, str>>;
 
 /// What is known about a partition from a key or a prefix.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Known<'k> {
     /// The value.
-    Value(Value<'k>),
+    Value(PartitionValue<'k>),
     /// It is missing, regardless of what follows.
     Missing,
     /// It may follow after the prefix.
@@ -94,7 +94,7 @@ pub enum Known<'k> {
 /// The values of a key or of a prefix.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Values<'k> {
-    found: Vec<(Cow<'k, str>, Value<'k>)>,
+    found: Vec<(Cow<'k, str>, PartitionValue<'k>)>,
     /// Partitions whose folder has a name that does not fit.
     missing: Vec<String>,
 }
@@ -103,7 +103,8 @@ impl Layout {
     /// The layout of a template below a folder.
     #[must_use]
     pub fn of_template(template: &Template, base: &str, partitions: &Partitions) -> Self {
-        let level = |parts: &Vec<Part>| if parts.is_empty() { Level::Any } else { Level::Parts(parts.clone()) };
+        let level =
+            |parts: &Vec<Part>| if parts.is_empty() { LayoutLevel::Any } else { LayoutLevel::Parts(parts.clone()) };
         Self {
             base: base.to_owned(),
             levels: template.levels().iter().map(level).collect(),
@@ -143,7 +144,7 @@ impl Layout {
         }
         let Some(below) = key.strip_prefix(self.base.as_str()) else { return values };
         for (level, folder) in self.levels.iter().zip(folders(below)) {
-            let Level::Parts(parts) = level else { continue };
+            let LayoutLevel::Parts(parts) = level else { continue };
             match parts_of(parts, folder) {
                 Some(found) => {
                     let found = found.into_iter().map(|(name, value)| (Cow::Owned(name.to_owned()), value));
@@ -199,7 +200,7 @@ fn folders(key: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The `name=value` folders of a key. With `last_part`, the text after the last slash is included.
-pub fn hive_values(key: &str, last_part: bool) -> impl Iterator<Item = (Cow<'_, str>, Value<'_>)> {
+pub fn hive_values(key: &str, last_part: bool) -> impl Iterator<Item = (Cow<'_, str>, PartitionValue<'_>)> {
     let end = if last_part { key.len() } else { key.rfind('/').unwrap_or(0) };
     key[..end].split('/').filter_map(hive_value)
 }
@@ -210,12 +211,12 @@ pub(super) fn hidden(name: &str) -> bool {
 }
 
 /// `name=value` as a name and a value.
-pub fn hive_value(part: &str) -> Option<(Cow<'_, str>, Value<'_>)> {
+pub fn hive_value(part: &str) -> Option<(Cow<'_, str>, PartitionValue<'_>)> {
     let (name, value) = part.split_once('=')?;
     Some((decoded(name), value_of(value)))
 }
 
-fn value_of(text: &str) -> Value<'_> {
+fn value_of(text: &str) -> PartitionValue<'_> {
     Some(decoded(text)).filter(|text| text != HIVE_NULL)
 }
 
@@ -225,7 +226,7 @@ fn decoded(text: &str) -> Cow<'_, str> {
 }
 
 /// The values in a folder's name; `None` if it does not fit.
-fn parts_of<'p, 'k>(parts: &'p [Part], folder: &'k str) -> Option<Vec<(&'p str, Value<'k>)>> {
+fn parts_of<'p, 'k>(parts: &'p [Part], folder: &'k str) -> Option<Vec<(&'p str, PartitionValue<'k>)>> {
     // A folder `{date}` may have its name before its value, as Hive writes it: `date=2024-01-15`.
     if let ([Part::Field(name)], Some((written, value))) = (parts, hive_value(folder))
         && written == *name

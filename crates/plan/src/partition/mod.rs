@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   sample of the tree ─▶ detect ─▶ Layout ─┬─▶ values of a key ─▶ columns
-//!   partition_filter ─▶ Filter::bind ───────┴─▶ verdict on a key or a prefix ─▶ plan::walk
+//!   partition_filter ─▶ BoundFilter::bind ──┴─▶ verdict on a key or a prefix ─▶ plan::walk
 //! ```
 //! A verdict on a prefix is never stricter than the verdicts on the keys below it. So a pruned listing returns the same
 //! keys as a complete listing that is filtered afterwards.

@@ -85,10 +85,10 @@ impl Bucket {
         while let Some(node) = queue.pop_front() {
             let (objects, nodes) = match node {
                 Node::Objects(objects) => (objects, Vec::new()),
-                Node::Scan(scan) => {
-                    let after = walk.start_after(&scan.prefix, scan.after.as_deref());
-                    let page = self.list(&scan.prefix, false, after.as_deref(), scan.continuation.as_deref());
-                    walk.scan_page(scan, page.objects, page.next).unwrap()
+                Node::Flat(listing) => {
+                    let after = walk.start_after(&listing.prefix, listing.after.as_deref());
+                    let page = self.list(&listing.prefix, false, after.as_deref(), listing.continuation.as_deref());
+                    walk.flat_page(listing, page.objects, page.next).unwrap()
                 }
                 Node::Folder(folder) => {
                     let (after, next) = (folder.after.as_deref(), folder.continuation.as_deref());
@@ -226,7 +226,7 @@ fn a_pruned_listing_is_the_filtered_whole_listing_in_its_order() {
                 }
             }
         };
-        let Ok(mut filter) = Filter::bind(partitions.filter.as_ref().unwrap(), &layout, now) else { continue };
+        let Ok(mut filter) = BoundFilter::bind(partitions.filter.as_ref().unwrap(), &layout, now) else { continue };
         if random.below(4) == 0 {
             filter.since(&layout, Timestamp::parse("2024-01-02").unwrap(), "for the test");
         }
@@ -235,7 +235,7 @@ fn a_pruned_listing_is_the_filtered_whole_listing_in_its_order() {
         let wanted = |key: &String| {
             key.starts_with(&prefixes[0])
                 && after.as_ref().is_none_or(|after| key > after)
-                && matches!(filter.of_key(&layout.values(key)), Verdict::Wanted | Verdict::Open)
+                && matches!(filter.of_key(&layout.values(key)), PartitionVerdict::Wanted | PartitionVerdict::Open)
         };
         let expected: Vec<String> = bucket.keys.iter().filter(|key| wanted(key)).cloned().collect();
         let options = WalkOptions {
@@ -281,8 +281,8 @@ fn an_inventory_and_the_walk_beside_it_are_the_whole_listing() {
             None => detect("t/", &sampled, &partitions).unwrap(),
         };
         let Some(layout) = layout else { continue };
-        let base = partitions.filter.as_ref().map(|filter| Filter::bind(filter, &layout, now));
-        let Ok(base) = base.unwrap_or_else(|| Ok(Filter::default())) else { continue };
+        let base = partitions.filter.as_ref().map(|filter| BoundFilter::bind(filter, &layout, now));
+        let Ok(base) = base.unwrap_or_else(|| Ok(BoundFilter::default())) else { continue };
         let mut filter = base.clone();
         let from = Timestamp::parse(random.one(&["2024-01-02", "2024-02-01", "2023-06-01"])).unwrap();
         let Some(older) = filter.since(&layout, from, "for the test") else { continue };
@@ -290,7 +290,7 @@ fn an_inventory_and_the_walk_beside_it_are_the_whole_listing() {
         let whole = !base.empty() || random.below(2) == 0;
         let mut inventory = Inventory::default();
         for key in bucket.keys.iter().filter(|_| whole) {
-            if filter.of_key(&layout.values(key)) == Verdict::Unwanted(older) {
+            if filter.of_key(&layout.values(key)) == PartitionVerdict::Unwanted(older) {
                 inventory.push(object(key));
             }
         }
@@ -301,7 +301,7 @@ fn an_inventory_and_the_walk_beside_it_are_the_whole_listing() {
         let mut walked = bucket.walked(&mut walk.with_inventory(older, Arc::clone(&inventory)), &["t/".to_owned()]);
         walked.retain(|key| {
             let verdict = filter.of_key(&layout.values(key));
-            verdict == Verdict::Wanted || verdict == Verdict::Unwanted(older)
+            verdict == PartitionVerdict::Wanted || verdict == PartitionVerdict::Unwanted(older)
         });
         let listed = walked.len();
         walked.extend(inventory.in_order().map(|object| object.key.to_string()));
@@ -310,11 +310,11 @@ fn an_inventory_and_the_walk_beside_it_are_the_whole_listing() {
         // What the filter cannot decide is told too, so that somebody hears of it.
         let undecided = |key: &&String| {
             let values = layout.values(key);
-            base.undecided(&values).is_some() && filter.of_key(&values) == Verdict::Unwanted(older)
+            base.undecided(&values).is_some() && filter.of_key(&values) == PartitionVerdict::Unwanted(older)
         };
         let lost = bucket.keys.iter().filter(undecided).find(|key| whole && !walked.contains(key));
         assert_eq!(lost, None, "round {round}: {written} {template:?} from {from}");
-        let wanted = |key: &&String| base.of_key(&layout.values(key)) == Verdict::Wanted;
+        let wanted = |key: &&String| base.of_key(&layout.values(key)) == PartitionVerdict::Wanted;
         let expected: Vec<String> = bucket.keys.iter().filter(wanted).cloned().collect();
         walked.retain(|key| wanted(&key));
         assert_eq!(walked, expected, "round {round}: {written} {template:?} from {from}, whole {whole}");
@@ -337,7 +337,7 @@ fn a_walk_without_a_filter_lists_every_key_once_and_in_order() {
         let page_keys = 1 + random.below(3);
         let options = WalkOptions { page_keys: u32::try_from(page_keys).unwrap(), ..WalkOptions::default() };
         let mut bucket = Bucket { keys, page_keys, requests: 0 };
-        let mut walk = Walk::new(Layout::default(), Filter::default(), after.as_deref(), &[], options);
+        let mut walk = Walk::new(Layout::default(), BoundFilter::default(), after.as_deref(), &[], options);
         assert_eq!(bucket.walked(&mut walk, &["t/".to_owned()]), expected, "round {round}");
     }
 }
@@ -372,7 +372,7 @@ fn one_month_of_three_years_costs_its_pages_and_one_more_when_the_layout_is_give
                 detect("lake/", &sampled, &partitions).unwrap().unwrap()
             }
         };
-        let bound = Filter::bind(partitions.filter.as_ref().unwrap(), &layout, Timestamp::default()).unwrap();
+        let bound = BoundFilter::bind(partitions.filter.as_ref().unwrap(), &layout, Timestamp::default()).unwrap();
         let mut walk = Walk::new(layout, bound, None, &sampled, WalkOptions::default());
         let walked = bucket.walked(&mut walk, &["lake/".to_owned()]);
         assert_eq!(walked.len(), 60_000, "{filter}");
@@ -513,7 +513,7 @@ fn partition_filters_understand_every_usual_spelling_in_every_layout() {
                             detect(base, &sampled, partitions).unwrap().unwrap()
                         }
                     };
-                    let filter = Filter::bind(partitions.filter.as_ref().unwrap(), &layout, now)
+                    let filter = BoundFilter::bind(partitions.filter.as_ref().unwrap(), &layout, now)
                         .unwrap_or_else(|error| panic!("{config}: {error}"));
                     let mut walk = Walk::new(layout.clone(), filter.clone(), None, &sampled, WalkOptions::default());
                     let walked = bucket.walked(&mut walk, &[(*base).to_owned()]);
@@ -521,9 +521,9 @@ fn partition_filters_understand_every_usual_spelling_in_every_layout() {
                         let key = key(text);
                         let expected = by_hand(test, (from, until), *means);
                         let found = match filter.of_key(&layout.values(&key)) {
-                            Verdict::Wanted | Verdict::Open => Expected::Read,
-                            Verdict::Unwanted(_) => Expected::Left,
-                            Verdict::WithoutValue(_) => Expected::Odd,
+                            PartitionVerdict::Wanted | PartitionVerdict::Open => Expected::Read,
+                            PartitionVerdict::Unwanted(_) => Expected::Left,
+                            PartitionVerdict::WithoutValue(_) => Expected::Odd,
                         };
                         assert_eq!(found, expected, "'{key}' of {config}");
                         let listed = walked.contains(&key);
@@ -554,7 +554,7 @@ fn what_no_date_is_in_a_filter_is_an_error_that_names_it() {
                 detect("", &sampled, &stream.partitions).unwrap().unwrap()
             }
         };
-        Filter::bind(stream.partitions.filter.as_ref().unwrap(), &layout, Timestamp::default())
+        BoundFilter::bind(stream.partitions.filter.as_ref().unwrap(), &layout, Timestamp::default())
     };
     let dates = ["dt=2024-01-15/a", "dt=2024-01-16/a"];
     let mixed = ["dt=2024-01-15/a", "dt=latest/a"];
@@ -594,7 +594,7 @@ fn what_no_date_is_in_a_filter_is_an_error_that_names_it() {
         let named = Layout { named: true, ..Layout::default() };
         let key = if parameters.get("partition_template").is_some() { None } else { Some("dt=latest/a") };
         if let Some(key) = key {
-            assert_eq!(filter.of_key(&named.values(key)), Verdict::Wanted, "{parameters}");
+            assert_eq!(filter.of_key(&named.values(key)), PartitionVerdict::Wanted, "{parameters}");
         }
     }
 }

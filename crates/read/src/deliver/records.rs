@@ -18,9 +18,9 @@ use tollgate_config::job;
 use tollgate_cost::Usage;
 use tollgate_cost::usage::Row;
 use tollgate_format::parquet;
-use tollgate_format::{FileFacts, OpenOptions, Planned};
+use tollgate_format::{FileFacts, OpenOptions, RangePlan};
 use tollgate_plan::estimate::ColumnarFile;
-use tollgate_plan::partition::columns::Constant;
+use tollgate_plan::partition::columns::PartitionConstant;
 use tollgate_protocol::message::Level;
 use tollgate_record::flatten::Flattener;
 use tollgate_record::row_filter::FileRowFilter;
@@ -326,18 +326,18 @@ impl<'a> FileTask<'a> {
     }
 
     /// Says what the file will ask for, where no plan before the run knew it.
-    fn expect(&self, planned: &Planned) {
+    fn expect(&self, planned: &RangePlan) {
         if self.context.unplanned_cost.get().is_none() {
             return;
         }
-        let Planned { metadata_start, index, steps } = planned;
+        let RangePlan { metadata_start, index, steps } = planned;
         let file = ColumnarFile::new(&self.object, parquet::TAIL_BYTES, *metadata_start, index, steps, 0);
         let row = Row::get(self.object.storage_class);
         self.context.cost_tracker.expect([&Usage { row, requests: file.requests, bytes: file.bytes }]);
     }
 
     /// Says, once in a stream, that a file needs more at once than the budget has.
-    async fn say_if_large(&mut self, planned: &Planned) {
+    async fn say_if_large(&mut self, planned: &RangePlan) {
         let context = self.context;
         let most = context.budgets.fetched.total_bytes() as u64;
         let bytes = planned.steps.iter().map(|step| step.iter().map(|range| range.end - range.start).sum()).max();
@@ -508,7 +508,7 @@ fn reader(
     from: &Position,
     store: Store,
     origin: Origin,
-    constants: &[Constant],
+    constants: &[PartitionConstant],
 ) -> Result<FileReader> {
     let stream = &context.stream;
     let member = matches!(origin, Origin::Member { .. });

@@ -12,7 +12,7 @@ use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::Compression;
 use tollgate_config::job;
 use tollgate_format::zip::{Directory, Found, Member};
-use tollgate_plan::select::{Selection, Verdict};
+use tollgate_plan::select::{ObjectVerdict, Selection};
 use tollgate_runtime::memory::{Budget, Reservation};
 use tollgate_s3::Store;
 
@@ -56,7 +56,7 @@ impl Archive {
         let selection = Selection::new(&stream.globs, stream.start_at, stream.skip_markers)
             .by_expression(stream.key_pattern.as_ref());
         let every = Selection::new(&["**".to_owned()], stream.start_at, stream.skip_markers);
-        let by_name = matches!(selection.verdict(&self.object), Verdict::OtherKey | Verdict::Hidden);
+        let by_name = matches!(selection.verdict(&self.object), ObjectVerdict::OtherKey | ObjectVerdict::Hidden);
         let selection = if by_name { selection } else { every };
         let (mut members, mut skipped) = (Vec::new(), SkipCounts::default());
         let mut keys = HashSet::new();
@@ -69,16 +69,16 @@ impl Archive {
             // A member without a time is as old as its archive.
             let modified_at = if member.dated() { facts.modified_at } else { self.object.modified_at };
             match selection.verdict(&ObjectFacts { modified_at, ..facts.clone() }) {
-                Verdict::Selected => {
+                ObjectVerdict::Selected => {
                     facts.key = unlike(facts.key, &keys);
                     keys.insert(Arc::clone(&facts.key));
                     members.push((facts, member.clone()));
                 }
-                Verdict::Hidden => skipped.add(SkipReason::Hidden),
-                Verdict::OtherKey if hidden(&member.name) => skipped.add(SkipReason::Hidden),
-                Verdict::OtherKey => skipped.add(SkipReason::Unmatched),
-                Verdict::Marker => skipped.add(SkipReason::Marker),
-                Verdict::TooOld => skipped.add(SkipReason::TooOld),
+                ObjectVerdict::Hidden => skipped.add(SkipReason::Hidden),
+                ObjectVerdict::OtherKey if hidden(&member.name) => skipped.add(SkipReason::Hidden),
+                ObjectVerdict::OtherKey => skipped.add(SkipReason::Unmatched),
+                ObjectVerdict::Marker => skipped.add(SkipReason::Marker),
+                ObjectVerdict::TooOld => skipped.add(SkipReason::TooOld),
             }
         }
         members.sort_by(|(one, _), (two, _)| (one.modified_at, &one.key).cmp(&(two.modified_at, &two.key)));

@@ -17,7 +17,7 @@ use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::Compression;
 use tollgate_cost::SpendingBudget;
-use tollgate_format::{Access, Decode, FileFacts, InputEnd, OpenOptions, Planned, Step, parquet};
+use tollgate_format::{Access, Decode, FileFacts, InputEnd, OpenOptions, RangePlan, Step, parquet};
 use tollgate_plan::ranges;
 use tollgate_s3::Store;
 
@@ -51,7 +51,7 @@ pub struct Extent {
 #[derive(Debug)]
 pub enum ReadStep {
     /// What will be asked for, of a file that is read by ranges. It comes once, before the first batch.
-    Planned(Planned),
+    Planned(RangePlan),
     /// Rows, and the position after them.
     Batch(Decoded),
     /// All rows were handed over.

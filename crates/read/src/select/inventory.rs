@@ -25,7 +25,7 @@ use tollgate_config::job::Stream;
 use tollgate_format::{Access, OpenOptions};
 use tollgate_plan::inventory::{Inventory, Manifest, ManifestFile, objects};
 use tollgate_plan::order::Trail;
-use tollgate_plan::partition::filter::Verdict;
+use tollgate_plan::partition::filter::PartitionVerdict;
 use tollgate_plan::select::{self, Selection};
 use tollgate_runtime::memory::Budget;
 use tollgate_s3::{ListRequest, Store};
@@ -139,10 +139,10 @@ pub(crate) async fn inventory_listing(
         let take = |object: ObjectFacts| {
             listed += 1;
             // Hidden ones are taken too, to be counted where the listing is.
-            let named = selection.verdict(&object) != select::Verdict::OtherKey;
+            let named = selection.verdict(&object) != select::ObjectVerdict::OtherKey;
             let verdict = prepared.filter.of_key(&layout.values(&object.key));
             let ours = match condition {
-                Some(condition) => verdict == Verdict::Unwanted(condition),
+                Some(condition) => verdict == PartitionVerdict::Unwanted(condition),
                 None => true,
             };
             if named && ours && after.is_none_or(|after| *object.key > *after) {

@@ -8,9 +8,9 @@ use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::partition::Partitions;
 use tollgate_base::predicate::Predicate;
 use tollgate_config::job::Stream;
-use tollgate_plan::partition::columns::{self, Constant};
+use tollgate_plan::partition::columns::{self, PartitionConstant};
 use tollgate_plan::partition::error::partition_error;
-use tollgate_plan::partition::filter::{Filter, Verdict};
+use tollgate_plan::partition::filter::{BoundFilter, PartitionVerdict};
 use tollgate_plan::partition::layout::Layout;
 
 /// How keys are read.
@@ -18,7 +18,7 @@ use tollgate_plan::partition::layout::Layout;
 pub(crate) struct Keys {
     partitions: Partitions,
     layout: Option<Arc<Layout>>,
-    filter: Filter,
+    filter: BoundFilter,
     /// The conditions on rows, which may name partitions.
     rows: Option<Predicate>,
     inventory: Told,
@@ -69,7 +69,7 @@ impl Keys {
     }
 
     /// The columns that a file gets from its key.
-    pub(crate) fn constants(&self, key: &str) -> Vec<Constant> {
+    pub(crate) fn constants(&self, key: &str) -> Vec<PartitionConstant> {
         columns::constants(key, &self.partitions, self.layout.as_deref())
     }
 
@@ -88,7 +88,7 @@ impl Keys {
         match (self.inventory, &self.layout) {
             (Told::None, _) => false,
             (Told::Without(condition), Some(layout)) => {
-                self.filter.of_key(&layout.values(key)) == Verdict::Unwanted(condition)
+                self.filter.of_key(&layout.values(key)) == PartitionVerdict::Unwanted(condition)
             }
             (Told::Without(_), None) | (Told::All, _) => true,
         }

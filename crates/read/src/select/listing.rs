@@ -29,9 +29,9 @@ use tollgate_plan::estimate::TAIL_BYTES;
 use tollgate_plan::files::FileList;
 use tollgate_plan::inventory::InOrder;
 use tollgate_plan::order::{self, Trail};
-use tollgate_plan::partition::filter::Verdict as PartitionVerdict;
+use tollgate_plan::partition::filter::PartitionVerdict;
 use tollgate_plan::sample::{ListingSize, Sampler};
-use tollgate_plan::select::{Selection, Verdict};
+use tollgate_plan::select::{ObjectVerdict, Selection};
 use tollgate_plan::sorted::{Sorted, Sorter};
 use tollgate_plan::walk::{Node, Walk, WalkOptions, WalkReport};
 use tollgate_s3::{KeyOrder, ListPage, ListRequest, Store};
@@ -388,7 +388,7 @@ impl Listing {
         self.counts.objects += page.objects.len() as u64;
         let (mut objects, nodes) = match node {
             Node::Objects(objects) => (objects, Vec::new()),
-            Node::Scan(scan) => self.walk.scan_page(scan, page.objects, page.next)?,
+            Node::Flat(flat) => self.walk.flat_page(flat, page.objects, page.next)?,
             Node::Folder(folder) => {
                 (Vec::new(), self.walk.folder_page(folder, page.objects, page.common_prefixes, page.next)?)
             }
@@ -466,13 +466,13 @@ impl Listing {
         for pending in waiting.filter(|pending| pending.page.is_none()) {
             let request = match &pending.node {
                 Node::Objects(_) => continue,
-                Node::Scan(scan) => ListRequest {
-                    prefix: scan.prefix.clone(),
-                    start_after: match scan.continuation {
-                        None => self.walk.start_after(&scan.prefix, scan.after.as_deref()),
+                Node::Flat(flat) => ListRequest {
+                    prefix: flat.prefix.clone(),
+                    start_after: match flat.continuation {
+                        None => self.walk.start_after(&flat.prefix, flat.after.as_deref()),
                         Some(_) => None,
                     },
-                    continuation: scan.continuation.clone(),
+                    continuation: flat.continuation.clone(),
                     ..ListRequest::default()
                 },
                 Node::Folder(folder) => ListRequest {
@@ -501,20 +501,20 @@ impl Listing {
             *seen = true;
         }
         match self.selection.verdict(object) {
-            Verdict::Selected if self.is_dead_letter(object) => self.counts.skipped.add(SkipReason::DeadLetter),
-            Verdict::Selected if !self.in_wanted_partition(object) => {}
+            ObjectVerdict::Selected if self.is_dead_letter(object) => self.counts.skipped.add(SkipReason::DeadLetter),
+            ObjectVerdict::Selected if !self.in_wanted_partition(object) => {}
             // Whoever knows what was read counts those that are not.
-            Verdict::Selected if object.storage_class.archived() => self.unread.push(object.clone()),
-            Verdict::Selected if !self.has_wanted_rows(object) => self.unread.push(object.clone()),
-            Verdict::Selected => {
+            ObjectVerdict::Selected if object.storage_class.archived() => self.unread.push(object.clone()),
+            ObjectVerdict::Selected if !self.has_wanted_rows(object) => self.unread.push(object.clone()),
+            ObjectVerdict::Selected => {
                 self.counts.selected += 1;
                 self.counts.selected_bytes = self.counts.selected_bytes.saturating_add(object.size);
                 return true;
             }
-            Verdict::TooOld => self.counts.skipped.add(SkipReason::TooOld),
-            Verdict::Marker => self.counts.skipped.add(SkipReason::Marker),
-            Verdict::Hidden => self.counts.skipped.add(SkipReason::Hidden),
-            Verdict::OtherKey => {}
+            ObjectVerdict::TooOld => self.counts.skipped.add(SkipReason::TooOld),
+            ObjectVerdict::Marker => self.counts.skipped.add(SkipReason::Marker),
+            ObjectVerdict::Hidden => self.counts.skipped.add(SkipReason::Hidden),
+            ObjectVerdict::OtherKey => {}
         }
         false
     }

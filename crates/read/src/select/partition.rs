@@ -14,12 +14,12 @@ use tollgate_base::options::partition::{PartitionColumns, PartitionType, Period}
 use tollgate_config::job::Stream;
 use tollgate_cursor::Cursor;
 use tollgate_plan::listing::common_folder;
-use tollgate_plan::partition::columns;
+use tollgate_plan::partition::columns::{self, PartitionConstant};
 use tollgate_plan::partition::detect::{Sampled, detect, folders_of};
-use tollgate_plan::partition::filter::{Filter, Verdict, date_of, dated};
+use tollgate_plan::partition::filter::{BoundFilter, PartitionVerdict, date_of, dated};
 use tollgate_plan::partition::layout::Layout;
 use tollgate_plan::select::Selection;
-use tollgate_record::Constant;
+use tollgate_record::ConstantColumn;
 use tollgate_s3::{ListPage, ListRequest, Store};
 
 /// Branches of the tree that are looked into while its layout is not known.
@@ -37,7 +37,7 @@ pub(crate) struct Prepared {
     /// Where the partitions are; `None` where nobody asks.
     pub(crate) layout: Option<Arc<Layout>>,
     /// Which are wanted.
-    pub(crate) filter: Filter,
+    pub(crate) filter: BoundFilter,
     /// The folders that were looked into.
     pub(crate) sampled: Vec<Sampled>,
     /// Their listings, so that none is asked for twice.
@@ -95,7 +95,7 @@ pub(crate) async fn prepare(
         }
     };
     match (&partitions.filter, &layout) {
-        (Some(filter), Some(layout)) => prepared.filter = Filter::bind(filter, layout, now)?,
+        (Some(filter), Some(layout)) => prepared.filter = BoundFilter::bind(filter, layout, now)?,
         (Some(_), None) if prepared.saw_something() => return Err(without_layout(&base)),
         _ => {}
     }
@@ -229,17 +229,17 @@ impl Prepared {
     }
 
     /// Whether a key's partition is wanted.
-    pub(crate) fn wanted(&self, key: &str) -> Verdict {
+    pub(crate) fn wanted(&self, key: &str) -> PartitionVerdict {
         match &self.layout {
             Some(layout) => self.filter.of_key(&layout.values(key)),
-            None => Verdict::Wanted,
+            None => PartitionVerdict::Wanted,
         }
     }
 }
 
 /// The columns that a file's records all have.
-pub(crate) fn constants(of_key: &[columns::Constant]) -> Vec<Constant> {
-    let of = |constant: &columns::Constant| Constant {
+pub(crate) fn constants(of_key: &[PartitionConstant]) -> Vec<ConstantColumn> {
+    let of = |constant: &PartitionConstant| ConstantColumn {
         name: constant.name.clone(),
         value: constant.value.clone().unwrap_or_default(),
     };

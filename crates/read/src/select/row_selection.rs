@@ -9,7 +9,7 @@ use tollgate_base::predicate::{Condition, Kind, Predicate, Rest, Truth, Value};
 use tollgate_base::schema::{Column, ColumnType, Columns, MODIFIED_COLUMN};
 use tollgate_config::job::Stream;
 use tollgate_cursor::Cursor;
-use tollgate_plan::partition::columns::Constant;
+use tollgate_plan::partition::columns::PartitionConstant;
 use tollgate_protocol::catalog::ConfiguredStream;
 use tollgate_record::row_filter::{CursorColumn, RowFilter};
 use tollgate_record::{Unlisted, columns_wanted};
@@ -92,7 +92,7 @@ impl RowSelection {
 }
 
 /// The predicates that are left for a file whose key gives it these columns.
-pub(crate) fn given(predicates: &Arc<[Predicate]>, constants: &[Constant]) -> Arc<[Predicate]> {
+pub(crate) fn given(predicates: &Arc<[Predicate]>, constants: &[PartitionConstant]) -> Arc<[Predicate]> {
     if constants.is_empty() {
         return Arc::clone(predicates);
     }
@@ -105,8 +105,8 @@ pub(crate) fn given(predicates: &Arc<[Predicate]>, constants: &[Constant]) -> Ar
 }
 
 /// The value that a key gives a column.
-pub(crate) fn known<'c>(constants: &'c [Constant], name: &str) -> Option<Value<'c>> {
-    constants.iter().find(|constant| constant.name == name).map(Constant::operand)
+pub(crate) fn known<'c>(constants: &'c [PartitionConstant], name: &str) -> Option<Value<'c>> {
+    constants.iter().find(|constant| constant.name == name).map(PartitionConstant::operand)
 }
 
 /// What is wanted of rows, as far as the key of a file answers it.
@@ -139,7 +139,7 @@ impl KeyFilter {
     }
 
     /// What the columns that a key gives say.
-    pub(crate) fn of_key(&self, constants: &[Constant]) -> KeyVerdict {
+    pub(crate) fn of_key(&self, constants: &[PartitionConstant]) -> KeyVerdict {
         if let Some(filter) = &self.filter
             && filter.given(|name| known(constants, name)) == Rest::Nothing
         {
@@ -155,7 +155,10 @@ impl KeyFilter {
 }
 
 /// The partition whose value cannot be compared with what a filter says, where nothing of the file can be wanted for that.
-pub(crate) fn incomparable<'c>(filter: &Predicate, constants: &'c [Constant]) -> Option<&'c Constant> {
+pub(crate) fn incomparable<'c>(
+    filter: &Predicate,
+    constants: &'c [PartitionConstant],
+) -> Option<&'c PartitionConstant> {
     if filter.given(|name| known(constants, name)) != Rest::Nothing {
         return None;
     }

@@ -10,7 +10,7 @@ use tollgate_base::error::{Error, Result};
 use tollgate_base::options::partition::Part;
 use tollgate_config::job::{Job, Stream};
 use tollgate_cursor::{Cursor, FullRefresh, StreamState};
-use tollgate_plan::partition::layout::{Layout, Level};
+use tollgate_plan::partition::layout::{Layout, LayoutLevel};
 use tollgate_plan::walk::WalkOptions;
 use tollgate_protocol::catalog::ConfiguredCatalog;
 use tollgate_protocol::state_file::StateFile;
@@ -135,9 +135,9 @@ async fn stream_preview(stream: &Stream, store: &Store, cursor: Cursor, clock: C
 
 /// A layout as a template of it.
 fn shown(layout: &Layout) -> String {
-    let level = |level: &Level| match level {
-        Level::Any => "*".to_owned(),
-        Level::Parts(parts) => parts
+    let level = |level: &LayoutLevel| match level {
+        LayoutLevel::Any => "*".to_owned(),
+        LayoutLevel::Parts(parts) => parts
             .iter()
             .map(|part| match part {
                 Part::Literal(text) => text.clone(),
@@ -147,8 +147,8 @@ fn shown(layout: &Layout) -> String {
     };
     let placed: Vec<String> = layout.levels.iter().map(level).collect();
     let by_place = layout.levels.iter().filter_map(|level| match level {
-        Level::Any => None,
-        Level::Parts(parts) => Some(parts.iter().filter_map(Part::field)),
+        LayoutLevel::Any => None,
+        LayoutLevel::Parts(parts) => Some(parts.iter().filter_map(Part::field)),
     });
     let by_place: Vec<&str> = by_place.flatten().collect();
     let named: Vec<String> = layout

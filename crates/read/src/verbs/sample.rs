@@ -14,7 +14,7 @@ use tollgate_base::predicate::Predicate;
 use tollgate_config::job::Stream;
 use tollgate_format::infer::{self, Inference};
 use tollgate_format::parquet::{self, Footer, ParquetDecoder};
-use tollgate_format::{DecodeLimits, OpenOptions, Planned};
+use tollgate_format::{DecodeLimits, OpenOptions, RangePlan};
 use tollgate_plan::estimate::ColumnarFile;
 use tollgate_record::flatten::{self, Flattener};
 use tollgate_s3::Store;
@@ -162,7 +162,7 @@ fn options<'a>(stream: &'a Stream, object: &ObjectFacts, limits: DecodeLimits) -
 }
 
 /// Brings what describes a Parquet file. `None` where the requests do not suffice.
-async fn described(mut reader: FileReader<ParquetDecoder>) -> Result<Option<(FileReader<ParquetDecoder>, Planned)>> {
+async fn described(mut reader: FileReader<ParquetDecoder>) -> Result<Option<(FileReader<ParquetDecoder>, RangePlan)>> {
     match reader.next().await? {
         ReadStep::Planned(planned) => Ok(Some((reader, planned))),
         ReadStep::Limited(None) => Ok(None),
@@ -215,7 +215,7 @@ pub(crate) async fn columnar_file(store: &Store, look: &ColumnarLook) -> Result<
     let decoder = Box::new(options.open_parquet(object)?);
     let reader = FileReader::with_decoder(&resources(store), object, decoder, &options, Extent::default())?;
     let described = described(reader).await?;
-    let Some((reader, Planned { metadata_start, index, steps })) = described else {
+    let Some((reader, RangePlan { metadata_start, index, steps })) = described else {
         return Err(Error::internal("a footer was not fetched"));
     };
     let rows = reader.decoder().footer().map_or(0, |footer| footer.rows);

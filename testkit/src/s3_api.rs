@@ -1,6 +1,7 @@
 //! S3's operations on the store.
 
 use std::collections::BTreeMap;
+use std::ops;
 use std::sync::Arc;
 
 use http::Extensions;
@@ -50,6 +51,55 @@ impl Api {
         unix_seconds(self.store.now())
     }
 
+    /// The object of a GET or HEAD with the conditions checked.
+    fn current(&self, request: &S3Request<GetObjectInput>) -> S3Result<Arc<StoredObject>> {
+        let input = &request.input;
+        let object = self.object(&input.bucket, &input.key, &request.extensions)?;
+        let conditions = Conditions {
+            if_match: input.if_match.clone(),
+            if_none_match: input.if_none_match.clone(),
+            if_modified_since: input.if_modified_since.clone(),
+            if_unmodified_since: input.if_unmodified_since.clone(),
+        };
+        conditions.check(&object)?;
+        Ok(object)
+    }
+
+    /// The response to a GET or HEAD without a body, and the range of the body.
+    fn described(
+        &self,
+        object: &StoredObject,
+        input: GetObjectInput,
+    ) -> S3Result<(S3Response<GetObjectOutput>, ops::Range<u64>)> {
+        let selected = select(object, input.range, input.part_number)?;
+        let checksum = told_checksum(object, input.checksum_mode, &selected);
+        let output = GetObjectOutput {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: signed(selected.range.end - selected.range.start),
+            content_range: selected.content_range,
+            parts_count: selected.parts_count,
+            content_type: content_type(object),
+            content_encoding: object.content_encoding.clone(),
+            e_tag: etag(object),
+            last_modified: Some(timestamp(object.modified_s)),
+            metadata: metadata(object),
+            storage_class: storage_class_header(object),
+            restore: restore(object),
+            request_charged: self.charged(&input.bucket),
+            ..GetObjectOutput::default()
+        };
+        let mut response = response(output, checksum.as_ref());
+        response.extensions.insert(Facts::of(object));
+        Ok((response, selected.range))
+    }
+
+    /// Adds a part to an upload that is not complete.
+    fn put_part(&self, bucket: &str, upload_id: &str, key: &str, number: i32, part: UploadedPart) -> S3Result<()> {
+        let bucket = self.bucket(bucket)?;
+        open_upload(&mut bucket.uploads(), upload_id, key)?.parts.insert(number, part);
+        Ok(())
+    }
+
     /// The source of a copy with its conditions checked.
     fn copy_source(&self, source: &CopySource, conditions: Conditions) -> S3Result<Arc<StoredObject>> {
         let CopySource::Bucket { bucket, key, .. } = source else {
@@ -95,6 +145,49 @@ fn restore(object: &StoredObject) -> Option<String> {
 fn told_checksum(object: &StoredObject, mode: Option<ChecksumMode>, selected: &Selected) -> Option<Known> {
     let asked = mode.is_some_and(|mode| mode.as_str() == ChecksumMode::ENABLED) && selected.content_range.is_none();
     asked.then(|| object.checksum.clone()).flatten()
+}
+
+/// A response with the checksum in its headers.
+fn response<T>(output: T, checksum: Option<&Known>) -> S3Response<T> {
+    let mut response = S3Response::new(output);
+    if let Some(checksum) = checksum {
+        checksum.insert_into(&mut response.headers);
+    }
+    response
+}
+
+/// A HEAD is a GET without a body.
+fn as_get(input: HeadObjectInput) -> GetObjectInput {
+    GetObjectInput {
+        bucket: input.bucket,
+        key: input.key,
+        if_match: input.if_match,
+        if_none_match: input.if_none_match,
+        if_modified_since: input.if_modified_since,
+        if_unmodified_since: input.if_unmodified_since,
+        range: input.range,
+        part_number: input.part_number,
+        checksum_mode: input.checksum_mode,
+        ..GetObjectInput::default()
+    }
+}
+
+fn without_body(get: GetObjectOutput) -> HeadObjectOutput {
+    HeadObjectOutput {
+        accept_ranges: get.accept_ranges,
+        content_length: get.content_length,
+        content_range: get.content_range,
+        parts_count: get.parts_count,
+        content_type: get.content_type,
+        content_encoding: get.content_encoding,
+        e_tag: get.e_tag,
+        last_modified: get.last_modified,
+        metadata: get.metadata,
+        storage_class: get.storage_class,
+        restore: get.restore,
+        request_charged: get.request_charged,
+        ..HeadObjectOutput::default()
+    }
 }
 
 fn signed(length: u64) -> Option<i64> {
@@ -176,77 +269,20 @@ impl S3 for Api {
     }
 
     async fn get_object(&self, request: S3Request<GetObjectInput>) -> S3Result<S3Response<GetObjectOutput>> {
-        let input = request.input;
-        let object = self.object(&input.bucket, &input.key, &request.extensions)?;
-        let conditions = Conditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        };
-        conditions.check(&object)?;
+        let object = self.current(&request)?;
         if object.archived() {
             return Err(archived(&object));
         }
-        let selected = select(&object, input.range, input.part_number)?;
-        let checksum = told_checksum(&object, input.checksum_mode, &selected);
-        let output = GetObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            content_length: signed(selected.range.end - selected.range.start),
-            content_range: selected.content_range,
-            parts_count: selected.parts_count,
-            content_type: content_type(&object),
-            content_encoding: object.content_encoding.clone(),
-            e_tag: etag(&object),
-            last_modified: Some(timestamp(object.modified_s)),
-            metadata: metadata(&object),
-            storage_class: storage_class_header(&object),
-            restore: restore(&object),
-            request_charged: self.charged(&input.bucket),
-            body: Some(body(&object, selected.range)),
-            ..GetObjectOutput::default()
-        };
-        let mut response = S3Response::new(output);
-        if let Some(checksum) = checksum {
-            checksum.insert_into(&mut response.headers);
-        }
-        response.extensions.insert(Facts::of(&object));
+        let (mut response, range) = self.described(&object, request.input)?;
+        response.output.body = Some(body(&object, range));
         Ok(response)
     }
 
     async fn head_object(&self, request: S3Request<HeadObjectInput>) -> S3Result<S3Response<HeadObjectOutput>> {
-        let input = request.input;
-        let object = self.object(&input.bucket, &input.key, &request.extensions)?;
-        let conditions = Conditions {
-            if_match: input.if_match,
-            if_none_match: input.if_none_match,
-            if_modified_since: input.if_modified_since,
-            if_unmodified_since: input.if_unmodified_since,
-        };
-        conditions.check(&object)?;
-        let selected = select(&object, input.range, input.part_number)?;
-        let checksum = told_checksum(&object, input.checksum_mode, &selected);
-        let output = HeadObjectOutput {
-            accept_ranges: Some("bytes".to_owned()),
-            content_length: signed(selected.range.end - selected.range.start),
-            content_range: selected.content_range,
-            parts_count: selected.parts_count,
-            content_type: content_type(&object),
-            content_encoding: object.content_encoding.clone(),
-            e_tag: etag(&object),
-            last_modified: Some(timestamp(object.modified_s)),
-            metadata: metadata(&object),
-            storage_class: storage_class_header(&object),
-            restore: restore(&object),
-            request_charged: self.charged(&input.bucket),
-            ..HeadObjectOutput::default()
-        };
-        let mut response = S3Response::new(output);
-        if let Some(checksum) = checksum {
-            checksum.insert_into(&mut response.headers);
-        }
-        response.extensions.insert(Facts::of(&object));
-        Ok(response)
+        let request = request.map_input(as_get);
+        let object = self.current(&request)?;
+        let (response, _) = self.described(&object, request.input)?;
+        Ok(response.map_output(without_body))
     }
 
     async fn put_object(&self, mut request: S3Request<PutObjectInput>) -> S3Result<S3Response<PutObjectOutput>> {
@@ -255,12 +291,8 @@ impl S3 for Api {
         let checksum = verify(&request, &bytes)?;
         let input = request.input;
         let mut object = StoredObject::new(Content::Stored(bytes.clone()), md5_hex(&bytes), self.now_s());
-        if let Some(class) = input.storage_class {
-            object.storage_class = class.as_str().to_owned().into();
-        }
-        object.content_type = input.content_type;
-        object.content_encoding = stored_encoding(input.content_encoding);
-        object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
+        set_storage_class(&mut object, input.storage_class);
+        describe(&mut object, input.content_type, input.content_encoding, input.metadata);
         let output = PutObjectOutput {
             e_tag: etag(&object),
             request_charged: self.charged(&input.bucket),
@@ -268,27 +300,23 @@ impl S3 for Api {
         };
         object.checksum.clone_from(&checksum);
         let facts = Facts::of(&object);
-        let allowed = |current: Option<&StoredObject>| {
-            check_write(current, input.if_match.as_ref(), input.if_none_match.as_ref())
-        };
-        bucket.insert_if(&input.key, object, allowed)?;
-        let mut response = S3Response::new(output);
-        if let Some(checksum) = checksum {
-            checksum.insert_into(&mut response.headers);
-        }
+        insert(&bucket, &input.key, object, input.if_match, input.if_none_match)?;
+        let mut response = response(output, checksum.as_ref());
         response.extensions.insert(facts);
         Ok(response)
     }
 
     async fn copy_object(&self, request: S3Request<CopyObjectInput>) -> S3Result<S3Response<CopyObjectOutput>> {
         let input = request.input;
-        let conditions = Conditions {
-            if_match: input.copy_source_if_match,
-            if_none_match: input.copy_source_if_none_match,
-            if_modified_since: input.copy_source_if_modified_since,
-            if_unmodified_since: input.copy_source_if_unmodified_since,
-        };
-        let source = self.copy_source(&input.copy_source, conditions)?;
+        let source = self.copy_source(
+            &input.copy_source,
+            Conditions {
+                if_match: input.copy_source_if_match,
+                if_none_match: input.copy_source_if_none_match,
+                if_modified_since: input.copy_source_if_modified_since,
+                if_unmodified_since: input.copy_source_if_unmodified_since,
+            },
+        )?;
         let mut object = StoredObject::clone(&source);
         object.modified_s = self.now_s();
         object.storage_class = input.storage_class.map_or("STANDARD".into(), |class| class.as_str().to_owned().into());
@@ -299,9 +327,7 @@ impl S3 for Api {
             object.checksum = None;
         }
         if input.metadata_directive.is_some_and(|directive| directive.as_str() == MetadataDirective::REPLACE) {
-            object.content_type = input.content_type;
-            object.content_encoding = stored_encoding(input.content_encoding);
-            object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
+            describe(&mut object, input.content_type, input.content_encoding, input.metadata);
         }
         let result = CopyObjectResult {
             e_tag: etag(&object),
@@ -344,12 +370,8 @@ impl S3 for Api {
         let input = request.input;
         let bucket = self.bucket(&input.bucket)?;
         let mut object = StoredObject::new(Content::from(""), String::new(), self.now_s());
-        if let Some(class) = input.storage_class {
-            object.storage_class = class.as_str().to_owned().into();
-        }
-        object.content_type = input.content_type;
-        object.content_encoding = stored_encoding(input.content_encoding);
-        object.metadata = input.metadata.unwrap_or_default().into_iter().collect();
+        set_storage_class(&mut object, input.storage_class);
+        describe(&mut object, input.content_type, input.content_encoding, input.metadata);
         let mut uploads = bucket.uploads();
         let upload_id = self.store.next_upload_id();
         let full_object = input.checksum_type.as_ref().is_some_and(|kind| kind.as_str() == ChecksumType::FULL_OBJECT);
@@ -366,18 +388,15 @@ impl S3 for Api {
     }
 
     async fn upload_part(&self, mut request: S3Request<UploadPartInput>) -> S3Result<S3Response<UploadPartOutput>> {
-        let bucket = self.bucket(&request.input.bucket)?;
+        // A body for a bucket that does not exist is not read.
+        self.bucket(&request.input.bucket)?;
         check_part_number(request.input.part_number)?;
         let bytes = read_body(request.input.body.take()).await?;
         let part = UploadedPart::new(bytes.clone(), self.now_s(), verify(&request, &bytes)?);
         let input = request.input;
         let output = UploadPartOutput { e_tag: Some(ETag::Strong(part.etag.clone())), ..UploadPartOutput::default() };
-        let mut response = S3Response::new(output);
-        if let Some(checksum) = &part.checksum {
-            checksum.insert_into(&mut response.headers);
-        }
-        let mut uploads = bucket.uploads();
-        open_upload(&mut uploads, &input.upload_id, &input.key)?.parts.insert(input.part_number, part);
+        let response = response(output, part.checksum.as_ref());
+        self.put_part(&input.bucket, &input.upload_id, &input.key, input.part_number, part)?;
         Ok(response)
     }
 
@@ -387,13 +406,15 @@ impl S3 for Api {
     ) -> S3Result<S3Response<UploadPartCopyOutput>> {
         let input = request.input;
         check_part_number(input.part_number)?;
-        let conditions = Conditions {
-            if_match: input.copy_source_if_match,
-            if_none_match: input.copy_source_if_none_match,
-            if_modified_since: input.copy_source_if_modified_since,
-            if_unmodified_since: input.copy_source_if_unmodified_since,
-        };
-        let source = self.copy_source(&input.copy_source, conditions)?;
+        let source = self.copy_source(
+            &input.copy_source,
+            Conditions {
+                if_match: input.copy_source_if_match,
+                if_none_match: input.copy_source_if_none_match,
+                if_modified_since: input.copy_source_if_modified_since,
+                if_unmodified_since: input.copy_source_if_unmodified_since,
+            },
+        )?;
         let range = input.copy_source_range.as_deref().map(Range::parse).transpose();
         let range = range.map_err(|_| s3_error!(InvalidArgument, "the copy source range is not a range"))?;
         let selected = select(&source, range, None)?;
@@ -403,9 +424,7 @@ impl S3 for Api {
             last_modified: Some(timestamp(part.modified_s)),
             ..CopyPartResult::default()
         };
-        let bucket = self.bucket(&input.bucket)?;
-        let mut uploads = bucket.uploads();
-        open_upload(&mut uploads, &input.upload_id, &input.key)?.parts.insert(input.part_number, part);
+        self.put_part(&input.bucket, &input.upload_id, &input.key, input.part_number, part)?;
         let output = UploadPartCopyOutput { copy_part_result: Some(result), ..UploadPartCopyOutput::default() };
         Ok(S3Response::new(output))
     }
@@ -477,10 +496,7 @@ impl S3 for Api {
         let mut uploads = bucket.uploads();
         let object = open_upload(&mut uploads, &input.upload_id, &input.key)?.complete(&named)?;
         let (e_tag, checksum) = (etag(&object), object.checksum.clone());
-        let allowed = |current: Option<&StoredObject>| {
-            check_write(current, input.if_match.as_ref(), input.if_none_match.as_ref())
-        };
-        bucket.insert_if(&input.key, object, allowed)?;
+        insert(&bucket, &input.key, object, input.if_match, input.if_none_match)?;
         uploads.remove(&input.upload_id);
         let mut output = CompleteMultipartUploadOutput {
             location: Some(format!("/{}/{}", input.bucket, url_encode(&input.key))),
@@ -550,6 +566,35 @@ impl S3 for Api {
         let buckets = self.store.bucket_names().into_iter().map(bucket).collect();
         Ok(S3Response::new(ListBucketsOutput { buckets: Some(buckets), ..ListBucketsOutput::default() }))
     }
+}
+
+/// Stores an object if the conditions of the request hold.
+fn insert(
+    bucket: &StoredBucket,
+    key: &str,
+    object: StoredObject,
+    if_match: Option<ETagCondition>,
+    if_none_match: Option<ETagCondition>,
+) -> S3Result<()> {
+    bucket.insert_if(key, object, |current| check_write(current, if_match.as_ref(), if_none_match.as_ref()))
+}
+
+fn set_storage_class(object: &mut StoredObject, class: Option<StorageClass>) {
+    if let Some(class) = class {
+        object.storage_class = class.as_str().to_owned().into();
+    }
+}
+
+/// Sets what a writer says about an object.
+fn describe(
+    object: &mut StoredObject,
+    content_type: Option<String>,
+    content_encoding: Option<String>,
+    metadata: Option<Metadata>,
+) {
+    object.content_type = content_type;
+    object.content_encoding = stored_encoding(content_encoding);
+    object.metadata = metadata.unwrap_or_default().into_iter().collect();
 }
 
 /// `Content-Encoding` without `aws-chunked`, which is the framing of a request and not the object's.

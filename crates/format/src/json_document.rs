@@ -15,17 +15,16 @@
 //! tells a reader that goes on whether it is inside of an array. For that an object counts as a row only when it is
 //! seen that what follows it is right; where it is not, going on at the position before it finds the same fault.
 
+use super::json_rows::{JsonRowsBuilder, skip_space};
 use super::json_scan::{Scanned, scan_object};
-use super::jsonl::{join_lines, skip_space};
-use super::split::{Origin, Rejects, Split, Stop, count_lines};
-use tollgate_base::batch::{JsonField, JsonRows, Place, Position, RowStart, TextOrigin};
+use super::split::{Origin, Split, Stop, count_lines};
+use tollgate_base::batch::{Place, Position};
 use tollgate_base::error::Error;
 
 /// Where the text stands between rows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
     /// Outside of arrays.
-    #[default]
     Outside,
     /// Behind a row of which it is not known whether it was one of an array.
     Resumed,
@@ -65,70 +64,28 @@ impl Level {
     }
 }
 
-/// Splits text into the objects of JSON documents.
-#[derive(Default)]
+/// Splits text into the objects of JSON documents. It rejects none: what follows a fault can be inside of anything.
 pub(crate) struct DocumentSplitter {
     level: Level,
-    /// Lines before the next byte.
-    line: u64,
-    /// Lines before the text that is being split.
-    first_line: u64,
-    fields: Vec<JsonField>,
-    row_ends: Vec<u32>,
-    /// For each row the place behind the one before it: there, reading can go on.
-    starts: Vec<RowStart>,
-    /// Always empty: what follows a fault can be inside of anything.
-    rejects: Rejects,
+    /// The start of a row is the place after the one before it: there, reading can go on.
+    pub(crate) found: JsonRowsBuilder,
 }
 
 impl DocumentSplitter {
     /// A splitter at the start of a file, or at a position.
     pub(crate) fn new(resume: Option<&Position>) -> Self {
-        match resume {
-            Some(Position { place: Place::Byte { line, .. }, .. }) => {
-                Self { level: Level::Resumed, line: *line, ..Self::default() }
-            }
-            _ => Self::default(),
-        }
-    }
-
-    /// Rows found and not taken.
-    pub(crate) fn rows(&self) -> usize {
-        self.row_ends.len()
-    }
-
-    /// Lines before the next row.
-    pub(crate) fn line(&self) -> u64 {
-        self.line
-    }
-
-    /// Rows gone over and not taken.
-    pub(crate) fn rejects(&mut self) -> &mut Rejects {
-        &mut self.rejects
-    }
-
-    /// The rows found, as a batch over `data`, which begins `offset` bytes into the text.
-    pub(crate) fn take(&mut self, data: Vec<u8>, offset: u64) -> JsonRows {
-        JsonRows {
-            data,
-            fields: std::mem::take(&mut self.fields),
-            row_ends: std::mem::take(&mut self.row_ends),
-            starts: std::mem::take(&mut self.starts),
-            origin: TextOrigin { offset, line: self.first_line },
-        }
+        let resumed = matches!(resume, Some(Position { place: Place::Byte { .. }, .. }));
+        let level = if resumed { Level::Resumed } else { Level::Outside };
+        Self { level, found: JsonRowsBuilder::new(resume) }
     }
 
     /// Splits as many objects as there are, up to `max_rows`. What lies behind the last row is left for the next call:
     /// a text that begins there is one that reading can go on at.
     pub(crate) fn split(&mut self, text: &mut [u8], ended: bool, origin: Origin, max_rows: usize) -> Split {
-        // A CR at the end of what is there may be half of a CRLF.
-        let hidden = usize::from(!ended && text.last() == Some(&b'\r'));
-        let length = text.len() - hidden;
-        let text = &mut text[..length];
-        self.first_line = self.line;
-        let mut walk = Walk { at: 0, like: None, behind_row: (0, self.level, self.line) };
+        let text = self.found.begin(text, ended);
+        let mut walk = Walk { at: 0, like: None, behind_row: (0, self.level, self.found.line) };
         let stop = loop {
-            if self.rows() >= max_rows {
+            if self.found.rows() >= max_rows {
                 break Stop::Full;
             }
             match self.step(text, ended, &mut walk) {
@@ -138,13 +95,13 @@ impl DocumentSplitter {
             }
         };
         // The position is the one right behind the last row.
-        (walk.at, self.level, self.line) = walk.behind_row;
+        (walk.at, self.level, self.found.line) = walk.behind_row;
         Split { consumed: walk.at, stop }
     }
 
     /// Goes over the next mark or object. `false` when more text is needed, or the text is done; a fault has its byte.
     fn step(&mut self, text: &mut [u8], ended: bool, walk: &mut Walk) -> Result<bool, (usize, &'static str)> {
-        walk.at = skip_space(text, walk.at, &mut self.line);
+        walk.at = skip_space(text, walk.at, &mut self.found.line);
         let Some(byte) = text.get(walk.at) else {
             let cut = ended && !self.level.may_end();
             return if cut { Err((text.len(), "the text ends inside an array")) } else { Ok(false) };
@@ -161,8 +118,8 @@ impl DocumentSplitter {
     }
 
     fn object(&mut self, text: &mut [u8], ended: bool, walk: &mut Walk) -> Result<bool, (usize, &'static str)> {
-        let first = self.fields.len();
-        let (end, line_ends) = match scan_object(text, walk.at, &mut self.fields, walk.like) {
+        let first = self.found.fields.len();
+        let (end, line_ends) = match scan_object(text, walk.at, &mut self.found.fields, walk.like) {
             Scanned::Object { end, line_ends } => (end, line_ends),
             Scanned::Incomplete if ended => return Err((text.len(), "the text ends inside an object")),
             Scanned::Incomplete => return Ok(false),
@@ -171,29 +128,25 @@ impl DocumentSplitter {
         let in_array = matches!(self.level, Level::Opened | Level::Inside);
         let follows = followed(text, end, ended, in_array);
         if follows != Ok(true) {
-            self.fields.truncate(first);
+            self.found.fields.truncate(first);
             return follows;
         }
-        if line_ends {
-            self.line += count_lines(&text[walk.at..end]);
-            join_lines(&self.fields[first..], text);
-        }
-        self.level = if in_array { Level::BehindItem } else { Level::Outside };
-        self.row_ends.push(self.fields.len() as u32);
         let (byte, _, line) = walk.behind_row;
-        self.starts.push(RowStart { byte: byte as u32, line: (line - self.first_line) as u32 });
+        let start = self.found.start(byte, line);
+        self.found.add(text, walk.at, end, first, line_ends, start);
+        self.level = if in_array { Level::BehindItem } else { Level::Outside };
         // Line ends between a key and its value would not be noticed.
         walk.like = (!line_ends).then_some(first);
         walk.at = end;
-        walk.behind_row = (end, self.level, self.line);
+        walk.behind_row = (end, self.level, self.found.line);
         Ok(true)
     }
 
     #[cold]
     fn fault(&self, text: &[u8], from: usize, at: usize, reason: &'static str, origin: Origin) -> Error {
-        let line = self.line + count_lines(&text[from..at]) + 1;
+        let line = self.found.line + count_lines(&text[from..at]) + 1;
         let error = Error::data("the text is neither JSON objects nor arrays of JSON objects").with("reason", reason);
-        origin.place(error.with("line", line), self.rows(), at)
+        origin.place(error.with("line", line), self.found.rows(), at)
     }
 }
 

@@ -13,6 +13,7 @@ pub mod encoding;
 mod excel;
 pub mod infer;
 mod json_document;
+mod json_rows;
 mod json_scan;
 mod jsonl;
 mod open;

@@ -72,16 +72,16 @@ impl Splitter {
     fn rows(&self) -> usize {
         match self {
             Self::Csv(csv) => csv.rows(),
-            Self::Json(json) => json.rows(),
-            Self::Document(document) => document.rows(),
+            Self::Json(json) => json.found.rows(),
+            Self::Document(document) => document.found.rows(),
         }
     }
 
     fn rejects(&mut self) -> &mut Rejects {
         match self {
             Self::Csv(csv) => csv.rejects(),
-            Self::Json(json) => json.rejects(),
-            Self::Document(document) => document.rejects(),
+            Self::Json(json) => &mut json.found.rejects,
+            Self::Document(document) => &mut document.found.rejects,
         }
     }
 
@@ -109,7 +109,7 @@ impl Splitter {
     fn add_lines(&mut self, lines: u64) {
         match self {
             Self::Csv(csv) => csv.add_lines(lines),
-            Self::Json(json) => json.add_lines(lines),
+            Self::Json(json) => json.found.line += lines,
             // No row is gone over.
             Self::Document(_) => {}
         }
@@ -118,8 +118,8 @@ impl Splitter {
     fn line(&self) -> u64 {
         match self {
             Self::Csv(csv) => csv.line(),
-            Self::Json(json) => json.line(),
-            Self::Document(document) => document.line(),
+            Self::Json(json) => json.found.line,
+            Self::Document(document) => document.found.line,
         }
     }
 
@@ -133,8 +133,8 @@ impl Splitter {
     fn take(&mut self, data: Vec<u8>, offset: u64) -> Batch {
         match self {
             Self::Csv(csv) => Batch::Text(csv.take(data, offset)),
-            Self::Json(json) => Batch::Json(json.take(data, offset)),
-            Self::Document(document) => Batch::Json(document.take(data, offset)),
+            Self::Json(json) => Batch::Json(json.found.take(data, offset)),
+            Self::Document(document) => Batch::Json(document.found.take(data, offset)),
         }
     }
 

@@ -189,7 +189,7 @@ fn level(text: &str) -> Result<Vec<Part>, String> {
         rest = next;
     }
     if rest.contains('}') {
-        return Err(format!("a '}}' in '{text}' has no '{{'"));
+        return Err(format!("a '}}' in '{text}' has no '{'"));
     }
     if !rest.is_empty() {
         parts.push(Part::Literal(rest.to_owned()));
@@ -638,9 +638,9 @@ mod tests {
         for (text, part) in [
             ("/", "at least one"),
             ("a/b", "no partition"),
-            ("{a}{b}", "beside"),
+            ("{a}{b}", "nothing between"),
             ("{a", "not closed"),
-            ("a}/{b}", "has no '{{'"),
+            ("a}/{b}", "has no '{'"),
             ("{}", "without a name"),
             ("{a}/{a}", "twice"),
             ("{a}//{b}", "no name"),

@@ -83,11 +83,11 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         ),
         (
             v3(json!({"format": {"delimiter": "a delimiter so long"}})),
-            "`format.delimiter` is \"a delimiter so long\", expected one character, or a few in a row",
+            "`format.delimiter` is \"a delimiter so long\", expected one character, or a few",
         ),
         (
             v3(json!({"format": {"advanced_options": "{"}})),
-            "`format.advanced_options` is a text that is not valid JSON",
+            "`format.advanced_options` is a string that is not valid JSON",
         ),
         (
             v3(json!({"format": {"advanced_options": "{\"skip_rows\": \"1\"}"}})),
@@ -273,7 +273,7 @@ fn what_is_known_and_not_done_is_refused_by_name() {
         (airbyte_stream(json!({"format": {"filetype": "unstructured"}})), "is 'unstructured', which is not"),
         (
             airbyte_csv(json!({"quote_char": "§"})),
-            "`streams[0].format.quote_char` is '§', and characters outside ASCII",
+            "`streams[0].format.quote_char` is '§'; characters outside ASCII",
         ),
         (
             airbyte(json!({"delivery_method": {"delivery_type": "use_permissions_transfer"}})),

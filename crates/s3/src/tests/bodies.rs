@@ -169,7 +169,7 @@ async fn a_server_that_ignores_conditions_or_ranges_is_noticed() {
     let whole = move |_: usize, _: &Request| Reply::new(200, &[("ETag", "\"e1\"")], &data);
     let (store, _) = self::store(&Server::start(whole)).await;
     let error = read_all(&store, &object("k", 100), Some(10..20)).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Archived);
+    assert_eq!(error.kind(), ErrorKind::Unsupported);
     let error = read_all(&store, &object("k", 99), None).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Changed, "another size");
 }

@@ -6,14 +6,18 @@
 use std::io::Write;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, DictionaryArray, Int32Array, Int64Array, RecordBatch, StringArray, StringViewBuilder};
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
-use parquet::basic::{Compression, ZstdLevel};
-use parquet::file::properties::WriterProperties;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use serde_json::{Value, json};
 
-use super::support::{Bench, Measured, Output, catalog, finish_measured, read_some};
+use super::support::{Bench, Measured, Output, catalog, finish_counted, finish_measured, read_some};
+
+mod handmade;
+
+use handmade::{Column, Page};
 
 /// The bar, with every file of the corpus.
 const MOST_BYTES: u64 = 300 << 20;
@@ -36,7 +40,22 @@ fn counted_in_part(content: &[u8], name: &str, format: Value) -> Measured {
     let mut command = bench.read_command(&config, &catalog("s", "full_refresh"), None);
     let measured = read_some(&mut command, 100 << 20);
     assert!(measured.peak_bytes > 1 << 20 && measured.peak_bytes < MOST_BYTES, "{name}: {measured:?}");
+    assert!(measured.bytes >= 100 << 20, "{name}: {measured:?}");
     measured
+}
+
+/// Reads copies of a file to their end, which have so many rows each.
+fn counted(content: &[u8], name: &str, format: Value, rows: u64) -> Measured {
+    let (bench, config) = bench_of(content, name, format);
+    counted_of(&bench, &config, name, rows * FILES as u64)
+}
+
+/// Reads a bucket to its end, which has so many rows.
+fn counted_of(bench: &Bench, config: &Value, name: &str, rows: u64) -> Measured {
+    let whole = finish_counted(bench.read_command(config, &catalog("s", "full_refresh"), None));
+    assert!(whole.peak_bytes > 1 << 20 && whole.peak_bytes < MOST_BYTES, "{name}: {whole:?}");
+    assert_eq!((whole.code, whole.records), (Some(0), rows), "{name}: {whole:?}");
+    whole
 }
 
 /// Reads copies of a file that end in an error.
@@ -94,6 +113,92 @@ fn a_long_text_in_many_rows_is_written_row_by_row() {
     assert!(read.records > 90, "{read:?}");
 }
 
+/// Texts of 256 kilobytes, each the whole text before it: a page of a kilobyte is a hundred megabytes.
+#[test]
+fn texts_that_repeat_those_before_them_are_not_all_in_memory() {
+    let rows = 400;
+    let mut texts = StringViewBuilder::new();
+    let block = texts.append_block("x".repeat(256 << 10).into_bytes().into());
+    (0..rows).for_each(|_| texts.try_append_view(block, 0, 256 << 10).unwrap());
+    let properties = WriterProperties::builder()
+        .set_dictionary_enabled(false)
+        .set_encoding(Encoding::DELTA_BYTE_ARRAY)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap()))
+        .build();
+    let file = written(vec![("text".to_owned(), Arc::new(texts.finish()) as ArrayRef)], properties);
+    assert!(file.len() < 8192, "{}", file.len());
+    let read = counted_in_part(&file, "delta.parquet", parquet());
+    assert!(read.records > 300, "{read:?}");
+}
+
+/// A page whose texts are said to have more lengths than it has values: the library makes room for so many.
+#[test]
+fn more_lengths_than_values_are_named() {
+    for encoding in [handmade::DELTA_LENGTH_BYTE_ARRAY, handmade::DELTA_BYTE_ARRAY] {
+        // Blocks of 2^30 numbers in one group, 2^30 numbers, all of them 0.
+        let lengths = [&[128, 128, 128, 128, 4, 1, 128, 128, 128, 128, 4, 0][..], &[0, 0]].concat();
+        let page = Page::new(2, encoding, lengths);
+        let file = handmade::file(&[Column::texts("text", vec![page])], 2);
+        let output = refused(&file, "lengths.parquet", parquet());
+        let error = output.errors()[0]["internal_message"].as_str().unwrap().to_owned();
+        assert!(error.contains("a list has 1073741824 numbers for 2 values"), "{error}");
+        assert!(error.contains("column 'text'") && error.contains("page '0'"), "{error}");
+    }
+}
+
+/// A row of a hundred million numbers between two short ones, in a file of a kilobyte.
+#[test]
+fn a_row_with_a_hundred_million_values_is_named() {
+    let first = handmade::list_page(&[(0, 1), (0, 1), (1, 25_000_000)]);
+    let more = || handmade::list_page(&[(1, 25_000_000)]);
+    let last = handmade::list_page(&[(1, 25_000_000), (0, 1)]);
+    let pages = vec![handmade::dictionary_of_one_number(), first, more(), more(), last];
+    let file = handmade::file(&[Column::list("numbers", pages)], 3);
+    assert!(file.len() < 2048, "{}", file.len());
+    let output = refused(&file, "list.parquet", parquet());
+    let error = output.errors()[0]["internal_message"].as_str().unwrap().to_owned();
+    assert!(error.contains("a row is longer than the limit allows"), "{error}");
+    for part in ["key '", "row_group '0'", "row '1'", "column 'numbers'", "limit_bytes '33554432'", "row_values '10000"]
+    {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+    assert!(output.column("numbers").iter().all(|numbers| numbers == "[7]"), "{:?}", output.column("numbers"));
+}
+
+/// Rows of one number each, and one of a million between them, which is as long as a row may be about.
+#[test]
+fn lists_of_uneven_length_are_read() {
+    let even = handmade::list_page(&[(0, 10_000)]);
+    let long = handmade::list_page(&[(0, 1), (1, 1_000_000)]);
+    let pages = vec![handmade::dictionary_of_one_number(), even.clone(), long, even];
+    let file = handmade::file(&[Column::list("numbers", pages)], 20_001);
+    counted(&file, "uneven.parquet", parquet(), 20_001);
+}
+
+/// Columns that have one page of sixty megabytes each: they are not all decoded at once.
+#[test]
+fn large_pages_of_many_columns_take_turns() {
+    let column = |name| Column::texts(name, vec![Page::gzipped_texts(&["one", "two"], 60 << 20)]).gzipped();
+    let file = handmade::file(&["a", "b", "c", "d"].map(column), 2);
+    assert!(file.len() < 4 << 20, "{}", file.len());
+    counted(&file, "pages.parquet", parquet(), 2);
+}
+
+/// A text of control characters, which are six characters each in JSON.
+#[test]
+fn a_record_that_is_much_longer_than_its_row_is_named() {
+    let controls = "\u{1}".repeat(9 << 20);
+    let text = format!("id,text\n1,short\n2,{controls}\n3,short\n");
+    let output = refused(text.as_bytes(), "controls.csv", json!({"filetype": "csv"}));
+    let error = output.errors()[0]["internal_message"].as_str().unwrap().to_owned();
+    assert!(error.contains("the record of a row is longer than the limit allows"), "{error}");
+    for part in ["key '", "line '3'", "byte '16'", "row '2'", "limit_bytes '50331648'"] {
+        assert!(error.contains(part), "{part} in {error}");
+    }
+    assert!(output.column("id").iter().all(|id| id == "1"), "{:?}", output.column("id"));
+}
+
 /// A row that is longer than any may be.
 #[test]
 fn a_row_beyond_the_limit_is_named() {
@@ -116,8 +221,7 @@ fn long_lines_of_csv_take_turns() {
     let mut text = "id,text\n1,".to_owned();
     text.push_str(&"x".repeat(30 << 20));
     text.push_str("\n2,y\n");
-    let read = counted_in_part(text.as_bytes(), "long.csv", json!({"filetype": "csv"}));
-    assert!(read.bytes > 100 << 20, "{read:?}");
+    counted_in_part(text.as_bytes(), "long.csv", json!({"filetype": "csv"}));
 }
 
 /// A cell in row four billion of a workbook of a kilobyte.
@@ -148,6 +252,37 @@ fn more_shared_texts_than_there_is_room_for_are_named() {
     let output = refused(&workbook("", &texts), "texts.xlsx", json!({"filetype": "excel"}));
     let error = output.errors()[0]["internal_message"].as_str().unwrap().to_owned();
     assert!(error.contains("shared_text_bytes ") && error.contains("limit_bytes '100663296'"), "{error}");
+}
+
+/// A shared text of ninety megabytes, in runs of less than one.
+#[test]
+fn a_shared_text_of_many_runs_is_named() {
+    let texts = format!("<si>{}</si>", format!("<r><t>{}</t></r>", "x".repeat(900_000)).repeat(100));
+    let output = refused(&workbook("", &texts), "runs.xlsx", json!({"filetype": "excel"}));
+    let error = output.errors()[0]["internal_message"].as_str().unwrap().to_owned();
+    assert!(error.contains("text_bytes '10") && error.contains("limit_bytes '1048576'"), "{error}");
+}
+
+/// A text of a cell, in as many runs.
+#[test]
+fn a_cell_of_many_runs_is_named() {
+    let runs = format!("<r><t>{}</t></r>", "x".repeat(900_000)).repeat(100);
+    let cells = format!(r#"<row r="1"><c r="A1" t="inlineStr"><is>{runs}</is></c></row>"#);
+    let output = refused(&workbook(&cells, ""), "runs.xlsx", json!({"filetype": "excel"}));
+    let error = output.errors()[0]["internal_message"].as_str().unwrap().to_owned();
+    assert!(error.contains("cell_bytes '8") && error.contains("limit_bytes '8388608'"), "{error}");
+}
+
+/// A record of xlsb that says that it has 268,435,455 bytes, in a file of some hundred.
+#[test]
+fn a_record_of_xlsb_that_is_too_long_is_named() {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    archive.start_file("xl/sharedStrings.bin", zip::write::SimpleFileOptions::default()).unwrap();
+    archive.write_all(&[0x9f, 1, 0xff, 0xff, 0xff, 0x7f]).unwrap();
+    let file = archive.finish().unwrap().into_inner();
+    let output = refused(&file, "long.xlsb", json!({"filetype": "excel"}));
+    let error = output.errors()[0]["internal_message"].as_str().unwrap().to_owned();
+    assert!(error.contains("record_bytes '268435455'") && error.contains("limit_bytes '2097152'"), "{error}");
 }
 
 /// A workbook with these cells in its one sheet, and these shared texts.

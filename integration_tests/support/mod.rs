@@ -164,6 +164,7 @@ pub fn read_some(command: &mut Command, enough: u64) -> Measured {
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut stdout = child.stdout.take().unwrap();
     let (mut records, mut bytes, mut peak_bytes) = (0, 0, 0);
+    let mut lines = RecordLines::default();
     let mut piece = vec![0; 1 << 20];
     loop {
         let count = std::io::Read::read(&mut stdout, &mut piece).unwrap();
@@ -171,13 +172,37 @@ pub fn read_some(command: &mut Command, enough: u64) -> Measured {
             break;
         }
         bytes += count as u64;
-        records += piece[..count].iter().filter(|byte| **byte == b'\n').count() as u64;
+        records += lines.count(&piece[..count]);
         peak_bytes = high_water(&child).unwrap_or(peak_bytes);
         if bytes >= enough {
             _ = child.kill();
         }
     }
     Measured { records, bytes, code: child.wait().unwrap().code(), peak_bytes }
+}
+
+/// Finds the RECORD lines of an output that comes in pieces.
+#[derive(Default)]
+struct RecordLines {
+    /// The beginning of the line that a piece ends in.
+    line: Vec<u8>,
+}
+
+impl RecordLines {
+    fn count(&mut self, piece: &[u8]) -> u64 {
+        const RECORD: &[u8] = br#"{"type":"RECORD""#;
+        let mut records = 0;
+        for (number, part) in piece.split(|byte| *byte == b'\n').enumerate() {
+            if number > 0 {
+                self.line.clear();
+            }
+            let missing = RECORD.len() - self.line.len();
+            self.line.extend(&part[..part.len().min(missing)]);
+            // A line counts once, with the piece that completes its beginning.
+            records += u64::from(missing > 0 && self.line == RECORD);
+        }
+        records
+    }
 }
 
 /// Runs a command to its end; also gives the most memory it had (resident, in bytes), as the kernel says.

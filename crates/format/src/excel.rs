@@ -14,6 +14,8 @@
 //! stay as they are here: whole numbers have no fraction, numbers keep their digits, truth values are not made numbers
 //! beside empty cells, and texts of digits stay texts.
 
+mod parts;
+
 use std::collections::HashMap;
 use std::io::{Cursor, Read};
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use bytes::Bytes;
 use calamine::{Cell, DataRef, ExcelDateTime, Reader, Xlsb, Xlsx};
 
+use self::parts::Scan;
 use super::compression::{Filled, Source};
 use super::decode::{Access, Decode, DecodeLimits, InputEnd, Step};
 use super::quiet::caught;
@@ -254,6 +257,7 @@ fn check_unpacked(bytes: &Bytes) -> Result<u64> {
     }
     let mut archive = zip::ZipArchive::new(Cursor::new(bytes.clone())).map_err(damaged)?;
     let (mut total, mut text_bytes, mut part_bytes) = (0, 0, 0);
+    let binary = archive.file_names().any(|name| name.replace('\\', "/").eq_ignore_ascii_case("xl/workbook.bin"));
     for index in 0..archive.len() {
         let mut file = archive.by_index(index).map_err(damaged)?;
         let mut block = [0; 16 << 10];
@@ -262,6 +266,7 @@ fn check_unpacked(bytes: &Bytes) -> Result<u64> {
             (name.contains("worksheets/"), name.contains("sharedstrings"), name.ends_with(".xml"));
         // Bytes since the last tag.
         let mut run = 0;
+        let mut scan = Scan::of(&name, binary);
         loop {
             let count = file.read(&mut block).map_err(damaged)?;
             if count == 0 {
@@ -272,6 +277,7 @@ fn check_unpacked(bytes: &Bytes) -> Result<u64> {
                 return Err(too_large("unpacked_bytes", total, MOST_UNPACKED_BYTES));
             }
             let block = &block[..count];
+            scan.add(block)?;
             if texts {
                 // In xlsb each text has eight bytes around it at least.
                 let count_of_texts = if xml { memchr::memchr_iter(b'<', block).count() / 4 } else { count / 8 };

@@ -14,6 +14,10 @@ pub struct Refused {
     pub raw: Vec<u8>,
 }
 
+/// Bytes of a line at most. Rows have 32 MiB at most, which are longer in JSON where they are full of characters that it
+/// escapes, up to six times.
+pub(super) const MOST_LINE_BYTES: usize = 48 << 20;
+
 /// What became of the rows of a batch.
 #[derive(Debug, Default)]
 pub struct Encoded {
@@ -31,6 +35,15 @@ impl Encoded {
     #[cold]
     pub(super) fn stop(&mut self, row: usize, error: Error) {
         self.stopped = Some((row, error));
+    }
+
+    /// Ends the file before a row whose line is longer than any may be.
+    #[cold]
+    pub(super) fn stop_before_long_line(&mut self, row: usize) {
+        let error = Error::data("the record of a row is longer than the limit allows")
+            .with("limit_bytes", MOST_LINE_BYTES)
+            .hint("leave columns with long texts of control characters out of the stream's catalog");
+        self.stop(row, error);
     }
 
     /// Acts on a row that does not conform. Whether the file ends there.

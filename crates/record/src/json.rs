@@ -107,8 +107,12 @@ impl JsonEncoder {
                 continue;
             }
             if unfit == MismatchPolicy::Rescue {
-                encoded.rescued += u64::from(self.encode_rescuing(fields, &rows.data, columns, frame.added));
-                self.end_line(frame, out);
+                let rescued = self.encode_rescuing(fields, &rows.data, columns, frame.added);
+                if !self.end_line(frame, out) {
+                    encoded.stop_before_long_line(row);
+                    break;
+                }
+                encoded.rescued += u64::from(rescued);
                 encoded.lines += 1;
                 continue;
             }
@@ -123,19 +127,28 @@ impl JsonEncoder {
             if !self.encode_row(fields, &rows.data, columns, frame.added) {
                 self.encode_duplicates(fields, &rows.data, columns, frame.added);
             }
-            self.end_line(frame, out);
+            if !self.end_line(frame, out) {
+                encoded.stop_before_long_line(row);
+                break;
+            }
             encoded.lines += 1;
         }
+        self.line.shrink();
         encoded
     }
 
+    /// Hands the line over. `false`: it is longer than any may be.
     #[inline(always)]
-    fn end_line(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) {
+    fn end_line(&mut self, frame: &Frame<'_>, out: &mut Vec<u8>) -> bool {
+        if self.line.too_long() {
+            return false;
+        }
         if frame.closes {
             self.line.trim(b',');
         }
         out.extend_from_slice(self.line.text());
         out.extend_from_slice(frame.suffix);
+        true
     }
 
     /// A row that is an array. It has no members, and so none that all rows of the file have.

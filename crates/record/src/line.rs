@@ -1,10 +1,14 @@
 //! A line being written: a buffer that is written in steps of sixteen bytes and may be overshot, so that the short
 //! pieces a line is made of (keys, numbers, words) cost a load and a store each instead of a call to copy them.
 
+use super::encoded::MOST_LINE_BYTES;
 use tollgate_base::simd::{Chunk, LANES};
 
 /// Room behind the end that an overshooting copy may touch.
 const SLACK: usize = 2 * LANES;
+
+/// A buffer that grew beyond this by a long row is not kept.
+const KEPT_BYTES: usize = 1 << 20;
 
 /// See the module's text.
 #[derive(Debug)]
@@ -14,6 +18,8 @@ pub(super) struct Line {
     length: usize,
     /// Bytes at the start that every line has.
     prefix: usize,
+    /// Whether the line is longer than any may be. What was written of it is lost then.
+    too_long: bool,
 }
 
 /// A short text with bytes behind it that an overshooting copy may read.
@@ -60,13 +66,29 @@ impl Line {
     pub(super) fn new(prefix: &[u8]) -> Self {
         let mut buffer = prefix.to_vec();
         buffer.resize((prefix.len() + SLACK).next_power_of_two().max(1024), 0);
-        Self { buffer, length: prefix.len(), prefix: prefix.len() }
+        Self { buffer, length: prefix.len(), prefix: prefix.len(), too_long: false }
     }
 
     /// Drops what was written behind the prefix.
     #[inline(always)]
     pub(super) fn restart(&mut self) {
         self.length = self.prefix;
+        self.too_long = false;
+    }
+
+    /// Whether the line is longer than any may be.
+    #[inline(always)]
+    pub(super) fn too_long(&self) -> bool {
+        self.too_long
+    }
+
+    /// Gives memory back that a long row took.
+    pub(super) fn shrink(&mut self) {
+        if self.buffer.len() > KEPT_BYTES {
+            self.length = self.prefix;
+            self.buffer.truncate(KEPT_BYTES);
+            self.buffer.shrink_to_fit();
+        }
     }
 
     /// The length so far, for [`Line::cut_to`].
@@ -102,8 +124,17 @@ impl Line {
 
     #[cold]
     fn grow(&mut self, bytes: usize) {
+        if self.length + bytes > MOST_LINE_BYTES {
+            self.too_long = true;
+            self.length = self.prefix;
+        }
         let wanted = self.length + bytes + SLACK;
-        self.buffer.resize(wanted.next_power_of_two(), 0);
+        // Long lines have no room to spare: what a row takes is bounded.
+        let spacious = if wanted > KEPT_BYTES { wanted + wanted / 8 } else { wanted.next_power_of_two() };
+        if wanted > self.buffer.len() {
+            self.buffer.reserve_exact(spacious - self.buffer.len());
+            self.buffer.resize(spacious, 0);
+        }
     }
 
     #[inline(always)]
@@ -288,6 +319,23 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_line_beyond_the_limit_is_noticed_and_takes_no_more_memory() {
+        let mut line = Line::new(b"prefix");
+        let controls = vec![1; 1 << 20];
+        for row in [60, 7, 60] {
+            line.restart();
+            (0..row).for_each(|_| line.escaped(&controls, 0, controls.len()));
+            assert_eq!(line.too_long(), row > 8);
+            assert!(line.buffer.capacity() < MOST_LINE_BYTES + MOST_LINE_BYTES / 4);
+        }
+        line.shrink();
+        assert!(line.buffer.capacity() <= KEPT_BYTES);
+        line.restart();
+        line.bytes(*b"!");
+        assert_eq!(line.text(), b"prefix!");
     }
 
     #[test]

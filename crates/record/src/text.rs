@@ -119,6 +119,7 @@ impl TextEncoder {
             }
         }
         let encoded = self.encode_rows(rows, options, frame, out);
+        self.line.shrink();
         for member in self.members.iter_mut().filter(|member| member.misfits > 0) {
             report.add_misfits(&member.name, member.kind, std::mem::take(&mut member.misfits), &member.example);
         }
@@ -184,6 +185,10 @@ impl TextEncoder {
                     break;
                 }
                 continue;
+            }
+            if self.line.too_long() {
+                encoded.stop_before_long_line(row);
+                break;
             }
             if frame.closes {
                 self.line.trim(b',');

@@ -189,7 +189,7 @@ fn level(text: &str) -> Result<Vec<Part>, String> {
         rest = next;
     }
     if rest.contains('}') {
-        return Err(format!("a '}}' in '{text}' has no '{'"));
+        return Err(format!("a '}}' in '{text}' has no '{{'"));
     }
     if !rest.is_empty() {
         parts.push(Part::Literal(rest.to_owned()));

@@ -271,10 +271,7 @@ fn what_is_known_and_not_done_is_refused_by_name() {
             "`streams[0].format.filetype` is 'unstructured', which is not",
         ),
         (airbyte_stream(json!({"format": {"filetype": "unstructured"}})), "is 'unstructured', which is not"),
-        (
-            airbyte_csv(json!({"quote_char": "§"})),
-            "`streams[0].format.quote_char` is '§'; characters outside ASCII",
-        ),
+        (airbyte_csv(json!({"quote_char": "§"})), "`streams[0].format.quote_char` is '§'; characters outside ASCII"),
         (
             airbyte(json!({"delivery_method": {"delivery_type": "use_permissions_transfer"}})),
             "`delivery_method.delivery_type` is 'use_permissions_transfer', which is not possible with S3",

@@ -22,6 +22,7 @@ use std::collections::VecDeque;
 use bytes::{Buf, Bytes};
 
 use self::member::Member;
+pub(crate) use self::snappy::RawSnappy;
 use tollgate_base::batch::Frame;
 use tollgate_base::error::{Error, ErrorKind, Result, Subject};
 pub use tollgate_base::options::Caps;

@@ -19,6 +19,8 @@ const CHUNK_BYTES: usize = 76_490 + 4;
 const WINDOW_BYTES: usize = 1 << 20;
 /// What a decompressor of a raw block holds at most, about; the others hold less.
 pub(super) const HELD_BYTES: u64 = 3 << 20;
+/// Text that is made at once for somebody who reads from a block.
+const PIECE_BYTES: usize = 32 << 10;
 /// The longest tag: its byte and an offset.
 const TAG_BYTES: usize = 5;
 
@@ -279,6 +281,35 @@ impl Hadoop {
             }
             self.left -= made;
             self.chunk = None;
+        }
+    }
+}
+
+/// The text of one raw block, made piece by piece: for those who look at its beginning alone.
+pub(crate) struct RawSnappy<'a> {
+    raw: Raw,
+    stored: &'a [u8],
+}
+
+impl<'a> RawSnappy<'a> {
+    pub(crate) fn new(stored: &'a [u8]) -> Self {
+        Self { raw: Raw::default(), stored }
+    }
+}
+
+impl std::io::Read for RawSnappy<'_> {
+    /// Reads less than it could where a call would make much text.
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let mut text = Vec::new();
+        let did = self.raw.decode(self.stored, &mut text, out.len().min(PIECE_BYTES));
+        self.stored = &self.stored[did.used..];
+        match did.fault {
+            None if text.is_empty() && !did.ended && !out.is_empty() => Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Some(fault) if text.is_empty() => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, fault)),
+            _ => {
+                out[..text.len()].copy_from_slice(&text);
+                Ok(text.len())
+            }
         }
     }
 }

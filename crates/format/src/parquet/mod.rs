@@ -11,16 +11,22 @@
 //! pages ([`plan`]), the next of which a caller may fetch ahead. It does not grow with the file. Filters only leave out
 //! what has no wanted row ([`prune`]): rows that pass are picked by the caller.
 
+mod body;
 mod fed;
 mod footer;
 mod guard;
 mod index;
+mod measure;
+mod packed;
+mod pages;
 mod pieces;
 mod plan;
 mod prune;
 #[cfg(test)]
 mod prune_tests;
+mod repack;
 mod room;
+mod row_counts;
 mod shape;
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "lists of ranges, some of them short")]
@@ -37,16 +43,21 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::DecodeResult;
+use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
 use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
 use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 
 use self::fed::Fed;
 pub use self::footer::Footer;
 use self::footer::{Opened, chunk_range, metadata_range, open};
-use self::guard::{Pages, check_pages, guarded};
+use self::guard::guarded;
+use self::measure::LongRow;
+use self::pages::{Pages, check_pages};
 use self::pieces::{PIECE_BYTES, Pieces};
 use self::plan::{Draft, Plan, Slice, Start};
+use self::repack::Repacked;
 use self::room::Room;
 use crate::decode::{Access, Decode, FileFacts, InputEnd, Pruned, RangePlan, Step};
 use crate::resume::{foreign_position, refused_position};
@@ -144,8 +155,14 @@ struct Active {
     first: Option<RecordBatch>,
     /// What is there of what it wants.
     here: (Vec<Range<u64>>, Vec<Bytes>),
-    /// What it takes, once all bytes are there.
+    /// Its pages, once all bytes are there, until they are measured.
+    pages: Option<BTreeMap<usize, Pages>>,
+    /// What it takes, once they are.
     room: Option<Room>,
+    /// The row behind the last one, where it is too long.
+    long_row: Option<LongRow>,
+    /// Its columns with smaller pages, where those that it has are too large to be decoded at once.
+    repacked: Option<Repacked>,
     /// The batch that is being handed over.
     pieces: Option<Pieces>,
     /// Memory that was asked for.
@@ -383,8 +400,7 @@ impl ParquetDecoder {
             return Ok(None);
         }
         if rows.current.as_ref().is_some_and(|current| current.room.is_none()) {
-            rows.begin(&mut self.fed, self.limits, self.size)?;
-            return Ok(Some(Step::NeedRoom));
+            return rows.prepare(&mut self.fed, self.limits, self.size);
         }
         let Some(current) = &mut rows.current else { return Ok(None) };
         if let Some(line_bytes) = current.pieces.as_ref().map(Pieces::next_bytes)
@@ -399,12 +415,16 @@ impl ParquetDecoder {
             current.pieces = None;
         }
         if current.rest.is_empty() {
+            let (group, long_row) = (current.slice.group, current.long_row);
             rows.current = None;
-            return Ok(None);
+            return match long_row {
+                Some(long) => Err(rows.too_long(group, long, self.limits.row_bytes)),
+                None => Ok(None),
+            };
         }
         let batch = match current.first.take() {
             Some(batch) => DecodeResult::Data(batch),
-            None => guarded(|| current.decoder.try_decode())?,
+            None => current.decode()?,
         };
         match batch {
             DecodeResult::NeedsData(_) => Err(Error::internal("a Parquet decoder asked twice for its bytes")),
@@ -475,10 +495,7 @@ impl Rows {
             return Ok(Some(upcoming));
         }
         let Some(slice) = self.plan.slices.pop_front() else { return Ok(None) };
-        let reader = match &self.plan.paged {
-            Some(paged) if slice.paged => paged,
-            _ => &self.opened.reader,
-        };
+        let reader = self.reader(slice.paged);
         Active::new(slice, reader, &self.opened, limits).map(Some)
     }
 
@@ -499,34 +516,103 @@ impl Rows {
         Ok(elsewhere)
     }
 
-    /// Looks at the pages of the current slice, all of which are there now, decides how many rows are decoded at once, and
-    /// gives the pages to the decoder.
-    fn begin(&mut self, fed: &mut Fed, limits: ParquetLimits, size: u64) -> Result<()> {
-        let Some(mut current) = self.current.take() else { return Ok(()) };
-        let (mut ranges, mut bytes) = std::mem::take(&mut current.here);
+    /// Goes on with the current slice, all of whose bytes are there now: looks at the headers of its pages, then into those
+    /// whose headers do not tell enough, and then begins to decode. There must be room for each.
+    fn prepare(&mut self, fed: &mut Fed, limits: ParquetLimits, size: u64) -> Result<Option<Step>> {
+        let Some(mut current) = self.current.take() else { return Ok(None) };
+        let group = self.opened.reader.metadata().row_group(current.slice.group);
         if !fed.idle() {
             let (more, pieces) = fed.take();
-            ranges.extend(more);
-            bytes.extend(pieces);
+            current.here.0.extend(more);
+            current.here.1.extend(pieces);
         }
-        let pages = check(&self.opened, &current.slice, &ranges, &bytes, size)?;
+        let asks = match &mut current.pages {
+            _ if current.repacked.is_some() => {
+                self.repack(&mut current)?;
+                true
+            }
+            None => {
+                let paged = self.plan.paged.as_ref().filter(|_| current.slice.paged);
+                let mut pages = check(&self.opened, paged, &current.slice, &current.here, size)?;
+                current.held_bytes = measure::prepare(group, &mut pages);
+                current.pages = Some(pages);
+                current.held_bytes > 0
+            }
+            Some(pages) if current.held_bytes > 0 => {
+                current.long_row = measure::measure(group, pages, limits.row_bytes as u64)?;
+                // It is given back before more is asked for: two that hold some would wait for each other.
+                current.held_bytes = 0;
+                true
+            }
+            Some(_) => {
+                current = self.begin(current, limits)?;
+                true
+            }
+        };
+        self.current = Some(current);
+        Ok(asks.then_some(Step::NeedRoom))
+    }
+
+    /// Decides how many rows are decoded at once, and gives the pages to the decoder.
+    fn begin(&mut self, mut current: Active, limits: ParquetLimits) -> Result<Active> {
         if current.slice.paged {
-            self.kept = ranges.iter().cloned().zip(bytes.iter().cloned()).collect();
+            self.kept = current.here.0.iter().cloned().zip(current.here.1.iter().cloned()).collect();
         }
+        let pages = current.pages.take().unwrap_or_default();
         let group = self.opened.reader.metadata().row_group(current.slice.group);
         let most = batch_rows(&self.opened, group, limits);
-        let room = room::room(group, self.opened.reader.schema(), &pages, most);
-        if room.rows < most {
-            let reader = match &self.plan.paged {
-                Some(paged) if current.slice.paged => paged,
-                _ => &self.opened.reader,
-            };
+        if let Some(long) = current.long_row {
+            current.end_before(long);
+        }
+        if current.rest.is_empty() {
+            (current.room, current.held_bytes) = (Some(Room { rows: most, bytes: 0 }), 0);
+            return Ok(current);
+        }
+        let schema = self.opened.reader.schema();
+        let room = room::room(group, schema, &pages, most);
+        if room.bytes > room::MOST_BYTES {
+            let repacked = Repacked::plan(&self.opened, group, &pages, room.rows)?;
+            (current.held_bytes, current.repacked) = (repacked.bytes(), Some(repacked));
+            return Ok(current);
+        }
+        if room.rows < most || current.long_row.is_some() {
+            let (here, long_row) = (std::mem::take(&mut current.here), current.long_row);
+            let reader = self.reader(current.slice.paged);
             current = Active::with_batches(current.slice, reader, &self.opened, room.rows)?;
+            (current.here, current.long_row) = (here, long_row);
         }
         (current.room, current.held_bytes) = (Some(room), room.bytes);
+        let (ranges, bytes) = std::mem::take(&mut current.here);
         guarded(|| current.decoder.push_ranges(ranges, bytes))?;
-        self.current = Some(current);
+        Ok(current)
+    }
+
+    /// Goes on with giving a slice smaller pages.
+    fn repack(&self, current: &mut Active) -> Result<()> {
+        let Some(repacked) = &mut current.repacked else { return Ok(()) };
+        let reader = self.reader(current.slice.paged);
+        if repacked.go_on(reader, &current.slice, &current.here)? {
+            let room = Room { rows: repacked.rows(), bytes: repacked.bytes() };
+            (current.room, current.here) = (Some(room), Default::default());
+        }
+        current.held_bytes = repacked.bytes();
         Ok(())
+    }
+
+    fn reader(&self, paged: bool) -> &ArrowReaderMetadata {
+        match &self.plan.paged {
+            Some(reader) if paged => reader,
+            _ => &self.opened.reader,
+        }
+    }
+
+    fn too_long(&self, group: usize, long: LongRow, limit_bytes: usize) -> Error {
+        let group = self.opened.reader.metadata().row_group(group);
+        Error::data("a row is longer than the limit allows")
+            .with("row_values", long.values)
+            .with("limit_bytes", limit_bytes)
+            .with("column", group.column(long.leaf).column_path().string())
+            .hint("leave the column out of the stream's catalog, or write its values to files of their own")
     }
 }
 
@@ -538,24 +624,35 @@ impl Active {
     }
 
     fn with_batches(slice: Slice, reader: &ArrowReaderMetadata, opened: &Opened, batch_rows: usize) -> Result<Self> {
-        let rows = opened.reader.metadata().row_group(slice.group).num_rows() as usize;
-        let mut builder = ParquetPushDecoderBuilder::new_with_metadata(reader.clone())
-            .with_row_groups(vec![slice.group])
-            .with_projection(opened.mask.clone())
-            .with_batch_size(batch_rows);
-        if slice.rows != [Range { start: 0, end: rows }] {
-            let selection = RowSelection::from_consecutive_ranges(slice.rows.iter().cloned(), rows);
-            builder = builder.with_row_selection(selection);
-        }
-        let mut decoder = guarded(|| builder.build())?;
+        let mut decoder = decoder_of(reader, &slice, opened.mask.clone(), batch_rows)?;
         let (wanted, first) = match guarded(|| decoder.try_decode())? {
             DecodeResult::NeedsData(wanted) => (wanted, None),
             DecodeResult::Data(batch) => (Vec::new(), Some(batch)),
             DecodeResult::Finished => (Vec::new(), None),
         };
         let rest = slice.rows.iter().cloned().collect();
-        let (here, room, pieces) = (Default::default(), None, None);
-        Ok(Self { slice, rest, decoder, wanted, first, here, room, pieces, held_bytes: 0 })
+        let (here, pages, room, long_row) = (Default::default(), None, None, None);
+        let (repacked, pieces, held_bytes) = (None, None, 0);
+        Ok(Self { slice, rest, decoder, wanted, first, here, pages, room, long_row, repacked, pieces, held_bytes })
+    }
+
+    fn decode(&mut self) -> Result<DecodeResult<RecordBatch>> {
+        match &mut self.repacked {
+            Some(repacked) => repacked.decode(),
+            None => guarded(|| self.decoder.try_decode()),
+        }
+    }
+
+    /// Leaves out the rows from this one on. All are left out where it is none of those that are read, or nobody knows: they
+    /// cannot be read without it then.
+    fn end_before(&mut self, long: LongRow) {
+        let row = long.row.and_then(|row| usize::try_from(row).ok());
+        let row = row.filter(|row| self.slice.rows.iter().any(|range| range.contains(row)));
+        let end = row.or(self.slice.rows.first().map(|range| range.start)).unwrap_or(0);
+        self.slice.rows.iter_mut().for_each(|range| range.end = range.end.min(end));
+        self.slice.rows.retain(|range| range.start < range.end);
+        self.slice.until = end;
+        self.rest = self.slice.rows.iter().cloned().collect();
     }
 
     /// Whether room is to be made for lines of so many bytes, in which each of them is several times.
@@ -568,6 +665,25 @@ impl Active {
     }
 }
 
+/// A decoder of the rows of a slice.
+fn decoder_of(
+    reader: &ArrowReaderMetadata,
+    slice: &Slice,
+    mask: ProjectionMask,
+    batch_rows: usize,
+) -> Result<ParquetPushDecoder> {
+    let rows = reader.metadata().row_group(slice.group).num_rows() as usize;
+    let mut builder = ParquetPushDecoderBuilder::new_with_metadata(reader.clone())
+        .with_row_groups(vec![slice.group])
+        .with_projection(mask)
+        .with_batch_size(batch_rows);
+    if slice.rows != [Range { start: 0, end: rows }] {
+        let selection = RowSelection::from_consecutive_ranges(slice.rows.iter().cloned(), rows);
+        builder = builder.with_row_selection(selection);
+    }
+    guarded(|| builder.build())
+}
+
 /// A range's bytes, where they were fetched before.
 fn at_hand(range: &Range<u64>, kept: &HashMap<Range<u64>, Bytes>, tail: Option<&Bytes>, size: u64) -> Option<Bytes> {
     if let Some(bytes) = kept.get(range) {
@@ -578,12 +694,12 @@ fn at_hand(range: &Range<u64>, kept: &HashMap<Range<u64>, Bytes>, tail: Option<&
     Some(tail.slice(start..start + (range.end - range.start) as usize))
 }
 
-/// Looks at the pages that a decoder is about to be given, by leaf column.
+/// Looks at the pages that a decoder is about to be given, by leaf column. `paged`: the reader that knows where they lie.
 fn check(
     opened: &Opened,
+    paged: Option<&ArrowReaderMetadata>,
     slice: &Slice,
-    ranges: &[Range<u64>],
-    bytes: &[Bytes],
+    (ranges, bytes): &(Vec<Range<u64>>, Vec<Bytes>),
     size: u64,
 ) -> Result<BTreeMap<usize, Pages>> {
     let group = opened.reader.metadata().row_group(slice.group);
@@ -592,16 +708,28 @@ fn check(
     let mut chunks: Vec<_> =
         (0..group.num_columns()).filter(|leaf| opened.mask.leaf_included(*leaf)).filter_map(within).collect();
     chunks.sort_unstable_by_key(|(range, _)| (range.start, range.end));
-    for (range, bytes) in ranges.iter().zip(bytes) {
+    let mut parts: Vec<_> = ranges.iter().zip(bytes).collect();
+    parts.sort_unstable_by_key(|(range, _)| range.start);
+    let index = paged.and_then(|paged| paged.metadata().offset_index()?.get(slice.group));
+    for (range, bytes) in parts {
         let behind = chunks.partition_point(|(chunk, _)| chunk.start <= range.start);
         let Some((_, leaf)) = chunks[..behind].last().filter(|(chunk, _)| range.end <= chunk.end) else {
             return Err(Error::data("the column chunks of a row group overlap").with("offset", range.start));
         };
         let chunk = group.column(*leaf);
-        check_pages(bytes, chunk, pages.entry(*leaf).or_default())
-            .map_err(|error| error.with("column", chunk.column_path()))?;
+        let rows = index.and_then(|index| rows_of_page(index.get(*leaf)?, range.start, group.num_rows()));
+        check_pages(bytes, chunk, rows.as_ref(), pages.entry(*leaf).or_default())
+            .map_err(|error| error.with("column", chunk.column_path().string()))?;
     }
     Ok(pages)
+}
+
+/// The rows of the page at an offset, as its index tells.
+fn rows_of_page(index: &OffsetIndexMetaData, offset: u64, rows: i64) -> Option<Range<u64>> {
+    let pages = index.page_locations();
+    let page = pages.binary_search_by_key(&offset.cast_signed(), |page| page.offset).ok()?;
+    let end = pages.get(page + 1).map_or(rows, |next| next.first_row_index);
+    Some(u64::try_from(pages[page].first_row_index).ok()?..u64::try_from(end).ok()?)
 }
 
 impl Decode for ParquetDecoder {

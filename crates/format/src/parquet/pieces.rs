@@ -7,7 +7,7 @@ use arrow::datatypes::{ArrowNativeType, DataType, Schema};
 use tollgate_base::error::Error;
 
 /// The text of a value that is none, with what stands around it.
-const PLAIN_VALUE_BYTES: u64 = 12;
+pub(super) const PLAIN_VALUE_BYTES: u64 = 12;
 /// Bytes of the lines of a piece, about; a longer row makes its own.
 pub(super) const PIECE_BYTES: u64 = 2 << 20;
 

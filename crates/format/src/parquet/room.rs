@@ -11,14 +11,15 @@ use arrow::datatypes::{DataType, Schema};
 use parquet::basic::Type as PhysicalType;
 use parquet::file::metadata::RowGroupMetaData;
 
-use super::guard::Pages;
+use super::pages::Pages;
+use super::row_counts::RowCounts;
 
 /// The decoded bytes of a batch besides the pages that it begins and ends in, about.
-const PORTION_BYTES: u64 = 4 << 20;
+pub(super) const PORTION_BYTES: u64 = 4 << 20;
 /// Levels of a value inside of lists, and of its item.
 const LEVEL_BYTES: u64 = 8;
-/// The rows of a list that is longer than others may be so many times as long as the average.
-const UNEVEN: u64 = 4;
+/// Decoding may take so many bytes: one row group at a time may take all of it.
+pub(super) const MOST_BYTES: u64 = 144 << 20;
 
 /// What decoding takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +36,10 @@ struct Leaf<'a> {
     pages: &'a Pages,
     /// Bytes of a value in a batch, besides the pages that it may be a view of.
     width: u64,
-    /// Values of a row, about.
-    values: u64,
+    /// Whether it is inside of lists.
+    repeated: bool,
+    /// Whether its values are texts, which are in a batch as views of their pages, or as copies.
+    texts: bool,
     /// Whether a batch keeps its pages.
     views: bool,
     /// Whether texts are copied out of the dictionary.
@@ -44,19 +47,35 @@ struct Leaf<'a> {
 }
 
 impl Leaf<'_> {
+    /// Values of so many rows at most.
+    fn values(&self, rows: u64) -> u64 {
+        let all = || self.pages.data.0.iter().fold(0_u64, |sum, (values, _)| sum.saturating_add(*values));
+        match &self.pages.rows {
+            _ if !self.repeated => rows,
+            None => all(),
+            Some(counts) => RowCounts::most_within(counts, rows),
+        }
+    }
+
     /// Bytes of a batch of so many rows.
     fn batch_bytes(&self, rows: u64) -> u64 {
-        let values = rows.saturating_mul(self.values);
+        let values = self.values(rows);
         let copied = if self.copies { values.saturating_mul(self.pages.dictionary_bytes) } else { 0 };
-        let pages = if self.pages.stored { 0 } else { self.pages.most_within(values) };
-        values.saturating_mul(self.width).saturating_add(copied).saturating_add(if self.views { pages } else { 0 })
+        let in_place = self.views && self.pages.stored;
+        let pages = if self.texts && !in_place { self.pages.data.most_within(values) } else { 0 };
+        // The library doubles the memory of texts that it puts together whenever they grow beyond it.
+        let repeated = self.pages.repeated.most_within(values).saturating_mul(2);
+        [copied, pages, repeated].into_iter().fold(values.saturating_mul(self.width), u64::saturating_add)
     }
 
     /// Bytes of the pages that a batch begins and ends in, and of the dictionary.
     fn page_bytes(&self) -> u64 {
-        let dictionary = self.pages.dictionary_bytes + self.pages.dictionary_values.saturating_mul(self.width);
-        let pages = if self.views { self.pages.longest().saturating_mul(2) } else { self.pages.longest() };
-        dictionary.saturating_add(if self.pages.stored { 0 } else { pages.min(self.pages.total()) })
+        let Pages { dictionary_bytes, dictionary_values, data, repeated, stored, .. } = self.pages;
+        let dictionary = dictionary_values.saturating_mul(self.width).saturating_add(*dictionary_bytes);
+        let pages = if self.views { data.longest().saturating_mul(2) } else { data.longest() };
+        let pages = if *stored { 0 } else { pages.min(data.total()) };
+        let repeated = repeated.longest().saturating_mul(4).min(repeated.total().saturating_mul(2));
+        dictionary.saturating_add(pages).saturating_add(repeated)
     }
 }
 
@@ -71,7 +90,9 @@ pub(super) fn room(group: &RowGroupMetaData, schema: &Schema, leaves: &BTreeMap<
     let batch_bytes =
         |rows: usize| leaves.iter().map(|leaf| leaf.batch_bytes(rows as u64)).fold(0, u64::saturating_add);
     let mut rows = most.max(1);
-    while rows > 1 && batch_bytes(rows) > PORTION_BYTES {
+    // A batch may be a longest row and a portion: one long row does not make all batches short.
+    let most_bytes = batch_bytes(1).saturating_add(PORTION_BYTES);
+    while rows > 1 && batch_bytes(rows) > most_bytes {
         rows = (rows / 2).max(1);
     }
     let pages = leaves.iter().map(Leaf::page_bytes).fold(0, u64::saturating_add);
@@ -79,8 +100,7 @@ pub(super) fn room(group: &RowGroupMetaData, schema: &Schema, leaves: &BTreeMap<
 }
 
 fn leaf_of<'a>(group: &RowGroupMetaData, leaf: usize, pages: &'a Pages, kind: Option<&DataType>) -> Leaf<'a> {
-    let chunk = group.column(leaf);
-    let column = chunk.column_descr();
+    let column = group.column(leaf).column_descr();
     let views = matches!(kind, Some(DataType::Utf8View | DataType::BinaryView));
     let keys = match kind {
         Some(DataType::Dictionary(key, _)) => key.primitive_width().map_or(0, |bytes| 1 << (8 * bytes as u64 - 1)),
@@ -93,15 +113,14 @@ fn leaf_of<'a>(group: &RowGroupMetaData, leaf: usize, pages: &'a Pages, kind: Op
         PhysicalType::BOOLEAN => 1,
         _ => 8,
     };
-    let values = u64::try_from(chunk.num_values()).unwrap_or(0);
-    let rows = u64::try_from(group.num_rows()).unwrap_or(0).max(1);
-    let bytes = column.physical_type() == PhysicalType::BYTE_ARRAY;
+    let texts = column.physical_type() == PhysicalType::BYTE_ARRAY;
     Leaf {
         pages,
         width: width + if repeated { LEVEL_BYTES } else { 0 },
-        values: if repeated { values.div_ceil(rows).max(1).saturating_mul(UNEVEN) } else { 1 },
+        repeated,
+        texts,
         views,
-        copies: bytes && !views && pages.dictionary_bytes > 0 && (pages.plain || pages.dictionary_values >= keys),
+        copies: texts && !views && pages.dictionary_bytes > 0 && (pages.plain || pages.dictionary_values >= keys),
     }
 }
 

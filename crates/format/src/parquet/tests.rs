@@ -8,11 +8,11 @@ use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
-use parquet::basic::Compression;
+use parquet::basic::{Compression, Encoding, GzipLevel};
 use parquet::file::metadata::ParquetMetaDataReader;
 use parquet::file::properties::{WriterProperties, WriterVersion};
 
-use super::guard::{Pages, check_pages};
+use super::pages::{Pages, check_pages};
 use super::{ParquetDecoder, ParquetLimits, TAIL_BYTES};
 use crate::decode::{Access, Decode, Step};
 use tollgate_base::batch::{Batch, Decoded, Place, Position};
@@ -389,6 +389,68 @@ fn flipped_bytes_end_in_rows_or_in_an_error() {
     }
 }
 
+/// Lists of many values, and texts that repeat parts of those before them: their pages are looked into, whatever their codec
+/// and version, and the rows are the same as ever.
+#[test]
+fn pages_that_are_measured_give_their_rows() {
+    let mut random = Random::new(5);
+    let count = 60_000;
+    let lists = (0..count).map(|row| {
+        let length = if row == 30_000 { 200_000 } else { random.below(8) as i64 };
+        (row % 5 != 0).then(|| (0..length).map(|item| (item % 3 != 0).then_some(item)).collect::<Vec<_>>())
+    });
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(lists);
+    let texts: StringArray = (0..count).map(|row| (row % 7 != 0).then(|| format!("{:0>90}{row}", row / 50))).collect();
+    let columns = [("list", Arc::new(lists) as ArrayRef), ("text", Arc::new(texts))];
+    let table = RecordBatch::try_from_iter(columns).expect("columns of one length");
+    let gzip = Compression::GZIP(GzipLevel::default());
+    for codec in [Compression::UNCOMPRESSED, Compression::SNAPPY, gzip, Compression::LZ4_RAW] {
+        for version in [WriterVersion::PARQUET_1_0, WriterVersion::PARQUET_2_0] {
+            let properties = WriterProperties::builder()
+                .set_compression(codec)
+                .set_writer_version(version)
+                .set_dictionary_enabled(false)
+                .set_column_encoding("text".into(), Encoding::DELTA_BYTE_ARRAY)
+                .set_data_page_row_count_limit(7000)
+                .build();
+            let mut writer = ArrowWriter::try_new(Vec::new(), table.schema(), Some(properties)).expect("a writer");
+            writer.write(&table).expect("a written table");
+            let file = writer.into_inner().expect("a closed file").into();
+            let read = read_whole(&file, &Projection::All, 8192).expect("readable rows");
+            assert!(rows(&read) == table, "{codec} {version:?}");
+        }
+    }
+}
+
+/// Columns whose pages are too large to be decoded at once: they are given smaller ones, and the values are the same.
+#[test]
+fn columns_with_large_pages_give_their_rows() {
+    let count = 1000;
+    let text =
+        |row: usize, column: usize| (!row.is_multiple_of(7)).then(|| format!("{row:4} {column:3} ").repeat(1500));
+    let mut columns: Vec<(String, ArrayRef)> = (0..14)
+        .map(|column| {
+            let texts: StringArray = (0..count).map(|row| text(row, column)).collect();
+            (format!("text{column}"), Arc::new(texts) as ArrayRef)
+        })
+        .collect();
+    columns.extend(
+        table(count as i64).columns().iter().enumerate().map(|(at, column)| (format!("{at}"), Arc::clone(column))),
+    );
+    let table = RecordBatch::try_from_iter(columns).expect("columns of one length");
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::GZIP(GzipLevel::try_new(1).expect("a level")))
+        .set_dictionary_enabled(false)
+        .set_data_page_size_limit(usize::MAX)
+        .build();
+    let mut writer = ArrowWriter::try_new(Vec::new(), table.schema(), Some(properties)).expect("a writer");
+    writer.write(&table).expect("a written table");
+    let file = writer.into_inner().expect("a closed file").into();
+    let read = read_whole(&file, &Projection::All, 8192).expect("readable rows");
+    assert!(rows(&read).columns() == table.columns());
+    assert_eq!(read.last().map(|decoded| decoded.after.rows), Some(count as u64));
+}
+
 /// A page that announces two gibibytes is refused before anybody reserves them.
 #[test]
 fn pages_that_announce_too_much_are_refused() {
@@ -397,13 +459,13 @@ fn pages_that_announce_too_much_are_refused() {
     let chunk = metadata.row_group(0).column(0);
     let (start, length) = chunk.byte_range();
     let pages = file.slice(start as usize..(start + length) as usize);
-    check_pages(&pages, chunk, &mut Pages::default()).expect("honest pages");
+    check_pages(&pages, chunk, None, &mut Pages::default()).expect("honest pages");
     // The page's header begins with its type and its length without compression, two numbers of Thrift.
     let mut lying = vec![0x15, pages[1], 0x15, 0xfe, 0xff, 0xff, 0xff, 0x0f];
     let length_ends = 3 + pages[3..].iter().position(|byte| byte & 128 == 0).expect("a number's end") + 1;
     lying.extend_from_slice(&pages[length_ends..]);
-    let error = check_pages(&lying, chunk, &mut Pages::default()).expect_err("a refusal");
-    assert!(error.message().contains("more values than it can hold"), "{error:?}");
+    let error = check_pages(&lying.into(), chunk, None, &mut Pages::default()).expect_err("a refusal");
+    assert!(error.message().contains("more than it can hold"), "{error:?}");
     assert_eq!(error.get("page_bytes"), Some("2147483647"));
-    assert!(check_pages(&pages[..pages.len() - 1], chunk, &mut Pages::default()).is_err());
+    assert!(check_pages(&pages.slice(..pages.len() - 1), chunk, None, &mut Pages::default()).is_err());
 }

@@ -4,6 +4,7 @@
 //! their texts. So lines are made in a block that is longer than what it holds, where a short text is copied as one
 //! or two machine words that may be longer than the text, and blocks are moved out as a whole.
 
+use crate::encoded::MOST_LINE_BYTES;
 use tollgate_base::json_string::write_key;
 use tollgate_base::simd::{Chunk, LANES};
 
@@ -20,6 +21,10 @@ pub(super) struct Line {
     /// What lies behind `length` has no meaning.
     bytes: Vec<u8>,
     length: usize,
+    /// Where the line in the making begins.
+    start: usize,
+    /// Whether that is longer than any may be. What was written of it is lost then.
+    too_long: bool,
     /// For texts that are made elsewhere.
     scratch: Vec<u8>,
     /// Numbers that were written as null, since JSON has no text for them.
@@ -48,7 +53,8 @@ impl Key {
 
 impl Line {
     pub(super) fn new() -> Self {
-        Self { bytes: vec![0; BLOCK_BYTES + BLOCK_BYTES / 2], length: 0, scratch: Vec::new(), not_finite: 0 }
+        let bytes = vec![0; BLOCK_BYTES + BLOCK_BYTES / 2];
+        Self { bytes, length: 0, start: 0, too_long: false, scratch: Vec::new(), not_finite: 0 }
     }
 
     /// Bytes so far.
@@ -73,6 +79,18 @@ impl Line {
         self.length = self.length.min(length);
     }
 
+    /// Begins a line.
+    #[inline]
+    pub(super) fn begin_line(&mut self) {
+        (self.start, self.too_long) = (self.length, false);
+    }
+
+    /// Whether the line in the making is longer than any may be.
+    #[inline]
+    pub(super) fn too_long(&self) -> bool {
+        self.too_long
+    }
+
     /// Moves whole lines to `out` if there are enough of them.
     #[inline]
     pub(super) fn end_line(&mut self, out: &mut Vec<u8>) {
@@ -84,7 +102,7 @@ impl Line {
     /// Moves everything to `out`.
     pub(super) fn move_to(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.bytes[..self.length]);
-        self.length = 0;
+        (self.length, self.start) = (0, 0);
         if self.bytes.len() > KEPT_BYTES {
             *self = Self { not_finite: self.not_finite, ..Self::new() };
         }
@@ -102,8 +120,16 @@ impl Line {
     #[cold]
     #[inline(never)]
     fn grow(&mut self, count: usize) {
-        let length = (self.length + count).max(self.bytes.len() * 2);
-        self.bytes.resize(length, 0);
+        if self.length - self.start + count > MOST_LINE_BYTES {
+            (self.length, self.too_long) = (self.start, true);
+        }
+        let wanted = self.length + count;
+        // Long lines have no room to spare: what a row takes is bounded.
+        let spacious = if wanted > KEPT_BYTES { wanted + wanted / 8 } else { wanted.max(self.bytes.len() * 2) };
+        if wanted > self.bytes.len() {
+            self.bytes.reserve_exact(spacious - self.bytes.len());
+            self.bytes.resize(spacious, 0);
+        }
     }
 
     #[inline(always)]
@@ -212,8 +238,11 @@ impl Line {
     /// Puts quotes around everything from `start` on.
     pub(super) fn quote_from(&mut self, start: usize) {
         self.array(*b"\"\"");
-        self.bytes.copy_within(start..self.length - 2, start + 1);
-        self.bytes[start] = b'"';
+        // What was there before is lost where the line is too long.
+        if start + 2 <= self.length {
+            self.bytes.copy_within(start..self.length - 2, start + 1);
+            self.bytes[start] = b'"';
+        }
     }
 }
 
@@ -291,6 +320,22 @@ mod tests {
         line.move_to(&mut out);
         assert!(out == expected.as_bytes());
         assert_eq!(line.len(), 0);
+    }
+
+    #[test]
+    fn a_line_beyond_the_limit_is_noticed_and_takes_no_more_memory() {
+        let mut line = Line::new();
+        line.put(b"the line before");
+        let controls = "\u{1}".repeat(1 << 20);
+        for row in [60, 7, 60] {
+            line.begin_line();
+            let start = line.len();
+            (0..row).for_each(|_| line.string(&controls));
+            assert_eq!(line.too_long(), row > 8);
+            assert!(line.bytes.capacity() < MOST_LINE_BYTES + MOST_LINE_BYTES / 4);
+            line.truncate(start);
+            assert_eq!(line.text(), "the line before");
+        }
     }
 
     #[test]

@@ -115,10 +115,16 @@ impl ArrowEncoder {
                 continue;
             }
             let start = line.len();
+            line.begin_line();
             let written = encode_row(&columns, row, frame, line);
-            if written.is_ok() && !rescued.is_empty() {
-                encoded.rescued += u64::from(encode_rescued(&rescued, &self.rescued_key, row, line));
+            let any_rescued =
+                written.is_ok() && !rescued.is_empty() && encode_rescued(&rescued, &self.rescued_key, row, line);
+            if line.too_long() {
+                line.truncate(start);
+                encoded.stop_before_long_line(row);
+                break;
             }
+            encoded.rescued += u64::from(any_rescued);
             if let Err((bad, column)) = written {
                 line.truncate(start);
                 let name = self.schema.field(column).name();

@@ -50,6 +50,14 @@ fn failure(array: ArrayRef) -> (Error, String) {
 }
 
 #[test]
+fn a_line_that_is_much_longer_than_its_text_ends_the_file() {
+    let controls = "\u{1}".repeat(9 << 20);
+    let (error, text) = failure(Arc::new(StringArray::from(vec!["short", &controls, "short"])));
+    assert!(error.message().contains("the record of a row is longer than the limit allows"), "{error:?}");
+    assert_eq!((error.get("limit_bytes"), &*text), (Some("50331648"), "{\"x\":\"short\",}\n"));
+}
+
+#[test]
 fn types_that_only_arrow_has_are_written() {
     let item = || Arc::new(Field::new("item", DataType::Int32, true));
     let items = || Arc::new(Int32Array::from(vec![Some(1), Some(2), None])) as ArrayRef;

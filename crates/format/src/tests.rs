@@ -1,17 +1,19 @@
 //! Properties of the text decoders: the same rows however the bytes arrive, however batches are cut, and wherever
 //! reading goes on; and the rows of CSV are those of a plain copy of the rules of Python's `csv` module.
 
+pub(super) mod driver;
 mod encodings;
 pub(super) mod fixtures;
 mod rejects;
 
 use bytes::Bytes;
 
+use self::driver::drive;
 use super::compression::tests::{MANY, compressed};
 use super::{Access, DecodeLimits, InputEnd, OpenOptions, Step};
 use tollgate_base::batch::{Batch, Place, Position, Reject};
 use tollgate_base::error::{Error, ErrorKind, Result};
-use tollgate_base::object::{ObjectFacts, StorageClass, Timestamp};
+use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Compression, CsvHeader, CsvOptions, FormatOptions, OnBadRow};
 
 struct Random(u64);
@@ -54,13 +56,7 @@ impl Run {
 }
 
 fn object() -> ObjectFacts {
-    ObjectFacts {
-        key: "file".into(),
-        size: 0,
-        modified_at: Timestamp::from_micros(0),
-        etag: "".into(),
-        storage_class: StorageClass::Standard,
-    }
+    fixtures::object("file", 0)
 }
 
 fn rows_of(batch: &Batch) -> Vec<Row> {
@@ -110,27 +106,15 @@ impl Reading<'_> {
         let (compression, resume, limits) = (self.compression, self.resume.as_ref(), self.limits);
         let mut decoder =
             OpenOptions { compression, resume, limits, ..OpenOptions::new(self.options) }.open(&object())?;
-        let Access::Stream { from } = decoder.access() else { panic!("text is a stream") };
-        let mut at = from as usize;
-        loop {
-            match decoder.step()? {
-                Step::NeedRoom => {}
-                Step::NeedBytes if at >= self.stored.len() => decoder.end_input(InputEnd::Complete),
-                Step::NeedBytes => {
-                    let end = (at + piece().max(1)).min(self.stored.len());
-                    decoder.feed(at as u64, Bytes::copy_from_slice(&self.stored[at..end]))?;
-                    at = end;
-                }
-                Step::Batch(decoded) => {
-                    assert!(decoded.batch.rows() <= self.limits.batch_rows);
-                    assert!(decoded.batch.rows() > 0 || !decoded.rejects.is_empty());
-                    run.rejects.extend(decoded.rejects.into_iter().map(|reject| (run.batches.len(), reject)));
-                    run.batches.push((rows_of(&decoded.batch), decoded.after));
-                }
-                Step::Done => return Ok(()),
-                Step::NeedRanges(_) | Step::Planned(_) => panic!("text needs no ranges"),
-            }
-        }
+        let driven = drive(&mut *decoder, self.stored, piece, |decoded| {
+            assert!(decoded.batch.rows() <= self.limits.batch_rows);
+            assert!(decoded.batch.rows() > 0 || !decoded.rejects.is_empty());
+            run.rejects.extend(decoded.rejects.into_iter().map(|reject| (run.batches.len(), reject)));
+            run.batches.push((rows_of(&decoded.batch), decoded.after));
+            Ok(())
+        });
+        assert!(driven.ranges.is_empty(), "text needs no ranges");
+        driven.end
     }
 }
 
@@ -287,11 +271,14 @@ fn python_rows(text: &str, options: &CsvOptions) -> Expected {
                     continue;
                 }
                 State::AfterEscapedLineEnd if c.is_none() => continue,
-                State::AfterEscapedLineEnd | State::InField => {
+                State::AfterEscapedLineEnd | State::InField | State::QuoteInQuoted => {
                     if ends {
                         row.push(std::mem::take(&mut field));
                     } else {
-                        if c == escape {
+                        if state == State::QuoteInQuoted && c == quote {
+                            field.extend(c);
+                            state = State::InQuoted;
+                        } else if state != State::QuoteInQuoted && c == escape {
                             state = State::Escaped;
                         } else if c == Some(delimiter) {
                             row.push(std::mem::take(&mut field));
@@ -317,23 +304,6 @@ fn python_rows(text: &str, options: &CsvOptions) -> Expected {
                     field.push(c.unwrap_or('\n'));
                     state = State::InQuoted;
                     continue;
-                }
-                State::QuoteInQuoted => {
-                    if ends {
-                        row.push(std::mem::take(&mut field));
-                    } else {
-                        if c == quote {
-                            field.extend(c);
-                            state = State::InQuoted;
-                        } else if c == Some(delimiter) {
-                            row.push(std::mem::take(&mut field));
-                            state = State::StartField;
-                        } else {
-                            field.extend(c);
-                            state = State::InField;
-                        }
-                        continue;
-                    }
                 }
             }
             if !row.is_empty() {

@@ -36,6 +36,7 @@ mod span;
 mod store;
 #[cfg(test)]
 mod tests;
+mod wrapped_client;
 
 pub use body::Body;
 pub use checksum::Checksum;

@@ -9,16 +9,13 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::OnceLock;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use aws_sdk_s3::config::{ConfigBag, HttpClient, RuntimeComponents, RuntimeComponentsBuilder, SharedHttpClient};
+use aws_sdk_s3::config::SharedHttpClient;
 use aws_sdk_s3::error::{BoxError, ConnectorError};
 use aws_sdk_s3::primitives::SdkBody;
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -26,6 +23,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::options::StoreOptions;
 use super::page;
+use super::wrapped_client::wrapped;
 use tollgate_base::error::{Error, ErrorKind};
 use tollgate_cost::usage::{Attempt, Operation, Row};
 use tollgate_cost::{AttemptPermit, Gate, Ledger, PlannedAttempt};
@@ -116,42 +114,8 @@ impl Meter {
 }
 
 /// The SDK's HTTP client with a meter on each attempt.
-///
-/// It makes one connector and keeps it: a store has one set of timeouts, so the client's own search by settings, on each
-/// request, would always find the same.
-#[derive(Debug)]
-pub(super) struct MeteredClient {
-    inner: SharedHttpClient,
-    meter: Meter,
-    connector: OnceLock<SharedHttpConnector>,
-}
-
-impl MeteredClient {
-    pub(super) fn new(inner: SharedHttpClient, meter: Meter) -> Self {
-        Self { inner, meter, connector: OnceLock::new() }
-    }
-}
-
-impl HttpClient for MeteredClient {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let connector = self.connector.get_or_init(|| {
-            let inner = self.inner.http_connector(settings, components);
-            SharedHttpConnector::new(MeteredConnector { inner, meter: self.meter.clone() })
-        });
-        connector.clone()
-    }
-
-    fn validate_base_client_config(
-        &self,
-        components: &RuntimeComponentsBuilder,
-        config: &ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.inner.validate_base_client_config(components, config)
-    }
-
-    fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
-        self.inner.validate_final_config(components, config)
-    }
+pub(super) fn metered(inner: SharedHttpClient, meter: Meter) -> SharedHttpClient {
+    wrapped(inner, move |inner| SharedHttpConnector::new(MeteredConnector { inner, meter: meter.clone() }))
 }
 
 #[derive(Debug)]

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_s3::config::{ConfigBag, HttpClient, RuntimeComponents, RuntimeComponentsBuilder, SharedHttpClient};
-use aws_sdk_s3::error::{BoxError, DisplayErrorContext};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector,
-};
+use aws_sdk_s3::config::SharedHttpClient;
+use aws_sdk_s3::error::DisplayErrorContext;
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture, SharedHttpConnector};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
+
+use super::wrapped_client::wrapped;
 
 /// An attempt and the head of its response. It contains no secrets, because signatures are in the headers.
 #[derive(Debug)]
@@ -27,38 +27,10 @@ pub struct Attempted<'a> {
 /// A function that is called for each attempt.
 pub type Observer = fn(&Attempted<'_>);
 
-/// An HTTP client that reports each attempt to an observer.
-#[derive(Debug)]
-struct Observed {
-    inner: SharedHttpClient,
-    observer: Observer,
-}
-
 /// The client, and an observer around it where there is one.
 pub(super) fn observed(inner: SharedHttpClient, observer: Option<Observer>) -> SharedHttpClient {
-    match observer {
-        Some(observer) => SharedHttpClient::new(Observed { inner, observer }),
-        None => inner,
-    }
-}
-
-impl HttpClient for Observed {
-    fn http_connector(&self, settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-        let inner = self.inner.http_connector(settings, components);
-        SharedHttpConnector::new(ObservedConnector { inner, observer: self.observer })
-    }
-
-    fn validate_base_client_config(
-        &self,
-        components: &RuntimeComponentsBuilder,
-        config: &ConfigBag,
-    ) -> Result<(), BoxError> {
-        self.inner.validate_base_client_config(components, config)
-    }
-
-    fn validate_final_config(&self, components: &RuntimeComponents, config: &ConfigBag) -> Result<(), BoxError> {
-        self.inner.validate_final_config(components, config)
-    }
+    let Some(observer) = observer else { return inner };
+    wrapped(inner, move |inner| SharedHttpConnector::new(ObservedConnector { inner, observer }))
 }
 
 #[derive(Debug)]

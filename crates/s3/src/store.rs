@@ -19,7 +19,7 @@ use super::context::{ConnectionContext, RequestTarget};
 use super::error::Failure;
 use super::identity::UsedSecrets;
 use super::listing::{KeyOrder, ListPage, ListRequest};
-use super::meter::{Meter, MeteredClient, Trace};
+use super::meter::{Meter, Trace, metered};
 use super::observe::observed;
 use super::options::StoreOptions;
 use super::retry::Attempts;
@@ -91,10 +91,7 @@ impl Store {
         let asked = identity::Asked { region: &region, http: unmetered.clone(), timeout: options.credentials_timeout };
         // Boxed: the SDK's search of the environment is a large future.
         let credentials = Box::pin(identity::provider(&connection.credentials, asked, &used_secrets)).await?;
-        let http = SharedHttpClient::new(MeteredClient::new(
-            observed(unmetered, options.observer),
-            Meter::new(ledger, &options),
-        ));
+        let http = metered(observed(unmetered, options.observer), Meter::new(ledger, &options));
         let client = client::client(connection, &options, &region, http.clone(), credentials.clone());
         let inner = Inner {
             connection: connection.clone(),

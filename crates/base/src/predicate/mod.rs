@@ -32,4 +32,4 @@ pub use self::marks::{Lookback, Marks};
 pub use self::number::Number;
 pub use self::operand::{Compared, Operand, small_integer};
 pub use self::time::{instant, time_of_day};
-pub use self::value::{DAY_NANOS, Kind, Value};
+pub use self::value::{DAY_NANOS, Kind, Value, text_or_bytes};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use arrow::datatypes::i256;
+use arrow::datatypes::{DataType, i256};
 
 /// The number of nanoseconds in a day.
 pub const DAY_NANOS: i128 = 86_400_000_000_000;
@@ -62,6 +62,21 @@ impl Kind {
             Self::Other => "use 'is null' or 'is not null'",
         }
     }
+}
+
+/// Whether the values of an Arrow column are texts or bytes, which compare bytewise.
+#[must_use]
+pub fn text_or_bytes(data_type: &DataType) -> bool {
+    matches!(
+        data_type,
+        DataType::Utf8
+            | DataType::LargeUtf8
+            | DataType::Utf8View
+            | DataType::Binary
+            | DataType::LargeBinary
+            | DataType::BinaryView
+            | DataType::FixedSizeBinary(_)
+    )
 }
 
 impl fmt::Display for Kind {

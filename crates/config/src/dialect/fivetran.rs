@@ -13,7 +13,7 @@ use crate::input::{
 use crate::job::{Job, Stream};
 use crate::location::stream_name;
 use crate::parameters::compression::around;
-use crate::parameters::connection::{Access, REGION, USE_SSL, connection, tls_has_effect};
+use crate::parameters::connection::{Access, USE_SSL, connection, tls_has_effect};
 use crate::parameters::credentials::Identity;
 use crate::parameters::formats::csv;
 use crate::parameters::selection::{self, SKIP_MARKERS};
@@ -404,13 +404,8 @@ impl FivetranInput {
 
     /// The connection; credentials are filled in later.
     fn connection(&self, object: &Object, log: &mut ProvenanceLog) -> Result<(Connection, String)> {
-        let access = Access {
-            bucket: ("bucket", &self.bucket),
-            endpoint: ("endpoint_url", self.endpoint_url.as_deref()),
-            tls: self.use_ssl,
-            region: ("region", self.region.as_deref()),
-            default_region: REGION.of(DIALECT),
-        };
+        let (endpoint, region) = (self.endpoint_url.as_deref(), self.region.as_deref());
+        let access = Access::flat(&self.bucket, endpoint, self.use_ssl, region, DIALECT);
         tls_has_effect(&access, "use_ssl", object, log)?;
         connection(&access, Credentials::Anonymous, log)
     }

@@ -10,7 +10,7 @@ use crate::input::{Object, SecretInput, one_of, without_nulls, wrong};
 use crate::job::{Job, Stream};
 use crate::location::stream_name;
 use crate::parameters::compression::around;
-use crate::parameters::connection::{Access, REGION, USE_SSL, connection, tls_has_effect};
+use crate::parameters::connection::{Access, USE_SSL, connection, tls_has_effect};
 use crate::parameters::credentials::Identity;
 use crate::parameters::formats::{csv, parquet};
 use crate::parameters::selection::{self, SKIP_MARKERS};
@@ -199,13 +199,8 @@ impl FlatInput {
         let compression = self.compression(&format, log)?;
         let start_date = self.start_date.as_deref();
         let start_at = start_date.map(|text| selection::start_date(text, "start_date")).transpose()?;
-        let access = Access {
-            bucket: ("bucket", &self.bucket),
-            endpoint: ("endpoint_url", self.endpoint_url.as_deref()),
-            tls: self.use_ssl,
-            region: ("region", self.region.as_deref()),
-            default_region: REGION.of(DIALECT),
-        };
+        let (endpoint, region) = (self.endpoint_url.as_deref(), self.region.as_deref());
+        let access = Access::flat(&self.bucket, endpoint, self.use_ssl, region, DIALECT);
         tls_has_effect(&access, "use_ssl", object, log)?;
         let credentials = Identity {
             access_key_id: ("access_key_id", self.access_key_id),

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::dialect::PerDialect;
+use crate::dialect::{Dialect, PerDialect};
 use crate::input::{Object, wrong};
 use crate::location::{bucket, endpoint, region};
 use crate::provenance::ProvenanceLog;
@@ -96,6 +96,25 @@ pub(crate) struct Access<'a> {
     pub(crate) region: (&'a str, Option<&'a str>),
     /// The dialect's region where none is written.
     pub(crate) default_region: Option<&'a str>,
+}
+
+impl<'a> Access<'a> {
+    /// The connection in a dialect that has its parameters side by side, without a provider around them.
+    pub(crate) fn flat(
+        bucket: &'a str,
+        endpoint_url: Option<&'a str>,
+        tls: bool,
+        region: Option<&'a str>,
+        dialect: Dialect,
+    ) -> Self {
+        Self {
+            bucket: ("bucket", bucket),
+            endpoint: ("endpoint_url", endpoint_url),
+            tls,
+            region: ("region", region),
+            default_region: REGION.of(dialect),
+        }
+    }
 }
 
 /// Whether the switch for TLS decides anything: a scheme in the endpoint wins over it, and switching TLS off without an

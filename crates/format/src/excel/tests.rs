@@ -4,11 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::tests::fixtures::{self, members};
-use tollgate_base::object::{StorageClass, Timestamp};
+use crate::tests::driver::drive;
+use crate::tests::fixtures;
 use tollgate_base::options::FormatOptions;
-use tollgate_base::schema::Columns;
-use tollgate_record::{EncodeOptions, StreamEncoder, Validation};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../integration_tests/fixtures/excel");
 
@@ -19,55 +17,31 @@ struct Run {
     error: Option<Error>,
 }
 
-fn object(size: usize) -> ObjectFacts {
-    ObjectFacts {
-        key: "file.xlsx".into(),
-        size: size as u64,
-        modified_at: Timestamp::default(),
-        etag: "".into(),
-        storage_class: StorageClass::Standard,
-    }
-}
-
 fn run(stored: &[u8], resume: Option<&Position>, limits: &DecodeLimits, piece: usize) -> Run {
     let mut run = Run { lines: Vec::new(), positions: Vec::new(), columns: None, error: None };
     let object = object(stored.len());
-    let options = EncodeOptions::new(&FormatOptions::Excel, false, Validation::Emit);
-    let mut encoder = StreamEncoder::new("s", None, &Columns::All, options).file(&object, 0);
+    let mut encoder = fixtures::encoder(&FormatOptions::Excel, &object);
     let opened = ExcelDecoder::new(Compression::Auto, &Projection::All, &object, resume, limits);
     let mut decoder = match opened {
         Ok(decoder) => decoder,
         Err(error) => return Run { error: Some(error), ..run },
     };
-    let mut at = 0;
-    loop {
-        match decoder.step() {
-            Ok(Step::NeedRoom) => {}
-            Ok(Step::NeedBytes) if at == stored.len() => decoder.end_input(InputEnd::Complete),
-            Ok(Step::NeedBytes) => {
-                let end = (at + piece).min(stored.len());
-                decoder.feed(at as u64, Bytes::copy_from_slice(&stored[at..end])).unwrap();
-                at = end;
-            }
-            Ok(Step::Batch(decoded)) => {
-                assert!((1..=limits.batch_rows).contains(&decoded.batch.rows()));
-                let mut out = Vec::new();
-                encoder.encode(&decoded.batch, &mut out).unwrap();
-                run.lines.extend(std::str::from_utf8(&out).unwrap().lines().map(members));
-                run.positions.push(decoded.after);
-            }
-            Ok(Step::Done) => {
-                run.columns = decoder.columns();
-                break;
-            }
-            Ok(Step::NeedRanges(_) | Step::Planned(_)) => panic!("a workbook is a stream"),
-            Err(error) => {
-                run.error = Some(error);
-                break;
-            }
-        }
+    let driven = drive(&mut decoder, stored, &mut || piece, |decoded| {
+        assert!((1..=limits.batch_rows).contains(&decoded.batch.rows()));
+        run.lines.extend(fixtures::rows(&mut encoder, &decoded.batch)?);
+        run.positions.push(decoded.after);
+        Ok(())
+    });
+    assert!(driven.ranges.is_empty(), "a workbook is a stream");
+    match driven.end {
+        Ok(()) => run.columns = decoder.columns(),
+        Err(error) => run.error = Some(error),
     }
     run
+}
+
+fn object(size: usize) -> ObjectFacts {
+    fixtures::object("file.xlsx", size)
 }
 
 fn files() -> Vec<(PathBuf, Vec<u8>)> {

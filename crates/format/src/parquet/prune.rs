@@ -16,7 +16,9 @@ use parquet::schema::types::ColumnDescriptor;
 
 use super::guard::guarded;
 use super::index::{Location, PageValues};
-use tollgate_base::predicate::{ColumnStatistics, Compared, Condition, DAY_NANOS, Nulls, Operand, Predicate, Value};
+use tollgate_base::predicate::{
+    ColumnStatistics, Compared, Condition, DAY_NANOS, Nulls, Operand, Predicate, Value, text_or_bytes,
+};
 
 /// The filters of a stream, and where their columns are in a file.
 #[derive(Debug)]
@@ -290,14 +292,9 @@ fn form(data_type: &DataType, leaf: &ColumnDescriptor) -> Option<Form> {
                 Form::Decimal(*scale)
             }
         }
-        DataType::Utf8
-        | DataType::LargeUtf8
-        | DataType::Utf8View
-        | DataType::Binary
-        | DataType::LargeBinary
-        | DataType::BinaryView
-        | DataType::FixedSizeBinary(_)
-            if order == SortOrder::UNSIGNED && matches!(physical, Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY) =>
+        kind if text_or_bytes(kind)
+            && order == SortOrder::UNSIGNED
+            && matches!(physical, Type::BYTE_ARRAY | Type::FIXED_LEN_BYTE_ARRAY) =>
         {
             Form::Bytes
         }

@@ -7,7 +7,7 @@ use arrow::datatypes::*;
 
 use super::rows::FileRowFilter;
 use tollgate_base::error::{Error, Result};
-use tollgate_base::predicate::{DAY_NANOS, Kind, Predicate, Value};
+use tollgate_base::predicate::{DAY_NANOS, Kind, Predicate, Value, text_or_bytes};
 use tollgate_base::schema::Columns;
 
 /// The value of a row.
@@ -67,15 +67,9 @@ fn kind_of(data_type: &DataType) -> Kind {
         kind if kind.is_numeric() => Kind::Number,
         DataType::Dictionary(_, values) => kind_of(values),
         DataType::RunEndEncoded(_, values) => kind_of(values.data_type()),
-        DataType::Utf8
-        | DataType::LargeUtf8
-        | DataType::Utf8View
-        | DataType::Binary
-        | DataType::LargeBinary
-        | DataType::BinaryView
-        | DataType::FixedSizeBinary(_)
         // All rows are null: whatever is asked of them is unknown.
-        | DataType::Null => Kind::Text,
+        DataType::Null => Kind::Text,
+        kind if text_or_bytes(kind) => Kind::Text,
         _ => Kind::Other,
     }
 }

@@ -5,12 +5,10 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use super::*;
-use crate::tests::fixtures::{self, members};
+use crate::tests::driver::drive;
+use crate::tests::fixtures;
 use tollgate_base::batch::{InferredType, Reject};
-use tollgate_base::object::{StorageClass, Timestamp};
 use tollgate_base::options::{FormatOptions, InferenceDepth};
-use tollgate_base::schema::Columns;
-use tollgate_record::{EncodeOptions, StreamEncoder, Validation};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../integration_tests/fixtures/avro");
 
@@ -43,13 +41,7 @@ impl<'a> Reading<'a> {
     }
 
     fn object(&self) -> ObjectFacts {
-        ObjectFacts {
-            key: "file.avro".into(),
-            size: self.stored.len() as u64,
-            modified_at: Timestamp::default(),
-            etag: "".into(),
-            storage_class: StorageClass::Standard,
-        }
+        fixtures::object("file.avro", self.stored.len())
     }
 
     fn decoder(&self) -> AvroDecoder {
@@ -69,51 +61,20 @@ impl<'a> Reading<'a> {
         let (object, all) = (self.object(), &Projection::All);
         let (resume, limits) = (self.resume.as_ref(), &self.limits);
         let mut decoder = AvroDecoder::new(&self.options, self.compression, all, &object, resume, limits)?;
-        let options = EncodeOptions::new(&FormatOptions::Avro(self.options.clone()), false, Validation::Emit);
-        let mut encoder = StreamEncoder::new("s", None, &Columns::All, options).file(&object, 0);
-        let Access::Stream { from } = decoder.access() else { panic!("blocks are a stream") };
-        run.from = from;
-        let mut at = from as usize;
-        loop {
-            match decoder.step()? {
-                Step::NeedRoom | Step::Planned(_) => {}
-                Step::NeedBytes if at >= self.stored.len() => decoder.end_input(InputEnd::Complete),
-                Step::NeedBytes => {
-                    let end = (at + piece().max(1)).min(self.stored.len());
-                    decoder.feed(at as u64, Bytes::copy_from_slice(&self.stored[at..end]))?;
-                    at = end;
-                }
-                Step::NeedRanges(ranges) => {
-                    assert_eq!(at as u64, from, "ranges come before the stream");
-                    for range in ranges {
-                        let bytes = &self.stored[range.start as usize..range.end as usize];
-                        for (index, part) in bytes.chunks(piece().clamp(1, 1 << 20)).enumerate() {
-                            let offset = range.start + (index * part.len()) as u64;
-                            let offset = if part.as_ptr_range().end == bytes.as_ptr_range().end {
-                                range.end - part.len() as u64
-                            } else {
-                                offset
-                            };
-                            decoder.feed(offset, Bytes::copy_from_slice(part))?;
-                        }
-                        run.ranges.push(range);
-                    }
-                }
-                Step::Batch(decoded) => {
-                    // Bytes behind the last row are not counted as one.
-                    let rows = decoded.batch.rows() + decoded.rejects.len();
-                    assert!((1..=self.limits.batch_rows + 1).contains(&rows));
-                    let mut out = Vec::new();
-                    encoder.encode(&decoded.batch, &mut out)?;
-                    run.lines.extend(std::str::from_utf8(&out).unwrap().lines().map(members));
-                    run.rejects.extend(decoded.rejects);
-                    let all = run.lines.len() as u64 + run.rejects.iter().map(rows_of).sum::<u64>();
-                    assert_eq!(decoded.after.rows, all + resume.map_or(0, |position| position.rows));
-                    run.positions.push(decoded.after);
-                }
-                Step::Done => return Ok(()),
-            }
-        }
+        let mut encoder = fixtures::encoder(&FormatOptions::Avro(self.options.clone()), &object);
+        let driven = drive(&mut decoder, self.stored, piece, |decoded| {
+            // Bytes behind the last row are not counted as one.
+            let rows = decoded.batch.rows() + decoded.rejects.len();
+            assert!((1..=self.limits.batch_rows + 1).contains(&rows));
+            run.lines.extend(fixtures::rows(&mut encoder, &decoded.batch)?);
+            run.rejects.extend(decoded.rejects);
+            let all = run.lines.len() as u64 + run.rejects.iter().map(rows_of).sum::<u64>();
+            assert_eq!(decoded.after.rows, all + resume.map_or(0, |position| position.rows));
+            run.positions.push(decoded.after);
+            Ok(())
+        });
+        (run.from, run.ranges) = (driven.from, driven.ranges);
+        driven.end
     }
 }
 

@@ -5,8 +5,14 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
 
 use tollgate_base::batch::{InferredColumn, InferredType, Nested};
+#[cfg(doc)]
+use tollgate_base::options::InferenceDepth;
 
 /// A schema that takes the values of inferred columns, in the same order; all fields take nulls.
+///
+/// The columns must have been inferred with [`InferenceDepth::Rich`]. The compatible types are those of the catalogs of
+/// the connector that we replace, and some of them are not the values': Avro's times of day, for example, are integers
+/// there and texts in the rows.
 ///
 /// Integers are of 64 bits, numbers are doubles, and timestamps are microseconds in UTC. What has no type of its own is
 /// a string: columns of nulls only, of several types, and objects and arrays of which nothing more is known.

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, AsArray, Decimal128Array, DictionaryArray, FixedSizeListArray, Float64Array, Int32Array,
-    Int64Array, LargeListArray, ListArray, RecordBatch, StringArray, StructArray, TimestampNanosecondArray, make_array,
+    Array, ArrayRef, AsArray, Date32Array, Decimal128Array, DictionaryArray, FixedSizeListArray, Float64Array,
+    Int32Array, Int64Array, LargeListArray, ListArray, RecordBatch, StringArray, StructArray, TimestampNanosecondArray,
+    make_array,
 };
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimeUnit};
@@ -315,6 +316,8 @@ fn arrow_columns_are_cast_and_no_digit_is_cut_off() {
         Arc::new(values.with_precision_and_scale(10, 2).unwrap()) as ArrayRef
     };
     let nanos = || Arc::new(TimestampNanosecondArray::from(vec![1_000, 1_001]).with_timezone("UTC")) as ArrayRef;
+    let naive = || Arc::new(TimestampNanosecondArray::from(vec![86_400_000_000_000])) as ArrayRef;
+    let days = || Arc::new(Date32Array::from(vec![1])) as ArrayRef;
     let dictionary = || Arc::new(["a", "b", "a"].into_iter().collect::<DictionaryArray<Int32Type>>()) as ArrayRef;
     for (values, kind, expected, refused) in [
         (ints(&[1, 2]), DataType::Int64, ["1", "2"].as_slice(), [].as_slice()),
@@ -331,6 +334,23 @@ fn arrow_columns_are_cast_and_no_digit_is_cut_off() {
         (nanos(), micros(Some("UTC")), &["1970-01-01T00:00:00.000001Z"], &[1]),
         (nanos(), DataType::Utf8, &["1970-01-01T00:00:00.000001+00:00", "1970-01-01T00:00:00.000001001+00:00"], &[]),
         (nanos(), DataType::Date32, &[], &[0, 1]),
+        (
+            nanos(),
+            DataType::Timestamp(TimeUnit::Nanosecond, None),
+            &["1970-01-01T00:00:00.000001", "1970-01-01T00:00:00.000001001"],
+            &[],
+        ),
+        (
+            nanos(),
+            DataType::Timestamp(TimeUnit::Microsecond, Some("+01:00".into())),
+            &["1970-01-01T01:00:00.000001+01:00"],
+            &[1],
+        ),
+        (naive(), DataType::Timestamp(TimeUnit::Second, Some("+01:00".into())), &["1970-01-02T00:00:00+01:00"], &[]),
+        (naive(), micros(Some("UTC")), &["1970-01-02T00:00:00Z"], &[]),
+        (naive(), DataType::Date32, &["1970-01-02"], &[]),
+        (days(), micros(Some("UTC")), &["1970-01-02T00:00:00Z"], &[]),
+        (days(), DataType::Date64, &["1970-01-02T00:00:00"], &[]),
         (texts(&["1", "x", " 2"]), DataType::Int64, &["1", "2"], &[1]),
         (texts(&["1.5", "1.55"]), DataType::Decimal128(5, 1), &["1.5"], &[1]),
         (texts(&["a"]), DataType::Utf8View, &["a"], &[]),

@@ -190,7 +190,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         ),
         (
             airbyte_csv(json!({"delimiter": "\n"})),
-            "`streams[0].format.delimiter` is \"\\n\", expected characters that do not",
+            "`streams[0].format.delimiter` is \"\\n\", expected characters other than line breaks",
         ),
         (
             airbyte_csv(json!({"quote_char": "ab"})),

@@ -14,6 +14,7 @@
 //! stay as they are here: whole numbers have no fraction, numbers keep their digits, truth values are not made numbers
 //! beside empty cells, and texts of digits stay texts.
 
+mod limits;
 mod parts;
 
 use std::collections::HashMap;
@@ -24,6 +25,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use bytes::Bytes;
 use calamine::{Cell, DataRef, ExcelDateTime, Reader, Xlsb, Xlsx};
 
+use self::limits::{
+    FREE_BYTES, MOST_BYTES, MOST_CELL_BYTES, MOST_COLUMNS, MOST_PART_BYTES, MOST_ROWS, MOST_TEXT_BYTES,
+    MOST_UNPACKED_BYTES, TEXT_BYTES, damaged, too_large,
+};
 use self::parts::Scan;
 use super::compression::{Filled, Source};
 use super::decode::{Access, Decode, DecodeLimits, InputEnd, Step};
@@ -36,25 +41,6 @@ use tollgate_base::error::{Error, ErrorKind, Result};
 use tollgate_base::json_string::write_string;
 use tollgate_base::object::ObjectFacts;
 use tollgate_base::options::{Compression, Projection};
-
-/// Bytes of a workbook at most.
-pub(crate) const MOST_BYTES: usize = 64 << 20;
-/// Bytes of the files in a workbook at most, and of the rows that are made of them.
-const MOST_UNPACKED_BYTES: u64 = 512 << 20;
-/// Columns of a sheet at most: as many as Excel has.
-const MOST_COLUMNS: u32 = 16_384;
-/// Bytes of the parts that are neither sheets nor shared texts at most: styles, and what is found where.
-const MOST_PART_BYTES: u64 = 32 << 20;
-/// Bytes of the shared texts in memory at most.
-const MOST_TEXT_BYTES: u64 = 96 << 20;
-/// What a shared text takes besides its bytes.
-const TEXT_BYTES: u64 = 56;
-/// Bytes of a text at most. Excel has 32,767 characters in a cell.
-const MOST_CELL_BYTES: u64 = 1 << 20;
-/// Rows of a sheet at most: as many as Excel has.
-const MOST_ROWS: u32 = 1 << 20;
-/// A workbook up to this size needs no room of its own.
-const FREE_BYTES: u64 = 1 << 20;
 
 /// Texts that pandas takes for null.
 const NULLS: &[&str] = &[
@@ -213,13 +199,6 @@ impl Decode for ExcelDecoder {
     }
 }
 
-fn too_large(name: &'static str, bytes: u64, limit: u64) -> Error {
-    Error::new(ErrorKind::TooLarge, "the workbook is larger than the limit allows")
-        .with(name, bytes)
-        .with("limit_bytes", limit)
-        .hint("a workbook must fit into memory; save large tables as CSV or Parquet")
-}
-
 /// Begins to make the rows of the first sheet. The thread ends when nobody takes them any more. Calamine may panic where
 /// bytes are not what they promise; for us that is a data error.
 fn make(bytes: Bytes, projection: &Projection, limits: &DecodeLimits, skip: u64) -> Result<Receiver<Made>> {
@@ -240,12 +219,6 @@ fn make(bytes: Bytes, projection: &Projection, limits: &DecodeLimits, skip: u64)
 
 fn gave_up(panic: String) -> Error {
     damaged("the library that reads it failed").caused_by(panic)
-}
-
-fn damaged(reason: impl ToString) -> Error {
-    Error::data("the object is not an Excel workbook, or it is damaged")
-        .with("reason", reason.to_string())
-        .hint("check the stream's format; xlsx and xlsb are supported")
 }
 
 /// Unpacks everything once and keeps nothing: what a directory says of sizes may be wrong. Gives the bytes that the shared

@@ -1,7 +1,7 @@
 //! Whether the parts of a workbook ask for more memory than they may: found by going through them once, before the library
 //! reads them, which believes what they say.
 
-use super::{MOST_CELL_BYTES, MOST_TEXT_BYTES, TEXT_BYTES, damaged, too_large};
+use super::limits::{MOST_CELL_BYTES, MOST_TEXT_BYTES, TEXT_BYTES, damaged, too_large};
 use tollgate_base::error::Result;
 
 /// Bytes of a record of xlsb at most. The longest text of a cell has 64 KiB.

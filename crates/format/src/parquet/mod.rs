@@ -28,6 +28,8 @@ mod repack;
 mod room;
 mod row_counts;
 mod shape;
+mod sizes;
+mod slice_decoder;
 #[cfg(test)]
 #[expect(clippy::single_range_in_vec_init, reason = "lists of ranges, some of them short")]
 mod tests;
@@ -43,9 +45,8 @@ use std::sync::Arc;
 use arrow::record_batch::RecordBatch;
 use bytes::Bytes;
 use parquet::DecodeResult;
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, RowSelection};
-use parquet::arrow::push_decoder::{ParquetPushDecoder, ParquetPushDecoderBuilder};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use parquet::arrow::push_decoder::ParquetPushDecoder;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::page_index::offset_index::OffsetIndexMetaData;
 
@@ -59,6 +60,7 @@ use self::pieces::{PIECE_BYTES, Pieces};
 use self::plan::{Draft, Plan, Slice, Start};
 use self::repack::Repacked;
 use self::room::Room;
+use self::slice_decoder::decoder_of;
 use crate::decode::{Access, Decode, FileFacts, InputEnd, Pruned, RangePlan, Step};
 use crate::resume::{foreign_position, refused_position};
 use tollgate_base::batch::{Batch, Decoded, Place, Position};
@@ -663,25 +665,6 @@ impl Active {
         self.held_bytes = wanted;
         more
     }
-}
-
-/// A decoder of the rows of a slice.
-fn decoder_of(
-    reader: &ArrowReaderMetadata,
-    slice: &Slice,
-    mask: ProjectionMask,
-    batch_rows: usize,
-) -> Result<ParquetPushDecoder> {
-    let rows = reader.metadata().row_group(slice.group).num_rows() as usize;
-    let mut builder = ParquetPushDecoderBuilder::new_with_metadata(reader.clone())
-        .with_row_groups(vec![slice.group])
-        .with_projection(mask)
-        .with_batch_size(batch_rows);
-    if slice.rows != [Range { start: 0, end: rows }] {
-        let selection = RowSelection::from_consecutive_ranges(slice.rows.iter().cloned(), rows);
-        builder = builder.with_row_selection(selection);
-    }
-    guarded(|| builder.build())
 }
 
 /// A range's bytes, where they were fetched before.

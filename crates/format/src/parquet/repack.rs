@@ -24,12 +24,12 @@ use parquet::errors::ParquetError;
 use parquet::file::metadata::RowGroupMetaData;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
-use super::decoder_of;
 use super::footer::Opened;
 use super::guard::guarded;
 use super::pages::Pages;
 use super::plan::Slice;
 use super::room::{MOST_BYTES, PORTION_BYTES, Room, room};
+use super::slice_decoder::decoder_of;
 use tollgate_base::error::{Error, Result};
 
 /// The small pages of all columns together, about.

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::pages::Sizes;
+use super::sizes::Sizes;
 
 /// Values of a piece, about. A piece is smaller than a row, or has some rows.
 pub(super) const PIECE_VALUES: u64 = 8192;

@@ -66,7 +66,7 @@ impl StreamContext {
     }
 
     /// Whether the inventory has a key.
-    pub(crate) fn has_in_inventory(&self, key: &str) -> bool {
+    pub(crate) fn is_from_inventory(&self, key: &str) -> bool {
         self.keys.get().is_some_and(|keys| keys.is_of_inventory(key))
     }
 

@@ -28,10 +28,10 @@ pub(crate) async fn read_current_version(
     let (may_split, until) = (grant.may_split, grant.until);
     let ended = read(&context, object.clone(), from, &cursor, grant).await;
     let error = match ended {
-        Err(error) if error.kind() == ErrorKind::NotFound && context.has_in_inventory(&object.key) => {
+        Err(error) if error.kind() == ErrorKind::NotFound && context.is_from_inventory(&object.key) => {
             return Ok(context.forget(object.key).await);
         }
-        Err(error) if error.kind() == ErrorKind::Changed && context.has_in_inventory(&object.key) => error,
+        Err(error) if error.kind() == ErrorKind::Changed && context.is_from_inventory(&object.key) => error,
         ended => return ended,
     };
     let now = match Box::pin(context.store.head(&object.key)).await {

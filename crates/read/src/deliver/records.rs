@@ -207,7 +207,7 @@ async fn conclude(
             Ok(FileEnd::Read)
         }
         Err(error)
-            if error.kind() == ErrorKind::NotFound && archive_after.is_none() && context.has_in_inventory(&key) =>
+            if error.kind() == ErrorKind::NotFound && archive_after.is_none() && context.is_from_inventory(&key) =>
         {
             Ok(context.forget(key).await)
         }

@@ -176,6 +176,8 @@ impl ByteSource {
     /// Computes no checksum of our own any more, since no later run will decode again what was handed over.
     pub(crate) fn stop_remembering(&mut self) {
         self.remembers = false;
+        // It keeps the whole buffer of which it is a part.
+        self.last = Bytes::new();
         self.checksum = self.checksum.take().filter(|sum| sum.promised_by_server() || sum.awaits_comparison());
     }
 
@@ -202,7 +204,9 @@ impl ByteSource {
             }
             if let Some(checksum) = &mut self.checksum {
                 checksum.update(&bytes).map_err(|error| error.with("bucket", self.store.bucket()))?;
-                self.last = bytes.clone();
+                if self.remembers {
+                    self.last = bytes.clone();
+                }
             }
             let start = self.offset;
             self.offset += bytes.len() as u64;

@@ -331,7 +331,11 @@ fn files_that_vanished_since_the_inventory_are_counted_and_fail_nothing() {
     for mode in ["full_refresh", "incremental"] {
         let output = read(&bench, stream(Some(&at)), mode, None).ok();
         assert_eq!(output.data().len(), 9, "{mode}");
-        assert!(logged(&output, "WARN stream s: 1 files skipped: deleted after the inventory was made"), "{:#?}", output.logs());
+        assert!(
+            logged(&output, "WARN stream s: 1 files skipped: deleted after the inventory was made"),
+            "{:#?}",
+            output.logs()
+        );
         assert_eq!(requests(&bench), (1 + 2 + 10, 1, 1), "{mode}: one GET of them in vain");
     }
     // It comes back: it was never read.
@@ -427,7 +431,7 @@ fn the_newest_complete_inventory_of_a_folder_is_taken() {
     assert_eq!(output.data().len(), 11);
     assert!(logged(&output, "2024-01-16T12-00Z/manifest.json"), "{:#?}", output.logs());
     assert_eq!(requests(&bench), (1 + 2 + 11, 3 + 1, 0), "the folders, the two newest of them, and the days");
-    for (bucket, part) in [("other", "is of bucket 'other'"), (BUCKET, "there is no complete inventory")] {
+    for (bucket, part) in [("other", "is for bucket 'other'"), (BUCKET, "there is no complete inventory")] {
         let at = manifest(&bench, &format!("x{bucket}/2024"), bucket, "CSV", 0, &[]);
         let at = if bucket == BUCKET { format!("s3://{PLACE}/nowhere/") } else { at };
         for output in [

@@ -651,7 +651,7 @@ fn known_parameters_without_effect_are_not_called_unknown() {
             "append_file_option",
             "is without effect: a changed file",
         ),
-        (fivetran(json!({"empty_header": true})), "empty_header", "is supported with other column names: f0, f1"),
+        (fivetran(json!({"empty_header": true})), "empty_header", "is supported, but the columns are named f0, f1"),
         (
             flat(json!({"endpoint_url": "https://h.example", "use_ssl": false})),
             "use_ssl",

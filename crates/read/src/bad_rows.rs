@@ -227,7 +227,7 @@ mod tests {
             counts.add(&key, &(0..2000).map(reject).collect::<Vec<_>>());
         }
         let lines = counts.lines(&BadRowAction::Skip);
-        assert_eq!(lines[0], "100000 bad rows in 50 files were left out");
+        assert_eq!(lines[0], "100000 bad rows in 50 files were skipped");
         assert!(lines.len() == TOLD_REASONS + 3 && lines.iter().all(|line| line.len() < 600), "{lines:#?}");
         assert!(lines[1].starts_with("50000 bad rows: other reasons"), "{lines:#?}");
         assert!(lines.last().is_some_and(|line| line.contains("'f00' 2000") && line.ends_with("and 40 more files")));

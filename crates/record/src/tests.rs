@@ -294,11 +294,11 @@ fn skip_record_leaves_out_an_array_in_a_string_column_and_a_string_in_an_object_
     let text = "{\"s\":\"x\",\"o\":{}}\n{\"s\":[1]}\n{\"o\":\"x\"}\n{\"o\":1}\n{\"o\":[]}\n{\"s\":1,\"o\":null}\n";
     let (data, _, notes) = under(&FormatOptions::Jsonl, &columns, SKIP, text);
     assert_eq!(data, [serde_json::json!({"s": "x", "o": {}}), serde_json::json!({"s": 1})]);
-    assert_eq!(notes, ["Records in file did not pass validation policy: 4 records were left out"]);
+    assert_eq!(notes, ["Records in file did not pass validation policy: 4 records were skipped"]);
     let csv = FormatOptions::Csv(CsvOptions::default());
     let (data, _, notes) = under(&csv, &columns, SKIP, "o\n{}\n1\n[]\nx\n\"{\"\"a\"\":1}\"\n");
     assert_eq!(data, [serde_json::json!({"o": {}}), serde_json::json!({"o": {"a": 1}})]);
-    assert_eq!(notes, ["Records in file did not pass validation policy: 3 records were left out"]);
+    assert_eq!(notes, ["Records in file did not pass validation policy: 3 records were skipped"]);
 }
 
 #[test]

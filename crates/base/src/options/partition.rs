@@ -636,9 +636,9 @@ mod tests {
         for (text, part) in [
             ("/", "at least one"),
             ("a/b", "no partition"),
-            ("{a}{b}", "beside"),
+            ("{a}{b}", "between them"),
             ("{a", "not closed"),
-            ("a}/{b}", "has no '{{'"),
+            ("a}/{b}", "has no '{'"),
             ("{}", "without a name"),
             ("{a}/{a}", "twice"),
             ("{a}//{b}", "no name"),

@@ -153,7 +153,7 @@ fn errors_name_the_place_and_what_would_be_right() {
         (json!([["a", 3, 1]]), "`f[0][1]`", "'not in'"),
         (json!([["a", "="]]), "`f[0]`", "a value after '='"),
         (json!([["a", "=", null]]), "`f[0][2]`", "null"),
-        (json!([["a", "=", 1e20]]), "`f[0][2]`", "text"),
+        (json!([["a", "=", 1e20]]), "`f[0][2]`", "as a string"),
         (json!([["a", "=", [1]]]), "`f[0][2]`", "a string, a number"),
         (json!([["a", "in", 1]]), "`f[0][2]`", "list of values"),
         (json!([["a", "in", []]]), "`f[0][2]`", "at least one value"),

@@ -311,7 +311,10 @@ mod tests {
     fn what_is_wrong_is_named_with_its_path() {
         for (parameters, part) in [
             (json!({"partition_filter": {"date": {"gte": "now-1x"}}}), "`partition_filter.date.gte` is 'now-1x'"),
-            (json!({"partition_filter": {"date": {"after": "2024"}}}), "`partition_filter.date.after` is not a test"),
+            (
+                json!({"partition_filter": {"date": {"after": "2024"}}}),
+                "`partition_filter.date.after` is not a known test",
+            ),
             (json!({"partition_filter": {"date": {}}}), "`partition_filter.date` is {}"),
             (json!({"partition_filter": {"date": []}}), "`partition_filter.date` is []"),
             (json!({"partition_filter": {"date": ["a", {"b": 1}]}}), "`partition_filter.date[1]` is {"),

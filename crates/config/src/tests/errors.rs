@@ -83,7 +83,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         ),
         (
             v3(json!({"format": {"delimiter": "a delimiter so long"}})),
-            "`format.delimiter` is \"a delimiter so long\", expected one character, or a few in a row",
+            "`format.delimiter` is \"a delimiter so long\", expected one character, or a few",
         ),
         (
             v3(json!({"format": {"advanced_options": "{"}})),
@@ -190,7 +190,7 @@ fn errors_name_the_path_the_value_and_what_would_be_right() {
         ),
         (
             airbyte_csv(json!({"delimiter": "\n"})),
-            "`streams[0].format.delimiter` is \"\\n\", expected characters that do not",
+            "`streams[0].format.delimiter` is \"\\n\", expected characters other than line breaks",
         ),
         (
             airbyte_csv(json!({"quote_char": "ab"})),
@@ -271,10 +271,7 @@ fn what_is_known_and_not_done_is_refused_by_name() {
             "`streams[0].format.filetype` is 'unstructured', which is not",
         ),
         (airbyte_stream(json!({"format": {"filetype": "unstructured"}})), "is 'unstructured', which is not"),
-        (
-            airbyte_csv(json!({"quote_char": "§"})),
-            "`streams[0].format.quote_char` is '§', and characters outside ASCII",
-        ),
+        (airbyte_csv(json!({"quote_char": "§"})), "`streams[0].format.quote_char` is '§'; characters outside ASCII"),
         (
             airbyte(json!({"delivery_method": {"delivery_type": "use_permissions_transfer"}})),
             "`delivery_method.delivery_type` is 'use_permissions_transfer', which is not possible with S3",

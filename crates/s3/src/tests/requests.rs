@@ -143,7 +143,7 @@ async fn a_listing_that_stalls_or_breaks_off_is_tried_again() {
 /// Kind, and words that the text must hold, of the error for a code. The request is a GET of 'k' or a listing of 'bucket'.
 #[tokio::test]
 async fn refusals_say_what_is_wrong() {
-    use ErrorKind::{Access, Changed, Config, NotFound, Unsupported};
+    use ErrorKind::{Access, Archived, Changed, Config, NotFound, Unsupported};
     let get = "get";
     let list = "list";
     for (asked, status, code, kind, words) in [
@@ -158,7 +158,7 @@ async fn refusals_say_what_is_wrong() {
         (list, 400, "ExpiredToken", Access, "the session token has expired"),
         (list, 400, "InvalidToken", Access, "the session token does not belong"),
         (list, 403, "RequestTimeTooSkewed", Config, "clock"),
-        (get, 403, "InvalidObjectState", Unsupported, "object 'k' is archived"),
+        (get, 403, "InvalidObjectState", Archived, "object 'k' is archived"),
         (get, 412, "PreconditionFailed", Changed, "changed after it was listed"),
         (get, 416, "InvalidRange", Changed, "changed after it was listed"),
         (list, 301, "PermanentRedirect", Config, "bucket 'bucket' is not in region 'eu-west-1'"),

@@ -431,7 +431,7 @@ fn the_newest_complete_inventory_of_a_folder_is_taken() {
     assert_eq!(output.data().len(), 11);
     assert!(logged(&output, "2024-01-16T12-00Z/manifest.json"), "{:#?}", output.logs());
     assert_eq!(requests(&bench), (1 + 2 + 11, 3 + 1, 0), "the folders, the two newest of them, and the days");
-    for (bucket, part) in [("other", "is of bucket 'other'"), (BUCKET, "there is no complete inventory")] {
+    for (bucket, part) in [("other", "is for bucket 'other'"), (BUCKET, "there is no complete inventory")] {
         let at = manifest(&bench, &format!("x{bucket}/2024"), bucket, "CSV", 0, &[]);
         let at = if bucket == BUCKET { format!("s3://{PLACE}/nowhere/") } else { at };
         for output in [

@@ -406,7 +406,7 @@ fn a_sync_that_looks_back_lists_no_older_partitions_and_loses_no_later_day() {
     let (rows, state, output) = sync(Some(&state));
     assert_eq!(rows, ["13b", "14b", "15b", "16b", "17b", "later"]);
     let logs = output.logs();
-    assert!(logs.iter().any(|line| line.contains("12 prefixes not listed")), "{logs:#?}");
+    assert!(logs.iter().any(|line| line.contains("12 prefixes skipped")), "{logs:#?}");
     let text = plan(&bench, &config, "table");
     assert!(!text.contains("partition_lookback"), "a plan without a state lists everything:\n{text}");
     // A wrong date in the future keeps no day from being listed.
@@ -626,6 +626,7 @@ fn keys_with_a_leading_dot_are_counted_where_they_are_not_read() {
     }
     let output = bench.read(&flat(&bench, json!({"path_prefix": "t/"})), &catalog("s", "full_refresh"), None).ok();
     assert_eq!(output.data().len(), 1);
-    let said = |line: &String| line.starts_with("WARN") && line.contains("2 objects skipped: a name or a folder");
+    let said =
+        |line: &String| line.starts_with("WARN") && line.contains("2 objects skipped: a part of their key starts with");
     assert!(output.logs().iter().any(said), "{:#?}", output.logs());
 }

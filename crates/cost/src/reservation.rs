@@ -1,4 +1,4 @@
-//! How attempts name what was set aside for them.
+//! The names by which attempts refer to their reservations.
 
 /// The name of a [`super::CostReservation`], unique in its run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

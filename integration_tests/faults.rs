@@ -352,7 +352,7 @@ fn a_page_of_parquet_with_a_wrong_checksum_is_an_error_and_gives_no_row() {
         let [error] = output.errors()[..] else { panic!("one TRACE ERROR: {output:#?}") };
         let message = error["message"].as_str().unwrap();
         assert!(
-            message.contains("the checksum of a Parquet page does not match") && message.contains("\"pad\""),
+            message.contains("the checksum of a Parquet page does not match") && message.contains("'pad'"),
             "{message}"
         );
     }

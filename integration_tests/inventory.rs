@@ -354,7 +354,7 @@ fn files_that_were_overwritten_since_the_inventory_are_read_as_they_are() {
     let rows: BTreeSet<String> = output.column("x").into_iter().collect();
     assert!(rows.contains("newer") && rows.contains("longer") && !rows.contains("2a"), "{:#?}", output.logs());
     assert_eq!(output.data().len(), 11);
-    assert!(logged(&output, "1 files were overwritten since the inventory"), "{:#?}", output.logs());
+    assert!(logged(&output, "1 files were overwritten after the inventory was made"), "{:#?}", output.logs());
     let (gets, lists, heads) = requests(&bench);
     assert_eq!((gets, lists, heads), (1 + 2 + 10 + 1, 1, 1 + 1), "a GET that is refused, a HEAD, and another GET");
     let history = &output.state()[0]["stream"]["stream_state"]["history"];
@@ -385,7 +385,7 @@ fn an_older_folder_that_the_inventory_does_not_have_is_listed() {
     assert!(!rows.contains("later"), "it is in a folder that the inventory has: the next one will tell it");
     assert!(logged(
         &output,
-        "files that appear in older partitions after 2024-01-15T12:00:00.000000Z are seen with the next"
+        "files that appear in older partitions after 2024-01-15T12:00:00.000000Z are read with the next"
     ));
     let next = snapshot(&bench, "2024-01-20T12-00Z", 5 * DAY);
     let output = read(&bench, stream(Some(&next)), "full_refresh", None).ok();

@@ -374,7 +374,7 @@ fn members_of_a_zip_archive_that_no_wildcard_matches_are_counted() {
     // Behind the archive's key, a dot at the very beginning begins no part of the key.
     let read = ["z/a.zip#.d/e.csv", "z/a.zip#a.csv", "z/a.zip#b/_SUCCESS"];
     assert_eq!(sorted(output.column("_ab_source_file_url")), read);
-    let left_out = "2 members of zip archives skipped: a part of their names begins with a dot";
+    let left_out = "2 members of zip archives skipped: a part of their name starts with '.'";
     assert!(output.logs().iter().any(|line| line.contains(left_out)), "{:#?}", output.logs());
 }
 

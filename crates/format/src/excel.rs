@@ -184,8 +184,11 @@ impl Decode for ExcelDecoder {
         self.source.feed(offset, bytes)
     }
 
-    fn end_input(&mut self, _: InputEnd) {
-        self.source.finish();
+    fn end_input(&mut self, end: InputEnd) {
+        // Of a part nothing more can be said: it asks for bytes again.
+        if end == InputEnd::Complete {
+            self.source.finish();
+        }
     }
 
     fn columns(&self) -> Option<Vec<InferredColumn>> {

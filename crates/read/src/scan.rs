@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::files::archive;
+use crate::files::budgets::Budgets;
 use crate::files::file_reader::{Extent, FileReader, ReadResources};
 use crate::files::stop::Stop;
 use crate::options::DEFAULT_MEMORY_BYTES;
@@ -87,7 +88,7 @@ impl Scan {
         discover::columns_of(&stream, store, &newest, self.layout.as_deref(), &mut Vec::new()).await
     }
 
-    /// Opens a file.
+    /// Opens a file. Each open file has a memory budget of its own, so that one task can read several in turns.
     ///
     /// # Errors
     /// `Unsupported` for an archive, `Data` for a key that does not fit the partitions, and as [`FileReader::open`].
@@ -110,9 +111,10 @@ impl Scan {
             FormatOptions::Parquet(parquet) => *parquet,
             _ => ParquetOptions::default(),
         };
+        let resources = ReadResources { budgets: Budgets::new(DEFAULT_MEMORY_BYTES), ..self.resources.clone() };
         let filter = self.selection.row_filter.as_ref();
         Ok(FileScan {
-            reader: FileReader::open(&self.resources, file, &options, Extent::default())?,
+            reader: FileReader::open(&resources, file, &options, Extent::default())?,
             row_filter: filter.map(|filter| filter.file_given(|name| row_selection::known(&constants, name))),
             flattener: self.stream.flatten.map(|depth| Flattener::new(depth, parquet)),
             constants,

@@ -487,8 +487,11 @@ impl Decode for AvroDecoder {
         }
     }
 
-    fn end_input(&mut self, _: InputEnd) {
-        self.source.finish();
+    fn end_input(&mut self, end: InputEnd) {
+        // Of a part nothing more can be said: it asks for bytes again.
+        if end == InputEnd::Complete {
+            self.source.finish();
+        }
     }
 
     fn held_bytes(&self) -> u64 {

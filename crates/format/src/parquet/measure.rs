@@ -118,6 +118,9 @@ fn look_at(page: &Page, start: Option<u64>, column: &ColumnChunkMetaData, pages:
     if levels.is_some() && !page.has_lengths() {
         return Ok(());
     }
+    if stored.is_empty() || decoded == 0 {
+        return Ok(());
+    }
     let mut text = body(codec, stored, decoded)?;
     if text.fill_buf()?.is_empty() {
         return Ok(());

@@ -45,6 +45,8 @@ pub(crate) struct ByteSource {
     /// The bytes that the checksum was given last.
     last: Bytes,
     observer: Option<Observer>,
+    /// Whether all bytes were here from the beginning.
+    at_hand: bool,
     /// Requests that are not begun.
     parts: VecDeque<Option<Range<u64>>>,
     /// Parts that are being fetched ahead.
@@ -92,6 +94,7 @@ impl ByteSource {
             may_split,
             last: Bytes::new(),
             observer: None,
+            at_hand: false,
             ahead: VecDeque::new(),
             current: None,
         }
@@ -114,8 +117,9 @@ impl ByteSource {
 
     /// Bytes that are here already.
     pub(crate) fn of_bytes(store: &Store, object: &ObjectFacts, bytes: Bytes, budget: &Budget) -> Self {
-        let mut stream = Self::new(store, object, 0, None, false, budget);
+        let mut stream = Self::new(store, object, 0, Some(bytes.len() as u64), false, budget);
         (stream.parts, stream.current) = (VecDeque::new(), Some(Current::Held(vec![bytes].into_iter())));
+        stream.at_hand = true;
         stream
     }
 
@@ -229,7 +233,7 @@ impl ByteSource {
 
     /// Whether its bytes are here already.
     pub(crate) fn at_hand(&self) -> bool {
-        matches!(self.current, Some(Current::Held(_)))
+        self.at_hand
     }
 
     /// Lets go of all that is on its way. It is asked for again when the next bytes are.

@@ -70,6 +70,8 @@ pub struct FileReader<D: Decode + ?Sized = dyn Decode> {
     decoder: Box<D>,
     source: Source,
     room: Room,
+    /// Whether what comes after the last batch is to be fetched ahead.
+    looks_ahead: bool,
 }
 
 enum Source {
@@ -159,7 +161,7 @@ impl<D: Decode + ?Sized> FileReader<D> {
         source: Source,
     ) -> Self {
         let (resources, object) = (resources.clone(), object.clone());
-        Self { resources, object, compression, decoder, source, room: Room::default() }
+        Self { resources, object, compression, decoder, source, room: Room::default(), looks_ahead: false }
     }
 
     /// The same reader, which reads of a file in order the first bytes alone until more are asked for with
@@ -337,6 +339,10 @@ impl<D: Decode + ?Sized> FileReader<D> {
     async fn next_by_ranges(&mut self) -> Result<ReadStep> {
         let Source::Ranges(source) = &mut self.source else { return Err(not_in_order()) };
         let ReadResources { budgets, stop, .. } = &self.resources;
+        // Only now, since an error of what comes next must not take the rows before it.
+        if std::mem::take(&mut self.looks_ahead) {
+            source.fetch_ahead(&mut *self.decoder)?;
+        }
         while !stop.requested() {
             let wanted = self.decoder.held_bytes();
             if stop.unless(self.room.grow_for_ranges(wanted, budgets)).await.is_none() {
@@ -350,7 +356,7 @@ impl<D: Decode + ?Sized> FileReader<D> {
                     return Ok(ReadStep::Planned(planned));
                 }
                 Step::Batch(decoded) => {
-                    source.fetch_ahead(&mut *self.decoder)?;
+                    self.looks_ahead = true;
                     return Ok(ReadStep::Batch(decoded));
                 }
                 Step::Done => return Ok(ReadStep::Done),

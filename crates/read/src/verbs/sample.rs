@@ -162,13 +162,13 @@ fn options<'a>(stream: &'a Stream, object: &ObjectFacts, limits: DecodeLimits) -
 }
 
 /// Brings what describes a Parquet file. `None` where the requests do not suffice.
-async fn described(mut reader: FileReader<ParquetDecoder>) -> Result<Option<(FileReader<ParquetDecoder>, RangePlan)>> {
+async fn described(reader: &mut FileReader<ParquetDecoder>) -> Result<Option<RangePlan>> {
     match reader.next().await? {
-        ReadStep::Planned(planned) => Ok(Some((reader, planned))),
+        ReadStep::Planned(planned) => Ok(Some(planned)),
         ReadStep::Limited(None) => Ok(None),
         ReadStep::Limited(Some(error)) => Err(error),
         ReadStep::Batch(_) | ReadStep::Done | ReadStep::Stopped => {
-            Err(Error::internal("a Parquet decoder went on without the footer"))
+            Err(Error::internal("a Parquet decoder continued without the footer"))
         }
     }
 }
@@ -183,10 +183,11 @@ pub(crate) async fn footer(
     let options = options(stream, object, DecodeLimits::default());
     let decoder = Box::new(options.open_parquet(object)?);
     let reader = FileReader::with_decoder(&resources(store), object, decoder, &options, Extent::default())?;
-    let reader = reader.fetching(|source| source.with_requests(*gets));
-    let Some((reader, _)) = described(reader).await? else { return Ok(None) };
-    *gets = reader.requests_left().unwrap_or(*gets);
-    Ok(reader.decoder().footer().cloned())
+    let mut reader = reader.fetching(|source| source.with_requests(*gets));
+    let described = described(&mut reader).await;
+    // What did not suffice was spent all the same.
+    *gets = if let Ok(None) = described { 0 } else { reader.requests_left().unwrap_or(*gets) };
+    Ok(described?.and_then(|_| reader.decoder().footer().cloned()))
 }
 
 /// A Parquet file of which the footer is asked, and what is wanted of it.
@@ -213,9 +214,8 @@ pub(crate) async fn columnar_file(store: &Store, look: &ColumnarLook) -> Result<
         ..OpenOptions::new(&format)
     };
     let decoder = Box::new(options.open_parquet(object)?);
-    let reader = FileReader::with_decoder(&resources(store), object, decoder, &options, Extent::default())?;
-    let described = described(reader).await?;
-    let Some((reader, RangePlan { metadata_start, index, steps })) = described else {
+    let mut reader = FileReader::with_decoder(&resources(store), object, decoder, &options, Extent::default())?;
+    let Some(RangePlan { metadata_start, index, steps }) = described(&mut reader).await? else {
         return Err(Error::internal("a footer was not fetched"));
     };
     let rows = reader.decoder().footer().map_or(0, |footer| footer.rows);

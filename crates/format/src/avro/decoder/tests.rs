@@ -509,3 +509,24 @@ fn other_objects_are_no_avro_files() {
     let error = Reading::new(&codec).run(|| 1).error.unwrap();
     assert!(error.to_string().contains("no schema"), "{error}");
 }
+
+/// A part that a limit had cut off was taken for the whole file, and what came after it counted as read.
+#[test]
+fn a_part_of_a_file_is_no_end_of_it() {
+    let file = fixture("nested");
+    let limits = DecodeLimits { on_bad_row: OnBadRow::Collect, ..DecodeLimits::default() };
+    let reading = Reading { limits, ..Reading::new(&file) };
+    for cut in 1..file.len() {
+        let mut decoder = reading.decoder();
+        decoder.feed(0, Bytes::copy_from_slice(&file[..cut])).unwrap();
+        decoder.end_input(InputEnd::Cut);
+        loop {
+            match decoder.step().unwrap() {
+                Step::NeedBytes => break,
+                Step::NeedRoom => {}
+                Step::Batch(decoded) => assert!(decoded.rejects.is_empty(), "cut at {cut}"),
+                step => panic!("cut at {cut}: {step:?}"),
+            }
+        }
+    }
+}
